@@ -1,0 +1,150 @@
+//! Operations on tensors: what a target's value may be built from besides a source and an initialisation.
+//! An operation states its result, and which rows of its inputs it needs for some rows of the result; chunk sizes,
+//! peak memory and the bytes to fetch all follow from that. It reads no file and decides nothing.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::tensor::{Dtype, Rows, Shape, TensorInfo};
+
+/// `len` rows of a result, taken from rows `start, start + step, …` of input `input`. A step of 0 repeats one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Which input.
+    pub input: usize,
+    /// The first index taken along the axis.
+    pub start: u64,
+    /// The distance from one index taken to the next; may be negative.
+    pub step: i64,
+    /// How many.
+    pub len: u64,
+}
+
+/// Which of the two layouts a rotary embedding pairs its dimensions in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RopeLayout {
+    /// From neighbours (Meta) to halves (Hugging Face).
+    ToHalves,
+    /// From halves (Hugging Face) to neighbours (Meta).
+    ToNeighbours,
+}
+
+/// One operation. `axis` counts from the outermost, 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Op {
+    /// Exchanges the two axes of a matrix. Moves.
+    Transpose,
+    /// Axis `i` of the result is axis `order[i]` of the input. Moves.
+    Permute {
+        /// The axes of the input, in the order of the result.
+        order: Vec<usize>,
+    },
+    /// The same elements in row-major order under another shape. Moves.
+    Reshape {
+        /// The shape of the result.
+        shape: Shape,
+    },
+    /// `len` indices of an axis from `start`. Moves.
+    Narrow {
+        /// The axis that is cut.
+        axis: usize,
+        /// The first index kept.
+        start: u64,
+        /// How many are kept.
+        len: u64,
+    },
+    /// The inputs one after the other along an axis. Moves.
+    Concat {
+        /// The axis that grows.
+        axis: usize,
+    },
+    /// Inputs of one shape along a new axis 0. Moves.
+    Stack,
+    /// Rows (or columns, …) by index from one or several inputs. Moves.
+    Gather {
+        /// The axis that is indexed.
+        axis: usize,
+        /// Where each piece of the result comes from, in order; shared by all tensors of a coupled axis.
+        runs: Arc<[Run]>,
+    },
+    /// Reorders the first `rotary` rows of each head between the two layouts of rotary embeddings. Moves.
+    RopePermute {
+        /// How many heads axis 0 holds (`kv_heads` for a key).
+        heads: u64,
+        /// How many rows of each head are rotated; even.
+        rotary: u64,
+        /// The direction.
+        to: RopeLayout,
+    },
+    /// Converts to another float type: computed in f32 (f64 for f64), rounded to nearest even once. Computes.
+    Cast {
+        /// The type of the result.
+        dtype: Dtype,
+    },
+    /// `scale · x + offset`, element by element. Computes.
+    Affine {
+        /// The factor.
+        scale: f64,
+        /// What is added.
+        offset: f64,
+    },
+    /// `(1 − t) · a + t · b` of two inputs of one shape. Computes.
+    Lerp {
+        /// The weight of the second input.
+        t: f64,
+    },
+    /// The mean of each of `groups` groups of consecutive heads along axis 0 (Ainslie et al., arXiv:2305.13245). Computes.
+    MeanHeads {
+        /// How many heads the input holds.
+        heads: u64,
+        /// How many the result holds; divides `heads`.
+        groups: u64,
+    },
+    /// The mean over axis 0, as one row: `(n, …)` becomes `(1, …)`. Summed in f64 over one ordered scan. Computes.
+    MeanRows,
+    /// Linear interpolation along axis 0 after `prefix` rows that are kept, without aligned corners
+    /// (`torch.nn.functional.interpolate(mode="linear", align_corners=False)`). Computes.
+    ResizeRows {
+        /// The number of rows of the result, prefix included.
+        rows: u64,
+        /// Leading rows that are copied.
+        prefix: u64,
+    },
+}
+
+/// Whether an operation keeps bytes or changes values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any element type of whole bytes; every byte of the result is a byte of an input.
+    Moves,
+    /// Floats only; in f32 (f64 for f64), cast once.
+    Computes,
+}
+
+/// What an input must supply for some rows of the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Nothing.
+    None,
+    /// These ranges of rows, in this order.
+    Rows(Vec<Rows>),
+    /// Every row once, in order; the state between rows is bounded.
+    Scan,
+    /// All of it at once.
+    Whole,
+}
+
+/// What an input supplied: the bytes of `rows`, one range after the other.
+#[derive(Clone, Debug)]
+pub struct Block<'a> {
+    /// The whole input.
+    pub info: &'a TensorInfo,
+    /// Which of its rows these are; empty for `Demand::None`.
+    pub rows: Vec<Rows>,
+    /// Their bytes, row-major.
+    pub bytes: &'a [u8],
+}

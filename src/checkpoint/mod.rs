@@ -1,0 +1,52 @@
+//! Checkpoints: what they hold, and their tensors' bytes by rows. One file for each format, recognised by bytes.
+
+use std::sync::Arc;
+
+pub mod vocabulary;
+
+use crate::error::Result;
+use crate::source::Bytes;
+use crate::tensor::{Rows, TensorInfo};
+
+/// What a checkpoint holds, from its headers alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The format, as `safetensors`.
+    pub format: &'static str,
+    /// Every tensor, in natural order of the names (layer 2 before layer 10).
+    pub tensors: Vec<TensorInfo>,
+    /// Key and value pairs of the header.
+    pub metadata: Vec<(String, String)>,
+    /// The text of the `config.json` beside it, where there is one.
+    pub config: Option<String>,
+}
+
+impl Listing {
+    /// The index of the tensor called `name`, or `None`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.tensors.iter().position(|tensor| tensor.name == name)
+    }
+}
+
+/// Where a tensor lies verbatim in a file.
+#[derive(Clone)]
+pub struct Extent {
+    /// The file.
+    pub file: Arc<dyn Bytes>,
+    /// Where its first byte lies.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+}
+
+/// An open checkpoint of any format.
+pub trait Reader: Send + Sync {
+    /// What it holds.
+    fn listing(&self) -> &Listing;
+    /// Where the tensor lies verbatim (little-endian, row-major, unpacked), or `None`: then only `read` gives it.
+    fn extent(&self, tensor: usize) -> Option<Extent>;
+    /// The logical row-major elements of `rows` in the stored type into `out`, whose length is exactly theirs.
+    fn read(&self, tensor: usize, rows: Rows, out: &mut [u8]) -> Result<()>;
+    /// The bytes that a read of this tensor holds meanwhile: 0 for plain files, all of it for a compressed one.
+    fn scratch(&self, tensor: usize) -> u64;
+}

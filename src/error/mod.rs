@@ -1,0 +1,168 @@
+//! One error for the library. Every variant says a fact with names and both numbers, in lower case; `hints` are the
+//! remedies, ready to type; `exit` is what a scheduler branches on. One file for each layer that can fail.
+
+mod adapt;
+mod arch;
+mod checkpoint;
+mod graph;
+mod init;
+mod plan;
+mod save;
+mod source;
+mod tensor;
+
+pub use adapt::AdaptError;
+pub use arch::ArchError;
+pub use checkpoint::CheckpointError;
+pub use graph::GraphError;
+pub use init::InitError;
+pub use plan::PlanError;
+pub use save::SaveError;
+pub use source::SourceError;
+pub use tensor::TensorError;
+
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this library that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the process exits with; the numbers are part of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or already up to date.
+    Done = 0,
+    /// A fault of the machine or of xfer.
+    Machine = 1,
+    /// The command line is wrong or lacks something.
+    Usage = 2,
+    /// An input is wrong.
+    Input = 3,
+    /// Coverage, ambiguity, a failed check, a difference.
+    Contract = 4,
+    /// The source does not exist or may not be read.
+    Source = 5,
+    /// A retry can help.
+    Temporary = 75,
+    /// Ctrl-C.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+/// What every layer's error can say about itself.
+pub trait Fault {
+    /// The exit code.
+    fn exit(&self) -> Exit;
+    /// The remedies, each a line to read or to type; empty where there is none.
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A shape, a type or a number of bytes does not work out.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A source cannot be found or fetched.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// An initialisation cannot be carried out.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// An operation does not fit its inputs.
+    #[error(transparent)]
+    Adapt(#[from] AdaptError),
+    /// A graph does not fit together or cannot run.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// An architecture file is wrong.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// A plan cannot be made, or breaks the coverage contract.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// An output cannot be written or published.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// The operating system refused something.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// The verb: `read`, `write`, `create`.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// A signal asked the process to stop; the value is the signal's number.
+    #[error("interrupted")]
+    Interrupted(i32),
+}
+
+impl Error {
+    /// Puts the verb and the path on an error of the operating system.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Error {
+        Error::Io { action, path: path.as_ref().to_path_buf(), source }
+    }
+
+    fn fault(&self) -> Option<&dyn Fault> {
+        match self {
+            Error::Tensor(e) => Some(e),
+            Error::Source(e) => Some(e),
+            Error::Checkpoint(e) => Some(e),
+            Error::Init(e) => Some(e),
+            Error::Adapt(e) => Some(e),
+            Error::Graph(e) => Some(e),
+            Error::Arch(e) => Some(e),
+            Error::Plan(e) => Some(e),
+            Error::Save(e) => Some(e),
+            Error::Io { .. } | Error::Interrupted(_) => None,
+        }
+    }
+
+    /// The exit code of this error.
+    pub fn exit(&self) -> Exit {
+        match (self, self.fault()) {
+            (_, Some(fault)) => fault.exit(),
+            (Error::Interrupted(15), None) => Exit::Terminated,
+            (Error::Interrupted(_), None) => Exit::Interrupted,
+            (_, None) => Exit::Machine,
+        }
+    }
+
+    /// The remedies, each a line.
+    pub fn hints(&self) -> Vec<String> {
+        match (self, self.fault()) {
+            (_, Some(fault)) => fault.hints(),
+            (Error::Io { source, path, .. }, None) => io_hints(source, path),
+            (_, None) => Vec::new(),
+        }
+    }
+}
+
+fn io_hints(source: &std::io::Error, path: &Path) -> Vec<String> {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull => {
+            vec![format!("free space on the file system of {}, or choose another --out", path.display())]
+        }
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            vec![format!("check who may write to {}, or choose another --out", path.display())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The name among `candidates` that is nearest to `name`, or `None` where none is near enough to be a slip.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score >= 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,16 @@
+//! xfer moves pretrained weights into a new architecture, every tensor accounted for.
+//!
+//! From the bottom up; a module uses only what stands above it here: `tensor`, `error`, `source`, `checkpoint`,
+//! `init` and `adapt`, `graph`, `family`, `arch`, `plan`, `save`, `transfer`, `report`, `job`, and the binary's `cli`.
+#![deny(missing_docs)]
+
+pub mod adapt;
+pub mod arch;
+pub mod checkpoint;
+pub mod error;
+pub mod family;
+pub mod graph;
+pub mod init;
+pub mod plan;
+pub mod source;
+pub mod tensor;

@@ -1,0 +1,2 @@
+//! The binary: parse, call one library function, print, exit.
+fn main() {}

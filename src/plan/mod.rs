@@ -1,0 +1,266 @@
+//! Planning: (listings, architecture, evidence) → `Plan`, a pure value. It reads no tensor data; what it must know of
+//! data it asks for beforehand as questions, and the answers stand in the plan.
+
+mod value;
+
+pub use value::{InitPart, Value};
+
+use serde::{Deserialize, Serialize};
+
+use crate::tensor::TensorInfo;
+
+/// What happened to a target tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// The bytes of one source tensor.
+    Copied,
+    /// Operations over one or several sources, new rows perhaps among them.
+    Adapted,
+    /// Another name of a tensor that is written once.
+    Tied,
+    /// Initialised.
+    New,
+}
+
+/// The step of matching that answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A `map` rule.
+    Map,
+    /// The same name.
+    Name,
+    /// The same name after wrappers were stripped.
+    Wrapper,
+    /// A dialect of the family.
+    Dialect,
+    /// A leading path added or removed.
+    Prefix,
+    /// The longest common suffix of a whole repeated module.
+    Suffix,
+    /// The owner of a tie.
+    Tie,
+    /// None: there is no source.
+    None,
+}
+
+/// How an initialised tensor, or its new rows, are drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initialisation {
+    /// The scheme's name with its parameters, as `he_normal`.
+    pub scheme: String,
+    /// The standard deviation that it aims at, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub std: Option<f64>,
+    /// What chose it: `--init`, `bert: initializer_range`, `auto: linear before gelu`.
+    pub by: String,
+    /// `anywhere` or `processor`: where the same bits are promised.
+    pub exact: Exact,
+}
+
+/// Where the same bits are promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exact {
+    /// On every processor.
+    Anywhere,
+    /// On any number of threads of one type of processor.
+    Processor,
+}
+
+/// One target tensor: what it becomes and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// As it is written.
+    #[serde(flatten)]
+    pub target: TensorInfo,
+    /// What happened.
+    pub action: Action,
+    /// The expression.
+    pub value: Value,
+    /// The step of matching that answered.
+    pub step: Step,
+    /// Why, in words.
+    pub reason: String,
+    /// Further candidates that lost, in words, for `explain`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub runners_up: Vec<String>,
+    /// How what is new in it is drawn.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub init: Option<Initialisation>,
+    /// Rows without a source.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub new_rows: u64,
+    /// Whether it belongs to a head.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub head: bool,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A file of a source, pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedFile {
+    /// Its name below the source.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// `etag:…` of a Hub file, `blake3:…` of the header of a local one.
+    pub pin: String,
+}
+
+/// A source as the plan knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSource {
+    /// The name that rules use.
+    pub name: String,
+    /// The reference for reports: `org/name`, or the last component of a path.
+    pub reference: String,
+    /// What to open again: as typed. Not part of the plan's hash.
+    pub location: String,
+    /// The commit of a Hub repository.
+    pub commit: Option<String>,
+    /// The format.
+    pub format: String,
+    /// The family, where recognised.
+    pub family: Option<String>,
+    /// The dialects that were recognised.
+    pub dialects: Vec<String>,
+    /// Its files.
+    pub files: Vec<PinnedFile>,
+}
+
+/// What a file beside the weights holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Content {
+    /// This text.
+    Text(String),
+    /// The bytes of a file of a source, pinned by their blake3 digest.
+    Source {
+        /// Which source.
+        source: usize,
+        /// Its name there.
+        name: String,
+        /// `blake3:…` of the whole file.
+        digest: String,
+    },
+    /// The bytes of a local file (a tokenizer that the architecture names).
+    File {
+        /// Where, as typed. Not part of the plan's hash.
+        location: String,
+        /// `blake3:…` of the whole file.
+        digest: String,
+    },
+}
+
+/// A file that stands beside the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Companion {
+    /// Its name in the output directory; may contain `/`.
+    pub name: String,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// A tensor of a source that no target uses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unused {
+    /// Which source.
+    pub source: usize,
+    /// The tensor.
+    #[serde(flatten)]
+    pub tensor: TensorInfo,
+    /// Why.
+    pub reason: String,
+}
+
+/// What the target is, for the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The form of the architecture file.
+    pub form: String,
+    /// The family, where it is one.
+    pub family: Option<String>,
+    /// Tensors, tied ones included.
+    pub tensors: u64,
+    /// Parameters, tied ones counted once.
+    pub parameters: u64,
+}
+
+/// Everything that will happen, before anything does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The version of this format: 1.
+    pub xfer_plan: u32,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// The generator whose bits are meant.
+    pub generator: String,
+    /// Where the weights come from.
+    pub sources: Vec<PlannedSource>,
+    /// What they become.
+    pub target: Target,
+    /// Every target tensor, in the order in which they are written.
+    pub assignments: Vec<Assignment>,
+    /// The largest size of a shard, in bytes.
+    pub max_shard_size: u64,
+    /// Files beside the weights.
+    pub companions: Vec<Companion>,
+    /// Source tensors that nothing uses.
+    pub unused: Vec<Unused>,
+    /// Buffers of the sources that the target does not name.
+    pub dropped: Vec<Unused>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What was measured before planning.
+    pub evidence: Vec<(Question, Answer)>,
+}
+
+/// A fact about data that a decision needs, measured before planning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// Are two stored tensors the same, byte for byte?
+    Equal {
+        /// Which source.
+        source: usize,
+        /// One tensor.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// The mean and standard deviation of all elements, summed in f64 in order.
+    Moments {
+        /// Which source.
+        source: usize,
+        /// The tensor.
+        tensor: String,
+    },
+}
+
+/// The answer to a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// To `Equal`.
+    Equal(bool),
+    /// To `Moments`.
+    Moments {
+        /// The mean.
+        mean: f64,
+        /// The population standard deviation.
+        std: f64,
+    },
+}
