@@ -1,6 +1,6 @@
 //! xfer moves pretrained weights into a new architecture, every tensor accounted for.
 //!
-//! From the bottom up; a module uses only what stands above it here: `tensor`, `error`, `source`, `checkpoint`,
+//! From the bottom up; a module uses only what stands above it here: `tensor`, `error`, `progress`, `source`, `checkpoint`,
 //! `init` and `adapt`, `graph`, `family`, `arch`, `plan`, `save`, `transfer`, `report`, `job`, and the binary's `cli`.
 #![deny(missing_docs)]
 
@@ -12,5 +12,8 @@ pub mod family;
 pub mod graph;
 pub mod init;
 pub mod plan;
+pub mod progress;
+pub mod save;
 pub mod source;
 pub mod tensor;
+pub mod transfer;

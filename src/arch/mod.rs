@@ -95,8 +95,8 @@ pub struct MapRule {
     pub to: Vec<Pattern>,
     /// Source names, each with the source it belongs to where several are open; several are concatenated; `None` means new.
     pub from: Option<Vec<(Option<String>, Pattern)>>,
-    /// Operations as written, by name with arguments, in order.
-    pub ops: Vec<String>,
+    /// Operations, in order.
+    pub ops: Vec<crate::adapt::NamedOp>,
     /// Whether it may match nothing.
     pub optional: bool,
     /// As it was written, for messages.
@@ -276,4 +276,69 @@ pub struct Rules {
     pub reinit: Vec<Selector>,
     /// The file's `dtype`.
     pub dtype: Option<Dtype>,
+}
+
+/// The rule flags of the command line, as typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--map 'TO=FROM|op…'`.
+    pub map: Vec<String>,
+    /// `--depth PATH=LIST`.
+    pub depth: Vec<String>,
+    /// `--init [PATTERN=]SCHEME`.
+    pub init: Vec<String>,
+    /// `--new PATTERN`.
+    pub new: Vec<String>,
+    /// `--unused PATTERN`.
+    pub unused: Vec<String>,
+    /// `--reinit PATTERN`.
+    pub reinit: Vec<String>,
+    /// `--labels a,b,c`.
+    pub labels: Option<String>,
+    /// `--set KEY=VALUE`; the value is JSON where it parses, else a string.
+    pub set: Vec<String>,
+}
+
+impl Rules {
+    /// Parses the rule flags, or an error (exit 2) that shows what was typed and the form that is expected.
+    pub fn from_flags(_flags: &Flags) -> crate::error::Result<Rules> {
+        todo!()
+    }
+}
+
+/// Opens `--arch ARCH`: a file, a directory, or `org/name[@rev]` for its config. `--set` and `--labels` change a Hugging Face
+/// config; the flags' rules are appended to the file's, and are stronger. Reads a `vocab` rule's tokenizer.
+pub fn open(
+    _reference: &str,
+    _flags: &Flags,
+    _access: &crate::source::Access,
+    _progress: &dyn crate::progress::Progress,
+) -> crate::error::Result<Architecture> {
+    todo!()
+}
+
+/// The JSON Schema of architecture files.
+pub fn schema() -> serde_json::Value {
+    todo!()
+}
+
+/// The lines of Python that write a listing from any `nn.Module` (`--snippet torch`), or an error that lists the frameworks.
+pub fn snippet(_framework: &str) -> crate::error::Result<&'static str> {
+    todo!()
+}
+
+impl Pattern {
+    /// Parses a pattern: `*` one dotted component, `**` any number, `{i}` an integer, `{p}` and other letters any path where they
+    /// are a whole component or prefix.
+    pub fn parse(_text: &str) -> crate::error::Result<Pattern> {
+        todo!()
+    }
+    /// What the wildcards stand for in `name`, or `None` where it does not match.
+    pub fn matches(&self, _name: &str) -> Option<Bindings> {
+        todo!()
+    }
+    /// The name that the pattern spells under these bindings, or `None` where one is missing. `*` and `**` are bound in order.
+    pub fn substitute(&self, _bindings: &Bindings) -> Option<String> {
+        todo!()
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 pub mod vocabulary;
 
 use crate::error::Result;
-use crate::source::Bytes;
+use crate::progress::Progress;
+use crate::source::{Bytes, PinnedFile, Source};
 use crate::tensor::{Rows, TensorInfo};
 
 /// What a checkpoint holds, from its headers alone.
@@ -49,4 +50,20 @@ pub trait Reader: Send + Sync {
     fn read(&self, tensor: usize, rows: Rows, out: &mut [u8]) -> Result<()>;
     /// The bytes that a read of this tensor holds meanwhile: 0 for plain files, all of it for a compressed one.
     fn scratch(&self, tensor: usize) -> u64;
+}
+
+/// An opened checkpoint and what the plan pins of it.
+pub struct Checkpoint {
+    /// Its tensors.
+    pub reader: Arc<dyn Reader>,
+    /// The files that hold them (index included).
+    pub files: Vec<PinnedFile>,
+    /// What the user should know: other weight files that were passed over, and why.
+    pub notes: Vec<String>,
+}
+
+/// Opens the weights of a source, whatever their format; reads headers only. A directory with several formats prefers
+/// safetensors and notes what it passed over. What cannot be read is called what it is (a git-lfs pointer, an HTML page, …).
+pub fn open(_source: &Source, _progress: &dyn Progress) -> Result<Checkpoint> {
+    todo!()
 }

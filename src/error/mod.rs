@@ -4,22 +4,28 @@
 mod adapt;
 mod arch;
 mod checkpoint;
+mod family;
 mod graph;
 mod init;
+mod job;
 mod plan;
 mod save;
 mod source;
 mod tensor;
+mod transfer;
 
 pub use adapt::AdaptError;
 pub use arch::ArchError;
 pub use checkpoint::CheckpointError;
+pub use family::FamilyError;
 pub use graph::GraphError;
 pub use init::InitError;
+pub use job::JobError;
 pub use plan::PlanError;
 pub use save::SaveError;
 pub use source::SourceError;
 pub use tensor::TensorError;
+pub use transfer::TransferError;
 
 use std::path::{Path, PathBuf};
 
@@ -80,6 +86,9 @@ pub enum Error {
     /// A graph does not fit together or cannot run.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// A family cannot be built from its config.
+    #[error(transparent)]
+    Family(#[from] FamilyError),
     /// An architecture file is wrong.
     #[error(transparent)]
     Arch(#[from] ArchError),
@@ -89,6 +98,12 @@ pub enum Error {
     /// An output cannot be written or published.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// A transfer cannot be carried out.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// A command cannot be carried out as it was given.
+    #[error(transparent)]
+    Job(#[from] JobError),
     /// The operating system refused something.
     #[error("{action} {}: {source}", path.display())]
     Io {
@@ -121,6 +136,9 @@ impl Error {
             Error::Arch(e) => Some(e),
             Error::Plan(e) => Some(e),
             Error::Save(e) => Some(e),
+            Error::Transfer(e) => Some(e),
+            Error::Job(e) => Some(e),
+            Error::Family(e) => Some(e),
             Error::Io { .. } | Error::Interrupted(_) => None,
         }
     }

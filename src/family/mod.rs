@@ -38,6 +38,15 @@ pub struct Dialect {
 /// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….
 pub type Outputs = Vec<(String, NodeId)>;
 
+/// Which of the family's classes is built.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Class {
+    /// What the config's `architectures` names (the bare model where it names none).
+    OfConfig,
+    /// The bare model without its base prefix (a block inside native layers whose output is `hidden` or `pooled`).
+    Bare,
+}
+
 /// How a family is built into a larger model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
@@ -53,8 +62,8 @@ pub trait Family: Sync {
     fn model_types(&self) -> &'static [&'static str];
     /// The classes that `architectures` may name, for messages.
     fn architectures(&self) -> &'static [&'static str];
-    /// Declares parameters and nodes for the config's architecture (the bare model where `bare`), under the builder's path.
-    fn build(&self, config: &Config, inputs: &Inputs, bare: bool, at: &mut Builder) -> Result<Outputs>;
+    /// Declares parameters and nodes of a class, under the builder's path. An unknown class or a config value that cannot be is an error.
+    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
     /// The path that the body has inside a model with a head, as `bert`.
     fn base_prefix(&self) -> &'static str;
     /// Its dialects, the plain one not among them.
@@ -63,4 +72,17 @@ pub trait Family: Sync {
     fn config_of(&self, _source: &Listing) -> Option<Config> {
         None
     }
+}
+
+/// Every family, in display order.
+pub const FAMILIES: &[&dyn Family] = &[];
+
+/// The family that answers to a `model_type`, or `None`.
+pub fn by_model_type(model_type: &str) -> Option<&'static dyn Family> {
+    FAMILIES.iter().copied().find(|family| family.model_types().contains(&model_type))
+}
+
+/// The family and config of a source: by its `config.json`, else by marker names of its tensors; `None` where neither says.
+pub fn recognise(_source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
+    todo!()
 }

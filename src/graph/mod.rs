@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::init::{Fans, Scheme};
+pub use crate::init::Nonlinearity;
+use crate::init::{Fans, Scheme, SchemeSpec};
 use crate::tensor::{Dtype, Role, Shape};
 
 /// The index of a parameter in its architecture.
@@ -30,32 +31,6 @@ pub struct Part {
     pub rows: u64,
     /// Its fans.
     pub fans: Fans,
-}
-
-/// An activation function, by the name that PyTorch gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// max(0, x).
-    Relu,
-    /// x where positive, else 0.01 · x.
-    LeakyRelu,
-    /// x · Φ(x), exact.
-    Gelu,
-    /// x · Φ(x) by the tanh approximation (`gelu_new`, `gelu_pytorch_tanh`).
-    GeluTanh,
-    /// x · σ(x), also called swish.
-    Silu,
-    /// tanh(x).
-    Tanh,
-    /// σ(x).
-    Sigmoid,
-    /// x where positive, else eˣ − 1.
-    Elu,
-    /// The self-normalising ELU of Klambauer et al.
-    Selu,
-    /// eˣ over its sum along the last axis.
-    Softmax,
 }
 
 /// The family's own initialisation of a parameter and the words for where it comes from (`bert: initializer_range`).
@@ -85,11 +60,11 @@ pub struct Parameter {
     /// Pieces of axis 0 (of the outputs) with their fans, in order; empty where a fan makes no sense (norms, biases, buffers).
     pub parts: Vec<Part>,
     /// The activation that directly follows the layer, which `auto` looks at; `None` where there is none or it is not known.
-    pub followed_by: Option<Activation>,
+    pub followed_by: Option<Nonlinearity>,
     /// The family's own rule, where a family declared it.
     pub init: Option<FamilyInit>,
-    /// The scheme that a native layer's `init` asks for, as written.
-    pub layer_init: Option<String>,
+    /// The scheme that a native layer's `init` asks for (its weights only).
+    pub layer_init: Option<SchemeSpec>,
     /// The parameter that this one is another name of.
     pub tied_to: Option<ParameterId>,
     /// The PyTorch class of the owner, as `Linear`, where known.
@@ -259,7 +234,7 @@ pub enum Layer {
         eps: f64,
     },
     /// A function of each element (softmax: of the last axis).
-    Activation(Activation),
+    Activation(Nonlinearity),
     /// Axes from `start` on become one.
     Flatten {
         /// The first axis that is merged; 1 keeps the batch.
@@ -352,4 +327,6 @@ pub struct Graph {
 }
 
 mod builder;
-pub use builder::Builder;
+mod run;
+pub use builder::{Builder, Said};
+pub use run::{Hook, Weights, run};

@@ -68,5 +68,24 @@ pub enum Scheme {
     },
 }
 
+mod generator;
+mod nonlinearity;
 mod spec;
-pub use spec::SchemeSpec;
+pub use generator::Generator;
+pub use nonlinearity::Nonlinearity;
+pub use spec::{Formula, LayerFacts, Resolved, SchemeSpec};
+
+impl Scheme {
+    /// Whether the values of a part only exist all at once (orthogonal, sparse): then `fill` wants the whole part.
+    pub fn needs_whole(&self) -> bool {
+        todo!()
+    }
+    /// Whether the same bits are promised on every processor, or only on one type of processor (orthogonal).
+    pub fn exact_anywhere(&self) -> bool {
+        todo!()
+    }
+    /// Bytes that `fill` holds meanwhile for a part of this shape: 0 for elementwise schemes, the matrices for orthogonal.
+    pub fn scratch(&self, _shape: &[u64]) -> u64 {
+        todo!()
+    }
+}

@@ -7,7 +7,12 @@ pub use value::{InitPart, Value};
 
 use serde::{Deserialize, Serialize};
 
-use crate::tensor::TensorInfo;
+use crate::arch::Architecture;
+use crate::checkpoint::Listing;
+use crate::checkpoint::vocabulary::Vocabulary;
+use crate::error::{PlanError, Result};
+pub use crate::source::PinnedFile;
+use crate::tensor::{Dtype, TensorInfo};
 
 /// What happened to a target tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,18 +106,6 @@ pub struct Assignment {
 
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-/// A file of a source, pinned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PinnedFile {
-    /// Its name below the source.
-    pub name: String,
-    /// Its length.
-    pub bytes: u64,
-    /// `etag:…` of a Hub file, `blake3:…` of the header of a local one.
-    pub pin: String,
 }
 
 /// A source as the plan knows it.
@@ -263,4 +256,93 @@ pub enum Answer {
         /// The population standard deviation.
         std: f64,
     },
+}
+
+/// A source as planning sees it.
+pub struct SourceView<'a> {
+    /// The name that rules use; `source` where there is only one and it was not named.
+    pub name: String,
+    /// The reference for reports.
+    pub reference: String,
+    /// As typed, to open it again.
+    pub location: String,
+    /// The commit of a Hub repository.
+    pub commit: Option<String>,
+    /// Its weight files.
+    pub files: Vec<PinnedFile>,
+    /// What it holds.
+    pub listing: &'a Listing,
+    /// Its tokenizer's tokens, where it has one that can be read.
+    pub vocabulary: Option<&'a Vocabulary>,
+    /// The files that could stand beside the output's weights (tokenizer, generation, preprocessor, chat template, modules),
+    /// each with its `blake3:…` digest.
+    pub companions: Vec<(String, String)>,
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtypeChoice {
+    /// Not said: the architecture decides, else each tensor keeps its own.
+    Unsaid,
+    /// Each tensor keeps its own.
+    Keep,
+    /// Floats become this.
+    To(Dtype),
+}
+
+/// What planning is told beside the sources and the architecture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// `--seed`.
+    pub seed: u64,
+    /// `--dtype`.
+    pub dtype: DtypeChoice,
+    /// `--max-shard-size` in bytes.
+    pub max_shard_size: u64,
+    /// `--min-coverage`.
+    pub min_coverage: f64,
+    /// `--strict`.
+    pub strict: bool,
+}
+
+/// A plan, and what in it breaks the coverage contract. With violations nothing is written (exit 4); a dry run still prints it.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Each an ambiguity, a hole, a likely rename, a new layer, a low coverage or (with `--strict`) an undeclared tensor.
+    pub violations: Vec<PlanError>,
+    /// The flags that would make `--strict` pass, ready to paste.
+    pub strict_lines: Vec<String>,
+}
+
+/// The facts about data that `plan` will need; no source (`--from none`) is an empty slice.
+pub fn questions(_sources: &[SourceView], _target: &Architecture) -> Result<Vec<Question>> {
+    todo!()
+}
+
+/// Decides everything. Pure: the same arguments give the same plan.
+pub fn plan(
+    _sources: &[SourceView],
+    _target: &Architecture,
+    _options: &Options,
+    _evidence: &[(Question, Answer)],
+) -> Result<Planned> {
+    todo!()
+}
+
+impl Plan {
+    /// The blake3 digest of the plan in hex, `location`s left out.
+    pub fn hash(&self) -> String {
+        todo!()
+    }
+    /// The plan as JSON, reading back equal.
+    pub fn to_json(&self) -> String {
+        todo!()
+    }
+    /// Reads and validates a plan that was written, perhaps edited: versions, shapes of every expression against its target,
+    /// names unique, ties resolvable. An error says which assignment and what.
+    pub fn from_json(_text: &str) -> Result<Plan> {
+        todo!()
+    }
 }

@@ -1,0 +1,28 @@
+//! What a long job tells whoever started it, and the one thing it asks back: whether to stop.
+
+use crate::error::Result;
+
+/// Receives the progress of a job; the binary draws a bar or prints sparse lines, tests stay silent.
+pub trait Progress: Sync {
+    /// A phase begins (`fetch model.safetensors`, `write`); `total` is in bytes, where it is known.
+    fn start(&self, phase: &str, total: Option<u64>);
+    /// So many more bytes of the phase are done.
+    fn advance(&self, bytes: u64);
+    /// The phase is over.
+    fn finish(&self);
+    /// `Error::Interrupted` once a signal has asked the process to stop; long loops ask between pieces of work.
+    fn interrupted(&self) -> Result<()>;
+}
+
+/// Says nothing and never stops.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn start(&self, _phase: &str, _total: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn finish(&self) {}
+    fn interrupted(&self) -> Result<()> {
+        Ok(())
+    }
+}
