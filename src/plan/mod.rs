@@ -1,6 +1,7 @@
 //! Planning: (listings, architecture, evidence) → `Plan`, a pure value. It reads no tensor data; what it must know of
 //! data it asks for beforehand as questions, and the answers stand in the plan.
 
+pub mod matching;
 mod value;
 
 pub use value::{InitPart, Value};
