@@ -1,11 +1,362 @@
-use super::{Exit, Fault};
+use super::{Error, Exit, Fault};
+use crate::tensor::{Shape, ShapeText};
 
-/// An architecture file is wrong.
+/// An architecture file, or a rule on the command line, is wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchError {}
+pub enum ArchError {
+    /// A pattern cannot be read.
+    #[error("pattern `{text}`: {problem}")]
+    Pattern {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A depth list cannot be read.
+    #[error("depth list `{text}`: {problem}")]
+    DepthList {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A depth list has more or fewer items than the target has layers.
+    #[error(
+        "depth list `{list}` gives {items} layers, the target has {target_layers} (the source has {source_layers})"
+    )]
+    DepthCount {
+        /// The list.
+        list: String,
+        /// How many items it has for this source.
+        items: u64,
+        /// Layers of the target's block.
+        target_layers: u64,
+        /// Layers of the source's block.
+        source_layers: u64,
+    },
+    /// A depth list names a layer that the source lacks.
+    #[error("depth list `{list}` names layer {index}, the source has {source_layers} layers")]
+    DepthIndex {
+        /// The list.
+        list: String,
+        /// The index as written.
+        index: i64,
+        /// Layers of the source's block.
+        source_layers: u64,
+    },
+    /// A wildcard of `from` is not in `to`.
+    #[error("map rule `{rule}`: {wildcard} of `{from}` does not occur in `{to}`")]
+    MapWildcard {
+        /// The rule.
+        rule: String,
+        /// The wildcard.
+        wildcard: String,
+        /// The source pattern.
+        from: String,
+        /// The target pattern.
+        to: String,
+    },
+    /// Several targets of one rule have different wildcards.
+    #[error("map rule `{rule}`: `{first}` and `{other}` have different wildcards")]
+    MapTargets {
+        /// The rule.
+        rule: String,
+        /// The first target.
+        first: String,
+        /// The one that differs.
+        other: String,
+    },
+    /// A class name stands twice.
+    #[error("label `{label}` stands twice, at {first} and {second}")]
+    LabelTwice {
+        /// The class.
+        label: String,
+        /// Its first index.
+        first: usize,
+        /// Its second index.
+        second: usize,
+    },
+    /// A flag does not have its form.
+    #[error("{flag} `{typed}`: expected {expected}")]
+    FlagForm {
+        /// The flag.
+        flag: &'static str,
+        /// What was typed.
+        typed: String,
+        /// The form.
+        expected: &'static str,
+    },
+    /// What a flag holds is wrong.
+    #[error("{flag} `{typed}`: {error}")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// What was typed.
+        typed: String,
+        /// The form.
+        expected: &'static str,
+        /// What is wrong.
+        error: Box<Error>,
+    },
+    /// A place in a file is wrong.
+    #[error("{file}:{line}:{column}: {problem}")]
+    Place {
+        /// The file's name.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: Problem,
+    },
+    /// A file is wrong as a whole.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+}
+
+/// What is wrong with a file, or at a place in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// It is no JSON.
+    #[error("invalid JSON: {message}")]
+    Syntax {
+        /// What the parser says.
+        message: String,
+    },
+    /// A key stands twice in one object.
+    #[error("the key `{key}` stands twice")]
+    KeyTwice {
+        /// The key.
+        key: String,
+    },
+    /// A key that means nothing here.
+    #[error("unknown key `{key}`{}", did_you_mean(nearest))]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The nearest known one.
+        nearest: Option<String>,
+        /// All that are known.
+        known: Vec<String>,
+    },
+    /// A key is missing.
+    #[error("{what} lacks the key `{key}`")]
+    MissingKey {
+        /// The object.
+        what: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// A value of another type.
+    #[error("`{what}` must be {expected}, found {found}")]
+    WrongType {
+        /// Which value.
+        what: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A word that is none of a closed set.
+    #[error("unknown {what} `{word}`{}", did_you_mean(nearest))]
+    UnknownWord {
+        /// Of what kind.
+        what: &'static str,
+        /// The word.
+        word: String,
+        /// The nearest known one.
+        nearest: Option<String>,
+        /// All that are known.
+        known: Vec<String>,
+    },
+    /// Two keys that exclude each other.
+    #[error("`{first}` and `{second}` exclude each other")]
+    Exclusive {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The number of elements overflows.
+    #[error("`{name}` of shape {} is larger than 64 bits can count", ShapeText(shape))]
+    Overflow {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Shape,
+    },
+    /// A tie that cannot be.
+    #[error("`{name}` is tied to `{owner}`, {problem}")]
+    Tie {
+        /// The tensor.
+        name: String,
+        /// What it is tied to.
+        owner: String,
+        /// Why that cannot be.
+        problem: String,
+    },
+    /// More than a limit allows.
+    #[error("{what}: {found}, at most {limit}")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        found: u64,
+        /// How many may be.
+        limit: u64,
+    },
+    /// A `from` that names nothing.
+    #[error("`from` names `{id}`, which is no id of an input or of a layer before this one{}", did_you_mean(nearest))]
+    UnknownId {
+        /// The id.
+        id: String,
+        /// The nearest known one.
+        nearest: Option<String>,
+        /// All that are known here.
+        known: Vec<String>,
+    },
+    /// A layer that takes its own result, or that of a later layer.
+    #[error("`{id}` is a layer at or after this one: the layers form a loop")]
+    Loop {
+        /// The id.
+        id: String,
+    },
+    /// Two ids of one name.
+    #[error("the id `{id}` stands twice")]
+    IdTwice {
+        /// The id.
+        id: String,
+    },
+    /// A file that is none of the three forms.
+    #[error("no architecture: neither `model_type` nor `\"xfer\": 1` with `layers` or `tensors`")]
+    NoForm,
+    /// A version that is not known.
+    #[error("`xfer` is {found}, this xfer reads version 1")]
+    Version {
+        /// What the file says.
+        found: String,
+    },
+    /// A `model_type` that no family answers to.
+    #[error("no family answers to model_type `{model_type}`{}", did_you_mean(nearest))]
+    UnknownFamily {
+        /// The `model_type`.
+        model_type: String,
+        /// The nearest known one.
+        nearest: Option<String>,
+        /// All that are known.
+        known: Vec<String>,
+    },
+    /// Nothing to run or to list.
+    #[error("{what} is empty")]
+    Empty {
+        /// What.
+        what: String,
+    },
+    /// A file has no text.
+    #[error("not UTF-8 at byte {at}")]
+    NotText {
+        /// The first byte that is not.
+        at: usize,
+    },
+    /// A directory or repository without anything that describes an architecture.
+    #[error("neither a config.json nor weights")]
+    NoArchitecture,
+    /// A path that leaves the folder of the file.
+    #[error("`{path}` leaves the folder of the file")]
+    OutsidePath {
+        /// The path.
+        path: String,
+    },
+    /// A number, size or word that cannot be, in the words of the layer that it belongs to.
+    #[error("{0}")]
+    Inner(Box<Error>),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        Problem::Inner(Box::new(error))
+    }
+}
+
+impl From<ArchError> for Problem {
+    fn from(error: ArchError) -> Problem {
+        Problem::Inner(Box::new(error.into()))
+    }
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|word| format!("; did you mean `{word}`?")).unwrap_or_default()
+}
 
 impl Fault for ArchError {
     fn exit(&self) -> Exit {
-        match *self {}
+        match self {
+            ArchError::FlagForm { .. } | ArchError::Flag { .. } => Exit::Usage,
+            ArchError::Place { problem: Problem::Inner(error), .. }
+            | ArchError::File { problem: Problem::Inner(error), .. } => match error.exit() {
+                exit @ (Exit::Machine | Exit::Source | Exit::Temporary | Exit::Interrupted | Exit::Terminated) => exit,
+                Exit::Done | Exit::Usage | Exit::Input | Exit::Contract => Exit::Input,
+            },
+            ArchError::Pattern { .. }
+            | ArchError::DepthList { .. }
+            | ArchError::DepthCount { .. }
+            | ArchError::DepthIndex { .. }
+            | ArchError::MapWildcard { .. }
+            | ArchError::MapTargets { .. }
+            | ArchError::LabelTwice { .. }
+            | ArchError::Place { .. }
+            | ArchError::File { .. } => Exit::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            ArchError::Flag { flag, expected, error, .. } => {
+                let mut hints = error.hints();
+                hints.push(format!("the form is {flag} {expected}"));
+                hints
+            }
+            ArchError::Place { problem, .. } | ArchError::File { problem, .. } => problem.hints(),
+            ArchError::DepthList { .. } => {
+                vec!["first, last, every:K, every:K+O, spaced, stack, interleave, interpolate, expand, or items as 0-5,new,-1".into()]
+            }
+            ArchError::MapWildcard { .. } => {
+                vec![
+                    "a wildcard that is only in `to` broadcasts; one of `from` must be decided by the target's name"
+                        .into(),
+                ]
+            }
+            ArchError::Pattern { .. }
+            | ArchError::DepthCount { .. }
+            | ArchError::DepthIndex { .. }
+            | ArchError::MapTargets { .. }
+            | ArchError::LabelTwice { .. }
+            | ArchError::FlagForm { .. } => Vec::new(),
+        }
+    }
+}
+
+impl Problem {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Problem::UnknownKey { known, .. } if !known.is_empty() => vec![format!("known here: {}", known.join(", "))],
+            Problem::UnknownWord { known, .. } => vec![format!("one of {}", known.join(", "))],
+            Problem::UnknownId { known, .. } if !known.is_empty() => vec![format!("ids so far: {}", known.join(", "))],
+            Problem::UnknownFamily { known, .. } => vec![
+                format!("families: {}", known.join(", ")),
+                "any other model goes as a listing: run the lines of `xfer arch --snippet torch` and pass the file they write".into(),
+            ],
+            Problem::NoForm => vec!["`xfer arch --schema` prints the schema of architecture files".into()],
+            Problem::NoArchitecture => vec!["pass a config.json, a native layers file, a listing or a safetensors file".into()],
+            Problem::OutsidePath { .. } => vec!["name a file beside the architecture file or below it".into()],
+            Problem::Inner(error) => error.hints(),
+            _ => Vec::new(),
+        }
     }
 }

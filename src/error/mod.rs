@@ -15,7 +15,7 @@ mod tensor;
 mod transfer;
 
 pub use adapt::AdaptError;
-pub use arch::ArchError;
+pub use arch::{ArchError, Problem};
 pub use checkpoint::CheckpointError;
 pub use family::FamilyError;
 pub use graph::GraphError;

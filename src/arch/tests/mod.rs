@@ -1,0 +1,3 @@
+mod depth;
+mod flags;
+mod pattern;
