@@ -1,0 +1,142 @@
+//! Files and directories of this machine.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::Bytes;
+use super::name::stays_inside;
+use crate::error::{Error, Result, SourceError};
+
+/// Folders below folders that are listed; checkpoints nest one or two deep.
+const DEEPEST: usize = 6;
+/// Files that a source may hold, so that a home directory given by mistake ends in an error and not in a long wait.
+const MOST_FILES: usize = 100_000;
+
+/// A file of this machine, read at offsets.
+pub(super) struct LocalFile {
+    file: File,
+    name: String,
+    len: u64,
+}
+
+impl LocalFile {
+    /// Opens a regular file (a pipe would block), following symlinks; `name` is what errors mention.
+    pub(super) fn open(path: &Path, name: &str) -> Result<LocalFile> {
+        let metadata = std::fs::metadata(path).map_err(|e| unreadable(path, e))?;
+        if !metadata.is_file() {
+            return Err(SourceError::NotAFile { path: path.to_path_buf() }.into());
+        }
+        let file = File::open(path).map_err(|e| unreadable(path, e))?;
+        let len = file.metadata().map_err(|e| unreadable(path, e))?.len();
+        Ok(LocalFile { file, name: name.to_string(), len })
+    }
+}
+
+impl Bytes for LocalFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let wanted = out.len() as u64;
+        let short = |bytes| SourceError::Short { file: self.name.clone(), offset, wanted, bytes };
+        let end = offset.checked_add(wanted);
+        if end.is_none_or(|end| end > self.len) {
+            return Err(short(self.len).into());
+        }
+        match self.file.read_exact_at(out, offset) {
+            Ok(()) => Ok(()),
+            // another process has cut it since it was opened
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                Err(short(self.file.metadata().map_or(self.len, |metadata| metadata.len())).into())
+            }
+            Err(e) => Err(Error::io("read", &self.name, e)),
+        }
+    }
+}
+
+/// A directory, or one file with the directory around it.
+pub(super) struct Directory {
+    root: PathBuf,
+    pub(super) label: String,
+    pub(super) names: Vec<String>,
+    pub(super) single: bool,
+}
+
+impl Directory {
+    /// Lists a directory, or takes a file as the only name; a path where nothing stands is an error.
+    pub(super) fn open(path: &Path) -> Result<Directory> {
+        let metadata = std::fs::metadata(path).map_err(|e| unreadable(path, e))?;
+        let label = label(path);
+        if metadata.is_dir() {
+            return Ok(Directory { root: path.to_path_buf(), label, names: files_below(path)?, single: false });
+        }
+        if !metadata.is_file() {
+            return Err(SourceError::NotAFile { path: path.to_path_buf() }.into());
+        }
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_string);
+        let name = name.ok_or_else(|| SourceError::NameNotText { path: path.to_path_buf() })?;
+        let root = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(Directory { root, label, names: vec![name], single: true })
+    }
+
+    /// Opens a file by its name below the directory; one that leaves the directory is an error.
+    pub(super) fn file(&self, name: &str) -> Result<LocalFile> {
+        if !stays_inside(name) {
+            return Err(SourceError::Outside { label: self.label.clone(), name: name.to_string() }.into());
+        }
+        let path = self.root.join(name);
+        if path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+            return Err(SourceError::no_such_file(&self.label, name, &self.names).into());
+        }
+        LocalFile::open(&path, name)
+    }
+}
+
+fn label(path: &Path) -> String {
+    let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    // `.` and `..` have no last component of their own
+    let real = || std::fs::canonicalize(path).ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
+    last.or_else(real).unwrap_or_else(|| path.display().to_string())
+}
+
+/// The regular files below `root`, with `/`, sorted. Links to files are followed and links to folders are not (they
+/// may turn in a circle); folders whose names begin with a dot are version control and caches, and passed over.
+pub(super) fn files_below(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut folders = vec![(root.to_path_buf(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(|e| unreadable(&folder, e))? {
+            let entry = entry.map_err(|e| unreadable(&folder, e))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let kind = entry.file_type().map_err(|e| unreadable(&entry.path(), e))?;
+            if kind.is_dir() && !name.starts_with('.') && depth < DEEPEST {
+                folders.push((entry.path(), format!("{prefix}{name}/"), depth + 1));
+            } else if kind.is_file() || (kind.is_symlink() && entry.path().is_file()) {
+                names.push(format!("{prefix}{name}"));
+            }
+            if names.len() > MOST_FILES {
+                return Err(SourceError::TooManyFiles { path: root.to_path_buf(), limit: MOST_FILES }.into());
+            }
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// What is not there or may not be read is the source's fault; the rest is the machine's.
+fn unreadable(path: &Path, source: std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    match source.kind() {
+        ErrorKind::NotFound if path.is_symlink() => SourceError::DanglingLink { path }.into(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => SourceError::MissingPath { path }.into(),
+        ErrorKind::PermissionDenied => SourceError::Unreadable { path, source }.into(),
+        _ => Error::io("read", path, source),
+    }
+}
