@@ -1,9 +1,12 @@
 //! The one way to make parameters and nodes: declared together, under a path.
 
-use super::{Dim, Graph, Layer, NodeId, Parameter, ParameterId};
-use crate::error::Result;
+use std::collections::BTreeMap;
+
+use super::shape::{self, Flow, Kind, Site};
+use super::{Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity, Parameter, ParameterId, parameters};
+use crate::error::{GraphError, Result};
 use crate::init::{Scheme, SchemeSpec};
-use crate::tensor::{Dtype, Shape};
+use crate::tensor::{Dtype, Role, Shape, ShapeText, TensorInfo};
 
 /// What a user of the builder may say about a layer beside its kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,71 +19,322 @@ pub struct Said {
     pub input_size: Option<u64>,
 }
 
-/// Declares parameters and nodes together, under a path.
+/// Declares parameters and nodes together, under a path. Node ids and parameter ids belong to the builder that gave them.
 #[derive(Default)]
-pub struct Builder {}
+pub struct Builder {
+    path: String,
+    parameters: Vec<Parameter>,
+    names: BTreeMap<String, ParameterId>,
+    nodes: Vec<Node>,
+    /// For each node, whether it gives numbers or ids.
+    flows: Vec<Flow>,
+    inputs: BTreeMap<String, NodeId>,
+    /// For each node, the parameters on whose results a following activation acts.
+    before_output: Vec<Option<ParameterId>>,
+    branches: usize,
+    branch: Option<usize>,
+    head: bool,
+}
 
 impl Builder {
     /// An empty model.
     pub fn new() -> Builder {
         Builder::default()
     }
+
     /// The current path; empty at the top.
     pub fn path(&self) -> &str {
-        todo!()
+        &self.path
     }
-    /// Runs `build` one component deeper; an empty name adds nothing.
-    pub fn under<T>(&mut self, _name: &str, _build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
-        todo!()
+
+    /// Runs `build` one component deeper (or several, dotted); an empty name adds nothing.
+    pub fn under<T>(&mut self, name: &str, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+        let outer = self.path.len();
+        self.path = self.full_name(name);
+        let built = build(self);
+        self.path.truncate(outer);
+        built
     }
-    /// Runs `build` inside a residual branch: its nodes carry the number of the branch.
-    pub fn branch<T>(&mut self, _build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
-        todo!()
+
+    /// Runs `build` inside a residual branch: its nodes carry the number of the branch, the innermost where branches nest.
+    pub fn branch<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+        let outer = self.branch.replace(self.branches);
+        self.branches += 1;
+        let built = build(self);
+        self.branch = outer;
+        built
     }
+
     /// Runs `build` inside a head: its parameters count as head.
-    pub fn head<T>(&mut self, _build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
-        todo!()
+    pub fn head<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.head, true);
+        let built = build(self);
+        self.head = outer;
+        built
     }
-    /// An input of the model. `shape` has the batch first.
-    pub fn input(&mut self, _name: &str, _shape: Vec<Dim>, _dtype: Dtype, _max: Option<u64>) -> Result<NodeId> {
-        todo!()
+
+    /// An input of the model, by its name whatever the path. `shape` has the batch first, and only there; `dtype` is `F32`, or
+    /// `I64` for ids, below `max` where that is said.
+    pub fn input(&mut self, name: &str, shape: Vec<Dim>, dtype: Dtype, max: Option<u64>) -> Result<NodeId> {
+        let wrong = |key, value: String, must: &str| GraphError::Value {
+            layer: format!("input {name}"),
+            key,
+            value,
+            must: must.into(),
+        };
+        let inner = shape.get(1..).unwrap_or(&[]);
+        if shape.first() != Some(&Dim::Batch) || inner.contains(&Dim::Batch) {
+            return Err(wrong("shape", DimsText(&shape).to_string(), "\"batch\" and then numbers").into());
+        }
+        if inner.iter().any(|dim| matches!(dim, Dim::Known(0) | Dim::UpTo(0))) {
+            return Err(wrong("shape", DimsText(&shape).to_string(), "of sizes of at least 1").into());
+        }
+        if !shape::countable(&shape) {
+            let what = format!("one example of {}", DimsText(&shape));
+            return Err(GraphError::Overflow { layer: format!("input {name}"), what }.into());
+        }
+        let kind = match shape::kind_of(dtype, max) {
+            Some(kind) => kind,
+            None => return Err(wrong("dtype", dtype.to_string(), "f32, or i64 for ids").into()),
+        };
+        if max.is_some() && (kind == Kind::Float || max == Some(0)) {
+            let shown = max.map(|max| max.to_string()).unwrap_or_default();
+            return Err(wrong("max", shown, "at least 1, and only for ids (i64)").into());
+        }
+        if self.inputs.contains_key(name) {
+            return Err(GraphError::Duplicate { name: name.into() }.into());
+        }
+        let node = self.push(name.into(), Layer::Input { dtype, max }, &[], Vec::new(), Flow { shape, kind });
+        self.inputs.insert(name.into(), node);
+        Ok(node)
     }
+
+    /// The input of this name, or `None`.
+    pub fn find_input(&self, name: &str) -> Option<NodeId> {
+        self.inputs.get(name).copied()
+    }
+
     /// A layer called `name` below the path, taking these inputs: infers its result's shape and declares its parameters
     /// (`{path}.{name}.weight`, …). An unnamed layer with weights, a shape that does not fit (both shapes and both layers named),
     /// an overflow or two parameters of one name is an error.
-    pub fn layer(&mut self, _name: &str, _layer: Layer, _inputs: &[NodeId]) -> Result<NodeId> {
-        todo!()
+    pub fn layer(&mut self, name: &str, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+        self.layer_as(name, layer, inputs, Said::default())
     }
+
     /// The same with what a file says beside the kind.
-    pub fn layer_as(&mut self, _name: &str, _layer: Layer, _inputs: &[NodeId], _said: Said) -> Result<NodeId> {
-        todo!()
+    pub fn layer_as(&mut self, name: &str, layer: Layer, inputs: &[NodeId], said: Said) -> Result<NodeId> {
+        let full = if name.is_empty() { String::new() } else { self.full_name(name) };
+        let inferred = self.infer(&full, &layer, inputs, &said)?;
+        let rank = inputs.first().map_or(0, |node| self.shape(*node).len());
+        let declared = parameters::of(&layer, inferred.width, rank);
+        if full.is_empty() && !declared.is_empty() {
+            let layer = self.called(&full, &layer, inputs);
+            return Err(GraphError::Unnamed { layer }.into());
+        }
+        let before_output = declared.iter().position(|parameter| parameter.before_output);
+        let mut ids = Vec::with_capacity(declared.len());
+        for parameter in declared {
+            ids.push(self.declare(&full, parameter, &said)?);
+        }
+        let before_output = before_output.map(|index| ids[index]);
+        let node = self.push(full, layer, inputs, ids, inferred.flow);
+        self.before_output[node] = before_output;
+        Ok(node)
     }
+
     /// The shape of a node's result.
-    pub fn shape(&self, _node: NodeId) -> &[Dim] {
-        todo!()
+    pub fn shape(&self, node: NodeId) -> &[Dim] {
+        &self.nodes[node].output
     }
+
+    /// How messages call a node: `linear hidden.fc`, `relu after linear hidden.fc`.
+    pub fn describe(&self, node: NodeId) -> String {
+        let Node { name, layer, inputs, .. } = &self.nodes[node];
+        self.called(name, layer, inputs)
+    }
+
     /// A tensor of the `state_dict` that is not learned and that no node uses.
-    pub fn buffer(&mut self, _name: &str, _shape: Shape, _dtype: Dtype) -> Result<ParameterId> {
-        todo!()
+    pub fn buffer(&mut self, name: &str, shape: Shape, dtype: Dtype) -> Result<ParameterId> {
+        let mut parameter = Parameter::new(self.full_name(name), shape, Role::Buffer);
+        parameter.dtype = Some(dtype);
+        self.insert(parameter)
     }
+
     /// The parameter of this full name, or `None`.
-    pub fn find(&self, _name: &str) -> Option<ParameterId> {
-        todo!()
+    pub fn find(&self, name: &str) -> Option<ParameterId> {
+        self.names.get(name).copied()
     }
-    /// Changes a declared parameter (a family sets its init rule, a role, a dtype floor).
-    pub fn parameter_mut(&mut self, _id: ParameterId) -> &mut Parameter {
-        todo!()
+
+    /// Everything declared so far.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
     }
-    /// Makes `name` another name of `owner`, both full names of declared parameters of one shape; a loop is an error.
-    pub fn tie(&mut self, _name: &str, _owner: &str) -> Result<()> {
-        todo!()
+
+    /// Changes a declared parameter (a family sets its init rule, a role, a dtype floor); its name stays.
+    pub fn parameter_mut(&mut self, id: ParameterId) -> &mut Parameter {
+        &mut self.parameters[id]
     }
+
+    /// Makes `name` another name of `owner`, both full names of declared parameters of one shape; a loop is an error. Where `owner`
+    /// is itself tied, its own owner is meant.
+    pub fn tie(&mut self, name: &str, owner: &str) -> Result<()> {
+        let find = |missing: &str| {
+            let known = || self.names.keys().map(String::as_str);
+            self.find(missing).ok_or_else(|| GraphError::tie_unknown(name, owner, missing, known()))
+        };
+        let (id, stated) = (find(name)?, find(owner)?);
+        let root = self.parameters[stated].tied_to.unwrap_or(stated);
+        if root == id {
+            return Err(GraphError::TieLoop { name: name.into(), owner: owner.into() }.into());
+        }
+        if let Some(first) = self.parameters[id].tied_to {
+            let first = self.parameters[first].name.clone();
+            return Err(GraphError::TiedTwice { name: name.into(), first, second: owner.into() }.into());
+        }
+        let (shape, owner_shape) = (&self.parameters[id].shape, &self.parameters[root].shape);
+        if shape != owner_shape {
+            let (shape, owner_shape) = (ShapeText(shape).to_string(), ShapeText(owner_shape).to_string());
+            return Err(GraphError::TieShapes { name: name.into(), shape, owner: owner.into(), owner_shape }.into());
+        }
+        for parameter in &mut self.parameters {
+            if parameter.tied_to == Some(id) {
+                parameter.tied_to = Some(root);
+            }
+        }
+        self.parameters[id].tied_to = Some(root);
+        Ok(())
+    }
+
     /// Declares `scheme` as the family's rule for all parameters declared so far below the path that have no rule yet and satisfy `of`.
-    pub fn init_rule(&mut self, _scheme: Scheme, _by: &str, _of: impl Fn(&Parameter) -> bool) {
-        todo!()
+    pub fn init_rule(&mut self, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
+        let path = self.path.as_str();
+        let below = |name: &str| path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        for parameter in &mut self.parameters {
+            if parameter.init.is_none() && below(&parameter.name) && of(parameter) {
+                parameter.init = Some(FamilyInit { scheme: scheme.clone(), by: by.into() });
+            }
+        }
     }
-    /// The finished model. Sets `followed_by` of every weight from the activation that directly consumes its node.
-    pub fn finish(self, _outputs: Vec<(String, NodeId)>) -> Result<(Vec<Parameter>, Graph)> {
-        todo!()
+
+    /// The finished model. Sets `followed_by` of every weight from the activation that alone and directly consumes its layer
+    /// (through dropout).
+    pub fn finish(mut self, outputs: Vec<(String, NodeId)>) -> Result<(Vec<Parameter>, Graph)> {
+        for (index, (name, _)) in outputs.iter().enumerate() {
+            if outputs[..index].iter().any(|(other, _)| other == name) {
+                return Err(GraphError::DuplicateOutput { name: name.clone() }.into());
+            }
+        }
+        let following = self.following(&outputs);
+        for (parameter, following) in self.before_output.iter().zip(following) {
+            if let Some(id) = parameter {
+                self.parameters[*id].followed_by = following;
+            }
+        }
+        Ok((self.parameters, Graph { nodes: self.nodes, outputs }))
+    }
+}
+
+/// The activation that a node's result goes into, so far as its users have been seen.
+#[derive(Clone, Copy, PartialEq)]
+enum Next {
+    Unused,
+    One(Nonlinearity),
+    Other,
+}
+
+impl Builder {
+    fn full_name(&self, name: &str) -> String {
+        match (self.path.as_str(), name) {
+            ("", name) => name.to_string(),
+            (path, "") => path.to_string(),
+            (path, name) => format!("{path}.{name}"),
+        }
+    }
+
+    /// How messages call a layer that may have no name: by the nearest named one before it, three steps back at most.
+    fn called(&self, name: &str, layer: &Layer, inputs: &[NodeId]) -> String {
+        let mut text = layer.kind().to_string();
+        let (mut name, mut inputs) = (name, inputs);
+        for _ in 0..3 {
+            let Some(before) = inputs.first().filter(|_| name.is_empty()).map(|node| &self.nodes[*node]) else { break };
+            text = format!("{text} after {}", before.layer.kind());
+            (name, inputs) = (&before.name, &before.inputs);
+        }
+        if name.is_empty() { text } else { format!("{text} {name}") }
+    }
+
+    fn infer(&self, full: &str, layer: &Layer, inputs: &[NodeId], said: &Said) -> Result<shape::Inferred> {
+        let site = Site {
+            layer,
+            here: &|| self.called(full, layer, inputs),
+            describe: &|node| self.describe(node),
+            inputs: inputs.iter().map(|node| (*node, &self.flows[*node])).collect(),
+        };
+        let inferred = shape::infer(&site)?;
+        match said.input_size {
+            Some(stated) if stated != inferred.width => Err(site.misfit(0, format!("{stated} inputs as its `in` says"))),
+            _ => Ok(inferred),
+        }
+    }
+
+    fn declare(&mut self, path: &str, declared: parameters::Declared, said: &Said) -> Result<ParameterId> {
+        let parameters::Declared { mut parameter, weight, .. } = declared;
+        parameter.name =
+            if parameter.name.is_empty() { path.to_string() } else { format!("{path}.{}", parameter.name) };
+        parameter.head = self.head || said.head;
+        parameter.layer_init = said.init.clone().filter(|_| weight);
+        self.insert(parameter)
+    }
+
+    fn insert(&mut self, parameter: Parameter) -> Result<ParameterId> {
+        // the largest element type, so that no choice of dtype can overflow later
+        if TensorInfo::new("", Dtype::F64, parameter.shape.clone()).bytes().is_err() {
+            let what = format!("a tensor of {}", ShapeText(&parameter.shape));
+            return Err(GraphError::Overflow { layer: parameter.name, what }.into());
+        }
+        let id = self.parameters.len();
+        if self.names.contains_key(&parameter.name) {
+            return Err(GraphError::Duplicate { name: parameter.name }.into());
+        }
+        self.names.insert(parameter.name.clone(), id);
+        self.parameters.push(parameter);
+        Ok(id)
+    }
+
+    fn push(&mut self, name: String, layer: Layer, inputs: &[NodeId], ids: Vec<ParameterId>, flow: Flow) -> NodeId {
+        self.nodes.push(Node {
+            name,
+            layer,
+            inputs: inputs.to_vec(),
+            parameters: ids,
+            output: flow.shape.clone(),
+            branch: self.branch,
+        });
+        self.flows.push(flow);
+        self.before_output.push(None);
+        self.nodes.len() - 1
+    }
+
+    /// For each node, the one activation that all its users are; users stand behind what they use, so one pass from the end.
+    fn following(&self, outputs: &[(String, NodeId)]) -> Vec<Option<Nonlinearity>> {
+        let mut next = vec![Next::Unused; self.nodes.len()];
+        for (_, node) in outputs {
+            next[*node] = Next::Other;
+        }
+        for (id, node) in self.nodes.iter().enumerate().rev() {
+            let seen = match (&node.layer, node.layer.nonlinearity()) {
+                (_, Some(nonlinearity)) => Next::One(nonlinearity),
+                (Layer::Dropout, None) => next[id],
+                (_, None) => Next::Other,
+            };
+            for input in &node.inputs {
+                next[*input] = if next[*input] == Next::Unused || next[*input] == seen { seen } else { Next::Other };
+            }
+        }
+        let only = |next| match next {
+            Next::One(nonlinearity) => Some(nonlinearity),
+            Next::Unused | Next::Other => None,
+        };
+        next.into_iter().map(only).collect()
     }
 }

@@ -1,0 +1,309 @@
+//! What a node computes: one variant for each layer type of an architecture file.
+
+use serde::{Deserialize, Serialize};
+
+use super::Nonlinearity;
+use crate::tensor::{Dtype, Shape};
+
+/// How the attention of one node is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: u64,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: u64,
+    /// The width of one head.
+    pub head_dim: u64,
+    /// Whether a position sees only those before it.
+    pub causal: bool,
+    /// Which positions mean what.
+    pub kind: AttentionKind,
+    /// Whether the projections have biases.
+    pub bias: bool,
+    /// Whether q, k and v are one tensor.
+    pub projections: Projections,
+}
+
+/// How attention learns of positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AttentionKind {
+    /// It does not.
+    Plain,
+    /// Rotary embedding of base `theta`, in the layout of halves.
+    Rope {
+        /// The base.
+        theta: f64,
+    },
+}
+
+/// The names of an attention's projections below its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Projections {
+    /// Three matrices.
+    Separate {
+        /// The query's.
+        q: String,
+        /// The key's.
+        k: String,
+        /// The value's.
+        v: String,
+        /// The output's.
+        out: String,
+    },
+    /// One matrix of q, k and v, in this order along axis 0.
+    Fused {
+        /// The three together.
+        qkv: String,
+        /// The output's.
+        out: String,
+    },
+}
+
+/// What a bare parameter does to the activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// One more position before the others.
+    Prepend,
+    /// Added.
+    Add,
+    /// Multiplied.
+    Multiply,
+    /// The graph does not touch it.
+    None,
+}
+
+/// A convolution's geometry; every list has one entry per spatial axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Output channels.
+    pub out: u64,
+    /// The kernel's size.
+    pub kernel: Vec<u64>,
+    /// The step.
+    pub stride: Vec<u64>,
+    /// Zeros on either side.
+    pub padding: Vec<u64>,
+    /// The spacing of the kernel's taps.
+    pub dilation: Vec<u64>,
+    /// Groups of channels that do not mix.
+    pub groups: u64,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+/// What a node computes. One variant for each layer type of an architecture file; closed. A variant with parameters says which, in
+/// the order in which they stand in `Node::parameters` and in PyTorch's `state_dict`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// What the caller feeds.
+    Input {
+        /// Its type: `F32`, or `I64` for ids.
+        dtype: Dtype,
+        /// For ids, one more than the largest.
+        max: Option<u64>,
+    },
+    /// `x Wᵀ + b` over the last axis: `weight` `(out, in)`, `bias`.
+    Linear {
+        /// The size of the last axis of the result.
+        out: u64,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// A convolution over `(batch, channels, …)`, of the rank that its kernel has: `weight` `(out, in / groups, …)`, `bias`.
+    Conv(Convolution),
+    /// A transposed convolution over `(batch, channels, …)`: `weight` `(in, out / groups, …)`, `bias`.
+    ConvTranspose(Convolution),
+    /// A row for each id: `weight` `(num, dim)`.
+    Embedding {
+        /// How many ids there are.
+        num: u64,
+        /// The width of a row.
+        dim: u64,
+    },
+    /// A learned row for each position, added to `(batch, positions, width)`: `weight` `(num, width)`.
+    Positions {
+        /// How many positions there are.
+        num: u64,
+    },
+    /// A bare tensor, called as the node. Broadcast from the right where it is added or multiplied; prepended, it is
+    /// `(width)`, `(n, width)` or `(1, n, width)`.
+    Parameter {
+        /// Its shape.
+        shape: Shape,
+        /// What it does.
+        usage: Use,
+    },
+    /// Self-attention over `(batch, positions, width)`; a second input, where there is one, is the mask `(batch, positions)`
+    /// (1 attend, 0 padding). For q, k, v (or the fused three) and out: `weight`, `bias`.
+    Attention(Attention),
+    /// Normalisation over the last axis, scale and shift: `weight`, `bias`.
+    LayerNorm {
+        /// What is added to the variance.
+        eps: f64,
+        /// Whether there is a shift.
+        bias: bool,
+    },
+    /// Division by the root mean square of the last axis, and scale: `weight`.
+    RmsNorm {
+        /// What is added to the mean square.
+        eps: f64,
+    },
+    /// Normalisation of each channel by running statistics: `weight`, `bias`, `running_mean`, `running_var`, `num_batches_tracked`.
+    BatchNorm {
+        /// What is added to the variance.
+        eps: f64,
+    },
+    /// Normalisation of groups of channels: `weight`, `bias`.
+    GroupNorm {
+        /// How many groups.
+        groups: u64,
+        /// What is added to the variance.
+        eps: f64,
+    },
+    /// A function of each element (softmax: of the last axis; leaky ReLU: of slope 0.01).
+    Activation(Nonlinearity),
+    /// A leaky ReLU of another slope.
+    LeakyRelu {
+        /// The factor of negative elements.
+        slope: f64,
+    },
+    /// A softmax over another axis.
+    Softmax {
+        /// The axis; never the batch.
+        axis: usize,
+    },
+    /// Axes from `start` on become one.
+    Flatten {
+        /// The first axis that is merged; 1 keeps the batch.
+        start: usize,
+    },
+    /// Another shape of the same elements; the batch stays.
+    Reshape {
+        /// The axes after the batch.
+        shape: Shape,
+    },
+    /// The axes in another order, the batch first.
+    Permute {
+        /// For each axis of the result, the axis of the input.
+        order: Vec<usize>,
+    },
+    /// The largest of each window; sizes are rounded down.
+    MaxPool {
+        /// The window.
+        kernel: Vec<u64>,
+        /// The step.
+        stride: Vec<u64>,
+        /// Ignored positions on either side.
+        padding: Vec<u64>,
+    },
+    /// The mean of each window, its padding included; sizes are rounded down.
+    AvgPool {
+        /// The window.
+        kernel: Vec<u64>,
+        /// The step.
+        stride: Vec<u64>,
+        /// Zeros on either side.
+        padding: Vec<u64>,
+    },
+    /// The mean over all spatial axes: `(batch, channels, …)` becomes `(batch, channels)`.
+    GlobalAvgPool,
+    /// Nearest-neighbour enlargement of the spatial axes.
+    Upsample {
+        /// The factor of each spatial axis.
+        scale: u64,
+    },
+    /// The mean over an axis, which disappears.
+    Mean {
+        /// The axis; never the batch.
+        axis: usize,
+    },
+    /// One index of an axis, which disappears.
+    Select {
+        /// The axis; never the batch.
+        axis: usize,
+        /// The index.
+        index: u64,
+    },
+    /// Nothing: it acts in training only.
+    Dropout,
+    /// The sum of its inputs, which have one shape but for axes of size 1.
+    Add,
+    /// The product of its inputs, which have one shape but for axes of size 1.
+    Mul,
+    /// Its inputs one after the other along an axis.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+}
+
+
+impl Layer {
+    /// The word for it in architecture files and messages, as `conv2d`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Layer::Input { .. } => "input",
+            Layer::Linear { .. } => "linear",
+            Layer::Conv(convolution) => match convolution.kernel.len() {
+                1 => "conv1d",
+                2 => "conv2d",
+                _ => "conv3d",
+            },
+            Layer::ConvTranspose(convolution) => match convolution.kernel.len() {
+                1 => "conv_transpose1d",
+                2 => "conv_transpose2d",
+                _ => "conv_transpose3d",
+            },
+            Layer::Embedding { .. } => "embedding",
+            Layer::Positions { .. } => "positions",
+            Layer::Parameter { .. } => "parameter",
+            Layer::Attention(_) => "attention",
+            Layer::LayerNorm { .. } => "layer_norm",
+            Layer::RmsNorm { .. } => "rms_norm",
+            Layer::BatchNorm { .. } => "batch_norm",
+            Layer::GroupNorm { .. } => "group_norm",
+            Layer::Activation(nonlinearity) => nonlinearity_name(*nonlinearity),
+            Layer::LeakyRelu { .. } => "leaky_relu",
+            Layer::Softmax { .. } => "softmax",
+            Layer::Flatten { .. } => "flatten",
+            Layer::Reshape { .. } => "reshape",
+            Layer::Permute { .. } => "permute",
+            Layer::MaxPool { .. } => "max_pool",
+            Layer::AvgPool { .. } => "avg_pool",
+            Layer::GlobalAvgPool => "global_avg_pool",
+            Layer::Upsample { .. } => "upsample",
+            Layer::Mean { .. } => "mean",
+            Layer::Select { .. } => "select",
+            Layer::Dropout => "dropout",
+            Layer::Add => "add",
+            Layer::Mul => "mul",
+            Layer::Concat { .. } => "concat",
+        }
+    }
+
+    /// The activation that it is, or `None` where it is none.
+    pub fn nonlinearity(&self) -> Option<Nonlinearity> {
+        match self {
+            Layer::Activation(nonlinearity) => Some(*nonlinearity),
+            Layer::LeakyRelu { .. } => Some(Nonlinearity::LeakyRelu),
+            Layer::Softmax { .. } => Some(Nonlinearity::Softmax),
+            _ => None,
+        }
+    }
+}
+
+fn nonlinearity_name(nonlinearity: Nonlinearity) -> &'static str {
+    match nonlinearity {
+        Nonlinearity::Relu => "relu",
+        Nonlinearity::LeakyRelu => "leaky_relu",
+        Nonlinearity::Gelu => "gelu",
+        Nonlinearity::GeluTanh => "gelu_tanh",
+        Nonlinearity::Silu => "silu",
+        Nonlinearity::Tanh => "tanh",
+        Nonlinearity::Sigmoid => "sigmoid",
+        Nonlinearity::Elu => "elu",
+        Nonlinearity::Selu => "selu",
+        Nonlinearity::Softmax => "softmax",
+    }
+}

@@ -1,0 +1,342 @@
+//! The shape of a layer's result from those of its inputs, in checked arithmetic.
+
+mod axes;
+mod join;
+mod window;
+
+use super::{Attention, AttentionKind, Dim, DimsText, Layer, NodeId, Use};
+use crate::error::{Error, GraphError, Result};
+use crate::tensor::{Dtype, Shape, ShapeText};
+
+/// What a node gives to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Flow {
+    /// Its axes.
+    pub shape: Vec<Dim>,
+    /// Whether it is numbers or ids.
+    pub kind: Kind,
+}
+
+/// What the elements of an activation are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Numbers.
+    Float,
+    /// Ids below `max`, where that is known.
+    Ids {
+        /// One more than the largest.
+        max: Option<u64>,
+    },
+}
+
+/// What follows from a layer's inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Inferred {
+    /// Its result.
+    pub flow: Flow,
+    /// The size of the axis that its weights act on: the last one, or the channels.
+    pub width: u64,
+}
+
+/// A layer in its place, as inference sees it.
+pub(super) struct Site<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// How messages call it.
+    pub here: &'a dyn Fn() -> String,
+    /// How messages call a node.
+    pub describe: &'a dyn Fn(NodeId) -> String,
+    /// Its inputs and what they give.
+    pub inputs: Vec<(NodeId, &'a Flow)>,
+}
+
+impl Site<'_> {
+    /// What its first input gives. Arity is checked before.
+    fn first(&self) -> &Flow {
+        self.inputs[0].1
+    }
+
+    /// The error that input `index` is not what the layer takes.
+    pub fn misfit(&self, index: usize, takes: impl Into<String>) -> Error {
+        let (node, flow) = self.inputs[index];
+        let kind = match flow.kind {
+            Kind::Float => "",
+            Kind::Ids { .. } => " ids",
+        };
+        GraphError::Misfit {
+            layer: (self.here)(),
+            takes: takes.into(),
+            from: (self.describe)(node),
+            gives: format!("{}{kind}", DimsText(&flow.shape)),
+        }
+        .into()
+    }
+
+    /// The error that a number of the layer cannot be.
+    fn value(&self, key: &'static str, value: impl ToString, must: impl Into<String>) -> Error {
+        GraphError::Value { layer: (self.here)(), key, value: value.to_string(), must: must.into() }.into()
+    }
+
+    fn overflow(&self, what: impl Into<String>) -> Error {
+        GraphError::Overflow { layer: (self.here)(), what: what.into() }.into()
+    }
+
+    /// `value`, or an error where it is 0.
+    fn positive(&self, key: &'static str, value: u64) -> Result<u64> {
+        if value == 0 { Err(self.value(key, value, "at least 1")) } else { Ok(value) }
+    }
+
+    /// The product of two sizes.
+    fn product(&self, what: &'static str, a: u64, b: u64) -> Result<u64> {
+        a.checked_mul(b).ok_or_else(|| self.overflow(format!("{what} {a} × {b}")))
+    }
+
+    /// The known size of an axis of the first input.
+    fn known(&self, axis: usize, takes: &str) -> Result<u64> {
+        match self.first().shape.get(axis) {
+            Some(Dim::Known(size)) => Ok(*size),
+            _ => Err(self.misfit(0, takes)),
+        }
+    }
+
+    /// The known size of the last axis of the first input, which is not the batch.
+    fn last(&self, takes: &str) -> Result<u64> {
+        let rank = self.first().shape.len();
+        self.known(rank.wrapping_sub(1), takes)
+    }
+}
+
+/// How many inputs a layer takes, and the words for it.
+fn arity(layer: &Layer) -> (std::ops::RangeInclusive<usize>, &'static str) {
+    match layer {
+        Layer::Input { .. } => (0..=0, "no inputs"),
+        Layer::Parameter { usage: Use::None, .. } => (0..=1, "at most one input"),
+        Layer::Attention(_) => (1..=2, "one input, or an input and a mask"),
+        Layer::Add | Layer::Mul | Layer::Concat { .. } => (1..=usize::MAX, "at least one input"),
+        _ => (1..=1, "one input"),
+    }
+}
+
+/// The result of a layer and the width that its weights act on, or an error that names both layers and both shapes.
+pub(super) fn infer(site: &Site) -> Result<Inferred> {
+    let (range, takes) = arity(site.layer);
+    if !range.contains(&site.inputs.len()) {
+        return Err(GraphError::Arity { layer: (site.here)(), takes, found: site.inputs.len() }.into());
+    }
+    check_kinds(site)?;
+    let inferred = layer(site)?;
+    check_size(site, &inferred.flow.shape)?;
+    Ok(inferred)
+}
+
+fn layer(site: &Site) -> Result<Inferred> {
+    match site.layer {
+        Layer::Input { .. } => Err(site.value("type", "input", "a layer (inputs are declared apart)")),
+        Layer::Linear { out, .. } => linear(site, *out),
+        Layer::Conv(convolution) => window::convolution(site, convolution),
+        Layer::ConvTranspose(convolution) => window::transposed(site, convolution),
+        Layer::Embedding { num, dim } => embedding(site, *num, *dim),
+        Layer::Positions { num } => positions(site, *num),
+        Layer::Parameter { shape, usage } => parameter(site, shape, *usage),
+        Layer::Attention(attention) => self::attention(site, attention),
+        Layer::LayerNorm { eps, .. } | Layer::RmsNorm { eps } => {
+            epsilon(site, *eps)?;
+            Ok(unchanged(site, site.last("[batch, …, width]")?))
+        }
+        Layer::BatchNorm { eps } => {
+            epsilon(site, *eps)?;
+            Ok(unchanged(site, site.known(1, "[batch, channels, …]")?))
+        }
+        Layer::GroupNorm { groups, eps } => group_norm(site, *groups, *eps),
+        Layer::Activation(_) | Layer::Dropout => Ok(unchanged(site, 0)),
+        Layer::LeakyRelu { slope } if slope.is_finite() => Ok(unchanged(site, 0)),
+        Layer::LeakyRelu { slope } => Err(site.value("slope", slope, "a finite number")),
+        Layer::Softmax { axis } => axes::inner(site, *axis).map(|_| unchanged(site, 0)),
+        Layer::Flatten { start } => axes::flatten(site, *start),
+        Layer::Reshape { shape } => axes::reshape(site, shape),
+        Layer::Permute { order } => axes::permute(site, order),
+        Layer::MaxPool { kernel, stride, padding } | Layer::AvgPool { kernel, stride, padding } => {
+            window::pool(site, kernel, stride, padding)
+        }
+        Layer::GlobalAvgPool => window::global(site),
+        Layer::Upsample { scale } => window::upsample(site, *scale),
+        Layer::Mean { axis } => axes::remove(site, *axis),
+        Layer::Select { axis, index } => axes::select(site, *axis, *index),
+        Layer::Add | Layer::Mul => join::broadcast(site),
+        Layer::Concat { axis } => join::concat(site, *axis),
+    }
+}
+
+/// Ids go into embeddings, masks and what only moves elements; everything else computes.
+fn check_kinds(site: &Site) -> Result<()> {
+    for (index, (_, flow)) in site.inputs.iter().enumerate() {
+        let ids = matches!(flow.kind, Kind::Ids { .. });
+        let fits = match site.layer {
+            Layer::Embedding { .. } => ids,
+            Layer::Attention(_) => index == 1 || !ids,
+            Layer::Flatten { .. }
+            | Layer::Reshape { .. }
+            | Layer::Permute { .. }
+            | Layer::Select { .. }
+            | Layer::Dropout
+            | Layer::Parameter { usage: Use::None, .. } => true,
+            Layer::Concat { .. } => ids == matches!(site.first().kind, Kind::Ids { .. }),
+            _ => !ids,
+        };
+        if !fits {
+            return Err(site.misfit(index, if ids { "numbers (f32)" } else { "ids (i64)" }));
+        }
+    }
+    Ok(())
+}
+
+/// Every example's elements must be countable in bytes.
+fn check_size(site: &Site, shape: &[Dim]) -> Result<()> {
+    countable(shape).then_some(()).ok_or_else(|| site.overflow(format!("one example of {}", DimsText(shape))))
+}
+
+/// Whether the bytes of one example can be counted in 64 bits.
+pub(super) fn countable(shape: &[Dim]) -> bool {
+    let sizes = shape.iter().filter_map(|dim| match dim {
+        Dim::Batch => None,
+        Dim::Known(size) | Dim::UpTo(size) => Some(*size),
+    });
+    sizes.fold(Some(8u64), |bytes, size| bytes.and_then(|bytes| bytes.checked_mul(size))).is_some()
+}
+
+/// The first input's result with another shape.
+fn reshaped(site: &Site, shape: Vec<Dim>, width: u64) -> Inferred {
+    Inferred { flow: Flow { shape, kind: site.first().kind }, width }
+}
+
+fn unchanged(site: &Site, width: u64) -> Inferred {
+    reshaped(site, site.first().shape.clone(), width)
+}
+
+fn epsilon(site: &Site, eps: f64) -> Result<()> {
+    if eps.is_finite() && eps >= 0.0 { Ok(()) } else { Err(site.value("eps", eps, "a finite number, 0 or more")) }
+}
+
+fn linear(site: &Site, out: u64) -> Result<Inferred> {
+    site.positive("out", out)?;
+    let width = site.last("[batch, …, width]")?;
+    let mut shape = site.first().shape.clone();
+    if let Some(last) = shape.last_mut() {
+        *last = Dim::Known(out);
+    }
+    Ok(reshaped(site, shape, width))
+}
+
+fn embedding(site: &Site, num: u64, dim: u64) -> Result<Inferred> {
+    site.positive("num", num)?;
+    site.positive("dim", dim)?;
+    if let Kind::Ids { max: Some(max) } = site.first().kind
+        && max > num
+    {
+        return Err(site.misfit(0, format!("ids below {num} (and the input's max is {max})")));
+    }
+    let mut shape = site.first().shape.clone();
+    shape.push(Dim::Known(dim));
+    Ok(Inferred { flow: Flow { shape, kind: Kind::Float }, width: num })
+}
+
+fn positions(site: &Site, num: u64) -> Result<Inferred> {
+    site.positive("num", num)?;
+    let takes = "[batch, positions, width]";
+    let fits = match site.first().shape.as_slice() {
+        [_, Dim::Known(length) | Dim::UpTo(length), Dim::Known(_)] => *length <= num,
+        _ => return Err(site.misfit(0, takes)),
+    };
+    if !fits {
+        return Err(site.misfit(0, format!("{takes} with at most {num} positions")));
+    }
+    Ok(unchanged(site, site.last(takes)?))
+}
+
+fn group_norm(site: &Site, groups: u64, eps: f64) -> Result<Inferred> {
+    epsilon(site, eps)?;
+    site.positive("groups", groups)?;
+    let channels = site.known(1, "[batch, channels, …]")?;
+    if channels % groups != 0 {
+        return Err(site.misfit(0, format!("channels that {groups} groups divide")));
+    }
+    Ok(unchanged(site, channels))
+}
+
+fn parameter(site: &Site, shape: &Shape, usage: Use) -> Result<Inferred> {
+    if shape.contains(&0) {
+        return Err(site.value("shape", ShapeText(shape), "of sizes of at least 1"));
+    }
+    match usage {
+        Use::None if site.inputs.is_empty() => {
+            Ok(Inferred { flow: Flow { shape: Vec::new(), kind: Kind::Float }, width: 0 })
+        }
+        Use::None => Ok(unchanged(site, 0)),
+        Use::Add | Use::Multiply => broadcast_parameter(site, shape),
+        Use::Prepend => prepend(site, shape),
+    }
+}
+
+/// A tensor that is added or multiplied is broadcast from the right and never makes its input larger.
+fn broadcast_parameter(site: &Site, shape: &Shape) -> Result<Inferred> {
+    let input = &site.first().shape;
+    let fits = shape.len() <= input.len()
+        && shape.iter().rev().zip(input.iter().rev()).all(|(size, dim)| *size == 1 || Dim::Known(*size) == *dim);
+    if fits { Ok(unchanged(site, 0)) } else { Err(site.misfit(0, format!("what {} broadcasts to", ShapeText(shape)))) }
+}
+
+fn prepend(site: &Site, shape: &Shape) -> Result<Inferred> {
+    let (count, width) = match shape.as_slice() {
+        [width] => (1, *width),
+        [count, width] | [1, count, width] => (*count, *width),
+        _ => return Err(site.value("shape", ShapeText(shape), "[width], [n, width] or [1, n, width] to be prepended")),
+    };
+    let longer = |length: u64| length.checked_add(count).ok_or_else(|| site.overflow(format!("{length} + {count}")));
+    let length = match site.first().shape.as_slice() {
+        [_, Dim::Known(length), Dim::Known(found)] if *found == width => Dim::Known(longer(*length)?),
+        [_, Dim::UpTo(length), Dim::Known(found)] if *found == width => Dim::UpTo(longer(*length)?),
+        _ => return Err(site.misfit(0, format!("[batch, positions, {width}]"))),
+    };
+    Ok(reshaped(site, vec![Dim::Batch, length, Dim::Known(width)], 0))
+}
+
+fn attention(site: &Site, attention: &Attention) -> Result<Inferred> {
+    let Attention { heads, kv_heads, head_dim, kind, .. } = attention;
+    site.positive("heads", *heads)?;
+    site.positive("kv_heads", *kv_heads)?;
+    site.positive("head_dim", *head_dim)?;
+    if heads % kv_heads != 0 {
+        return Err(site.value("kv_heads", kv_heads, format!("a divisor of heads, which is {heads}")));
+    }
+    match kind {
+        AttentionKind::Rope { .. } if head_dim % 2 != 0 => {
+            return Err(site.value("head_dim", head_dim, "even for rotary embeddings"));
+        }
+        AttentionKind::Rope { theta } if !(theta.is_finite() && *theta > 0.0) => {
+            return Err(site.value("rope theta", theta, "a positive number"));
+        }
+        AttentionKind::Rope { .. } | AttentionKind::Plain => {}
+    }
+    let takes = "[batch, positions, width]";
+    if site.first().shape.len() != 3 {
+        return Err(site.misfit(0, takes));
+    }
+    if let Some((_, mask)) = site.inputs.get(1)
+        && mask.shape != site.first().shape[..2]
+    {
+        return Err(site.misfit(1, format!("a mask of {}", DimsText(&site.first().shape[..2]))));
+    }
+    let rows = site.product("heads × head_dim", *heads, *head_dim)?;
+    let keys = site.product("kv_heads × head_dim", *kv_heads, *head_dim)?;
+    keys.checked_mul(2).and_then(|both| both.checked_add(rows)).ok_or_else(|| site.overflow("q, k and v together"))?;
+    Ok(unchanged(site, site.last(takes)?))
+}
+
+/// The kind of an input of this type, or `None` where models take no such inputs.
+pub(super) fn kind_of(dtype: Dtype, max: Option<u64>) -> Option<Kind> {
+    match dtype {
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::I64 => Some(Kind::Ids { max }),
+        _ => None,
+    }
+}
