@@ -272,7 +272,9 @@ impl Builder {
         };
         let inferred = shape::infer(&site)?;
         match said.input_size {
-            Some(stated) if stated != inferred.width => Err(site.misfit(0, format!("{stated} inputs as its `in` says"))),
+            Some(stated) if stated != inferred.width => {
+                Err(site.misfit(0, format!("{stated} inputs as its `in` says")))
+            }
             _ => Ok(inferred),
         }
     }

@@ -238,7 +238,6 @@ pub enum Layer {
     },
 }
 
-
 impl Layer {
     /// The word for it in architecture files and messages, as `conv2d`.
     pub fn kind(&self) -> &'static str {

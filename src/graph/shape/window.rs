@@ -41,7 +41,11 @@ fn check_geometry(site: &Site, convolution: &Convolution) -> Result<usize> {
     site.positive("out", convolution.out)?;
     site.positive("groups", convolution.groups)?;
     if convolution.out % convolution.groups != 0 {
-        return Err(site.value("out", convolution.out, format!("divisible by groups, which is {}", convolution.groups)));
+        return Err(site.value(
+            "out",
+            convolution.out,
+            format!("divisible by groups, which is {}", convolution.groups),
+        ));
     }
     Ok(rank)
 }
