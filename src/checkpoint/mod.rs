@@ -1,8 +1,14 @@
 //! Checkpoints: what they hold, and their tensors' bytes by rows. One file for each format, recognised by bytes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+mod json;
+mod natural;
+mod safetensors;
 pub mod vocabulary;
+
+pub use natural::natural_cmp;
 
 use crate::error::Result;
 use crate::progress::Progress;
@@ -20,12 +26,29 @@ pub struct Listing {
     pub metadata: Vec<(String, String)>,
     /// The text of the `config.json` beside it, where there is one.
     pub config: Option<String>,
+    /// Name to place in `tensors`.
+    index: HashMap<String, usize>,
 }
 
 impl Listing {
-    /// The index of the tensor called `name`, or `None`.
+    /// Puts the tensors into natural order (a stable sort). Names are distinct; of two equal ones `position` finds the first.
+    pub fn new(
+        format: &'static str,
+        mut tensors: Vec<TensorInfo>,
+        metadata: Vec<(String, String)>,
+        config: Option<String>,
+    ) -> Listing {
+        tensors.sort_by(|a, b| natural_cmp(&a.name, &b.name));
+        let mut index = HashMap::with_capacity(tensors.len());
+        for (place, tensor) in tensors.iter().enumerate() {
+            index.entry(tensor.name.clone()).or_insert(place);
+        }
+        Listing { format, tensors, metadata, config, index }
+    }
+
+    /// The index of the tensor called `name`, or `None`; one look-up, however many tensors there are.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.tensors.iter().position(|tensor| tensor.name == name)
+        self.index.get(name).copied()
     }
 }
 

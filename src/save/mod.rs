@@ -4,52 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod layout;
+#[cfg(test)]
+mod tests;
+
+pub use layout::{Layout, Span, WeightFile};
+
 use crate::error::Result;
-use crate::plan::Plan;
-
-/// One weight file: its header, and where each tensor lies.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WeightFile {
-    /// `model.safetensors`, or `model-00001-of-0000N.safetensors`.
-    pub name: String,
-    /// The length prefix and the JSON header, padded.
-    pub header: Vec<u8>,
-    /// Its tensors, in file order, without holes.
-    pub spans: Vec<Span>,
-    /// The whole length.
-    pub bytes: u64,
-}
-
-/// Where a tensor lies in its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The index of the assignment in the plan.
-    pub assignment: usize,
-    /// The offset in the file, header included.
-    pub offset: u64,
-    /// Bytes.
-    pub len: u64,
-}
-
-/// All offsets of an output. The header's metadata is `{"format": "pt"}`; tied assignments take no space.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Layout {
-    /// The weight files; shards are filled greedily in the order of the plan, a tensor above the limit gets its own.
-    pub files: Vec<WeightFile>,
-    /// The text of `model.safetensors.index.json`, where there are several files.
-    pub index: Option<String>,
-}
-
-impl Layout {
-    /// Computes every offset; an error for a duplicate name, an overflow or a header over 25 MB.
-    pub fn of(_plan: &Plan) -> Result<Layout> {
-        todo!()
-    }
-    /// The bytes of all weight files.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
-    }
-}
 
 /// What may stand where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,104 @@
+//! `model.safetensors.index.json`: which shard holds which tensor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+
+use super::Shard;
+use crate::checkpoint::json::json_error;
+use crate::error::{CheckpointError, Result};
+
+/// Tensor to shard, as the index says.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::checkpoint) struct Index {
+    /// The name of the index below the source.
+    pub(in crate::checkpoint) file: String,
+    weight_map: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    weight_map: WeightMap,
+}
+
+/// Pairs in the order of the text, duplicates kept.
+struct WeightMap(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for WeightMap {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<WeightMap, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = WeightMap;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object of tensor names and file names")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<WeightMap, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(WeightMap(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// Reads the bytes of an index called `file`. A tensor that it maps twice and a shard outside its directory are errors.
+pub(in crate::checkpoint) fn parse_index(file: &str, bytes: &[u8]) -> Result<Index> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| CheckpointError::NotUtf8 { file: file.into(), offset: error.valid_up_to() as u64 })?;
+    let written: Written = serde_json::from_str(text).map_err(|error| json_error(file, text, 0, &error))?;
+    let mut weight_map = BTreeMap::new();
+    for (tensor, shard) in written.weight_map.0 {
+        if !stays_inside(&shard) {
+            return Err(CheckpointError::ShardOutside { index: file.into(), shard }.into());
+        }
+        if weight_map.insert(tensor.clone(), shard).is_some() {
+            return Err(CheckpointError::DuplicateTensor { file: file.into(), tensor }.into());
+        }
+    }
+    Ok(Index { file: file.into(), weight_map })
+}
+
+fn stays_inside(shard: &str) -> bool {
+    !shard.is_empty()
+        && !shard.contains(['\\', '\0'])
+        && Path::new(shard).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+impl Index {
+    /// The names of the shards as written, sorted, each once.
+    pub(in crate::checkpoint) fn shards(&self) -> BTreeSet<&str> {
+        self.weight_map.values().map(String::as_str).collect()
+    }
+
+    /// How many tensors `shard` should hold, and one of them.
+    pub(in crate::checkpoint) fn promised(&self, shard: &str) -> (usize, Option<&str>) {
+        let mut names =
+            self.weight_map.iter().filter(|(_, holder)| *holder == shard).map(|(tensor, _)| tensor.as_str());
+        let first = names.next();
+        (usize::from(first.is_some()) + names.count(), first)
+    }
+}
+
+/// Holds the index against the shards (each under its name as the index writes it). A promise that is not kept is an error; the
+/// result are notes about tensors that the index does not name.
+pub(in crate::checkpoint) fn check_shards(index: &Index, shards: &[(&str, &Shard)]) -> Result<Vec<String>> {
+    let held: BTreeSet<(&str, &str)> =
+        shards.iter().flat_map(|(name, shard)| shard.names().map(|tensor| (tensor, *name))).collect();
+    for (tensor, shard) in &index.weight_map {
+        if !held.contains(&(tensor.as_str(), shard.as_str())) {
+            let (index, tensor, shard) = (index.file.clone(), tensor.clone(), shard.clone());
+            return Err(CheckpointError::BrokenPromise { index, tensor, shard }.into());
+        }
+    }
+    let stray: Vec<_> = held.iter().filter(|(tensor, _)| !index.weight_map.contains_key(*tensor)).collect();
+    let note = |(tensor, shard): &(&str, &str), more: usize| {
+        let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        format!("tensor {tensor} of {shard} is not named by {}{others}", index.file)
+    };
+    Ok(stray.first().map(|first| note(first, stray.len() - 1)).into_iter().collect())
+}

@@ -1,0 +1,3 @@
+//! Where bytes go, and how they come to stand there.
+
+mod layout;
