@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Action;
 use crate::adapt::Op;
+use crate::error::{FitError, Result};
 use crate::init::Scheme;
-use crate::tensor::{Dtype, Shape};
+use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// A piece of axis 0 that is drawn by one scheme.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,4 +55,54 @@ pub enum Value {
         /// The owner's name.
         to: String,
     },
+}
+
+impl Value {
+    /// Type and shape of the result (named after the first source, empty where there is none), or an error where an operation does
+    /// not fit its inputs, parts do not fill their axis, or a tie stands in it (its owner knows its shape).
+    pub fn info(&self) -> Result<TensorInfo> {
+        match self {
+            Value::Source { tensor, dtype, shape, .. } => Ok(TensorInfo::new(tensor.clone(), *dtype, shape.clone())),
+            Value::Init { shape, parts, .. } => {
+                let info = TensorInfo::new(String::new(), Dtype::F32, shape.clone());
+                let found = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.rows));
+                match found {
+                    Some(found) if found == info.rows() => Ok(info),
+                    _ => Err(FitError::Parts { expected: info.rows(), found: found.unwrap_or(u64::MAX) }.into()),
+                }
+            }
+            Value::Apply { op, inputs } => op.out(&inputs.iter().map(Value::info).collect::<Result<Vec<_>>>()?),
+            Value::Tied { to } => Err(FitError::TieInside { to: to.clone() }.into()),
+        }
+    }
+
+    /// Calls `visit` for every leaf (source, initialisation, tie), in order of mention.
+    pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
+        match self {
+            Value::Apply { inputs, .. } => inputs.iter().for_each(|input| input.leaves(visit)),
+            Value::Source { .. } | Value::Init { .. } | Value::Tied { .. } => visit(self),
+        }
+    }
+
+    /// The first source tensor that it mentions: which source, and its name there.
+    pub fn first_source(&self) -> Option<(usize, &str)> {
+        let mut first = None;
+        self.leaves(&mut |leaf| {
+            if let Value::Source { source, tensor, .. } = leaf {
+                first = first.or(Some((*source, tensor.as_str())));
+            }
+        });
+        first
+    }
+
+    /// What it does with its leaves, in one word of the report.
+    pub fn action(&self) -> Action {
+        match self {
+            Value::Source { .. } => Action::Copied,
+            Value::Tied { .. } => Action::Tied,
+            Value::Init { .. } => Action::New,
+            Value::Apply { .. } if self.first_source().is_some() => Action::Adapted,
+            Value::Apply { .. } => Action::New,
+        }
+    }
 }

@@ -1,0 +1,392 @@
+use super::{Exit, Fault, PlanError};
+use crate::tensor::{Dtype, Shape, ShapeText};
+
+/// A match cannot be fitted or initialised as the rules say, a plan falls short of the coverage that was asked for, or a
+/// plan that was read is not one that can be run.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The text of a plan is no JSON of this form.
+    #[error("plan: {place}: {problem}")]
+    Syntax {
+        /// Which entry, as `assignments[3].value`.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The plan was written in another format.
+    #[error("plan: format {found}, expected {expected}")]
+    Version {
+        /// What it says.
+        found: u32,
+        /// What can be read.
+        expected: u32,
+    },
+    /// The plan means the bits of another generator.
+    #[error("plan: generator {found}, expected {expected}")]
+    Generator {
+        /// What it says.
+        found: String,
+        /// What can be run.
+        expected: &'static str,
+    },
+    /// One name stands twice where names are unique.
+    #[error("plan: {what} {name} stands twice")]
+    Twice {
+        /// `tensor`, `source`, `file`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A count of the plan disagrees with what it counts.
+    #[error("plan: {what}: expected {expected}, found {found}")]
+    Count {
+        /// What is counted.
+        what: String,
+        /// What the entries amount to.
+        expected: u64,
+        /// What is written.
+        found: u64,
+    },
+    /// An expression yields another type or shape than its target has.
+    #[error(
+        "tensor {name}: expected {expected_dtype} {}, found {found_dtype} {}",
+        ShapeText(expected),
+        ShapeText(found)
+    )]
+    Yields {
+        /// The target.
+        name: String,
+        /// The target's type.
+        expected_dtype: Dtype,
+        /// The target's shape.
+        expected: Shape,
+        /// The expression's type.
+        found_dtype: Dtype,
+        /// The expression's shape.
+        found: Shape,
+    },
+    /// An operation of an expression does not fit its inputs.
+    #[error("tensor {name}: {source}")]
+    Expression {
+        /// The target.
+        name: String,
+        /// What the operation says.
+        source: Box<super::Error>,
+    },
+    /// The pieces of an initialisation do not fill its first axis.
+    #[error("initialisation: expected {expected} rows, found parts of {found} rows")]
+    Parts {
+        /// The rows of the shape.
+        expected: u64,
+        /// The rows of the parts.
+        found: u64,
+    },
+    /// A scheme has a parameter that is no number, or out of its range.
+    #[error("tensor {name}: {problem}")]
+    Scheme {
+        /// The target.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An expression mentions a source that the plan does not have.
+    #[error("tensor {name}: source {index}, found {sources} sources")]
+    NoSource {
+        /// The target or the list.
+        name: String,
+        /// The index.
+        index: usize,
+        /// How many there are.
+        sources: usize,
+    },
+    /// Two expressions describe one source tensor differently.
+    #[error("source tensor {tensor}: described as {a_dtype} {} and as {b_dtype} {}", ShapeText(a), ShapeText(b))]
+    SourceDisagrees {
+        /// The source tensor.
+        tensor: String,
+        /// One type.
+        a_dtype: Dtype,
+        /// One shape.
+        a: Shape,
+        /// The other type.
+        b_dtype: Dtype,
+        /// The other shape.
+        b: Shape,
+    },
+    /// A tie stands inside an expression.
+    #[error("a tie to {to} inside an expression; a tie is a whole value")]
+    TieInside {
+        /// Its owner.
+        to: String,
+    },
+    /// A tie names no target.
+    #[error("tensor {name}: tied to {to}, which is no tensor of the plan")]
+    TieMissing {
+        /// The tied one.
+        name: String,
+        /// Its owner.
+        to: String,
+    },
+    /// A tie names another tied one, which is not written.
+    #[error("tensor {name}: tied to {to}, which is itself tied")]
+    TieToTied {
+        /// The tied one.
+        name: String,
+        /// Its owner.
+        to: String,
+    },
+    /// The action contradicts the value.
+    #[error("tensor {name}: action {found}, expected {expected} by its value")]
+    Action {
+        /// The target.
+        name: String,
+        /// What the value is.
+        expected: &'static str,
+        /// What is written.
+        found: &'static str,
+    },
+    /// A file beside the weights would leave the directory or replace a file of xfer's own.
+    #[error("plan: file {name:?}: {problem}")]
+    Companion {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The tokenizer has more tokens than the embedding has rows.
+    #[error("tensor {name}: expected at least {tokens} rows for the tokens of {tokenizer}, found {rows}")]
+    TooManyTokens {
+        /// The embedding.
+        name: String,
+        /// The tokenizer, as written.
+        tokenizer: String,
+        /// Its tokens.
+        tokens: u64,
+        /// The rows of the target.
+        rows: u64,
+    },
+    /// Rows are to be matched by token, but the source has no tokenizer.
+    #[error("tensor {name}: rows are matched by token, but {reference} has no tokenizer that can be read")]
+    NoSourceVocabulary {
+        /// The embedding.
+        name: String,
+        /// The source.
+        reference: String,
+    },
+    /// A `vocab` rule says no embedding, and there are several or none.
+    #[error("vocab: expected one embedding, found {}: {}", names.len(), if names.is_empty() { "none in the architecture".into() } else { names.join(", ") })]
+    WhichVocabulary {
+        /// The embeddings.
+        names: Vec<String>,
+    },
+    /// The names of a head's classes are not as many as its rows.
+    #[error("labels of {head}: expected {rows} names, found {labels}")]
+    LabelCount {
+        /// The head.
+        head: String,
+        /// Its rows.
+        rows: u64,
+        /// The names.
+        labels: u64,
+    },
+    /// An `adapt` rule cannot turn the source's rows into the target's.
+    #[error("tensor {name}: `{rule}` cannot make {expected} rows of {found}{why}")]
+    Adapt {
+        /// The target.
+        name: String,
+        /// The rule.
+        rule: String,
+        /// The target's rows.
+        expected: u64,
+        /// The source's rows.
+        found: u64,
+        /// Further numbers, or nothing.
+        why: String,
+    },
+    /// A way of making new rows that this version lacks.
+    #[error(
+        "tensor {name}: rows drawn with the covariance of the others (`mean_covariance`) are not available in this version"
+    )]
+    NoCovariance {
+        /// The target.
+        name: String,
+    },
+    /// `lsuv` without what it measures.
+    #[error("tensor {name}: `lsuv` ({by}) measures the model on a batch, and is not available in this version")]
+    NoLsuv {
+        /// The target.
+        name: String,
+        /// What asked for it.
+        by: String,
+    },
+    /// `match` without anything to match.
+    #[error("tensor {name}: `match` ({by}) has no transferred sibling layer to take statistics from")]
+    NoSiblings {
+        /// The target.
+        name: String,
+        /// What asked for it.
+        by: String,
+    },
+    /// A scheme does not fit the tensor that a rule gives it to.
+    #[error("tensor {name}: {by}: {source}")]
+    Unresolved {
+        /// The target.
+        name: String,
+        /// What asked for it.
+        by: String,
+        /// What the scheme lacks.
+        source: Box<super::Error>,
+    },
+    /// A fact that planning needs was not measured.
+    #[error("the moments of {tensor} are needed and were not measured")]
+    NoEvidence {
+        /// The source tensor.
+        tensor: String,
+    },
+    /// The config's `dtype` names no type.
+    #[error("config: {source}")]
+    ConfigDtype {
+        /// What is wrong.
+        source: Box<super::Error>,
+    },
+    /// Fewer parameters were found than asked for.
+    #[error(
+        "coverage: found {found} of {total} parameters outside heads ({:.1} %), expected at least {:.1} %",
+        percent(*found, *total),
+        minimum * 100.0
+    )]
+    LowCoverage {
+        /// Parameters with a source.
+        found: u64,
+        /// Parameters outside heads.
+        total: u64,
+        /// The least share.
+        minimum: f64,
+    },
+    /// With `--strict`, new tensors that nothing declares.
+    #[error("strict: {count} new tensors are not declared: {}", few(names))]
+    UndeclaredNew {
+        /// How many.
+        count: usize,
+        /// Patterns that cover them exactly.
+        names: Vec<String>,
+        /// The flags that declare them.
+        lines: Vec<String>,
+    },
+    /// With `--strict`, unused source tensors that nothing declares.
+    #[error("strict: {count} unused source tensors are not declared: {}", few(names))]
+    UndeclaredUnused {
+        /// How many.
+        count: usize,
+        /// Patterns that cover them exactly.
+        names: Vec<String>,
+        /// The flags that declare them.
+        lines: Vec<String>,
+    },
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 100.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// The first names of a list, and how many more there are.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(", and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+impl From<FitError> for super::Error {
+    fn from(error: FitError) -> Self {
+        super::Error::Plan(PlanError::Fit(error))
+    }
+}
+
+impl Fault for FitError {
+    fn exit(&self) -> Exit {
+        match self {
+            FitError::NoLsuv { .. } => Exit::Usage,
+            FitError::LowCoverage { .. } | FitError::UndeclaredNew { .. } | FitError::UndeclaredUnused { .. } => {
+                Exit::Contract
+            }
+            FitError::NoEvidence { .. } => Exit::Machine,
+            FitError::Syntax { .. }
+            | FitError::Version { .. }
+            | FitError::Generator { .. }
+            | FitError::Twice { .. }
+            | FitError::Count { .. }
+            | FitError::Yields { .. }
+            | FitError::Expression { .. }
+            | FitError::Parts { .. }
+            | FitError::Scheme { .. }
+            | FitError::NoSource { .. }
+            | FitError::SourceDisagrees { .. }
+            | FitError::TieInside { .. }
+            | FitError::TieMissing { .. }
+            | FitError::TieToTied { .. }
+            | FitError::Action { .. }
+            | FitError::Companion { .. }
+            | FitError::TooManyTokens { .. }
+            | FitError::NoSourceVocabulary { .. }
+            | FitError::WhichVocabulary { .. }
+            | FitError::LabelCount { .. }
+            | FitError::Adapt { .. }
+            | FitError::NoCovariance { .. }
+            | FitError::NoSiblings { .. }
+            | FitError::Unresolved { .. }
+            | FitError::ConfigDtype { .. } => Exit::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            FitError::Version { .. } | FitError::Generator { .. } => {
+                vec!["make the plan again with this version: `xfer init … --dry-run --plan FILE`".into()]
+            }
+            FitError::TooManyTokens { tokens, .. } => {
+                vec![format!("`--set vocab_size={tokens}`, or more to leave padding rows")]
+            }
+            FitError::NoSourceVocabulary { .. } => {
+                vec!["put the source's tokenizer.json or vocab.txt beside its weights".into()]
+            }
+            FitError::WhichVocabulary { names } => {
+                names.iter().map(|name| format!("`\"vocab\": {{ …, \"match\": \"{name}\" }}`")).collect()
+            }
+            FitError::NoCovariance { .. } => vec!["say `mean`, `new` or `zeros`".into()],
+            FitError::NoLsuv { .. } => vec!["say `auto`, or a scheme with a formula such as `orthogonal`".into()],
+            FitError::NoSiblings { name, .. } => vec![format!("`--init '{name}=auto'`")],
+            FitError::Unresolved { name, .. } => vec![format!("`--init '{name}=auto'`")],
+            FitError::LowCoverage { found, total, .. } => vec![
+                "compare the names of both sides: `xfer inspect SRC`, `xfer arch ARCH`; say the difference with --map"
+                    .into(),
+                format!("`--min-coverage {:.2}` accepts it", floor_hundredth(*found, *total)),
+            ],
+            FitError::UndeclaredNew { lines, .. } | FitError::UndeclaredUnused { lines, .. } => lines.clone(),
+            FitError::Expression { source, .. } | FitError::ConfigDtype { source } => source.hints(),
+            FitError::Syntax { .. }
+            | FitError::Twice { .. }
+            | FitError::Count { .. }
+            | FitError::Yields { .. }
+            | FitError::Parts { .. }
+            | FitError::Scheme { .. }
+            | FitError::NoSource { .. }
+            | FitError::SourceDisagrees { .. }
+            | FitError::TieInside { .. }
+            | FitError::TieMissing { .. }
+            | FitError::TieToTied { .. }
+            | FitError::Action { .. }
+            | FitError::Companion { .. }
+            | FitError::LabelCount { .. }
+            | FitError::Adapt { .. }
+            | FitError::NoEvidence { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The share rounded down to hundredths, so that the flag that quotes it accepts it.
+fn floor_hundredth(part: u64, whole: u64) -> f64 {
+    percent(part, whole).floor() / 100.0
+}

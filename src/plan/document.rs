@@ -1,0 +1,135 @@
+//! A plan as JSON: one line for each entry of a list, so that a review or a `diff` sees tensors; and the digest that
+//! names it. Both leave nothing to chance: fields stand in the order of their declaration, and no map is hashed.
+
+use serde::Serialize;
+
+use super::{Answer, Assignment, Companion, Content, FORMAT, Plan, PlannedSource, Question, Target, Unused, validate};
+use crate::error::{FitError, Result};
+
+/// What the digest covers: everything but where things lay when the plan was made.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    xfer_plan: u32,
+    seed: u64,
+    generator: &'a str,
+    sources: Vec<PlannedSource>,
+    target: &'a Target,
+    assignments: &'a [Assignment],
+    max_shard_size: u64,
+    companions: Vec<Companion>,
+    unused: &'a [Unused],
+    dropped: &'a [Unused],
+    warnings: &'a [String],
+    evidence: &'a [(Question, Answer)],
+}
+
+impl<'a> Canonical<'a> {
+    fn of(plan: &'a Plan) -> Canonical<'a> {
+        Canonical {
+            xfer_plan: plan.xfer_plan,
+            seed: plan.seed,
+            generator: &plan.generator,
+            sources: plan.sources.iter().cloned().map(without_location).collect(),
+            target: &plan.target,
+            assignments: &plan.assignments,
+            max_shard_size: plan.max_shard_size,
+            companions: plan.companions.iter().cloned().map(companion_without_location).collect(),
+            unused: &plan.unused,
+            dropped: &plan.dropped,
+            warnings: &plan.warnings,
+            evidence: &plan.evidence,
+        }
+    }
+}
+
+fn without_location(source: PlannedSource) -> PlannedSource {
+    PlannedSource { location: String::new(), ..source }
+}
+
+fn companion_without_location(companion: Companion) -> Companion {
+    let content = match companion.content {
+        Content::File { digest, .. } => Content::File { location: String::new(), digest },
+        content @ (Content::Text(_) | Content::Source { .. }) => content,
+    };
+    Companion { content, ..companion }
+}
+
+impl Plan {
+    /// The blake3 digest of the plan in hex, `location`s left out.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        // plain data into a hasher: neither a type nor a writer that could fail
+        let written = serde_json::to_writer(&mut hasher, &Canonical::of(self));
+        debug_assert!(written.is_ok());
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// The plan as JSON, reading back equal.
+    pub fn to_json(&self) -> String {
+        let Plan {
+            xfer_plan,
+            seed,
+            generator,
+            sources,
+            target,
+            assignments,
+            max_shard_size,
+            companions,
+            unused,
+            dropped,
+            warnings,
+            evidence,
+        } = self;
+        let mut text = String::from("{");
+        field(&mut text, "xfer_plan", &line(xfer_plan));
+        field(&mut text, "seed", &line(seed));
+        field(&mut text, "generator", &line(generator));
+        field(&mut text, "sources", &list(sources));
+        field(&mut text, "target", &line(target));
+        field(&mut text, "assignments", &list(assignments));
+        field(&mut text, "max_shard_size", &line(max_shard_size));
+        field(&mut text, "companions", &list(companions));
+        field(&mut text, "unused", &list(unused));
+        field(&mut text, "dropped", &list(dropped));
+        field(&mut text, "warnings", &list(warnings));
+        field(&mut text, "evidence", &list(evidence));
+        text.push_str("\n}\n");
+        text
+    }
+
+    /// Reads and validates a plan that was written, perhaps edited: versions, shapes of every expression against its target,
+    /// names unique, ties resolvable. An error says which assignment and what.
+    pub fn from_json(text: &str) -> Result<Plan> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let plan: Plan = serde_path_to_error::deserialize(&mut json).map_err(|error| FitError::Syntax {
+            place: error.path().to_string(),
+            problem: error.inner().to_string(),
+        })?;
+        json.end().map_err(|error| FitError::Syntax { place: "after the plan".into(), problem: error.to_string() })?;
+        if plan.xfer_plan != FORMAT {
+            return Err(FitError::Version { found: plan.xfer_plan, expected: FORMAT }.into());
+        }
+        validate::validate(&plan)?;
+        Ok(plan)
+    }
+}
+
+fn field(text: &mut String, name: &str, value: &str) {
+    text.push_str(if text.len() == 1 { "\n  \"" } else { ",\n  \"" });
+    text.push_str(name);
+    text.push_str("\": ");
+    text.push_str(value);
+}
+
+/// One value on one line. Plain data into memory cannot fail to serialise.
+fn line<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn list<T: Serialize>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "[]".into();
+    }
+    let lines: Vec<String> = items.iter().map(|item| format!("    {}", line(item))).collect();
+    format!("[\n{}\n  ]", lines.join(",\n"))
+}
