@@ -38,20 +38,16 @@ pub enum GraphError {
         gives: String,
     },
     /// The inputs of a join do not fit each other.
-    #[error("{layer} takes {takes}, but {first} gives {first_shape} and {second} gives {second_shape}")]
+    #[error("{layer} takes {takes}, but {first} and {second}")]
     Join {
         /// The join.
         layer: String,
         /// What it takes.
         takes: String,
-        /// One input.
+        /// One input and its shape, as `linear a gives [batch, 3]`.
         first: String,
-        /// Its shape.
-        first_shape: String,
         /// The other.
         second: String,
-        /// Its shape.
-        second_shape: String,
     },
     /// A number of a layer cannot be.
     #[error("{layer}: {key} is {value}, it must be {must}")]
@@ -72,6 +68,12 @@ pub enum GraphError {
         layer: String,
         /// Which size, with its factors.
         what: String,
+    },
+    /// The model is too large to be written down.
+    #[error("more than {limit} layers or parameters")]
+    TooMany {
+        /// The most there may be.
+        limit: usize,
     },
     /// A tie names a parameter that there is not.
     #[error("the tie of `{name}` to `{owner}` needs `{missing}`, which is no parameter")]

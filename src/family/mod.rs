@@ -1,9 +1,18 @@
 //! Families of published models: parameters and graph, initialisation, and the spellings and layouts (dialects) in
 //! which their weights are published. One file for each family and one line in `FAMILIES`; only `plan` applies a dialect.
 
+mod activation;
+mod bert;
+mod config;
+mod recognise;
+#[cfg(test)]
+mod tests;
+
+pub use recognise::recognise;
+
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
-use crate::error::Result;
+use crate::error::{FamilyError, Result};
 use crate::graph::{Builder, NodeId};
 
 /// A Hugging Face config, as JSON.
@@ -43,7 +52,7 @@ pub type Outputs = Vec<(String, NodeId)>;
 pub enum Class {
     /// What the config's `architectures` names (the bare model where it names none).
     OfConfig,
-    /// The bare model without its base prefix (a block inside native layers whose output is `hidden` or `pooled`).
+    /// The bare model without its base prefix (a block inside native layers whose output is `hidden`, `pooled` or layers).
     Bare,
 }
 
@@ -52,6 +61,36 @@ pub enum Class {
 pub struct Inputs {
     /// The nodes that feed it, by the family's input names; what is missing the family declares or assumes.
     pub wired: Vec<(String, NodeId)>,
+    /// The results that will be used, by name; empty for all. A bare model has no layers that serve only other results.
+    pub wanted: Vec<String>,
+}
+
+impl Inputs {
+    /// The node that feeds an input, or `None` where none is wired.
+    pub fn get(&self, name: &str) -> Option<NodeId> {
+        self.wired.iter().find(|(wired, _)| wired == name).map(|(_, node)| *node)
+    }
+
+    /// Whether a result will be used.
+    pub fn wants(&self, output: &str) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == output)
+    }
+
+    /// An error that names the first wired input which is none of `known`.
+    fn check(&self, family: &'static str, known: &'static [&'static str]) -> Result<()> {
+        match self.wired.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => Err(FamilyError::Input { family, name: name.clone(), known }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The node of the result called `name`, or an error that lists the results that there are.
+pub fn output(family: &dyn Family, outputs: &Outputs, name: &str) -> Result<NodeId> {
+    let found = outputs.iter().find(|(output, _)| output == name);
+    let known = || outputs.iter().map(|(output, _)| output.as_str()).collect::<Vec<_>>().join(", ");
+    let missing = || FamilyError::Output { family: family.name(), name: name.into(), known: known() };
+    Ok(found.ok_or_else(missing)?.1)
 }
 
 /// A family of models.
@@ -62,10 +101,14 @@ pub trait Family: Sync {
     fn model_types(&self) -> &'static [&'static str];
     /// The classes that `architectures` may name, for messages.
     fn architectures(&self) -> &'static [&'static str];
+    /// The names of its inputs, the one that a preceding layer feeds first.
+    fn inputs(&self) -> &'static [&'static str];
     /// Declares parameters and nodes of a class, under the builder's path. An unknown class or a config value that cannot be is an error.
     fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
     /// The path that the body has inside a model with a head, as `bert`.
     fn base_prefix(&self) -> &'static str;
+    /// Names below the body's path that together prove this family where a source has no config.
+    fn markers(&self) -> &'static [&'static str];
     /// Its dialects, the plain one not among them.
     fn dialects(&self) -> &'static [Dialect];
     /// A config for a source that has none, from its listing, or `None`.
@@ -75,14 +118,24 @@ pub trait Family: Sync {
 }
 
 /// Every family, in display order.
-pub const FAMILIES: &[&dyn Family] = &[];
+pub const FAMILIES: &[&dyn Family] = &[&bert::Bert];
+
+/// No operation in either direction: the dialect only spells differently.
+fn same(_config: &Config) -> Vec<Vec<Op>> {
+    vec![Vec::new()]
+}
 
 /// The family that answers to a `model_type`, or `None`.
 pub fn by_model_type(model_type: &str) -> Option<&'static dyn Family> {
     FAMILIES.iter().copied().find(|family| family.model_types().contains(&model_type))
 }
 
-/// The family and config of a source: by its `config.json`, else by marker names of its tensors; `None` where neither says.
-pub fn recognise(_source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
-    todo!()
+/// The family of this name, or `None`.
+pub fn by_name(name: &str) -> Option<&'static dyn Family> {
+    FAMILIES.iter().copied().find(|family| family.name() == name)
+}
+
+/// Every `model_type` that a family answers to, in display order.
+pub fn model_types() -> Vec<&'static str> {
+    FAMILIES.iter().flat_map(|family| family.model_types()).copied().collect()
 }

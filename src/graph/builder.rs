@@ -19,6 +19,9 @@ pub struct Said {
     pub input_size: Option<u64>,
 }
 
+/// The most nodes, and the most parameters: far more than any model has, and little enough to hold in memory.
+const MOST: usize = 4_000_000;
+
 /// Declares parameters and nodes together, under a path. Node ids and parameter ids belong to the builder that gave them.
 #[derive(Default)]
 pub struct Builder {
@@ -45,6 +48,15 @@ impl Builder {
     /// The current path; empty at the top.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// `name` below the current path.
+    pub fn full_name(&self, name: &str) -> String {
+        match (self.path.as_str(), name) {
+            ("", name) => name.to_string(),
+            (path, "") => path.to_string(),
+            (path, name) => format!("{path}.{name}"),
+        }
     }
 
     /// Runs `build` one component deeper (or several, dotted); an empty name adds nothing.
@@ -76,35 +88,23 @@ impl Builder {
     /// An input of the model, by its name whatever the path. `shape` has the batch first, and only there; `dtype` is `F32`, or
     /// `I64` for ids, below `max` where that is said.
     pub fn input(&mut self, name: &str, shape: Vec<Dim>, dtype: Dtype, max: Option<u64>) -> Result<NodeId> {
-        let wrong = |key, value: String, must: &str| GraphError::Value {
-            layer: format!("input {name}"),
-            key,
-            value,
-            must: must.into(),
-        };
-        let inner = shape.get(1..).unwrap_or(&[]);
-        if shape.first() != Some(&Dim::Batch) || inner.contains(&Dim::Batch) {
-            return Err(wrong("shape", DimsText(&shape).to_string(), "\"batch\" and then numbers").into());
-        }
-        if inner.iter().any(|dim| matches!(dim, Dim::Known(0) | Dim::UpTo(0))) {
-            return Err(wrong("shape", DimsText(&shape).to_string(), "of sizes of at least 1").into());
-        }
-        if !shape::countable(&shape) {
-            let what = format!("one example of {}", DimsText(&shape));
-            return Err(GraphError::Overflow { layer: format!("input {name}"), what }.into());
-        }
-        let kind = match shape::kind_of(dtype, max) {
-            Some(kind) => kind,
-            None => return Err(wrong("dtype", dtype.to_string(), "f32, or i64 for ids").into()),
-        };
-        if max.is_some() && (kind == Kind::Float || max == Some(0)) {
-            let shown = max.map(|max| max.to_string()).unwrap_or_default();
-            return Err(wrong("max", shown, "at least 1, and only for ids (i64)").into());
-        }
+        self.input_or(name, shape, dtype, max, None)
+    }
+
+    /// The same for an input that may be left out: it then is `default` everywhere.
+    pub fn input_or(
+        &mut self,
+        name: &str,
+        shape: Vec<Dim>,
+        dtype: Dtype,
+        max: Option<u64>,
+        default: Option<i64>,
+    ) -> Result<NodeId> {
+        let kind = check_input(name, &shape, dtype, max)?;
         if self.inputs.contains_key(name) {
             return Err(GraphError::Duplicate { name: name.into() }.into());
         }
-        let node = self.push(name.into(), Layer::Input { dtype, max }, &[], Vec::new(), Flow { shape, kind });
+        let node = self.push(name.into(), Layer::Input { dtype, max, default }, &[], Vec::new(), Flow { shape, kind })?;
         self.inputs.insert(name.into(), node);
         Ok(node)
     }
@@ -137,7 +137,7 @@ impl Builder {
             ids.push(self.declare(&full, parameter, &said)?);
         }
         let before_output = before_output.map(|index| ids[index]);
-        let node = self.push(full, layer, inputs, ids, inferred.flow);
+        let node = self.push(full, layer, inputs, ids, inferred.flow)?;
         self.before_output[node] = before_output;
         Ok(node)
     }
@@ -205,12 +205,10 @@ impl Builder {
         Ok(())
     }
 
-    /// Declares `scheme` as the family's rule for all parameters declared so far below the path that have no rule yet and satisfy `of`.
-    pub fn init_rule(&mut self, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
-        let path = self.path.as_str();
-        let below = |name: &str| path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
-        for parameter in &mut self.parameters {
-            if parameter.init.is_none() && below(&parameter.name) && of(parameter) {
+    /// Declares `scheme` as the family's rule for all parameters from `since` on that have no rule yet and satisfy `of`.
+    pub fn init_rule(&mut self, since: ParameterId, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
+        for parameter in self.parameters.iter_mut().skip(since) {
+            if parameter.init.is_none() && of(parameter) {
                 parameter.init = Some(FamilyInit { scheme: scheme.clone(), by: by.into() });
             }
         }
@@ -243,14 +241,6 @@ enum Next {
 }
 
 impl Builder {
-    fn full_name(&self, name: &str) -> String {
-        match (self.path.as_str(), name) {
-            ("", name) => name.to_string(),
-            (path, "") => path.to_string(),
-            (path, name) => format!("{path}.{name}"),
-        }
-    }
-
     /// How messages call a layer that may have no name: by the nearest named one before it, three steps back at most.
     fn called(&self, name: &str, layer: &Layer, inputs: &[NodeId]) -> String {
         let mut text = layer.kind().to_string();
@@ -295,6 +285,9 @@ impl Builder {
             return Err(GraphError::Overflow { layer: parameter.name, what }.into());
         }
         let id = self.parameters.len();
+        if id == MOST {
+            return Err(GraphError::TooMany { limit: MOST }.into());
+        }
         if self.names.contains_key(&parameter.name) {
             return Err(GraphError::Duplicate { name: parameter.name }.into());
         }
@@ -303,7 +296,17 @@ impl Builder {
         Ok(id)
     }
 
-    fn push(&mut self, name: String, layer: Layer, inputs: &[NodeId], ids: Vec<ParameterId>, flow: Flow) -> NodeId {
+    fn push(
+        &mut self,
+        name: String,
+        layer: Layer,
+        inputs: &[NodeId],
+        ids: Vec<ParameterId>,
+        flow: Flow,
+    ) -> Result<NodeId> {
+        if self.nodes.len() == MOST {
+            return Err(GraphError::TooMany { limit: MOST }.into());
+        }
         self.nodes.push(Node {
             name,
             layer,
@@ -314,7 +317,7 @@ impl Builder {
         });
         self.flows.push(flow);
         self.before_output.push(None);
-        self.nodes.len() - 1
+        Ok(self.nodes.len() - 1)
     }
 
     /// For each node, the one activation that all its users are; users stand behind what they use, so one pass from the end.
@@ -338,5 +341,29 @@ impl Builder {
             Next::Unused | Next::Other => None,
         };
         next.into_iter().map(only).collect()
+    }
+}
+
+/// What an input of this shape and type gives, or an error that says what it must be.
+fn check_input(name: &str, shape: &[Dim], dtype: Dtype, max: Option<u64>) -> Result<Kind> {
+    let wrong = |key, value: String, must: &str| {
+        Err(GraphError::Value { layer: format!("input {name}"), key, value, must: must.into() }.into())
+    };
+    let inner = shape.get(1..).unwrap_or(&[]);
+    if shape.first() != Some(&Dim::Batch) || inner.contains(&Dim::Batch) {
+        return wrong("shape", DimsText(shape).to_string(), "\"batch\" and then numbers");
+    }
+    if inner.iter().any(|dim| matches!(dim, Dim::Known(0) | Dim::UpTo(0))) {
+        return wrong("shape", DimsText(shape).to_string(), "of sizes of at least 1");
+    }
+    if !shape::countable(shape) {
+        let what = format!("one example of {}", DimsText(shape));
+        return Err(GraphError::Overflow { layer: format!("input {name}"), what }.into());
+    }
+    match (shape::kind_of(dtype, max), max) {
+        (None, _) => wrong("dtype", dtype.to_string(), "f32, or i64 for ids"),
+        (Some(Kind::Float), Some(max)) => wrong("max", max.to_string(), "left out for numbers"),
+        (Some(_), Some(0)) => wrong("max", "0".into(), "at least 1"),
+        (Some(kind), _) => Ok(kind),
     }
 }

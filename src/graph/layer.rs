@@ -102,6 +102,13 @@ pub enum Layer {
         dtype: Dtype,
         /// For ids, one more than the largest.
         max: Option<u64>,
+        /// What every element is where the caller feeds nothing; `None` where he must.
+        default: Option<i64>,
+    },
+    /// Ids that are all `value`, in the shape of its input.
+    Fill {
+        /// The id.
+        value: u64,
     },
     /// `x Wᵀ + b` over the last axis: `weight` `(out, in)`, `bias`.
     Linear {
@@ -243,6 +250,7 @@ impl Layer {
     pub fn kind(&self) -> &'static str {
         match self {
             Layer::Input { .. } => "input",
+            Layer::Fill { .. } => "fill",
             Layer::Linear { .. } => "linear",
             Layer::Conv(convolution) => match convolution.kernel.len() {
                 1 => "conv1d",

@@ -29,6 +29,7 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize) -> Vec<Declared> {
         Layer::GroupNorm { .. } => norm("GroupNorm", width, true),
         Layer::BatchNorm { .. } => batch_norm(width, rank),
         Layer::Input { .. }
+        | Layer::Fill { .. }
         | Layer::Activation(_)
         | Layer::LeakyRelu { .. }
         | Layer::Softmax { .. }

@@ -1,21 +1,13 @@
 //! Layers that make one of several.
 
-use super::{Inferred, Kind, Site, reshaped};
+use super::{Flow, Inferred, Kind, Site, reshaped};
 use crate::error::{Error, GraphError, Result};
-use crate::graph::{Dim, DimsText};
+use crate::graph::{Dim, DimsText, NodeId};
 
 fn disagree(site: &Site, index: usize, takes: String) -> Error {
-    let (first, first_flow) = site.inputs[0];
-    let (second, second_flow) = site.inputs[index];
-    GraphError::Join {
-        layer: (site.here)(),
-        takes,
-        first: (site.describe)(first),
-        first_shape: DimsText(&first_flow.shape).to_string(),
-        second: (site.describe)(second),
-        second_shape: DimsText(&second_flow.shape).to_string(),
-    }
-    .into()
+    let gives = |(node, flow): (NodeId, &Flow)| format!("{} gives {}", (site.describe)(node), DimsText(&flow.shape));
+    let (first, second) = (gives(site.inputs[0]), gives(site.inputs[index]));
+    GraphError::Join { layer: (site.here)(), takes, first, second }.into()
 }
 
 /// The size of two axes that meet, one of which may be 1.

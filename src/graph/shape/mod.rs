@@ -132,6 +132,7 @@ pub(super) fn infer(site: &Site) -> Result<Inferred> {
 fn layer(site: &Site) -> Result<Inferred> {
     match site.layer {
         Layer::Input { .. } => Err(site.value("type", "input", "a layer (inputs are declared apart)")),
+        Layer::Fill { value } => fill(site, *value),
         Layer::Linear { out, .. } => linear(site, *out),
         Layer::Conv(convolution) => window::convolution(site, convolution),
         Layer::ConvTranspose(convolution) => window::transposed(site, convolution),
@@ -179,6 +180,7 @@ fn check_kinds(site: &Site) -> Result<()> {
             | Layer::Permute { .. }
             | Layer::Select { .. }
             | Layer::Dropout
+            | Layer::Fill { .. }
             | Layer::Parameter { usage: Use::None, .. } => true,
             Layer::Concat { .. } => ids == matches!(site.first().kind, Kind::Ids { .. }),
             _ => !ids,
@@ -225,6 +227,12 @@ fn linear(site: &Site, out: u64) -> Result<Inferred> {
         *last = Dim::Known(out);
     }
     Ok(reshaped(site, shape, width))
+}
+
+fn fill(site: &Site, value: u64) -> Result<Inferred> {
+    let max = value.checked_add(1).filter(|max| i64::try_from(*max).is_ok());
+    let max = max.ok_or_else(|| site.value("value", value, "an id that 64 bits can count"))?;
+    Ok(Inferred { flow: Flow { shape: site.first().shape.clone(), kind: Kind::Ids { max: Some(max) } }, width: 0 })
 }
 
 fn embedding(site: &Site, num: u64, dim: u64) -> Result<Inferred> {

@@ -1,0 +1,102 @@
+//! Reading a Hugging Face config: typed values with the family's defaults, each wrong one named with its key.
+
+use serde_json::Value;
+
+use super::{Config, activation};
+use crate::error::{Error, FamilyError, Result};
+use crate::init::Nonlinearity;
+
+/// A config as one family reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    /// Who reads, for messages.
+    pub family: &'static str,
+    /// What is read.
+    pub config: &'a Config,
+}
+
+impl<'a> Reader<'a> {
+    /// The value of a key, or `None` where it is missing or null.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.config.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// The error that a value cannot be.
+    pub fn wrong(&self, key: &str, value: impl ToString, must: impl Into<String>) -> Error {
+        let (key, value, must) = (key.to_string(), value.to_string(), must.into());
+        FamilyError::Value { family: self.family, key, value, must }.into()
+    }
+
+    /// A count of 0 or more.
+    pub fn count(&self, key: &str, default: u64) -> Result<u64> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_u64().ok_or_else(|| self.wrong(key, value, "an integer, 0 or more"))
+    }
+
+    /// A size of 1 or more.
+    pub fn size(&self, key: &str, default: u64) -> Result<u64> {
+        match self.count(key, default)? {
+            0 => Err(self.wrong(key, 0, "at least 1")),
+            size => Ok(size),
+        }
+    }
+
+    /// A finite number, 0 or more.
+    pub fn number(&self, key: &str, default: f64) -> Result<f64> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
+        number.ok_or_else(|| self.wrong(key, value, "a number, 0 or more"))
+    }
+
+    /// True or false.
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
+    }
+
+    /// A string.
+    pub fn text(&self, key: &str, default: &'a str) -> Result<&'a str> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_str().ok_or_else(|| self.wrong(key, value, "a string"))
+    }
+
+    /// An activation by the name that transformers gives it.
+    pub fn activation(&self, key: &'static str, default: &'a str) -> Result<Nonlinearity> {
+        let name = self.text(key, default)?;
+        activation::by_name(name).ok_or_else(|| self.unsupported(key, name, activation::names().join(", ")))
+    }
+
+    /// The error that the family exists with this value, and xfer does not know it so.
+    pub fn unsupported(&self, key: &'static str, value: impl ToString, known: impl Into<String>) -> Error {
+        let (value, known) = (format!("`{}`", value.to_string()), known.into());
+        FamilyError::Unsupported { family: self.family, key, value, known }.into()
+    }
+
+    /// The number of classes: of `id2label`, of `num_labels`, or 2; where both are said they must agree (transformers 4 and 5
+    /// believe different ones).
+    pub fn labels(&self) -> Result<u64> {
+        let stated = self.get("num_labels").map(|_| self.size("num_labels", 2)).transpose()?;
+        let Some(value) = self.get("id2label") else { return Ok(stated.unwrap_or(2)) };
+        let named = value.as_object().map(|labels| labels.len() as u64).filter(|labels| *labels > 0);
+        let named = named.ok_or_else(|| self.wrong("id2label", value, "an object of at least one label"))?;
+        match stated {
+            Some(stated) if stated != named => Err(FamilyError::Contradiction {
+                family: self.family,
+                key: "num_labels",
+                value: stated.to_string(),
+                other: "id2label",
+                other_value: format!("{named} labels"),
+            }
+            .into()),
+            _ => Ok(named),
+        }
+    }
+
+    /// The class that `architectures` names first, or `None` where it names none.
+    pub fn architecture(&self) -> Result<Option<&'a str>> {
+        let Some(value) = self.get("architectures") else { return Ok(None) };
+        let list = value.as_array().ok_or_else(|| self.wrong("architectures", value, "a list of class names"))?;
+        let Some(first) = list.first() else { return Ok(None) };
+        first.as_str().map(Some).ok_or_else(|| self.wrong("architectures", value, "a list of class names"))
+    }
+}

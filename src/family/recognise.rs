@@ -1,0 +1,43 @@
+//! Which family a source is of: its config says so, else the names of its tensors.
+
+use std::collections::BTreeSet;
+
+use super::{Config, FAMILIES, Family, by_model_type};
+use crate::checkpoint::Listing;
+
+/// Path components that wrap a model and say nothing about what it is.
+const WRAPPERS: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "model", "state_dict", "model_state_dict"];
+
+/// The family and config of a source: by its `config.json`, else by marker names of its tensors; `None` where neither says, or
+/// where the config names a family that xfer does not know.
+pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
+    let config = source.config.as_deref().and_then(parsed);
+    let model_type = config.as_ref().and_then(|config| config.0.get("model_type")?.as_str());
+    let family = match model_type {
+        Some(model_type) => by_model_type(model_type)?,
+        None => {
+            let names: BTreeSet<&str> = source.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+            FAMILIES.iter().copied().find(|family| marked(*family, &names))?
+        }
+    };
+    let config = config.or_else(|| family.config_of(source));
+    Some((family, config))
+}
+
+fn parsed(text: &str) -> Option<Config> {
+    serde_json::from_str(text).ok().map(Config)
+}
+
+/// Whether all markers of the family stand below one path that ends in nothing, in its base prefix or in wrappers.
+fn marked(family: &dyn Family, names: &BTreeSet<&str>) -> bool {
+    let markers = family.markers();
+    let Some(first) = markers.first() else { return false };
+    names.iter().filter_map(|name| name.strip_suffix(first)).any(|path| {
+        let inner = path.strip_suffix('.').and_then(|path| path.rsplit('.').next());
+        let plain = match inner {
+            None => path.is_empty(),
+            Some(component) => component == family.base_prefix() || WRAPPERS.contains(&component),
+        };
+        plain && markers.iter().all(|marker| names.contains(format!("{path}{marker}").as_str()))
+    })
+}
