@@ -4,7 +4,9 @@
 use super::config::Reader;
 use super::{Class, Config, Dialect, Family, Inputs, Outputs, Rule, same};
 use crate::error::{FamilyError, Result};
-use crate::graph::{Attention, AttentionKind, Builder, Dim, Layer, NodeId, Nonlinearity, ParameterId, Projections, Use};
+use crate::graph::{
+    Attention, AttentionKind, Builder, Dim, Layer, NodeId, Nonlinearity, ParameterId, Projections, Use,
+};
 use crate::init::Scheme;
 use crate::tensor::{Dtype, Role};
 
@@ -70,7 +72,11 @@ impl Sizes {
         refuse(config)?;
         let (hidden, heads) = (config.size("hidden_size", 768)?, config.size("num_attention_heads", 12)?);
         if hidden % heads != 0 {
-            return Err(config.wrong("hidden_size", hidden, format!("a multiple of num_attention_heads, which is {heads}")));
+            return Err(config.wrong(
+                "hidden_size",
+                hidden,
+                format!("a multiple of num_attention_heads, which is {heads}"),
+            ));
         }
         Ok(Sizes {
             vocabulary: config.size("vocab_size", 30522)?,
@@ -327,8 +333,12 @@ fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
     at.init_rule(since, drawn, &format!("bert: initializer_range {std}"), |parameter| {
         matches!(parameter.role, Role::Linear | Role::Embedding | Role::Position)
     });
-    at.init_rule(since, Scheme::Constant { value: 1.0 }, "bert: norms start at 1", |parameter| parameter.role == Role::Norm);
-    at.init_rule(since, Scheme::Constant { value: 0.0 }, "bert: biases start at 0", |parameter| parameter.role == Role::Bias);
+    at.init_rule(since, Scheme::Constant { value: 1.0 }, "bert: norms start at 1", |parameter| {
+        parameter.role == Role::Norm
+    });
+    at.init_rule(since, Scheme::Constant { value: 0.0 }, "bert: biases start at 0", |parameter| {
+        parameter.role == Role::Bias
+    });
 }
 
 /// The checkpoints converted from TensorFlow before 2020 call a norm's scale and shift `gamma` and `beta`.

@@ -104,7 +104,8 @@ impl Builder {
         if self.inputs.contains_key(name) {
             return Err(GraphError::Duplicate { name: name.into() }.into());
         }
-        let node = self.push(name.into(), Layer::Input { dtype, max, default }, &[], Vec::new(), Flow { shape, kind })?;
+        let node =
+            self.push(name.into(), Layer::Input { dtype, max, default }, &[], Vec::new(), Flow { shape, kind })?;
         self.inputs.insert(name.into(), node);
         Ok(node)
     }
