@@ -28,9 +28,58 @@ pub enum Nonlinearity {
     Softmax,
 }
 
+/// The slope that PyTorch's `LeakyReLU` has where none is said.
+pub(super) const LEAKY_SLOPE: f64 = 0.01;
+
 impl Nonlinearity {
-    /// 1/√E f(z)² for z ~ N(0, 1): what keeps the forward variance. ReLU √2; GELU and SiLU as measured in the facts.
+    /// Every activation, in the order of their declaration.
+    pub const ALL: [Nonlinearity; 10] = [
+        Nonlinearity::Relu,
+        Nonlinearity::LeakyRelu,
+        Nonlinearity::Gelu,
+        Nonlinearity::GeluTanh,
+        Nonlinearity::Silu,
+        Nonlinearity::Tanh,
+        Nonlinearity::Sigmoid,
+        Nonlinearity::Elu,
+        Nonlinearity::Selu,
+        Nonlinearity::Softmax,
+    ];
+
+    /// The gain of `torch.nn.init.calculate_gain` where PyTorch has one (ReLU √2, tanh 5/3, sigmoid 1, SELU 3/4); for GELU, SiLU and ELU,
+    /// which it lacks, 1/√E f(z)² for z ~ N(0, 1), which keeps the forward variance; 1 for softmax.
     pub fn gain(self) -> f64 {
-        todo!()
+        match self {
+            Nonlinearity::Relu => std::f64::consts::SQRT_2,
+            Nonlinearity::LeakyRelu => leaky_gain(LEAKY_SLOPE),
+            Nonlinearity::Gelu => 1.533_530_441_195_532,
+            Nonlinearity::GeluTanh => 1.533_580_521_666_147,
+            Nonlinearity::Silu => 1.676_532_470_331_091,
+            Nonlinearity::Tanh => 5.0 / 3.0,
+            Nonlinearity::Elu => 1.245_198_300_700_706_5,
+            Nonlinearity::Selu => 0.75,
+            Nonlinearity::Sigmoid | Nonlinearity::Softmax => 1.0,
+        }
     }
+
+    /// The spelling in schemes and architecture files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Nonlinearity::Relu => "relu",
+            Nonlinearity::LeakyRelu => "leaky_relu",
+            Nonlinearity::Gelu => "gelu",
+            Nonlinearity::GeluTanh => "gelu_tanh",
+            Nonlinearity::Silu => "silu",
+            Nonlinearity::Tanh => "tanh",
+            Nonlinearity::Sigmoid => "sigmoid",
+            Nonlinearity::Elu => "elu",
+            Nonlinearity::Selu => "selu",
+            Nonlinearity::Softmax => "softmax",
+        }
+    }
+}
+
+/// √(2 / (1 + a²)) for a leaky ReLU of slope `a` (He et al. 2015, equation 15).
+pub(super) fn leaky_gain(slope: f64) -> f64 {
+    (2.0 / (1.0 + slope * slope)).sqrt()
 }
