@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+mod choose;
+mod format;
 mod json;
 mod natural;
+mod open;
 mod safetensors;
+#[cfg(test)]
+mod tests;
 pub mod vocabulary;
 
 pub use natural::natural_cmp;
+pub use open::{open, open_file};
 
 use crate::error::Result;
-use crate::progress::Progress;
-use crate::source::{Bytes, PinnedFile, Source};
+use crate::source::{Bytes, PinnedFile};
 use crate::tensor::{Rows, TensorInfo};
 
 /// What a checkpoint holds, from its headers alone.
@@ -83,10 +88,4 @@ pub struct Checkpoint {
     pub files: Vec<PinnedFile>,
     /// What the user should know: other weight files that were passed over, and why.
     pub notes: Vec<String>,
-}
-
-/// Opens the weights of a source, whatever their format; reads headers only. A directory with several formats prefers
-/// safetensors and notes what it passed over. What cannot be read is called what it is (a git-lfs pointer, an HTML page, …).
-pub fn open(_source: &Source, _progress: &dyn Progress) -> Result<Checkpoint> {
-    todo!()
 }

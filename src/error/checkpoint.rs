@@ -228,6 +228,78 @@ pub enum CheckpointError {
         /// The shard.
         shard: String,
     },
+    /// A shard is not there.
+    #[error("{shard} is missing, {by} asks for it{}", tensors.map(|n| format!(" ({n} tensors)")).unwrap_or_default())]
+    MissingShard {
+        /// The index, or another shard of the same set.
+        by: String,
+        /// The missing file.
+        shard: String,
+        /// How many tensors it should hold, where an index says so.
+        tensors: Option<usize>,
+    },
+    /// A file of a kind that cannot be read.
+    #[error("{file} is {called}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What it is.
+        called: &'static str,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A file of no known kind.
+    #[error("{file} is of no known format: its {bytes} bytes begin with {start}")]
+    UnknownFormat {
+        /// The file.
+        file: String,
+        /// Its length.
+        bytes: u64,
+        /// Its first bytes, in hex.
+        start: String,
+    },
+    /// Several files may be meant.
+    #[error("{label} holds several models: {}", files.join(", "))]
+    SeveralModels {
+        /// The source.
+        label: String,
+        /// The files.
+        files: Vec<String>,
+    },
+    /// No file may be meant.
+    #[error("{label} holds no weights; it holds {}", if found.is_empty() { "nothing" } else { found.as_str() })]
+    NoWeights {
+        /// The source.
+        label: String,
+        /// What is there instead.
+        found: String,
+        /// A file in a folder below it that looks like weights.
+        deeper: Option<String>,
+    },
+    /// An adapter that was not merged into its model.
+    #[error("{file} is an adapter that was not merged into its model{}", tensor.as_ref().map(|t| format!(": it holds {t}")).unwrap_or_default())]
+    Adapter {
+        /// The file.
+        file: String,
+        /// A tensor that shows it.
+        tensor: Option<String>,
+    },
+    /// A checkpoint of torch.distributed.
+    #[error("{label} is a distributed checkpoint (DCP), as {file} shows")]
+    Distributed {
+        /// The source.
+        label: String,
+        /// A file that shows it.
+        file: String,
+    },
+    /// A checkpoint of DeepSpeed's ZeRO.
+    #[error("{label} is a checkpoint of DeepSpeed ZeRO, as {file} shows")]
+    Zero {
+        /// The source.
+        label: String,
+        /// A file that shows it.
+        file: String,
+    },
     /// Rows that a tensor does not have.
     #[error("tensor {tensor}: rows {start} to {end} are asked for, it has {rows}")]
     Rows {
@@ -285,6 +357,29 @@ impl Fault for CheckpointError {
             CheckpointError::Truncated { .. } | CheckpointError::HeaderBeyondEnd { .. } => {
                 vec!["fetch or copy the file again".into()]
             }
+            CheckpointError::MissingShard { shard, .. } => {
+                vec![format!("fetch or copy {shard} into the same directory")]
+            }
+            CheckpointError::Unreadable { remedy, .. } => vec![remedy.clone()],
+            CheckpointError::SeveralModels { label, files } => {
+                let one = files.first().map(String::as_str).unwrap_or_default();
+                vec![format!("name one of them, as --from {label}/{one}")]
+            }
+            CheckpointError::NoWeights { label, deeper: Some(deeper), .. } => {
+                vec![format!("name the weights, as --from {label}/{deeper}")]
+            }
+            CheckpointError::Adapter { .. } => vec![
+                "merge it first: python -c \"from peft import AutoPeftModel; \
+                 AutoPeftModel.from_pretrained('ADAPTER').merge_and_unload().save_pretrained('MERGED')\""
+                    .into(),
+            ],
+            CheckpointError::Distributed { label, .. } => vec![format!(
+                "consolidate it first: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {label} model.pt, \
+                 then save its tensors as safetensors"
+            )],
+            CheckpointError::Zero { label, .. } => vec![format!(
+                "consolidate it first: python {label}/zero_to_fp32.py {label} MERGED --safe_serialization"
+            )],
             _ => Vec::new(),
         }
     }

@@ -10,7 +10,7 @@ use crate::source::Bytes;
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// The longest header that the format allows, in bytes.
-const LIMIT: u64 = 100_000_000;
+pub(in crate::checkpoint) const LIMIT: u64 = 100_000_000;
 /// More axes than any library counts.
 const AXES: usize = 64;
 const AXES_TEXT: &str = "at most 64";

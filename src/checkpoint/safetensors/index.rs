@@ -66,7 +66,7 @@ pub(in crate::checkpoint) fn parse_index(file: &str, bytes: &[u8]) -> Result<Ind
 fn stays_inside(shard: &str) -> bool {
     !shard.is_empty()
         && !shard.contains(['\\', '\0'])
-        && Path::new(shard).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        && Path::new(shard).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 impl Index {
@@ -75,12 +75,9 @@ impl Index {
         self.weight_map.values().map(String::as_str).collect()
     }
 
-    /// How many tensors `shard` should hold, and one of them.
-    pub(in crate::checkpoint) fn promised(&self, shard: &str) -> (usize, Option<&str>) {
-        let mut names =
-            self.weight_map.iter().filter(|(_, holder)| *holder == shard).map(|(tensor, _)| tensor.as_str());
-        let first = names.next();
-        (usize::from(first.is_some()) + names.count(), first)
+    /// How many tensors `shard` should hold.
+    pub(in crate::checkpoint) fn promised(&self, shard: &str) -> usize {
+        self.weight_map.values().filter(|holder| *holder == shard).count()
     }
 }
 

@@ -5,7 +5,8 @@ mod index;
 
 use std::sync::Arc;
 
-pub(super) use index::{Index, check_shards, parse_index};
+pub(super) use header::LIMIT as HEADER_LIMIT;
+pub(super) use index::{check_shards, parse_index};
 
 use self::header::{Entry, Header};
 use crate::checkpoint::natural::natural_cmp;

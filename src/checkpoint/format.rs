@@ -1,0 +1,162 @@
+//! What a file is, by its first bytes. A new format is one line in each table.
+
+/// What a file can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Safetensors,
+    GitLfs,
+    Markup,
+    Json,
+    Torch,
+    Pickle,
+    Npz,
+    Npy,
+    Zip,
+    Gguf,
+    Hdf5,
+    Onnx,
+    Msgpack,
+}
+
+/// How many of the first bytes are looked at.
+pub(super) const HEAD: usize = 512;
+
+/// In the order in which they are tried: the certain before the likely.
+const RECOGNISED: &[(Format, fn(&[u8]) -> bool)] = &[
+    (Format::Safetensors, is_safetensors),
+    (Format::GitLfs, |head| head.starts_with(b"version https://git-lfs")),
+    (Format::Gguf, |head| head.starts_with(b"GGUF")),
+    (Format::Hdf5, |head| head.starts_with(b"\x89HDF\r\n\x1a\n")),
+    (Format::Npy, |head| head.starts_with(b"\x93NUMPY")),
+    (Format::Npz, |head| zip_entry(head).is_some_and(|name| name.ends_with(b".npy"))),
+    (Format::Torch, |head| zip_entry(head).is_some_and(is_torch_entry)),
+    (Format::Zip, |head| head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")),
+    (Format::Pickle, |head| matches!(head, [0x80, 1..=5, ..])),
+    (Format::Markup, |head| matches!(trimmed(head), [b'<', b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..])),
+    (Format::Json, |head| matches!(trimmed(head), [b'{' | b'[', b'"' | b'{' | b' ' | b'\n' | b'\r' | b'}', ..])),
+    (Format::Onnx, is_onnx),
+    (Format::Msgpack, is_msgpack),
+];
+
+/// Endings under which weights go about, and what they most often are.
+const ENDINGS: &[(&str, Format)] = &[
+    (".safetensors", Format::Safetensors),
+    (".bin", Format::Torch),
+    (".pt", Format::Torch),
+    (".pth", Format::Torch),
+    (".ckpt", Format::Torch),
+    (".gguf", Format::Gguf),
+    (".h5", Format::Hdf5),
+    (".hdf5", Format::Hdf5),
+    (".keras", Format::Zip),
+    (".npz", Format::Npz),
+    (".npy", Format::Npy),
+    (".onnx", Format::Onnx),
+    (".msgpack", Format::Msgpack),
+];
+
+impl Format {
+    /// By the first bytes of a file (`HEAD` of them, or all), or `None`.
+    pub(super) fn of_bytes(head: &[u8]) -> Option<Format> {
+        RECOGNISED.iter().find(|(_, recognises)| recognises(head)).map(|(format, _)| *format)
+    }
+
+    /// By the ending of a name, where the bytes are not at hand.
+    pub(super) fn of_name(name: &str) -> Option<Format> {
+        ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format)
+    }
+
+    /// What people call it.
+    pub(super) fn called(self) -> &'static str {
+        match self {
+            Format::Safetensors => "a safetensors file",
+            Format::GitLfs => "a git-lfs pointer, not the file that it points to",
+            Format::Markup => "a web page or an XML answer",
+            Format::Json => "JSON text",
+            Format::Torch => "a PyTorch archive",
+            Format::Pickle => "a pickle, as old PyTorch files are",
+            Format::Npz => "a NumPy archive",
+            Format::Npy => "a NumPy array",
+            Format::Zip => "a zip archive",
+            Format::Gguf => "a GGUF file",
+            Format::Hdf5 => "an HDF5 file, as Keras writes",
+            Format::Onnx => "an ONNX model",
+            Format::Msgpack => "a msgpack file, as Flax writes",
+        }
+    }
+
+    /// What to do about a file of this kind, ready to type.
+    pub(super) fn remedy(self, file: &str) -> String {
+        const CONVERTED: &str =
+            "this version of xfer reads safetensors: fetch that form of the model, or write it with";
+        let python = |load: &str| {
+            let file = file.replace('\'', "");
+            format!(r#"python -c "from safetensors.torch import save_file; {}""#, load.replace("FILE", &file))
+        };
+        match self {
+            Format::Safetensors => "fetch or copy the file again".into(),
+            Format::GitLfs => "git lfs pull".into(),
+            Format::Markup | Format::Json => {
+                "the download went wrong (a login page, an error answer): fetch it again".into()
+            }
+            Format::Torch | Format::Pickle => python(
+                "import torch; save_file({k: v.contiguous().clone() for k, v in \
+                 torch.load('FILE', map_location='cpu', weights_only=True).items()}, 'model.safetensors')",
+            ),
+            Format::Npz => python(
+                "import numpy, torch; save_file({k: torch.from_numpy(v) for k, v in numpy.load('FILE').items()}, \
+                 'model.safetensors')",
+            ),
+            Format::Npy => {
+                "a single array has no name: put it into a safetensors file under the name that it is to have".into()
+            }
+            Format::Gguf | Format::Hdf5 | Format::Onnx | Format::Msgpack | Format::Zip => {
+                format!(
+                    "{CONVERTED} the library that it comes from, as save_pretrained(\"DIR\", safe_serialization=True)"
+                )
+            }
+        }
+    }
+}
+
+fn is_safetensors(head: &[u8]) -> bool {
+    match head.split_first_chunk::<8>() {
+        Some((length, json)) => {
+            u64::from_le_bytes(*length) <= super::safetensors::HEADER_LIMIT && trimmed(json).starts_with(b"{")
+        }
+        None => false,
+    }
+}
+
+/// Without a byte-order mark and leading white space.
+fn trimmed(head: &[u8]) -> &[u8] {
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+}
+
+/// The name of the first entry of a zip archive.
+fn zip_entry(head: &[u8]) -> Option<&[u8]> {
+    let length = u16::from_le_bytes([*head.get(26)?, *head.get(27)?]);
+    head.strip_prefix(b"PK\x03\x04")?;
+    head.get(30..30 + usize::from(length))
+}
+
+/// `archive/data.pkl`, and the entries that newer and scripted archives begin with.
+fn is_torch_entry(name: &[u8]) -> bool {
+    let tail = name.iter().position(|byte| *byte == b'/').and_then(|slash| name.get(slash + 1..)).unwrap_or_default();
+    [&b"data.pkl"[..], b".format_version", b"version", b"byteorder", b"constants.pkl"].contains(&tail)
+        || [&b"code/"[..], b"data/"].iter().any(|folder| tail.starts_with(folder))
+}
+
+/// A protobuf whose first field is the small version of ONNX, followed by one of the text fields of a model.
+fn is_onnx(head: &[u8]) -> bool {
+    matches!(head, [0x08, 1..=30, 0x12 | 0x1a | 0x22 | 0x32 | 0x3a, ..])
+}
+
+/// A map whose first key is a text.
+fn is_msgpack(head: &[u8]) -> bool {
+    let key = match head {
+        [0x81..=0x8f, key, ..] | [0xde, _, _, key, ..] | [0xdf, _, _, _, _, key, ..] => *key,
+        _ => return false,
+    };
+    matches!(key, 0xa1..=0xbf | 0xd9)
+}
