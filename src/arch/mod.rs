@@ -6,13 +6,20 @@ use crate::family::{Config, Family};
 use crate::graph::{Graph, Parameter};
 
 mod depth;
+mod file_rules;
 mod flags;
+mod grammar;
+mod json;
+mod listing;
+mod modules;
+mod open;
 pub mod pattern;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use depth::{DepthItem, DepthList, ListItem};
+pub use open::open;
 pub use pattern::{Bindings, Pattern};
 pub use rules::{
     AdaptRule, Channels, DepthRule, Flags, Frames, Heads, InitRule, LabelRule, MapRule, NewRows, Patch, Positions,
@@ -73,6 +80,26 @@ pub struct Architecture {
     pub arch_json: Option<String>,
     /// The vocabulary that a `vocab` rule names, read.
     pub vocabulary: Option<TargetVocabulary>,
+    /// What the user should know: what was guessed, and what this form cannot do.
+    pub notes: Vec<String>,
+}
+
+impl Architecture {
+    /// These parameters and nothing else.
+    pub fn new(form: Form, parameters: Vec<Parameter>) -> Architecture {
+        Architecture {
+            form,
+            name: None,
+            parameters,
+            graph: None,
+            blocks: Vec::new(),
+            rules: Rules::default(),
+            config: None,
+            arch_json: None,
+            vocabulary: None,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// The tokenizer that the target will use.
@@ -82,17 +109,6 @@ pub struct TargetVocabulary {
     pub vocabulary: Arc<crate::checkpoint::vocabulary::Vocabulary>,
     /// Its files, name and content, to stand beside the weights.
     pub files: Vec<(String, Arc<Vec<u8>>)>,
-}
-
-/// Opens `--arch ARCH`: a file, a directory, or `org/name[@rev]` for its config. `--set` and `--labels` change a Hugging Face
-/// config; the flags' rules are appended to the file's, and are stronger. Reads a `vocab` rule's tokenizer.
-pub fn open(
-    _reference: &str,
-    _flags: &Flags,
-    _access: &crate::source::Access,
-    _progress: &dyn crate::progress::Progress,
-) -> crate::error::Result<Architecture> {
-    todo!()
 }
 
 /// The JSON Schema of architecture files.

@@ -1,0 +1,177 @@
+//! Listings: a `state_dict` without values, written out or taken from a checkpoint's headers. No graph.
+
+use std::collections::HashMap;
+
+use super::file_rules;
+use super::json::{Document, Entry, Node, Read, Wrong};
+use super::modules::{self, Facts};
+use super::{Architecture, Form, Rules};
+use crate::checkpoint::Listing;
+use crate::error::{ArchError, Problem, Result, nearest};
+use crate::graph::{Parameter, ParameterId};
+use crate::tensor::{Dtype, Role, Shape, TensorInfo};
+
+/// `{"xfer": 1, "tensors": …}`, checked against its table.
+pub fn from_document(document: &Document) -> Result<Architecture> {
+    let read = |root: &Node| -> Read<(Vec<Parameter>, Rules)> {
+        let tensors = root.get("tensors").and_then(Node::entries).unwrap_or_default();
+        Ok((parameters(tensors)?, file_rules::read(root)?))
+    };
+    let (parameters, rules) = read(&document.root).map_err(|wrong| document.locate(wrong))?;
+    let mut architecture = finish(&document.name, parameters)?;
+    architecture.rules = rules;
+    Ok(architecture)
+}
+
+/// `{name: {shape, dtype}}`, as the header of a safetensors file is.
+pub fn from_bare(document: &Document) -> Result<Architecture> {
+    let entries = document.root.entries().unwrap_or_default();
+    let tensors: Vec<Entry> = entries.iter().filter(|entry| entry.key != METADATA).cloned().collect();
+    let parameters = parameters(&tensors).map_err(|wrong| document.locate(wrong))?;
+    finish(&document.name, parameters)
+}
+
+/// The key of a safetensors header that is no tensor.
+pub const METADATA: &str = "__metadata__";
+
+/// The tensors of a checkpoint, from its headers.
+pub fn from_checkpoint(name: &str, listing: &Listing) -> Result<Architecture> {
+    let parameters = listing.tensors.iter().map(|tensor| {
+        let facts = modules::of_name(&tensor.name, &tensor.shape);
+        let mut parameter = parameter(&tensor.name, tensor.shape.clone(), facts);
+        parameter.dtype = Some(tensor.dtype);
+        parameter
+    });
+    finish(name, parameters.collect())
+}
+
+fn finish(file: &str, parameters: Vec<Parameter>) -> Result<Architecture> {
+    if parameters.is_empty() {
+        let problem = Problem::Empty { what: "the list of tensors".into() };
+        return Err(ArchError::File { file: file.to_string(), problem }.into());
+    }
+    let mut architecture = Architecture::new(Form::Listing, parameters);
+    architecture.notes = notes(&architecture.parameters);
+    architecture.arch_json = Some(text(&architecture.parameters));
+    Ok(architecture)
+}
+
+fn notes(parameters: &[Parameter]) -> Vec<String> {
+    let mut notes = vec!["a listing has no graph: lsuv, check and compare need a config or native layers".to_string()];
+    let silent = parameters.iter().filter(|p| p.module.is_none() && p.role != Role::Buffer).count();
+    if silent > 0 {
+        notes.push(format!(
+            "{silent} tensors name no module: their roles follow from name and rank, their layout is unknown"
+        ));
+    }
+    let unknown: Vec<&str> = parameters.iter().filter(|p| p.role == Role::Unknown).map(|p| p.name.as_str()).collect();
+    if let Some(first) = unknown.first() {
+        notes.push(format!("{} tensors have no known role, {first} among them", unknown.len()));
+    }
+    notes
+}
+
+fn parameters(tensors: &[Entry]) -> Read<Vec<Parameter>> {
+    let mut parameters = tensors.iter().map(tensor).collect::<Read<Vec<_>>>()?;
+    for (id, owner) in ties(tensors)? {
+        if parameters[id].shape != parameters[owner].shape {
+            let [shape, owner_shape] =
+                [id, owner].map(|id| crate::tensor::ShapeText(&parameters[id].shape).to_string());
+            return Err(tie_problem(&tensors[id], &tensors[owner].key, format!("but {shape} is not {owner_shape}")));
+        }
+        parameters[id].tied_to = Some(owner);
+    }
+    Ok(parameters)
+}
+
+fn tensor(entry: &Entry) -> Read<Parameter> {
+    let (name, node) = (&entry.key, &entry.node);
+    if name.is_empty() {
+        return Err(Wrong { at: entry.at, problem: Problem::Empty { what: "the name of a tensor".into() } });
+    }
+    let shape: Shape = node.need("shape", name)?;
+    if TensorInfo::new("", Dtype::F64, shape.clone()).bytes().is_err() {
+        let at = node.get("shape").map_or(node.at, |shape| shape.at);
+        return Err(Wrong { at, problem: Problem::Overflow { name: name.clone(), shape } });
+    }
+    let module: Option<String> = node.maybe("module")?;
+    let facts = match (node.maybe("buffer")?, &module) {
+        (Some(true), _) => Facts { role: Role::Buffer, ..modules::of_name("", &shape) },
+        (_, Some(module)) => modules::of_module(module, name, &shape),
+        (_, None) => modules::of_name(name, &shape),
+    };
+    let mut parameter = parameter(name, shape, facts);
+    parameter.dtype = node.get("dtype").map(file_rules::dtype).transpose()?;
+    parameter.module = module;
+    Ok(parameter)
+}
+
+fn parameter(name: &str, shape: Shape, facts: Facts) -> Parameter {
+    let mut parameter = Parameter::new(name, shape, facts.role);
+    parameter.layout = facts.layout;
+    parameter.parts = facts.parts;
+    let statistic = name.ends_with("running_mean") || name.ends_with("running_var");
+    parameter.floor = (facts.role == Role::Buffer && statistic).then_some(Dtype::F32);
+    parameter
+}
+
+fn tie_problem(entry: &Entry, owner: &str, problem: String) -> Wrong {
+    let at = entry.node.get("tied_to").map_or(entry.at, |tie| tie.at);
+    Wrong { at, problem: Problem::Tie { name: entry.key.clone(), owner: owner.to_string(), problem } }
+}
+
+/// Each tied tensor and the one that owns its values at the end of the chain.
+fn ties(tensors: &[Entry]) -> Read<Vec<(ParameterId, ParameterId)>> {
+    let places: HashMap<&str, ParameterId> =
+        tensors.iter().enumerate().map(|(id, entry)| (entry.key.as_str(), id)).collect();
+    let mut stated = vec![None; tensors.len()];
+    for (id, entry) in tensors.iter().enumerate() {
+        let Some(owner) = entry.node.maybe::<String>("tied_to")? else { continue };
+        let place = places.get(owner.as_str()).copied().ok_or_else(|| {
+            let near = nearest(&owner, tensors.iter().map(|entry| entry.key.as_str()));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            tie_problem(entry, &owner, format!("which is not listed{near}"))
+        })?;
+        stated[id] = Some(place);
+    }
+    let mut ties = Vec::new();
+    for id in 0..tensors.len() {
+        let Some(mut owner) = stated[id] else { continue };
+        let mut steps = 0;
+        while let Some(next) = stated[owner] {
+            (owner, steps) = (next, steps + 1);
+            if owner == id || steps > MOST_STEPS {
+                return Err(tie_problem(&tensors[id], &tensors[owner].key, "and the ties form a loop".into()));
+            }
+        }
+        ties.push((id, owner));
+    }
+    Ok(ties)
+}
+
+/// A chain of ties longer than this is a loop that does not pass through its start.
+const MOST_STEPS: usize = 64;
+
+/// The listing as a file of its own.
+fn text(parameters: &[Parameter]) -> String {
+    let mut lines = Vec::with_capacity(parameters.len());
+    for parameter in parameters {
+        let mut tensor = serde_json::Map::new();
+        tensor.insert("shape".into(), parameter.shape.clone().into());
+        if let Some(dtype) = parameter.dtype {
+            tensor.insert("dtype".into(), dtype.short_name().into());
+        }
+        if let Some(module) = &parameter.module {
+            tensor.insert("module".into(), module.as_str().into());
+        }
+        if parameter.role == Role::Buffer {
+            tensor.insert("buffer".into(), true.into());
+        }
+        if let Some(owner) = parameter.tied_to.and_then(|id| parameters.get(id)) {
+            tensor.insert("tied_to".into(), owner.name.as_str().into());
+        }
+        let name = serde_json::Value::from(parameter.name.as_str());
+        lines.push(format!("    {name}: {}", serde_json::Value::Object(tensor)));
+    }
+    format!("{{ \"xfer\": 1,\n  \"tensors\": {{\n{} }} }}\n", lines.join(",\n"))
+}

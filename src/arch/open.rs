@@ -1,0 +1,169 @@
+//! From what was typed after `--arch` to an architecture: which file it means, which form that has, and what stands beside it.
+
+use std::path::{Path, PathBuf};
+
+use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
+use super::json::{Document, MOST_BYTES, Node, Read, Wrong};
+use super::{Architecture, Flags, Rules, listing};
+use crate::checkpoint;
+use crate::error::{ArchError, Problem, Result};
+use crate::progress::Progress;
+use crate::source::{Access, Reference, Source};
+
+/// Opens `--arch ARCH`: a file, a directory, or `org/name[@rev]` for its config. `--set` and `--labels` change a Hugging Face
+/// config; the flags' rules are appended to the file's, and are stronger. Reads a `vocab` rule's tokenizer.
+pub fn open(reference: &str, flags: &Flags, access: &Access, progress: &dyn Progress) -> Result<Architecture> {
+    let rules = Rules::from_flags(flags)?;
+    let reference = Reference::parse(reference)?;
+    // `--revision` is about the weights
+    let access = Access { revision: None, ..access.clone() };
+    let beside =
+        Beside { folder: folder(&reference), source: Source::open(&reference, &access, progress)?, access, progress };
+    let mut architecture = match beside.document()? {
+        Some(document) => from_document(&document, flags, &beside)?,
+        None => from_weights(&beside)?,
+    };
+    architecture.rules = architecture.rules.followed_by(rules);
+    Ok(architecture)
+}
+
+/// The source of an architecture, and the files beside it.
+pub struct Beside<'a> {
+    /// The folder that relative paths start from, where it is one of this machine.
+    folder: Option<PathBuf>,
+    source: Source,
+    access: Access,
+    progress: &'a dyn Progress,
+}
+
+fn folder(reference: &Reference) -> Option<PathBuf> {
+    match reference {
+        Reference::Path(path) if path.is_dir() => Some(path.clone()),
+        Reference::Path(path) => Some(path.parent().unwrap_or(Path::new("")).to_path_buf()),
+        Reference::Hub { .. } | Reference::None => None,
+    }
+}
+
+/// What a directory is asked for, first: an `arch.json` is xfer's own and says more than the config beside it.
+const DESCRIPTIONS: [&str; 2] = ["arch.json", "config.json"];
+
+impl Beside<'_> {
+    /// The JSON that describes the architecture, or `None` where weights do.
+    fn document(&self) -> Result<Option<Document>> {
+        let names = self.source.names();
+        let name = if self.source.is_single_file() {
+            match names.first() {
+                Some(name) if self.is_json(name)? => name.as_str(),
+                _ => return Ok(None),
+            }
+        } else {
+            match DESCRIPTIONS.into_iter().find(|name| names.iter().any(|known| known == name)) {
+                Some(name) => name,
+                None => return Ok(None),
+            }
+        };
+        let document = Document::parse(name, self.source.read(name, MOST_BYTES, self.progress)?)?;
+        let index = document.root.get("weight_map").is_some();
+        Ok((!index).then_some(document))
+    }
+
+    /// JSON begins with a brace and text; a safetensors file of 123 header bytes begins with a brace and zeros.
+    fn is_json(&self, name: &str) -> Result<bool> {
+        let file = self.source.file(name, self.progress)?;
+        let mut start = vec![0; usize::try_from(file.len().min(64)).unwrap_or(0)];
+        file.read_at(0, &mut start)?;
+        let text = start.trim_ascii_start();
+        let brace = text.first().is_some_and(|byte| *byte == b'{') && text.get(1) != Some(&0);
+        Ok(brace || name.ends_with(".json"))
+    }
+
+    /// The label for reports and messages.
+    pub fn label(&self) -> &str {
+        self.source.label()
+    }
+
+    /// Opens what a relative path in the file names: a file or a folder.
+    pub fn relative(&self, path: &str) -> Result<Source> {
+        match &self.folder {
+            Some(folder) => Source::open(&Reference::Path(folder.join(path)), &self.access, self.progress),
+            None => Err(ArchError::File {
+                file: self.label().to_string(),
+                problem: Problem::OutsidePath { path: path.to_string() },
+            }
+            .into()),
+        }
+    }
+
+    /// Reads a file that a relative path in the file names.
+    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        match &self.folder {
+            Some(_) => {
+                let source = self.relative(path)?;
+                let name = source.names().first().cloned().unwrap_or_default();
+                source.read(&name, limit, self.progress)
+            }
+            None => self.source.read(path, limit, self.progress),
+        }
+    }
+}
+
+fn from_weights(beside: &Beside) -> Result<Architecture> {
+    let names = beside.source.names();
+    if names.is_empty() {
+        let problem = Problem::NoArchitecture;
+        return Err(ArchError::File { file: beside.label().to_string(), problem }.into());
+    }
+    let checkpoint = checkpoint::open(&beside.source, beside.progress)?;
+    let mut architecture = listing::from_checkpoint(beside.label(), checkpoint.reader.listing())?;
+    architecture.notes.extend(checkpoint.notes);
+    Ok(architecture)
+}
+
+/// Tells the form by its content, checks the keys, and builds.
+fn from_document(document: &Document, _flags: &Flags, _beside: &Beside) -> Result<Architecture> {
+    let root = &document.root;
+    let located = |checked: Read<()>| checked.map_err(|wrong| document.locate(wrong));
+    let file = |own: &'static [Key]| HEAD.iter().chain(own).chain(RULES).collect::<Vec<_>>();
+    let has = |key: &str| root.get(key).is_some();
+    if has("xfer") && (has("layers") || has("inputs")) {
+        located(grammar::check_keys(root, "a layers file", &file(LAYERS_FILE), false))?;
+        todo!()
+    }
+    if has("model_type") {
+        todo!()
+    }
+    if has("xfer") && has("tensors") {
+        located(grammar::check_keys(root, "a listing", &file(LISTING_FILE), false))?;
+        return head(document, listing::from_document(document)?);
+    }
+    if is_bare(root) {
+        located(check_bare(root))?;
+        return listing::from_bare(document);
+    }
+    located(Err(Wrong { at: root.at, problem: Problem::NoForm }))?;
+    listing::from_bare(document)
+}
+
+/// What stands at the top of a file of xfer's own.
+fn head(document: &Document, mut architecture: Architecture) -> Result<Architecture> {
+    architecture.name = document.root.maybe("name").map_err(|wrong| document.locate(wrong))?;
+    architecture.config = match document.value.get("config") {
+        Some(serde_json::Value::Object(config)) => Some(crate::family::Config(config.clone())),
+        _ => None,
+    };
+    Ok(architecture)
+}
+
+/// Whether every value but the metadata is an object with a shape.
+fn is_bare(root: &Node) -> bool {
+    let Some(entries) = root.entries() else { return false };
+    let mut tensors = entries.iter().filter(|entry| entry.key != listing::METADATA).peekable();
+    tensors.peek().is_some() && tensors.all(|entry| entry.node.get("shape").is_some())
+}
+
+fn check_bare(root: &Node) -> Read<()> {
+    let tensors = root.entries().unwrap_or_default().iter().filter(|entry| entry.key != listing::METADATA);
+    let keys: Vec<&Key> = grammar::BARE_TENSOR.keys.iter().collect();
+    let what = grammar::BARE_TENSOR.what;
+    tensors.into_iter().try_for_each(|entry| grammar::check_keys(&entry.node, what, &keys, false))
+}
