@@ -1,19 +1,26 @@
 //! Planning: (listings, architecture, evidence) → `Plan`, a pure value. It reads no tensor data; what it must know of
 //! data it asks for beforehand as questions, and the answers stand in the plan.
 
+mod assemble;
+mod companions;
+mod coverage;
 mod document;
+mod facts;
+mod fit;
+mod initialize;
 pub mod matching;
+mod names;
 mod validate;
 mod value;
 
+pub use assemble::{plan, questions};
 pub use value::{InitPart, Value};
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::Architecture;
 use crate::checkpoint::Listing;
 use crate::checkpoint::vocabulary::Vocabulary;
-use crate::error::{PlanError, Result};
+use crate::error::PlanError;
 pub use crate::source::PinnedFile;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -320,19 +327,4 @@ pub struct Planned {
     pub violations: Vec<PlanError>,
     /// The flags that would make `--strict` pass, ready to paste.
     pub strict_lines: Vec<String>,
-}
-
-/// The facts about data that `plan` will need; no source (`--from none`) is an empty slice.
-pub fn questions(_sources: &[SourceView], _target: &Architecture) -> Result<Vec<Question>> {
-    todo!()
-}
-
-/// Decides everything. Pure: the same arguments give the same plan.
-pub fn plan(
-    _sources: &[SourceView],
-    _target: &Architecture,
-    _options: &Options,
-    _evidence: &[(Question, Answer)],
-) -> Result<Planned> {
-    todo!()
 }

@@ -1,0 +1,120 @@
+//! The element type that each target is written in (design.md section 7), strongest first: `--dtype`; the file's `dtype`
+//! rule; the tensor's own; the config's; the source's.
+
+use std::collections::BTreeMap;
+
+use crate::arch::Architecture;
+use crate::error::Result;
+use crate::graph::Parameter;
+use crate::plan::{DtypeChoice, SourceView, facts, names};
+use crate::tensor::{Dtype, Role, TensorInfo};
+
+/// A type, and whether the user asked for it in so many words (`--dtype` or the file's rule).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// The type.
+    pub dtype: Dtype,
+    /// Whether it was asked for.
+    pub asked: bool,
+}
+
+/// Decides types.
+pub(crate) struct Dtypes {
+    /// `--dtype` or the rule; `None` where neither says one.
+    asked: Option<Dtype>,
+    /// `--dtype keep`.
+    keep: bool,
+    /// The float type that most elements of the sources have.
+    dominant: Option<Dtype>,
+}
+
+impl Dtypes {
+    /// Reads what was asked for, and counts the sources.
+    pub(crate) fn new(choice: DtypeChoice, target: &Architecture, sources: &[SourceView]) -> Dtypes {
+        let asked = match choice {
+            DtypeChoice::To(dtype) => Some(dtype),
+            DtypeChoice::Unsaid => target.rules.dtype,
+            DtypeChoice::Keep => None,
+        };
+        let tensors = sources.iter().flat_map(|source| &source.listing.tensors);
+        Dtypes { asked, keep: choice == DtypeChoice::Keep, dominant: dominant(tensors) }
+    }
+
+    /// The type of a target whose matched value has the type `found`, or which has no source.
+    pub(crate) fn decide(
+        &self,
+        target: &Architecture,
+        parameter: &Parameter,
+        found: Option<Dtype>,
+    ) -> Result<Decision> {
+        if let Some(dtype) = found.filter(|dtype| !dtype.is_float()) {
+            return Ok(Decision { dtype, asked: false });
+        }
+        if let Some(dtype) = parameter.dtype.filter(|dtype| !dtype.is_float()) {
+            return Ok(Decision { dtype, asked: false });
+        }
+        let stated = match (self.asked, self.keep) {
+            (Some(_), _) | (None, true) => None,
+            (None, false) => match (parameter.dtype, facts::config_of(target, &parameter.name)) {
+                (Some(dtype), _) => Some(dtype),
+                (None, Some(config)) => facts::config_dtype(config)?,
+                (None, None) => None,
+            },
+        };
+        let own = found.or(self.dominant).unwrap_or(Dtype::F32);
+        let dtype = self.asked.or(stated).unwrap_or(own);
+        Ok(Decision { dtype: floor(parameter, dtype), asked: self.asked.is_some() })
+    }
+}
+
+/// Batch-norm statistics stay in f32 at least: a variance underflows in f16.
+fn floor(parameter: &Parameter, dtype: Dtype) -> Dtype {
+    let is_statistic =
+        parameter.role == Role::Buffer && ["running_mean", "running_var"].contains(&names::last(&parameter.name));
+    if is_statistic && dtype.bits() < Dtype::F32.bits() { Dtype::F32 } else { dtype }
+}
+
+/// The float type that most elements have; of equals the wider.
+pub(crate) fn dominant<'a>(tensors: impl Iterator<Item = &'a TensorInfo>) -> Option<Dtype> {
+    let mut counts: BTreeMap<Dtype, u64> = BTreeMap::new();
+    for tensor in tensors.filter(|tensor| tensor.dtype.is_float()) {
+        let count = counts.entry(tensor.dtype).or_default();
+        *count = count.saturating_add(tensor.elements().unwrap_or(u64::MAX));
+    }
+    counts.into_iter().max_by_key(|(dtype, count)| (*count, dtype.bits())).map(|(dtype, _)| dtype)
+}
+
+/// Whether some value of `from` has no equal in `to`.
+pub(crate) fn narrows(from: Dtype, to: Dtype) -> bool {
+    match (from, to) {
+        _ if from == to => false,
+        (Dtype::F16 | Dtype::Bf16, Dtype::F32 | Dtype::F64) | (Dtype::F32, Dtype::F64) => false,
+        _ => true,
+    }
+}
+
+/// The casts that nobody asked for and that lose precision, as warnings with their counts.
+#[derive(Debug, Default)]
+pub(crate) struct Narrowings(BTreeMap<(Dtype, Dtype), u64>);
+
+impl Narrowings {
+    /// Notes one tensor.
+    pub(crate) fn note(&mut self, from: Dtype, decision: Decision) {
+        if !decision.asked && from.is_float() && narrows(from, decision.dtype) {
+            *self.0.entry((from, decision.dtype)).or_default() += 1;
+        }
+    }
+
+    /// One line for each pair of types.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|((from, to), count)| {
+                format!(
+                    "{count} tensor{} narrowed from {from} to {to}, as the architecture says; `--dtype keep` leaves them",
+                    if *count == 1 { " is" } else { "s are" }
+                )
+            })
+            .collect()
+    }
+}

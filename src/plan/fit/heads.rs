@@ -1,0 +1,84 @@
+//! Key and value heads: pooled to fewer groups, or repeated to more, where an `adapt` rule says so.
+
+use std::collections::BTreeMap;
+
+use super::rows::{RowMap, apply};
+use crate::adapt::Op;
+use crate::arch::{Architecture, Heads};
+use crate::error::{FitError, Result};
+use crate::graph::{Layer, ParameterId};
+use crate::plan::fit::positions::Way;
+use crate::plan::{SourceView, Value, facts};
+use crate::tensor::TensorInfo;
+
+/// The width of one head, for each parameter of an attention.
+pub(crate) fn head_widths(target: &Architecture) -> BTreeMap<ParameterId, u64> {
+    let nodes = target.graph.iter().flat_map(|graph| &graph.nodes);
+    nodes
+        .filter_map(|node| match &node.layer {
+            Layer::Attention(attention) => Some(node.parameters.iter().map(|id| (*id, attention.head_dim))),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+/// The width of one head that the configs state (`head_dim`, else `hidden_size` over `num_attention_heads`), the target's before
+/// the sources'; for a listing, which has no graph.
+pub(crate) fn stated_width(target: &Architecture, sources: &[SourceView], name: &str) -> Option<u64> {
+    let of = |config: &serde_json::Map<String, serde_json::Value>| {
+        let number = |key: &str| config.get(key).and_then(serde_json::Value::as_u64);
+        number("head_dim").or_else(|| number("hidden_size")?.checked_div(number("num_attention_heads")?))
+    };
+    let ours = facts::config_of(target, name).and_then(|config| of(&config.0));
+    ours.or_else(|| sources.iter().find_map(|source| of(&facts::source_config(source)?)))
+}
+
+/// `info.rows()` rows of heads of `width` become `rows` of them: the mean of each group (Ainslie et al., arXiv:2305.13245), or
+/// each head again and again. Numbers that do not divide are an error.
+pub(crate) fn regroup(
+    value: &Value,
+    info: &TensorInfo,
+    name: &str,
+    rows: u64,
+    width: Option<u64>,
+    rule: Heads,
+) -> Result<(Way, String)> {
+    let found = info.rows();
+    let cannot = || FitError::Adapt {
+        name: name.to_string(),
+        rule: format!("heads: {}", word(rule)),
+        expected: rows,
+        found,
+        why: match width {
+            Some(width) => format!(" with heads of {width}"),
+            None => ", for no config says how wide a head is".into(),
+        },
+    };
+    let width = width.filter(|width| *width > 0).ok_or_else(cannot)?;
+    let heads = |rows: u64| match rows.checked_rem(width) {
+        Some(0) if rows > 0 => Ok(rows / width),
+        Some(_) | None => Err(cannot()),
+    };
+    let (from, to) = (heads(found)?, heads(rows)?);
+    match rule {
+        Heads::Mean if from % to == 0 && info.dtype.is_float() => {
+            let way = Way::Computed(apply(Op::MeanHeads { heads: from, groups: to }, vec![value.clone()]));
+            Ok((way, format!("{from} heads pooled to {to} by their mean")))
+        }
+        Heads::Repeat if to % from == 0 => {
+            let times = to / from;
+            let source = |row: u64| (row / width / times) * width + row % width;
+            let way = Way::Rows(RowMap::new((0..rows).map(|row| Some(source(row))), found));
+            Ok((way, format!("{from} heads repeated to {to}")))
+        }
+        Heads::Mean | Heads::Repeat => Err(cannot().into()),
+    }
+}
+
+fn word(rule: Heads) -> &'static str {
+    match rule {
+        Heads::Mean => "mean",
+        Heads::Repeat => "repeat",
+    }
+}

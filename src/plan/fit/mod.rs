@@ -1,0 +1,270 @@
+//! What was matched is made to fit: rows by identity, positions, heads. A tensor that matches but neither fits nor can be
+//! adapted is left to initialisation, and the reason says both shapes.
+
+mod dtype;
+mod heads;
+mod labels;
+mod positions;
+mod rows;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use dtype::{Decision, Dtypes, Narrowings, dominant};
+use labels::{Labels, Verdict};
+use positions::Way;
+use rows::{Fill, RowMap};
+pub(super) use rows::{cast, zeros};
+use std::collections::BTreeMap;
+pub(super) use vocabulary::VocabularyRows;
+
+use super::initialize::Initializer;
+use super::matching::{Match, Origin};
+use super::{Exact, Initialisation, SourceView, Value};
+use crate::arch::{AdaptRule, Architecture, NewRows};
+use crate::error::{FitError, Result};
+use crate::graph::{Parameter, ParameterId};
+use crate::tensor::{Dtype, Role, ShapeText, TensorInfo};
+
+/// A target with the value that was matched for it.
+pub(crate) struct Subject<'a> {
+    id: ParameterId,
+    parameter: &'a Parameter,
+    value: &'a Value,
+    info: &'a TensorInfo,
+}
+
+impl<'a> Subject<'a> {
+    /// The target `id`, or `None` where nothing was found for it.
+    fn of(target: &'a Architecture, matches: &'a [Match], id: ParameterId) -> Option<Subject<'a>> {
+        match (target.parameters.get(id), &matches.get(id)?.origin) {
+            (Some(parameter), Origin::Found { value, info }) => Some(Subject { id, parameter, value, info }),
+            (_, Origin::Found { .. } | Origin::New | Origin::Tied(_)) => None,
+        }
+    }
+
+    /// The source that it comes from, the first where there are several.
+    fn source(&self) -> Option<usize> {
+        self.value.first_source().map(|(source, _)| source)
+    }
+
+    /// Rows of the source and of the target, or `None` where either is a scalar.
+    fn sizes(&self) -> Option<(u64, u64)> {
+        Some((*self.info.shape.first()?, *self.parameter.shape.first()?))
+    }
+
+    /// Whether all axes but the first agree, and there are rows on both sides.
+    fn rest_fits(&self) -> bool {
+        let rest = |shape: &'a [u64]| shape.get(1..).unwrap_or(&[]);
+        self.info.shape.len() == self.parameter.shape.len()
+            && rest(&self.info.shape) == rest(&self.parameter.shape)
+            && self.sizes().is_some_and(|(found, rows)| found > 0 && rows > 0)
+    }
+}
+
+/// What became of a match.
+#[derive(Debug)]
+pub(super) enum Fitted {
+    /// A value of the target's shape, of this type before the last cast.
+    Value {
+        /// The expression.
+        value: Value,
+        /// Its type.
+        dtype: Dtype,
+        /// What was done, in words; empty where nothing was.
+        how: String,
+        /// Rows without a source.
+        new_rows: u64,
+        /// How they are drawn, where they are.
+        init: Option<Initialisation>,
+    },
+    /// Nothing: it is to be initialised.
+    New {
+        /// Why, in words.
+        reason: String,
+        /// Whether the user is to be warned.
+        is_mismatch: bool,
+    },
+}
+
+/// Fits one match after the other.
+pub(super) struct Fitter<'a> {
+    target: &'a Architecture,
+    sources: &'a [SourceView<'a>],
+    matches: &'a [Match],
+    initializer: &'a Initializer<'a>,
+    vocabulary: &'a VocabularyRows,
+    labels: Labels<'a>,
+    head_widths: BTreeMap<ParameterId, u64>,
+}
+
+impl<'a> Fitter<'a> {
+    /// Reads what is shared by all tensors.
+    pub(super) fn new(
+        sources: &'a [SourceView<'a>],
+        target: &'a Architecture,
+        matches: &'a [Match],
+        initializer: &'a Initializer<'a>,
+        vocabulary: &'a VocabularyRows,
+    ) -> Result<Fitter<'a>> {
+        let labels = Labels::new(sources, target);
+        labels.check_counts()?;
+        let head_widths = heads::head_widths(target);
+        Ok(Fitter { target, sources, matches, initializer, vocabulary, labels, head_widths })
+    }
+
+    /// The value of target `id` in the target's shape, to be written as `dtype`; `None` where nothing was matched.
+    pub(super) fn fit(&mut self, id: ParameterId, dtype: Dtype) -> Result<Option<Fitted>> {
+        let Some(subject) = Subject::of(self.target, self.matches, id) else { return Ok(None) };
+        let adapt = Adapt::of(self.target, &subject.parameter.name);
+        if let Some(map) = self.vocabulary.map(id).filter(|_| subject.rest_fits()) {
+            let rows = adapt.rows.or(self.vocabulary.new_tokens).unwrap_or(NewRows::Mean);
+            let how = self.vocabulary_words(&subject, map);
+            return self.by_rows(&subject, map, rows, dtype, how).map(Some);
+        }
+        match self.labels.judge(&subject) {
+            Verdict::Rows(map) => {
+                let how = format!("{} of {} rows by class name", map.kept(), map.kept() + map.new_rows());
+                return self.by_rows(&subject, &map, adapt.rows.unwrap_or(NewRows::New), dtype, how).map(Some);
+            }
+            Verdict::New(reason) => return Ok(Some(Fitted::New { reason, is_mismatch: false })),
+            Verdict::Position | Verdict::Silent => {}
+        }
+        if subject.info.shape == subject.parameter.shape {
+            return Ok(Some(as_it_is(&subject)));
+        }
+        self.resize(&subject, &adapt, dtype).map(Some)
+    }
+
+    /// What the user should know of all that was fitted.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.vocabulary.warnings.iter().cloned().chain(self.labels.warnings()).collect()
+    }
+
+    fn vocabulary_words(&self, subject: &Subject, map: &RowMap) -> String {
+        let (found, rows) = subject.sizes().unwrap_or_default();
+        match (self.vocabulary.by_token, map.is_identity()) {
+            (_, true) => String::new(),
+            (true, false) => format!("{} of {rows} rows by token", map.kept()),
+            (false, false) if rows > found => format!("{found} rows, then new ones up to {rows}"),
+            (false, false) => format!("the first {rows} of {found} rows"),
+        }
+    }
+
+    /// Shapes differ, and rows have no names: what the role and the `adapt` rules allow.
+    fn resize(&self, subject: &Subject, adapt: &Adapt, dtype: Dtype) -> Result<Fitted> {
+        let (Some((found, rows)), true) = (subject.sizes(), subject.rest_fits()) else {
+            return Ok(self.mismatch(subject));
+        };
+        let Subject { id, parameter, value, info } = *subject;
+        let (way, how) = match (adapt.heads, self.head_widths.get(&id), parameter.role) {
+            (Some(rule), width, _) => {
+                let width = width.copied().or_else(|| heads::stated_width(self.target, self.sources, &parameter.name));
+                heads::regroup(value, info, &parameter.name, rows, width, rule)?
+            }
+            (_, _, Role::Position) => positions::resize(value, info, &parameter.name, rows, adapt.positions)?,
+            (_, _, _) if adapt.positions.is_some() => {
+                positions::resize(value, info, &parameter.name, rows, adapt.positions)?
+            }
+            (_, _, Role::Embedding) => {
+                let how = match rows < found {
+                    true => format!("the first {rows} of {found} rows"),
+                    false => format!("{found} rows, then new ones up to {rows}"),
+                };
+                (Way::Rows(RowMap::in_place(found, rows)), how)
+            }
+            _ => return Ok(self.mismatch(subject)),
+        };
+        match way {
+            Way::Rows(map) => self.by_rows(subject, &map, adapt.rows.unwrap_or(NewRows::New), dtype, how),
+            Way::Computed(_) if !info.dtype.is_float() => Ok(self.mismatch(subject)),
+            Way::Computed(value) => Ok(Fitted::Value { value, dtype: info.dtype, how, new_rows: 0, init: None }),
+        }
+    }
+
+    fn by_rows(&self, subject: &Subject, map: &RowMap, new: NewRows, dtype: Dtype, how: String) -> Result<Fitted> {
+        let new_rows = map.new_rows();
+        if new_rows > 0 && !subject.info.dtype.is_float() {
+            return Ok(self.mismatch(subject));
+        }
+        if map.kept() == 0 {
+            let reason = format!("none of its {} rows is in the source", map.new_rows());
+            return Ok(Fitted::New { reason, is_mismatch: false });
+        }
+        let (fill, init) = match (new_rows, new) {
+            (0, _) | (_, NewRows::Mean) => (Fill::Mean, None),
+            (_, NewRows::Zeros) => (Fill::Fresh(zeros(&subject.parameter.shape)), Some(rows_of_zeros())),
+            (_, NewRows::New) => {
+                let initial = self.initializer.initial(subject.id)?;
+                (Fill::Fresh(initial.value), Some(initial.init))
+            }
+            (_, NewRows::MeanCovariance) => {
+                return Err(FitError::NoCovariance { name: subject.parameter.name.clone() }.into());
+            }
+        };
+        let how = match (new_rows, new) {
+            (0, _) => how,
+            (1, _) => format!("{how}; 1 new row {}", fill_word(new)),
+            (_, _) => format!("{how}; {new_rows} new rows {}", fill_word(new)),
+        };
+        let (value, dtype) = map.apply(subject.value.clone(), subject.info, dtype, fill);
+        Ok(Fitted::Value { value, dtype, how, new_rows, init })
+    }
+
+    fn mismatch(&self, subject: &Subject) -> Fitted {
+        let reference = subject.source().and_then(|source| self.sources.get(source)).map(|s| s.reference.as_str());
+        let (expected, found) = (ShapeText(&subject.parameter.shape), ShapeText(&subject.info.shape));
+        let tensor = subject.value.first_source().map_or("", |(_, tensor)| tensor);
+        let named = if tensor == subject.parameter.name { String::new() } else { format!(" for {tensor}") };
+        Fitted::New {
+            reason: format!(
+                "mismatched: expected {expected}, found {found}{named} in {}",
+                reference.unwrap_or_default()
+            ),
+            is_mismatch: true,
+        }
+    }
+}
+
+fn as_it_is(subject: &Subject) -> Fitted {
+    Fitted::Value {
+        value: subject.value.clone(),
+        dtype: subject.info.dtype,
+        how: String::new(),
+        new_rows: 0,
+        init: None,
+    }
+}
+
+fn rows_of_zeros() -> Initialisation {
+    Initialisation { scheme: "zeros".into(), std: None, by: "rows: zeros".into(), exact: Exact::Anywhere }
+}
+
+fn fill_word(new: NewRows) -> &'static str {
+    match new {
+        NewRows::Mean => "with the mean of the others",
+        NewRows::MeanCovariance => "with the mean and covariance of the others",
+        NewRows::New => "drawn by the tensor's scheme",
+        NewRows::Zeros => "of zeros",
+    }
+}
+
+/// What the `adapt` rules say about one target, field by field the last that says it.
+#[derive(Debug, Default)]
+struct Adapt {
+    positions: Option<crate::arch::Positions>,
+    heads: Option<crate::arch::Heads>,
+    rows: Option<NewRows>,
+}
+
+impl Adapt {
+    fn of(target: &Architecture, name: &str) -> Adapt {
+        let matching = target.rules.adapt.iter().filter(|rule| rule.target.pattern.matches(name).is_some());
+        matching.fold(Adapt::default(), |said, rule: &AdaptRule| Adapt {
+            positions: rule.positions.or(said.positions),
+            heads: rule.heads.or(said.heads),
+            rows: rule.rows.or(said.rows),
+        })
+    }
+}

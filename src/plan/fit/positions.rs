@@ -1,0 +1,59 @@
+//! Position rows: cut, extended by new ones, repeated, tiled or interpolated.
+
+use super::rows::{RowMap, apply};
+use crate::adapt::Op;
+use crate::arch::Positions;
+use crate::error::{FitError, Result};
+use crate::plan::Value;
+use crate::tensor::TensorInfo;
+
+/// How position rows become more or fewer.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Way {
+    /// By identity.
+    Rows(RowMap),
+    /// By computation; keeps the type.
+    Computed(Value),
+}
+
+/// How `found` rows become `rows`, and the words for it. Without a rule they are cut, or new ones follow. A rule that cannot
+/// do it is an error.
+pub(crate) fn resize(
+    value: &Value,
+    info: &TensorInfo,
+    name: &str,
+    rows: u64,
+    rule: Option<Positions>,
+) -> Result<(Way, String)> {
+    let found = info.rows();
+    let by_rows = |from: &dyn Fn(u64) -> Option<u64>| Way::Rows(RowMap::new((0..rows).map(from), found));
+    let grows = rows > found;
+    let way = match rule {
+        Some(Positions::Cut) if grows => {
+            let why = String::new();
+            let name = name.to_string();
+            return Err(FitError::Adapt { name, rule: "positions: cut".into(), expected: rows, found, why }.into());
+        }
+        Some(Positions::Interpolate) => Way::Computed(apply(Op::ResizeRows { rows, prefix: 0 }, vec![value.clone()])),
+        Some(Positions::Repeat) if grows => by_rows(&|row| Some(row.min(found.saturating_sub(1)))),
+        Some(Positions::Tile) if grows => by_rows(&|row| row.checked_rem(found)),
+        Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None => {
+            Way::Rows(RowMap::in_place(found, rows))
+        }
+    };
+    Ok((way, words(rule, found, rows)))
+}
+
+fn words(rule: Option<Positions>, found: u64, rows: u64) -> String {
+    match rule {
+        Some(Positions::Interpolate) => format!("positions interpolated from {found} to {rows}"),
+        Some(Positions::Repeat) if rows > found => format!("the last of {found} positions repeated up to {rows}"),
+        Some(Positions::Tile) if rows > found => format!("{found} positions tiled to {rows}"),
+        Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None if rows < found => {
+            format!("the first {rows} of {found} positions")
+        }
+        Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None => {
+            format!("{found} positions, then new ones up to {rows}")
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Vocabulary rows: by exact token between two tokenizers where a `vocab` rule names the target's, special tokens by their
+//! role first; otherwise appended or cut at the end. Heads over the same vocabulary follow with their bias.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::Subject;
+use super::rows::RowMap;
+use crate::arch::{Architecture, NewRows, VocabRule};
+use crate::checkpoint::vocabulary::Vocabulary;
+use crate::error::{FitError, Result};
+use crate::graph::ParameterId;
+use crate::plan::matching::Match;
+use crate::plan::{SourceView, facts, names};
+use crate::tensor::Role;
+
+/// Output layers over the vocabulary that are called so wherever they stand.
+const HEADS: &[&str] = &["lm_head", "embed_out"];
+
+/// How the rows of the vocabulary move, for every tensor that has them.
+#[derive(Debug, Default)]
+pub(crate) struct VocabularyRows {
+    /// The map of each tensor that has such rows.
+    maps: BTreeMap<ParameterId, Arc<RowMap>>,
+    /// The embeddings themselves.
+    pub(crate) embeddings: Vec<ParameterId>,
+    /// Whether rows were matched by token.
+    pub(crate) by_token: bool,
+    /// What rows without a source become unless an `adapt` rule says otherwise.
+    pub(crate) new_tokens: Option<NewRows>,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl VocabularyRows {
+    /// Finds the embeddings over the vocabulary and what follows them.
+    pub(crate) fn new(sources: &[SourceView], target: &Architecture, matches: &[Match]) -> Result<VocabularyRows> {
+        let rule = target.rules.vocab.as_ref();
+        let embeddings = match rule {
+            Some(rule) => said(target, matches, sources, rule)?,
+            None => recognised(target),
+        };
+        let mut rows = VocabularyRows {
+            by_token: rule.is_some(),
+            new_tokens: rule.map(|rule| rule.new_tokens),
+            ..VocabularyRows::default()
+        };
+        let mut pairs: BTreeMap<(u64, u64), Arc<RowMap>> = BTreeMap::new();
+        for id in embeddings {
+            rows.embeddings.push(id);
+            let Some(subject) = Subject::of(target, matches, id) else { continue };
+            let map = Arc::new(row_map(sources, target, rule, &subject)?);
+            pairs.entry((subject.info.rows(), subject.parameter.shape[0])).or_insert_with(|| map.clone());
+            rows.maps.insert(id, map);
+        }
+        if let Some(rule) = rule {
+            rows.embeddings.iter().try_for_each(|id| check_size(target, rule, *id))?;
+        }
+        rows.add_followers(target, matches, &pairs);
+        Ok(rows)
+    }
+
+    /// The map of a tensor's rows, or `None` where its rows are no tokens.
+    pub(crate) fn map(&self, id: ParameterId) -> Option<&Arc<RowMap>> {
+        self.maps.get(&id)
+    }
+
+    fn add_followers(&mut self, target: &Architecture, matches: &[Match], pairs: &BTreeMap<(u64, u64), Arc<RowMap>>) {
+        let owners = tied_owners(target, &self.embeddings);
+        for id in 0..matches.len() {
+            let Some(subject) = Subject::of(target, matches, id).filter(|_| !self.maps.contains_key(&id)) else {
+                continue;
+            };
+            let Some(map) = subject.sizes().and_then(|sizes| pairs.get(&sizes)) else { continue };
+            if follows(&subject, &owners) {
+                self.maps.insert(id, map.clone());
+            } else if self.by_token && !map.is_identity() && is_output(subject.parameter.role) {
+                self.warnings.push(format!(
+                    "{}: has as many rows as the vocabulary, but is no known head over it; its rows are not matched by token",
+                    subject.parameter.name
+                ));
+            }
+        }
+    }
+}
+
+fn is_output(role: Role) -> bool {
+    match role {
+        Role::Linear | Role::Unknown => true,
+        Role::Bias
+        | Role::Embedding
+        | Role::Position
+        | Role::Norm
+        | Role::Token
+        | Role::Buffer
+        | Role::Conv { .. }
+        | Role::ConvTranspose { .. } => false,
+    }
+}
+
+/// The paths whose layers share the embedding's rows: those of tensors tied to it.
+fn tied_owners<'a>(target: &'a Architecture, embeddings: &[ParameterId]) -> Vec<&'a str> {
+    let tied = target.parameters.iter().filter(|p| p.tied_to.is_some_and(|owner| embeddings.contains(&owner)));
+    tied.map(|parameter| names::parent(&parameter.name)).collect()
+}
+
+/// Whether a tensor with the vocabulary's sizes on both sides is a head over it: declared a head, a sibling of a tied tensor,
+/// or called so.
+fn follows(subject: &Subject, owners: &[&str]) -> bool {
+    let parent = names::parent(&subject.parameter.name);
+    let is_named = HEADS.contains(&names::last(parent)) || HEADS.contains(&names::last(&subject.parameter.name));
+    subject.parameter.head || is_named || owners.contains(&parent)
+}
+
+/// The embeddings over the vocabulary where no rule says them: those with as many rows as the config's `vocab_size`, those that
+/// a head is tied to, or the only one there is.
+fn recognised(target: &Architecture) -> Vec<ParameterId> {
+    let all: Vec<ParameterId> = candidates(target).collect();
+    let sure: Vec<ParameterId> = all.iter().copied().filter(|id| is_vocabulary(target, *id)).collect();
+    match (sure.is_empty(), all.as_slice()) {
+        (true, [only]) => vec![*only],
+        (true, _) => Vec::new(),
+        (false, _) => sure,
+    }
+}
+
+fn candidates(target: &Architecture) -> impl Iterator<Item = ParameterId> {
+    let tables = |(id, parameter): (ParameterId, &crate::graph::Parameter)| {
+        (parameter.role == Role::Embedding && parameter.tied_to.is_none() && parameter.shape.len() == 2).then_some(id)
+    };
+    target.parameters.iter().enumerate().filter_map(tables).collect::<Vec<_>>().into_iter()
+}
+
+fn is_vocabulary(target: &Architecture, id: ParameterId) -> bool {
+    let Some(parameter) = target.parameters.get(id) else { return false };
+    let config = facts::config_of(target, &parameter.name);
+    let stated = config.and_then(|config| config.0.get("vocab_size")).and_then(serde_json::Value::as_u64);
+    stated == parameter.shape.first().copied()
+        || target.parameters.iter().any(|tied| tied.tied_to == Some(id) && tied.role != Role::Embedding)
+}
+
+/// The embeddings that a `vocab` rule means.
+fn said(
+    target: &Architecture,
+    matches: &[Match],
+    sources: &[SourceView],
+    rule: &VocabRule,
+) -> Result<Vec<ParameterId>> {
+    if let Some(selector) = &rule.target {
+        let is_meant = |id: &ParameterId| {
+            target
+                .parameters
+                .get(*id)
+                .is_some_and(|p| p.tied_to.is_none() && selector.pattern.matches(&p.name).is_some())
+        };
+        return Ok((0..target.parameters.len()).filter(is_meant).collect());
+    }
+    let mut meant = recognised(target);
+    if meant.len() != 1 {
+        meant = candidates(target).filter(|id| holds_tokens(target, matches, sources, *id)).collect();
+    }
+    match meant.as_slice() {
+        [_] => Ok(meant),
+        _ => {
+            let name = |id: ParameterId| target.parameters.get(id).map(|p| p.name.clone());
+            Err(FitError::WhichVocabulary { names: candidates(target).filter_map(name).collect() }.into())
+        }
+    }
+}
+
+/// Whether the source's rows are enough for the tokens of its tokenizer.
+fn holds_tokens(target: &Architecture, matches: &[Match], sources: &[SourceView], id: ParameterId) -> bool {
+    Subject::of(target, matches, id).is_some_and(|subject| {
+        let vocabulary = subject.source().and_then(|source| sources.get(source)).and_then(|source| source.vocabulary);
+        vocabulary.is_some_and(|vocabulary| subject.info.rows() >= vocabulary.tokens.len() as u64)
+    })
+}
+
+fn check_size(target: &Architecture, rule: &VocabRule, id: ParameterId) -> Result<()> {
+    let (Some(parameter), Some(vocabulary)) = (target.parameters.get(id), &target.vocabulary) else { return Ok(()) };
+    let rows = parameter.shape.first().copied().unwrap_or(0);
+    let tokens = vocabulary.vocabulary.tokens.len() as u64;
+    if tokens <= rows {
+        return Ok(());
+    }
+    Err(FitError::TooManyTokens { name: parameter.name.clone(), tokenizer: rule.tokenizer.clone(), tokens, rows }
+        .into())
+}
+
+fn row_map(
+    sources: &[SourceView],
+    target: &Architecture,
+    rule: Option<&VocabRule>,
+    subject: &Subject,
+) -> Result<RowMap> {
+    let rows = subject.parameter.shape.first().copied().unwrap_or(0);
+    let (Some(_), Some(theirs)) = (rule, &target.vocabulary) else {
+        return Ok(RowMap::in_place(subject.info.rows(), rows));
+    };
+    let source = subject.source().and_then(|source| sources.get(source));
+    let ours = source.and_then(|source| source.vocabulary).ok_or_else(|| FitError::NoSourceVocabulary {
+        name: subject.parameter.name.clone(),
+        reference: source.map_or_else(String::new, |source| source.reference.clone()),
+    })?;
+    Ok(by_token(ours, &theirs.vocabulary, subject.info.rows(), rows))
+}
+
+/// Row `j` of the target comes from the source's row of the same token; a special token first from that of the same role. Rows
+/// that are padding on both sides (no token) keep their place; ids beyond the source's rows are none.
+fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u64) -> RowMap {
+    let mut ids: HashMap<&str, u64> = HashMap::with_capacity(source.tokens.len());
+    for (id, token) in source.tokens.iter().enumerate() {
+        if let Some(token) = token {
+            ids.entry(token).or_insert(id as u64);
+        }
+    }
+    let roles: HashMap<&str, &str> =
+        source.special.iter().map(|(role, token)| (role.as_str(), token.as_str())).collect();
+    let mut specials: HashMap<&str, u64> = HashMap::new();
+    for (role, token) in &target.special {
+        if let Some(id) = roles.get(role.as_str()).and_then(|theirs| ids.get(theirs)) {
+            specials.entry(token).or_insert(*id);
+        }
+    }
+    let token = |vocabulary: &'_ Vocabulary, row: u64| {
+        usize::try_from(row).ok().and_then(|row| vocabulary.tokens.get(row).cloned().flatten())
+    };
+    let from = |row: u64| match token(target, row) {
+        Some(token) => specials.get(token.as_str()).or_else(|| ids.get(token.as_str())).copied(),
+        None => token(source, row).is_none().then_some(row),
+    };
+    RowMap::new((0..rows).map(from), source_rows)
+}
+
+#[cfg(test)]
+pub(crate) fn by_token_for_tests(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u64) -> RowMap {
+    by_token(source, target, source_rows, rows)
+}

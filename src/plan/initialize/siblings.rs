@@ -1,0 +1,126 @@
+//! `match`: a new layer is drawn like its siblings that were transferred. Siblings are the tensors whose names differ in
+//! indices alone (`encoder.layer.{i}.output.dense.weight`), and for new rows the tensor's own rows. All their elements are
+//! pooled; weights and biases alike become N(mean, std²) of the pool, so that a norm's scale stays around one. Where all
+//! elements are equal, so are the new ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Drawn;
+use crate::adapt::Op;
+use crate::arch::Architecture;
+use crate::error::{FitError, Result};
+use crate::graph::{Parameter, ParameterId};
+use crate::init::Scheme;
+use crate::plan::matching::{Match, Origin};
+use crate::plan::{Answer, InitPart, Question, Value, names};
+use crate::tensor::{Role, elements};
+
+/// A source tensor whose moments count, with its elements.
+type Leaf = (usize, String, u64);
+
+/// What was transferred, by layer template, and what was measured of it.
+#[derive(Debug, Default)]
+pub(crate) struct Siblings {
+    by_template: BTreeMap<String, BTreeSet<Leaf>>,
+    moments: BTreeMap<(usize, String), (f64, f64)>,
+}
+
+impl Siblings {
+    /// Gathers what was matched whole and with no value changed.
+    pub(crate) fn new(target: &Architecture, matches: &[Match], evidence: &[(Question, Answer)]) -> Siblings {
+        let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
+        for (parameter, found) in target.parameters.iter().zip(matches) {
+            if let Some(leaves) = leaves(parameter, found) {
+                by_template.entry(names::template(&parameter.name)).or_default().extend(leaves);
+            }
+        }
+        let moments = evidence.iter().filter_map(|entry| match entry {
+            (Question::Moments { source, tensor }, Answer::Moments { mean, std }) => {
+                Some(((*source, tensor.clone()), (*mean, *std)))
+            }
+            (Question::Moments { .. } | Question::Equal { .. }, Answer::Equal(_) | Answer::Moments { .. }) => None,
+        });
+        Siblings { by_template, moments: moments.collect() }
+    }
+
+    /// What must be measured for these targets; a target without siblings asks nothing.
+    pub(crate) fn questions(&self, target: &Architecture, ids: impl Iterator<Item = ParameterId>) -> Vec<Question> {
+        let wanted: BTreeSet<String> =
+            ids.filter_map(|id| target.parameters.get(id)).map(|parameter| names::template(&parameter.name)).collect();
+        let leaves: BTreeSet<&Leaf> = wanted.iter().filter_map(|name| self.by_template.get(name)).flatten().collect();
+        leaves
+            .into_iter()
+            .map(|(source, tensor, _)| Question::Moments { source: *source, tensor: tensor.clone() })
+            .collect()
+    }
+
+    /// How a target is drawn like its siblings, or an error where it has none or they were not measured.
+    pub(super) fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
+        let leaves = self.by_template.get(&names::template(&parameter.name)).filter(|leaves| !leaves.is_empty());
+        let Some(leaves) = leaves else {
+            return Err(FitError::NoSiblings { name: parameter.name.clone(), by: by.to_string() }.into());
+        };
+        let (mean, std) = self.pooled(leaves)?;
+        let scheme = if std > 0.0 { Scheme::Normal { mean, std } } else { Scheme::Constant { value: mean } };
+        let rows = parameter.shape.first().copied().unwrap_or(1);
+        let siblings = if leaves.len() == 1 { "1 sibling".into() } else { format!("{} siblings", leaves.len()) };
+        Ok(Drawn {
+            parts: vec![InitPart { rows, scheme }],
+            scheme: "match".into(),
+            std: Some(std),
+            by: format!("{by}: {siblings}"),
+        })
+    }
+
+    /// Mean and deviation of all elements together: the variance within plus that between the tensors.
+    fn pooled(&self, leaves: &BTreeSet<Leaf>) -> Result<(f64, f64)> {
+        let mut known = Vec::with_capacity(leaves.len());
+        for (source, tensor, elements) in leaves {
+            let (mean, std) = self
+                .moments
+                .get(&(*source, tensor.clone()))
+                .ok_or_else(|| FitError::NoEvidence { tensor: tensor.clone() })?;
+            known.push((*elements as f64, *mean, *std));
+        }
+        let count: f64 = known.iter().map(|(count, _, _)| count).sum();
+        let mean = known.iter().map(|(n, mean, _)| n * mean).sum::<f64>() / count;
+        let variance = known.iter().map(|(n, m, std)| n * (std * std + (m - mean) * (m - mean))).sum::<f64>() / count;
+        Ok((mean, variance.sqrt()))
+    }
+}
+
+/// The source tensors of a match that keeps every element as it is, or `None` where it has none.
+fn leaves(parameter: &Parameter, found: &Match) -> Option<Vec<Leaf>> {
+    let Origin::Found { value, info } = &found.origin else { return None };
+    let has_rows = [Role::Embedding, Role::Position].contains(&parameter.role);
+    let fits = info.shape == parameter.shape || has_rows && info.shape.get(1..) == parameter.shape.get(1..);
+    let mut leaves = Vec::new();
+    (fits && info.dtype.is_float() && collect(value, &mut leaves)).then_some(leaves)
+}
+
+fn collect(value: &Value, leaves: &mut Vec<Leaf>) -> bool {
+    match value {
+        Value::Source { source, tensor, shape, .. } => match elements(shape) {
+            Some(count) if count > 0 => {
+                leaves.push((*source, tensor.clone(), count));
+                true
+            }
+            Some(_) | None => false,
+        },
+        Value::Apply { op, inputs } => rearranges(op) && inputs.iter().all(|input| collect(input, leaves)),
+        Value::Init { .. } | Value::Tied { .. } => false,
+    }
+}
+
+/// Whether the result holds every element of the inputs, each once.
+fn rearranges(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Transpose
+            | Op::Permute { .. }
+            | Op::Reshape { .. }
+            | Op::Concat { .. }
+            | Op::Stack
+            | Op::RopePermute { .. }
+    )
+}
