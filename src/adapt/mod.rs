@@ -2,7 +2,26 @@
 //! An operation states its result, and which rows of its inputs it needs for some rows of the result; chunk sizes,
 //! peak memory and the bytes to fetch all follow from that. It reads no file and decides nothing.
 
+mod affine;
+mod cast;
+mod concat;
+pub(crate) mod float;
+mod gather;
+mod inputs;
+mod mean;
+mod named;
+mod narrow;
+mod op;
+mod permute;
+mod reshape;
+mod resize;
+mod rope;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+
+pub use named::NamedOp;
 
 use serde::{Deserialize, Serialize};
 
@@ -150,83 +169,10 @@ pub struct Block<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Op {
-    /// Whether it keeps bytes.
-    pub fn kind(&self) -> Kind {
-        todo!()
-    }
-    /// The name that people type, as `rope_permute`.
-    pub fn name(&self) -> &'static str {
-        todo!()
-    }
-    /// Name, type and shape of the result (the name is the first input's), or an error that names both shapes.
-    pub fn out(&self, _inputs: &[TensorInfo]) -> Result<TensorInfo> {
-        todo!()
-    }
-    /// What each input must supply for `rows` of the result.
-    pub fn demand(&self, _inputs: &[TensorInfo], _rows: Rows) -> Result<Vec<Demand>> {
-        todo!()
-    }
-    /// `rows` of the result into `out` from blocks that hold what was demanded. A `Scan` input is fed through `scan` instead.
-    pub fn apply(&self, _inputs: &[Block], _rows: Rows, _out: &mut [u8]) -> Result<()> {
-        todo!()
-    }
-    /// The state of an ordered scan, for an operation that demands one.
-    pub fn scan(&self, _inputs: &[TensorInfo]) -> Result<Option<Box<dyn Scan>>> {
-        todo!()
-    }
-    /// The operations that undo it, or `None` where that is not exact.
-    pub fn inverse(&self, _inputs: &[TensorInfo]) -> Option<Vec<Op>> {
-        todo!()
-    }
-}
-
 /// Bounded state that sees every row of its input once, in order.
 pub trait Scan: Send {
     /// The next rows, whole.
     fn push(&mut self, bytes: &[u8]) -> Result<()>;
     /// The whole result into `out`.
     fn finish(self: Box<Self>, out: &mut [u8]) -> Result<()>;
-}
-
-/// An operation as a `map` rule names it: `transpose`, `split(0, 3)`, `rope_permute(12, 64, halves)`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum NamedOp {
-    /// One value becomes one value.
-    One(Op),
-    /// One value becomes as many as there are targets, equal pieces along `axis`.
-    Split {
-        /// The axis.
-        axis: usize,
-        /// How many.
-        parts: u64,
-    },
-    /// One value becomes pieces of these sizes along `axis`.
-    SplitSizes {
-        /// The axis.
-        axis: usize,
-        /// The sizes.
-        sizes: Vec<u64>,
-    },
-    /// Several values become one along `axis`.
-    Concat {
-        /// The axis.
-        axis: usize,
-    },
-    /// Several values become one along a new axis 0.
-    Stack,
-}
-
-impl std::str::FromStr for NamedOp {
-    type Err = crate::error::Error;
-    /// Parses `name` or `name(arguments)`; an unknown name is an error with the nearest and the list.
-    fn from_str(_text: &str) -> Result<NamedOp> {
-        todo!()
-    }
-}
-
-impl std::fmt::Display for NamedOp {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
-    }
 }

@@ -15,7 +15,7 @@ mod source;
 mod tensor;
 mod transfer;
 
-pub use adapt::AdaptError;
+pub use adapt::{AdaptError, ArgumentProblem};
 pub use arch::{ArchError, Problem};
 pub use checkpoint::CheckpointError;
 pub use family::FamilyError;

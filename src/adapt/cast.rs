@@ -1,0 +1,36 @@
+//! Cast: another float type.
+
+use super::{Block, float, inputs};
+use crate::error::{AdaptError, Result};
+use crate::tensor::{Dtype, TensorInfo};
+use float::Float;
+
+const OP: &str = "cast";
+
+pub(super) fn out(dtype: Dtype, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+    let input = inputs::one_float(OP, infos)?;
+    if !dtype.is_float() {
+        return Err(AdaptError::CastTarget { input: input.clone(), dtype }.into());
+    }
+    inputs::result(input, dtype, input.shape.clone())
+}
+
+pub(super) fn apply(dtype: Dtype, blocks: &[Block], out: &mut [u8]) {
+    let [block] = blocks else { return };
+    let (Some(from), Some(to)) = (Float::of(block.info.dtype), Float::of(dtype)) else { return };
+    if from == to {
+        out.copy_from_slice(block.bytes);
+    } else if from == Float::F64 {
+        float::map::<f64>(from, block.bytes, to, out, |x| x);
+    } else {
+        float::map::<f32>(from, block.bytes, to, out, |x| x);
+    }
+}
+
+/// The type that a cast back goes to, where every value survives the way there.
+pub(super) fn inverse(dtype: Dtype, infos: &[&TensorInfo]) -> Option<Dtype> {
+    let from = infos.first()?.dtype;
+    let exact = from == dtype
+        || matches!((from, dtype), (Dtype::F16 | Dtype::Bf16, Dtype::F32 | Dtype::F64) | (Dtype::F32, Dtype::F64));
+    exact.then_some(from)
+}

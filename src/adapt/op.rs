@@ -1,0 +1,268 @@
+//! The operations' methods: each matches the closed set and hands over to the operation's file.
+
+use super::{Block, Demand, Kind, Op, Scan};
+use super::{affine, cast, concat, gather, inputs, mean, narrow, permute, reshape, resize, rope};
+use crate::error::{AdaptError, Result};
+use crate::tensor::{Rows, TensorInfo};
+
+impl Op {
+    /// Whether it keeps bytes.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Op::Transpose
+            | Op::Permute { .. }
+            | Op::Reshape { .. }
+            | Op::Narrow { .. }
+            | Op::Concat { .. }
+            | Op::Stack
+            | Op::Gather { .. }
+            | Op::RopePermute { .. } => Kind::Moves,
+            Op::Cast { .. }
+            | Op::Affine { .. }
+            | Op::Lerp { .. }
+            | Op::MeanHeads { .. }
+            | Op::MeanRows
+            | Op::ResizeRows { .. } => Kind::Computes,
+        }
+    }
+
+    /// The name that people type, as `rope_permute`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Transpose => "transpose",
+            Op::Permute { .. } => "permute",
+            Op::Reshape { .. } => "reshape",
+            Op::Narrow { .. } => "narrow",
+            Op::Concat { .. } => "concat",
+            Op::Stack => "stack",
+            Op::Gather { .. } => "gather",
+            Op::RopePermute { .. } => "rope_permute",
+            Op::Cast { .. } => "cast",
+            Op::Affine { .. } => "affine",
+            Op::Lerp { .. } => "lerp",
+            Op::MeanHeads { .. } => "mean_heads",
+            Op::MeanRows => "mean_rows",
+            Op::ResizeRows { .. } => "resize_rows",
+        }
+    }
+
+    /// Name, type and shape of the result (the name is the first input's), or an error that names both shapes.
+    pub fn out(&self, inputs: &[TensorInfo]) -> Result<TensorInfo> {
+        self.result(&inputs.iter().collect::<Vec<_>>())
+    }
+
+    fn result(&self, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+        match self {
+            Op::Transpose => permute::out(self.name(), permute::TRANSPOSED, infos),
+            Op::Permute { order } => permute::out(self.name(), order, infos),
+            Op::Reshape { shape } => reshape::out(shape, infos),
+            Op::Narrow { axis, start, len } => {
+                narrow::out(narrow::Piece { axis: *axis, start: *start, len: *len }, infos)
+            }
+            Op::Concat { axis } => concat::out(*axis, infos),
+            Op::Stack => concat::stack_out(infos),
+            Op::Gather { axis, runs } => gather::out(*axis, runs, infos),
+            Op::RopePermute { heads, rotary, to: _ } => {
+                rope::out(rope::Heads { heads: *heads, rotary: *rotary }, infos)
+            }
+            Op::Cast { dtype } => cast::out(*dtype, infos),
+            Op::Affine { scale, offset } => affine::out(*scale, *offset, infos),
+            Op::Lerp { t } => affine::lerp_out(*t, infos),
+            Op::MeanHeads { heads, groups } => mean::out(mean::Grouping { heads: *heads, groups: *groups }, infos),
+            Op::MeanRows => mean::rows_out(infos),
+            Op::ResizeRows { rows, prefix } => resize::out(resize::Resize { rows: *rows, prefix: *prefix }, infos),
+        }
+    }
+
+    /// What each input must supply for `rows` of the result: nothing for no rows. An error where the operation does not fit
+    /// its inputs or the result has no such rows.
+    pub fn demand(&self, inputs: &[TensorInfo], rows: Rows) -> Result<Vec<Demand>> {
+        let infos: Vec<&TensorInfo> = inputs.iter().collect();
+        let out = self.result(&infos)?;
+        self.needs(&infos, &out, &rows)
+    }
+
+    fn needs(&self, infos: &[&TensorInfo], out: &TensorInfo, rows: &Rows) -> Result<Vec<Demand>> {
+        if rows.start > rows.end || rows.end > out.rows() {
+            return Err(AdaptError::Rows { out: out.clone(), rows: rows.clone() }.into());
+        }
+        if rows.is_empty() {
+            return Ok(vec![Demand::None; infos.len()]);
+        }
+        let demands = match self {
+            Op::Transpose => permute::demand(permute::TRANSPOSED, rows),
+            Op::Permute { order } => permute::demand(order, rows),
+            Op::Reshape { shape } => reshape::demand(shape, infos, rows)?,
+            Op::Narrow { axis, start, len } => {
+                narrow::demand(narrow::Piece { axis: *axis, start: *start, len: *len }, rows)
+            }
+            Op::Concat { axis } => concat::demand(*axis, infos, rows),
+            Op::Stack => concat::stack_demand(infos, rows),
+            Op::Gather { axis, runs } => gather::demand(*axis, runs, infos, rows),
+            Op::RopePermute { heads, rotary, to: _ } => {
+                rope::demand(rope::Heads { heads: *heads, rotary: *rotary }, infos, rows)?
+            }
+            Op::Cast { .. } | Op::Affine { .. } | Op::Lerp { .. } => {
+                infos.iter().map(|_| Demand::Rows(vec![rows.clone()])).collect()
+            }
+            Op::MeanHeads { heads, groups } => {
+                mean::demand(mean::Grouping { heads: *heads, groups: *groups }, infos, rows)?
+            }
+            Op::MeanRows => vec![Demand::Scan],
+            Op::ResizeRows { rows: all, prefix } => {
+                resize::demand(resize::Resize { rows: *all, prefix: *prefix }, infos, rows)?
+            }
+        };
+        Ok(demands.into_iter().map(without_empty).collect())
+    }
+
+    /// `rows` of the result into `out` from blocks that hold what was demanded. A `Scan` input is fed through `scan` instead,
+    /// and gives no rows here: an error, as are blocks and buffers of another length than was demanded.
+    pub fn apply(&self, inputs: &[Block], rows: Rows, out: &mut [u8]) -> Result<()> {
+        let infos: Vec<&TensorInfo> = inputs.iter().map(|block| block.info).collect();
+        let info = self.result(&infos)?;
+        let demands = self.needs(&infos, &info, &rows)?;
+        for (block, demand) in inputs.iter().zip(&demands) {
+            self.check_block(block, demand)?;
+        }
+        self.check_bytes((rows.end - rows.start).saturating_mul(info.row_bytes()?), out.len())?;
+        if out.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Op::Transpose => permute::apply(self.name(), permute::TRANSPOSED, inputs, &rows, out),
+            Op::Permute { order } => permute::apply(self.name(), order, inputs, &rows, out),
+            Op::Reshape { shape } => reshape::apply(shape, inputs, &rows, out),
+            Op::Narrow { axis, start, len } => {
+                narrow::apply(narrow::Piece { axis: *axis, start: *start, len: *len }, inputs, out)
+            }
+            Op::Concat { axis } => concat::apply(*axis, inputs, out),
+            Op::Stack => {
+                concat::stack_apply(inputs, out);
+                Ok(())
+            }
+            Op::Gather { axis, runs } => gather::apply(*axis, runs, inputs, &rows, out),
+            Op::RopePermute { heads, rotary, to } => {
+                rope::apply(rope::Heads { heads: *heads, rotary: *rotary }, *to, inputs, &rows, out)
+            }
+            Op::Cast { dtype } => {
+                cast::apply(*dtype, inputs, out);
+                Ok(())
+            }
+            Op::Affine { scale, offset } => {
+                affine::apply(*scale, *offset, inputs, out);
+                Ok(())
+            }
+            Op::Lerp { t } => {
+                affine::lerp_apply(*t, inputs, out);
+                Ok(())
+            }
+            Op::MeanHeads { heads, groups } => {
+                mean::apply(mean::Grouping { heads: *heads, groups: *groups }, inputs, &rows, out)
+            }
+            Op::MeanRows => self.check_bytes(out.len() as u64, 0),
+            Op::ResizeRows { rows: all, prefix } => {
+                resize::apply(resize::Resize { rows: *all, prefix: *prefix }, inputs, &rows, out)
+            }
+        }
+    }
+
+    fn check_block(&self, block: &Block, demand: &Demand) -> Result<()> {
+        let demanded = match demand {
+            Demand::None | Demand::Scan => &[][..],
+            Demand::Rows(ranges) => ranges,
+            Demand::Whole => &[0..block.info.rows()][..],
+        };
+        let row = block.info.row_bytes()?;
+        if block.rows != demanded {
+            return self.check_bytes(inputs::count(demanded).saturating_mul(row), 0);
+        }
+        self.check_bytes(inputs::count(demanded).saturating_mul(row), block.bytes.len())
+    }
+
+    fn check_bytes(&self, expected: u64, found: usize) -> Result<()> {
+        match expected == found as u64 {
+            true => Ok(()),
+            false => Err(AdaptError::Supplied { op: self.name(), expected, found: found as u64 }.into()),
+        }
+    }
+
+    /// The state of an ordered scan, for an operation that demands one.
+    pub fn scan(&self, inputs: &[TensorInfo]) -> Result<Option<Box<dyn Scan>>> {
+        let infos: Vec<&TensorInfo> = inputs.iter().collect();
+        self.result(&infos)?;
+        match self {
+            Op::MeanRows => Ok(Some(mean::scan(&infos)?)),
+            Op::Transpose
+            | Op::Permute { .. }
+            | Op::Reshape { .. }
+            | Op::Narrow { .. }
+            | Op::Concat { .. }
+            | Op::Stack
+            | Op::Gather { .. }
+            | Op::RopePermute { .. }
+            | Op::Cast { .. }
+            | Op::Affine { .. }
+            | Op::Lerp { .. }
+            | Op::MeanHeads { .. }
+            | Op::ResizeRows { .. } => Ok(None),
+        }
+    }
+
+    /// For each input, the operations that give it back from the result, applied in order; `None` where that is not exact for
+    /// every input. Operations that move undo bit for bit; a widening cast undoes every value (a NaN stays a NaN).
+    pub fn inverse(&self, inputs: &[TensorInfo]) -> Option<Vec<Vec<Op>>> {
+        self.out(inputs).ok()?;
+        let infos: Vec<&TensorInfo> = inputs.iter().collect();
+        let first = infos.first()?;
+        let one = |op: Op| Some(vec![vec![op]]);
+        match self {
+            Op::Transpose => one(Op::Transpose),
+            Op::Permute { order } => one(Op::Permute { order: permute::inverse(order) }),
+            Op::Reshape { .. } => one(Op::Reshape { shape: first.shape.clone() }),
+            Op::Narrow { axis, start: _, len } => (first.shape.get(*axis) == Some(len)).then(|| vec![Vec::new()]),
+            Op::Concat { axis } => Some(pieces(*axis, &infos)),
+            Op::Stack => Some(layers(&infos)),
+            Op::Gather { axis, runs } => {
+                let back = gather::inverse(*axis, runs, &infos)?;
+                Some(back.into_iter().map(|runs| vec![Op::Gather { axis: *axis, runs: runs.into() }]).collect())
+            }
+            Op::RopePermute { heads, rotary, to } => {
+                one(Op::RopePermute { heads: *heads, rotary: *rotary, to: to.inverse() })
+            }
+            Op::Cast { dtype } => cast::inverse(*dtype, &infos).and_then(|dtype| one(Op::Cast { dtype })),
+            Op::Affine { scale, offset } => affine::is_sign(*scale, *offset).then(|| vec![vec![self.clone()]]),
+            Op::Lerp { .. } | Op::MeanHeads { .. } | Op::MeanRows | Op::ResizeRows { .. } => None,
+        }
+    }
+}
+
+/// The pieces of a concatenation.
+fn pieces(axis: usize, infos: &[&TensorInfo]) -> Vec<Vec<Op>> {
+    let mut start = 0u64;
+    let mut back = Vec::with_capacity(infos.len());
+    for info in infos {
+        let len = info.shape.get(axis).copied().unwrap_or(0);
+        back.push(vec![Op::Narrow { axis, start, len }]);
+        start = start.saturating_add(len);
+    }
+    back
+}
+
+/// The layers of a stack.
+fn layers(infos: &[&TensorInfo]) -> Vec<Vec<Op>> {
+    let layer = |(i, info): (usize, &&TensorInfo)| {
+        vec![Op::Narrow { axis: 0, start: i as u64, len: 1 }, Op::Reshape { shape: info.shape.clone() }]
+    };
+    infos.iter().enumerate().map(layer).collect()
+}
+
+fn without_empty(demand: Demand) -> Demand {
+    match demand {
+        Demand::Rows(ranges) => {
+            let ranges: Vec<Rows> = ranges.into_iter().filter(|rows| !rows.is_empty()).collect();
+            if ranges.is_empty() { Demand::None } else { Demand::Rows(ranges) }
+        }
+        Demand::None | Demand::Scan | Demand::Whole => demand,
+    }
+}
