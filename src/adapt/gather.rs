@@ -110,7 +110,9 @@ fn rows_of(runs: &[Run], blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Resul
         let to = &mut out[at..at + len];
         match run.step {
             0 => to.chunks_exact_mut(row).for_each(|to| to.copy_from_slice(bytes)),
-            -1 => to.chunks_exact_mut(row).zip(bytes.rchunks_exact(row)).for_each(|(to, from)| to.copy_from_slice(from)),
+            -1 => {
+                to.chunks_exact_mut(row).zip(bytes.rchunks_exact(row)).for_each(|(to, from)| to.copy_from_slice(from))
+            }
             _ => to.copy_from_slice(bytes),
         }
         at += len;
@@ -159,7 +161,8 @@ const INVERSE_LIMIT: u64 = 1 << 26;
 /// For each input the runs over the result that give it back, or `None` where an index of it is not in the result.
 pub(super) fn inverse(axis: usize, runs: &[Run], infos: &[&TensorInfo]) -> Option<Vec<Vec<Run>>> {
     let sizes: Vec<u64> = infos.iter().map(|info| info.shape.get(axis).copied()).collect::<Option<_>>()?;
-    if sizes.iter().chain(runs.iter().map(|run| &run.len)).try_fold(0u64, |sum, n| sum.checked_add(*n))? > INVERSE_LIMIT {
+    if sizes.iter().chain(runs.iter().map(|run| &run.len)).try_fold(0u64, |sum, n| sum.checked_add(*n))? > INVERSE_LIMIT
+    {
         return None;
     }
     let mut found: Vec<Vec<Option<u64>>> = sizes.iter().map(|size| vec![None; *size as usize]).collect();
@@ -171,7 +174,10 @@ pub(super) fn inverse(axis: usize, runs: &[Run], infos: &[&TensorInfo]) -> Optio
         }
         position += run.len;
     }
-    found.into_iter().map(|positions| positions.into_iter().collect::<Option<Vec<u64>>>().map(|p| as_runs(&p))).collect()
+    found
+        .into_iter()
+        .map(|positions| positions.into_iter().collect::<Option<Vec<u64>>>().map(|p| as_runs(&p)))
+        .collect()
 }
 
 /// Indices as runs, consecutive ones joined.

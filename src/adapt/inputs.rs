@@ -42,11 +42,7 @@ pub(super) fn float<'a>(op: &'static str, input: &'a TensorInfo) -> Result<&'a T
 
 /// The size of an axis, or an error where there is none such.
 pub(super) fn axis_size(op: &'static str, input: &TensorInfo, axis: usize) -> Result<u64> {
-    input
-        .shape
-        .get(axis)
-        .copied()
-        .ok_or_else(|| AdaptError::Axis { op, axis, input: input.clone() }.into())
+    input.shape.get(axis).copied().ok_or_else(|| AdaptError::Axis { op, axis, input: input.clone() }.into())
 }
 
 /// An error unless both have one type and one shape, `free` excepted.

@@ -151,9 +151,7 @@ impl Scan for MeanRows {
         }
         let mut tile = [0.0; float::TILE];
         for row in bytes.chunks_exact(self.row) {
-            for (piece, sums) in
-                row.chunks(float::TILE * self.float.bytes()).zip(self.sums.chunks_mut(float::TILE))
-            {
+            for (piece, sums) in row.chunks(float::TILE * self.float.bytes()).zip(self.sums.chunks_mut(float::TILE)) {
                 let tile = &mut tile[..sums.len()];
                 f64::decode(self.float, piece, tile);
                 sums.iter_mut().zip(tile).for_each(|(sum, value)| *sum += *value);
@@ -166,7 +164,9 @@ impl Scan for MeanRows {
     fn finish(self: Box<Self>, out: &mut [u8]) -> Result<()> {
         if self.row > 0 && self.seen != self.input.rows() || out.len() != self.row {
             let row = self.row as u64;
-            return Err(AdaptError::Supplied { op: ROWS, expected: self.input.rows() * row, found: self.seen * row }.into());
+            return Err(
+                AdaptError::Supplied { op: ROWS, expected: self.input.rows() * row, found: self.seen * row }.into()
+            );
         }
         let rows = self.seen as f64;
         let means: Vec<f64> = self.sums.iter().map(|sum| (sum / rows).canonical()).collect();

@@ -55,7 +55,9 @@ const KNOWN: &[Known] = &[
     Known { name: "concat", usage: "concat(axis)", read: concat },
     Known { name: "stack", usage: "stack", read: |a| a.none().map(|()| NamedOp::Stack) },
     Known { name: "gather", usage: "gather(axis, input:start:step:len, …)", read: gather },
-    Known { name: "rope_permute", usage: "rope_permute(heads, rotary, halves) or (…, neighbours)", read: rope_permute },
+    Known {
+        name: "rope_permute", usage: "rope_permute(heads, rotary, halves) or (…, neighbours)", read: rope_permute
+    },
     Known { name: "cast", usage: "cast(bf16)", read: cast },
     Known { name: "affine", usage: "affine(scale, offset)", read: affine },
     Known { name: "lerp", usage: "lerp(t)", read: lerp },

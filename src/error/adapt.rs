@@ -135,7 +135,9 @@ pub enum AdaptError {
         heads: u64,
     },
     /// The rotated rows of a head are odd, or more than the head has.
-    #[error("rope_permute of {input}: {rotary} rotated rows of {head} in each head; an even number up to that is needed")]
+    #[error(
+        "rope_permute of {input}: {rotary} rotated rows of {head} in each head; an even number up to that is needed"
+    )]
     Rotary {
         /// The input.
         input: TensorInfo,
@@ -163,7 +165,9 @@ pub enum AdaptError {
         input: TensorInfo,
     },
     /// Rows cannot be resized to so many.
-    #[error("resize_rows of {input} to {rows} rows with {prefix} kept: the input and the result need at least these, and one more to resize from")]
+    #[error(
+        "resize_rows of {input} to {rows} rows with {prefix} kept: the input and the result need at least these, and one more to resize from"
+    )]
     Resize {
         /// The input.
         input: TensorInfo,
