@@ -28,12 +28,12 @@ pub(super) fn out(axis: usize, infos: &[&TensorInfo]) -> Result<TensorInfo> {
 
 pub(super) fn demand(axis: usize, infos: &[&TensorInfo], rows: &Rows) -> Vec<Demand> {
     if axis > 0 {
-        return infos.iter().map(|_| Demand::Rows(vec![rows.clone()])).collect();
+        return infos.iter().map(|_| Demand::rows(rows.clone())).collect();
     }
     let mut start = 0u64;
     let mut demands = Vec::with_capacity(infos.len());
     for info in infos {
-        demands.push(Demand::Rows(vec![inputs::within(rows, start, info.rows())]));
+        demands.push(Demand::rows(inputs::within(rows, start, info.rows())));
         start = start.saturating_add(info.rows());
     }
     demands
@@ -85,7 +85,7 @@ pub(super) fn stack_out(infos: &[&TensorInfo]) -> Result<TensorInfo> {
 /// Row `i` of a stack is the whole of input `i`.
 pub(super) fn stack_demand(infos: &[&TensorInfo], rows: &Rows) -> Vec<Demand> {
     let all = |(i, info): (usize, &&TensorInfo)| match rows.contains(&(i as u64)) {
-        true => Demand::Rows(vec![0..info.rows()]),
+        true => Demand::rows(0..info.rows()),
         false => Demand::None,
     };
     infos.iter().enumerate().map(all).collect()

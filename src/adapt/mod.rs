@@ -158,6 +158,13 @@ pub enum Demand {
     Whole,
 }
 
+impl Demand {
+    /// One range of rows.
+    pub fn rows(rows: Rows) -> Demand {
+        Demand::Rows(vec![rows])
+    }
+}
+
 /// What an input supplied: the bytes of `rows`, one range after the other.
 #[derive(Clone, Debug)]
 pub struct Block<'a> {

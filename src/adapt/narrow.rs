@@ -32,7 +32,7 @@ pub(super) fn demand(piece: Piece, rows: &Rows) -> Vec<Demand> {
         0 => rows.start.saturating_add(piece.start)..rows.end.saturating_add(piece.start),
         _ => rows.clone(),
     };
-    vec![Demand::Rows(vec![rows])]
+    vec![Demand::rows(rows)]
 }
 
 pub(super) fn apply(piece: Piece, blocks: &[Block], out: &mut [u8]) -> Result<()> {

@@ -103,7 +103,7 @@ impl Op {
                 rope::demand(rope::Heads { heads: *heads, rotary: *rotary }, infos, rows)?
             }
             Op::Cast { .. } | Op::Affine { .. } | Op::Lerp { .. } => {
-                infos.iter().map(|_| Demand::Rows(vec![rows.clone()])).collect()
+                infos.iter().map(|_| Demand::rows(rows.clone())).collect()
             }
             Op::MeanHeads { heads, groups } => {
                 mean::demand(mean::Grouping { heads: *heads, groups: *groups }, infos, rows)?
@@ -168,10 +168,11 @@ impl Op {
     }
 
     fn check_block(&self, block: &Block, demand: &Demand) -> Result<()> {
+        let all = Rows { start: 0, end: block.info.rows() };
         let demanded = match demand {
-            Demand::None | Demand::Scan => &[][..],
-            Demand::Rows(ranges) => ranges,
-            Demand::Whole => &[0..block.info.rows()][..],
+            Demand::None | Demand::Scan => &[],
+            Demand::Rows(ranges) => ranges.as_slice(),
+            Demand::Whole => std::slice::from_ref(&all),
         };
         let row = block.info.row_bytes()?;
         if block.rows != demanded {

@@ -31,7 +31,7 @@ fn check(op: &'static str, order: &[usize], input: &TensorInfo) -> Result<()> {
 
 pub(super) fn demand(order: &[usize], rows: &Rows) -> Vec<Demand> {
     match order.first() {
-        None | Some(0) => vec![Demand::Rows(vec![rows.clone()])],
+        None | Some(0) => vec![Demand::rows(rows.clone())],
         Some(_) => vec![Demand::Whole],
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn demand(shape: &Shape, infos: &[&TensorInfo], rows: &Rows) -> Resul
         return Ok(vec![Demand::None]);
     }
     let row = input.row_bytes()?.max(1);
-    Ok(vec![Demand::Rows(vec![span.start / row..span.end.div_ceil(row)])])
+    Ok(vec![Demand::rows(span.start / row..span.end.div_ceil(row))])
 }
 
 pub(super) fn apply(shape: &Shape, blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {

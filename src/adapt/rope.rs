@@ -38,7 +38,7 @@ pub(super) fn out(heads: Heads, infos: &[&TensorInfo]) -> Result<TensorInfo> {
 /// The heads that cover the rows.
 pub(super) fn demand(heads: Heads, infos: &[&TensorInfo], rows: &Rows) -> Result<Vec<Demand>> {
     let head = heads.head(inputs::one(OP, infos)?)?.max(1);
-    Ok(vec![Demand::Rows(vec![rows.start / head * head..rows.end.div_ceil(head) * head])])
+    Ok(vec![Demand::rows(rows.start / head * head..rows.end.div_ceil(head) * head)])
 }
 
 pub(super) fn apply(heads: Heads, to: RopeLayout, blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
@@ -64,7 +64,7 @@ fn origin(to: RopeLayout, rotary: u64, row: u64) -> u64 {
         _ if row >= rotary => row,
         RopeLayout::ToHalves if row < half => 2 * row,
         RopeLayout::ToHalves => 2 * (row - half) + 1,
-        RopeLayout::ToNeighbours if row % 2 == 0 => row / 2,
+        RopeLayout::ToNeighbours if row.is_multiple_of(2) => row / 2,
         RopeLayout::ToNeighbours => half + row / 2,
     }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::single_range_in_vec_init, reason = "a block often holds one range of rows")]
+
 mod laws;
 mod named;
 mod numbers;

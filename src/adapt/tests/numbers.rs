@@ -98,7 +98,7 @@ fn a_reshape_keeps_the_bytes() {
 #[test]
 fn elements_of_half_a_byte_move_by_rows_in_reverse() {
     let a = Stored::scrambled("a", Dtype::F4, &[3, 4]);
-    let out = whole(&Op::Gather { axis: 0, runs: [run(0, 2, -1, 3)].into() }, &[a.clone()]).unwrap();
+    let out = whole(&Op::Gather { axis: 0, runs: [run(0, 2, -1, 3)].into() }, std::slice::from_ref(&a)).unwrap();
     let expected: Vec<u8> = a.bytes.chunks(2).rev().flatten().copied().collect();
     assert_eq!(out.bytes, expected);
 }
@@ -181,7 +181,7 @@ fn resized(a: &[f64], row: usize, rows: usize, prefix: usize) -> Vec<f64> {
 #[test]
 fn resized_rows_are_those_of_torch() {
     let a = Stored::f32("a", &[3], &[0.0, 1.0, 4.0]);
-    let of = |rows| whole(&Op::ResizeRows { rows, prefix: 0 }, &[a.clone()]).unwrap().values();
+    let of = |rows| whole(&Op::ResizeRows { rows, prefix: 0 }, std::slice::from_ref(&a)).unwrap().values();
     assert_eq!(of(6), [0.0, 0.25, 0.75, 1.75, 3.25, 4.0]);
     assert_eq!(of(2), [0.25, 3.25]);
     assert_eq!(of(3), [0.0, 1.0, 4.0]);
@@ -242,8 +242,8 @@ fn every_half_survives_the_way_to_f32_and_back() {
     for (dtype, float) in [(Dtype::F16, Float::F16), (Dtype::Bf16, Float::Bf16)] {
         let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         let a = Stored { info: TensorInfo::new("a", dtype, [1 << 16]), bytes };
-        let wide = whole(&Op::Cast { dtype: Dtype::F32 }, &[a.clone()]).unwrap();
-        let back = whole(&Op::Cast { dtype }, &[wide.clone()]).unwrap();
+        let wide = whole(&Op::Cast { dtype: Dtype::F32 }, std::slice::from_ref(&a)).unwrap();
+        let back = whole(&Op::Cast { dtype }, std::slice::from_ref(&wide)).unwrap();
         let mut values = vec![0f32; 1 << 16];
         f32::decode(float, &a.bytes, &mut values);
         for (i, (before, after)) in a.bytes.chunks(2).zip(back.bytes.chunks(2)).enumerate() {
@@ -255,7 +255,7 @@ fn every_half_survives_the_way_to_f32_and_back() {
 #[test]
 fn what_is_computed_of_nan_is_the_one_quiet_nan() {
     let a = Stored::f32("a", &[3], &[f32::from_bits(0xffc0_1234), f32::INFINITY, -0.0]);
-    let zero = whole(&Op::Affine { scale: 0.0, offset: 0.0 }, &[a.clone()]).unwrap();
+    let zero = whole(&Op::Affine { scale: 0.0, offset: 0.0 }, std::slice::from_ref(&a)).unwrap();
     assert_eq!(zero.bytes[..8], [f32::NAN.to_le_bytes(), f32::NAN.to_le_bytes()].concat());
     let same = whole(&Op::Affine { scale: 1.0, offset: 0.0 }, &[a]).unwrap();
     assert_eq!(same.bytes[8..], (-0.0f32).to_le_bytes());
