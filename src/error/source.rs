@@ -126,6 +126,137 @@ pub enum SourceError {
         /// How many it has.
         bytes: u64,
     },
+    /// A repository may not be read, or is hidden.
+    #[error("{repository}: the Hub answered {status}: {}", no_entry(*status, *token_sent))]
+    NoEntry {
+        /// `org/name`.
+        repository: String,
+        /// 401 or 403.
+        status: u16,
+        /// Whether a token went with the request.
+        token_sent: bool,
+        /// The repository's page.
+        page: String,
+        /// The repository of an alias that is most like it.
+        near: Option<&'static str>,
+    },
+    /// The Hub has no such repository.
+    #[error("{repository}: the Hub has no such repository")]
+    NoRepository {
+        /// `org/name`.
+        repository: String,
+        /// The repository of an alias that is most like it.
+        near: Option<&'static str>,
+    },
+    /// A repository has no such branch, tag or commit.
+    #[error("{repository}: no revision `{revision}`")]
+    NoRevision {
+        /// `org/name`.
+        repository: String,
+        /// What was asked for.
+        revision: String,
+    },
+    /// A server answered with another status.
+    #[error("{address}: answered {status} at attempt {attempts}")]
+    Status {
+        /// Where, without the query.
+        address: String,
+        /// The status of HTTP.
+        status: u16,
+        /// How often it was asked.
+        attempts: u32,
+        /// For how many seconds the server asks not to be asked again.
+        after: Option<u64>,
+    },
+    /// A connection failed.
+    #[error("{host}: no answer at attempt {attempts}: {source}")]
+    Network {
+        /// The host.
+        host: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// What went wrong.
+        source: Box<ureq::Error>,
+    },
+    /// A transfer ended before the file did.
+    #[error("{file}: expected {expected} bytes, the transfer ended after {bytes} at attempt {attempts}")]
+    Cut {
+        /// The file.
+        file: String,
+        /// How many bytes arrived.
+        bytes: u64,
+        /// How many it has.
+        expected: u64,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A transfer brought another number of bytes than was announced.
+    #[error("{file}: expected {expected} bytes, received at least {found}")]
+    WrongLength {
+        /// The file.
+        file: String,
+        /// How many were announced.
+        expected: u64,
+        /// How many arrived before it was given up.
+        found: u64,
+    },
+    /// A transfer brought other bytes than were announced.
+    #[error("{file}: expected sha256 {expected}, received {found}")]
+    WrongBytes {
+        /// The file.
+        file: String,
+        /// The announced hash.
+        expected: String,
+        /// The hash of what arrived.
+        found: String,
+    },
+    /// A server does not answer as a Hub does.
+    #[error("{address}: expected {expected} in the answer")]
+    WrongAnswer {
+        /// Where, without the query.
+        address: String,
+        /// What a Hub's answer has.
+        expected: &'static str,
+    },
+    /// Offline, a revision is not in the cache.
+    #[error("{repository}: revision `{revision}` is not in the cache {cache}, and this run is offline")]
+    RevisionNotCached {
+        /// `org/name`.
+        repository: String,
+        /// Branch, tag or commit.
+        revision: String,
+        /// The cache's `hub` directory.
+        cache: String,
+    },
+    /// Offline, a file is not in the cache.
+    #[error("{repository}: file `{name}` is not in the cache {cache}, and this run is offline")]
+    NotCached {
+        /// `org/name`.
+        repository: String,
+        /// The file.
+        name: String,
+        /// The cache's `hub` directory.
+        cache: String,
+    },
+    /// The cache cannot be written.
+    #[error("{action} {} in the Hugging Face cache: {source}", path.display())]
+    Cache {
+        /// The verb.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn no_entry(status: u16, token_sent: bool) -> &'static str {
+    match (status, token_sent) {
+        (401, false) => "it does not exist, or may not be read without a login",
+        (401, true) => "it does not exist, or the token is not valid",
+        (_, false) => "it may not be read without a login",
+        (_, true) => "the token may not read it",
+    }
 }
 
 impl SourceError {
@@ -144,7 +275,12 @@ impl Fault for SourceError {
             NotAFile { .. } | NameNotText { .. } | TooManyFiles { .. } => Exit::Input,
             Outside { .. } | Short { .. } | TooLong { .. } => Exit::Input,
             UnknownName { .. } | MissingPath { .. } | DanglingLink { .. } | Unreadable { .. } => Exit::Source,
-            NoSuchFile { .. } => Exit::Source,
+            NoSuchFile { .. } | NoEntry { .. } | NoRepository { .. } | NoRevision { .. } => Exit::Source,
+            WrongAnswer { .. } | RevisionNotCached { .. } | NotCached { .. } => Exit::Source,
+            Status { status: 408 | 429 | 500..=599, .. } | Network { .. } => Exit::Temporary,
+            Cut { .. } | WrongLength { .. } | WrongBytes { .. } => Exit::Temporary,
+            Status { .. } => Exit::Source,
+            Cache { .. } => Exit::Machine,
         }
     }
 
@@ -176,6 +312,37 @@ impl Fault for SourceError {
                 Vec::new()
             }
             NoSuchFile { near: None, .. } | TooLong { .. } => Vec::new(),
+            NoEntry { token_sent, page, near, .. } => entry_hints(*token_sent, page, *near),
+            NoRepository { near: Some(near), .. } => vec![format!("did you mean {near}?")],
+            NoRepository { near: None, .. } => {
+                vec!["check the name: it is org/name, as on the page of the model".into()]
+            }
+            NoRevision { .. } => vec!["leave the revision out for the branch main".into()],
+            Status { after: Some(seconds), .. } => vec![format!("the server asks to wait {seconds} seconds")],
+            Status { after: None, .. } | Network { .. } => {
+                vec!["try again later, or pass --offline to use what the cache holds".into()]
+            }
+            Cut { .. } => vec!["run the same command again: it goes on where the transfer stopped".into()],
+            WrongLength { .. } | WrongBytes { .. } => {
+                vec!["nothing was kept: run the same command again, and check proxies and HF_ENDPOINT".into()]
+            }
+            WrongAnswer { .. } => vec!["check that HF_ENDPOINT is the address of a Hugging Face Hub".into()],
+            RevisionNotCached { .. } | NotCached { .. } => {
+                vec!["run once without --offline (and without HF_HUB_OFFLINE) to fetch it".into()]
+            }
+            Cache { .. } => {
+                vec!["pass --cache-dir DIR, or set HF_HOME, for a directory with space that may be written".into()]
+            }
         }
     }
+}
+
+fn entry_hints(token_sent: bool, page: &str, near: Option<&'static str>) -> Vec<String> {
+    let login = if token_sent {
+        format!("ask for access at {page}, or set HF_TOKEN to a token that has it")
+    } else {
+        "log in with `hf auth login`, or set HF_TOKEN".into()
+    };
+    let name = near.map(|near| format!("did you mean {near}?"));
+    [Some(login), name].into_iter().flatten().collect()
 }

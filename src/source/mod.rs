@@ -1,11 +1,16 @@
 //! Where bytes come from: a file, a directory, a repository of the Hugging Face Hub through its standard cache.
 
 mod access;
+mod address;
+mod cache;
+mod download;
+mod hub;
 mod local;
 mod name;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::sync::Arc;
 
@@ -17,6 +22,7 @@ use crate::progress::Progress;
 pub use access::{Access, Patience};
 pub use reference::{Reference, aliases};
 
+use hub::Snapshot;
 use local::Directory;
 
 /// Bytes at an offset. No mapping into memory (a truncated file would kill the process) and no seek state.
@@ -53,16 +59,20 @@ pub struct Source {
 
 enum Place {
     Directory(Directory),
+    Snapshot(Box<Snapshot>),
 }
 
 impl Source {
     /// Resolves the reference: a Hub revision to its commit, a path to what stands there. Fetches no file.
     /// `Reference::None` is not a source: an error.
-    pub fn open(reference: &Reference, _access: &Access, _progress: &dyn Progress) -> Result<Source> {
+    pub fn open(reference: &Reference, access: &Access, progress: &dyn Progress) -> Result<Source> {
         let place = match reference {
             Reference::None => return Err(SourceError::NoSource.into()),
             Reference::Path(path) => Place::Directory(Directory::open(path)?),
-            Reference::Hub { .. } => todo!(),
+            Reference::Hub { repository, revision, file } => {
+                let (revision, file) = (revision.as_deref(), file.as_deref());
+                Place::Snapshot(Box::new(Snapshot::open(repository, revision, file, access, progress)?))
+            }
         };
         Ok(Source { place })
     }
@@ -71,6 +81,7 @@ impl Source {
     pub fn label(&self) -> &str {
         match &self.place {
             Place::Directory(directory) => &directory.label,
+            Place::Snapshot(snapshot) => &snapshot.repository,
         }
     }
 
@@ -78,6 +89,7 @@ impl Source {
     pub fn commit(&self) -> Option<&str> {
         match &self.place {
             Place::Directory(_) => None,
+            Place::Snapshot(snapshot) => Some(&snapshot.commit),
         }
     }
 
@@ -85,6 +97,7 @@ impl Source {
     pub fn names(&self) -> &[String] {
         match &self.place {
             Place::Directory(directory) => &directory.names,
+            Place::Snapshot(snapshot) => &snapshot.names,
         }
     }
 
@@ -92,14 +105,16 @@ impl Source {
     pub fn is_single_file(&self) -> bool {
         match &self.place {
             Place::Directory(directory) => directory.single,
+            Place::Snapshot(snapshot) => snapshot.single,
         }
     }
 
     /// Opens a file by name, fetching it into the cache where it is a Hub file that is not there yet.
     /// A name that leaves the source (`../x`, `/x`) is an error, and so is one where no file stands.
-    pub fn file(&self, name: &str, _progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
+    pub fn file(&self, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
         match &self.place {
             Place::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
+            Place::Snapshot(snapshot) => Ok(Arc::new(snapshot.file(name, progress)?)),
         }
     }
 
@@ -117,9 +132,10 @@ impl Source {
     }
 
     /// `etag:…` of a Hub file that was opened; `None` for a local one, whose pin is the digest of its header.
-    pub fn etag(&self, _name: &str) -> Option<String> {
+    pub fn etag(&self, name: &str) -> Option<String> {
         match &self.place {
             Place::Directory(_) => None,
+            Place::Snapshot(snapshot) => snapshot.etag(name),
         }
     }
 }

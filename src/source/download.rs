@@ -1,0 +1,321 @@
+//! One file of the Hub into a blob of the cache: asked about, fetched from where the last attempt stopped, checked, and
+//! only then given its name.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+use ureq::Body;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG};
+use ureq::http::{HeaderMap, Method, Response, StatusCode};
+
+use super::address::Address;
+use super::cache::{Cache, cache_error, create_folder_of};
+use super::name::percent_encoded;
+use super::transport::{Failure, Follow, Subject, Transport, network};
+use crate::error::{Result, SourceError};
+use crate::progress::Progress;
+
+/// Bytes between two looks at the progress and at the wish to stop.
+const CHUNK: usize = 256 * 1024;
+/// An attempt that brings at least this much does not count against the number of attempts.
+const MOVED: u64 = 1 << 20;
+
+/// A file of a commit, and the ways to it.
+pub(super) struct Download<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) cache: &'a Cache,
+    pub(super) repository: &'a str,
+    pub(super) commit: &'a str,
+    /// Its name in the repository.
+    pub(super) name: &'a str,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// What the Hub says about a file before it is fetched.
+struct Announced {
+    etag: String,
+    bytes: Option<u64>,
+}
+
+impl Announced {
+    /// The SHA-256 of the content, where the etag is one; else it is git's, which covers a header as well.
+    fn sha256(&self) -> Option<&str> {
+        let is_hash = self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then_some(self.etag.as_str())
+    }
+}
+
+impl Download<'_> {
+    /// Brings the file into the cache; afterwards the snapshot has a link to it.
+    pub(super) fn run(&self) -> Result<()> {
+        let path = format!("/{}/resolve/{}/{}", self.repository, self.commit, percent_encoded(self.name, true));
+        let address = self.transport.address(&path)?;
+        let announced = self.transport.retry(self.progress, |attempt| self.ask(&address, attempt))?;
+        let lock = self.cache.lock(&announced.etag, self.progress)?;
+        if !self.cache.has_blob(&announced.etag, announced.bytes) {
+            self.fetch(&address, &announced)?;
+        }
+        self.cache.link(self.commit, self.name, &announced.etag)?;
+        drop(lock);
+        Ok(())
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { repository: self.repository, revision: self.commit, file: Some(self.name) }
+    }
+
+    fn ask(&self, address: &Address, attempt: u32) -> std::result::Result<Announced, Failure> {
+        let head = self.transport.request(&Method::HEAD, address, 0, Follow::Endpoint, self.subject(), attempt)?;
+        let headers = head.headers();
+        if text(headers, "x-repo-commit").is_some_and(|commit| commit != self.commit) {
+            return Err(address.wrong("the commit that was asked for"));
+        }
+        let etag = text(headers, "x-linked-etag").or_else(|| text(headers, ETAG.as_str()));
+        let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_string());
+        let Some(etag) = etag.filter(|etag| is_blob_name(etag)) else { return Err(address.wrong("an etag")) };
+        // the length of a redirect is that of its own page
+        let own = if head.status().is_redirection() { None } else { text(headers, CONTENT_LENGTH.as_str()) };
+        let bytes = text(headers, "x-linked-size").or(own).and_then(|bytes| bytes.parse().ok());
+        Ok(Announced { etag, bytes })
+    }
+
+    fn fetch(&self, address: &Address, announced: &Announced) -> Result<()> {
+        let mut part = Part::open(self.cache, announced)?;
+        self.begin(announced);
+        let fetched = part.take_up(self.progress).and_then(|()| {
+            self.transport.retry(self.progress, |attempt| self.attempt(address, announced, &mut part, attempt))
+        });
+        self.progress.finish();
+        match fetched {
+            Ok(()) => part.publish(self.cache, announced),
+            Err(error) => {
+                part.leave();
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&self, announced: &Announced) {
+        self.progress.start(&format!("fetch {}", self.name), announced.bytes);
+    }
+
+    fn attempt(
+        &self,
+        address: &Address,
+        announced: &Announced,
+        part: &mut Part,
+        attempt: u32,
+    ) -> std::result::Result<(), Failure> {
+        let resumed = part.len > 0;
+        if Some(part.len) != announced.bytes || !resumed {
+            self.transfer(address, announced, part, attempt)?;
+        }
+        self.check(announced, part, resumed)
+    }
+
+    fn transfer(
+        &self,
+        address: &Address,
+        announced: &Announced,
+        part: &mut Part,
+        attempt: u32,
+    ) -> std::result::Result<(), Failure> {
+        if announced.bytes.is_some_and(|bytes| part.len > bytes) {
+            self.restart(announced, part)?;
+        }
+        let (subject, offset) = (self.subject(), part.len);
+        let answer = self.transport.request(&Method::GET, address, offset, Follow::Everywhere, subject, attempt);
+        let mut response = match answer {
+            // the last attempt's bytes are not of this file
+            Err(failure) if offset > 0 && is_bad_range(&failure) => return self.again(announced, part, failure),
+            other => other?,
+        };
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if is_rest(&response, offset, announced.bytes) => {}
+            StatusCode::OK if offset == 0 => {}
+            StatusCode::OK => self.restart(announced, part)?,
+            _ => {
+                let failure = address.wrong("the range that was asked for");
+                return self.again(announced, part, failure);
+            }
+        }
+        self.receive(&mut response, address, announced, part, attempt)
+    }
+
+    /// Reads the body into the part, and one byte more than announced at most.
+    fn receive(
+        &self,
+        response: &mut Response<Body>,
+        address: &Address,
+        announced: &Announced,
+        part: &mut Part,
+        attempt: u32,
+    ) -> std::result::Result<(), Failure> {
+        let start = part.len;
+        let mut body = response.body_mut().as_reader();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            self.progress.interrupted()?;
+            let moved = part.len - start >= MOVED;
+            match body.read(&mut chunk) {
+                Ok(0) if announced.bytes.is_some_and(|bytes| part.len < bytes) => {
+                    let error = SourceError::Cut {
+                        file: self.name.to_string(),
+                        bytes: part.len,
+                        expected: announced.bytes.unwrap_or_default(),
+                        attempts: attempt,
+                    };
+                    return Err(Failure::Temporary { error: error.into(), after: None, moved });
+                }
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    part.append(&chunk[..count])?;
+                    self.progress.advance(count as u64);
+                    if announced.bytes.is_some_and(|bytes| part.len > bytes) {
+                        return self.check(announced, part, false);
+                    }
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    let failure = network(address.host(), attempt, e.into());
+                    return Err(match failure {
+                        Failure::Temporary { error, after, .. } => Failure::Temporary { error, after, moved },
+                        other => other,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Compares what arrived with what was announced. After a resumption the fault may lie in the older bytes, so that
+    /// one attempt from the start is worth it; a whole transfer that is wrong is final.
+    fn check(&self, announced: &Announced, part: &mut Part, resumed: bool) -> std::result::Result<(), Failure> {
+        let file = || self.name.to_string();
+        let error = match (announced.bytes, announced.sha256()) {
+            (Some(expected), _) if expected != part.len => {
+                SourceError::WrongLength { file: file(), expected, found: part.len }
+            }
+            (_, Some(expected)) if expected != part.digest() => {
+                SourceError::WrongBytes { file: file(), expected: expected.to_string(), found: part.digest() }
+            }
+            _ => return Ok(()),
+        };
+        self.restart(announced, part)?;
+        Err(if resumed { Failure::temporary(error) } else { error.into() })
+    }
+
+    fn again(&self, announced: &Announced, part: &mut Part, failure: Failure) -> std::result::Result<(), Failure> {
+        self.restart(announced, part)?;
+        Err(match failure {
+            Failure::Final(error) => Failure::temporary(error),
+            temporary => temporary,
+        })
+    }
+
+    fn restart(&self, announced: &Announced, part: &mut Part) -> Result<()> {
+        part.clear()?;
+        self.begin(announced);
+        Ok(())
+    }
+}
+
+/// The bytes that have arrived so far, on disk.
+struct Part {
+    path: PathBuf,
+    file: File,
+    len: u64,
+    hash: Sha256,
+    /// Whether a later run may go on from here: only where a hash will tell that it was right to.
+    keeps: bool,
+}
+
+impl Part {
+    fn open(cache: &Cache, announced: &Announced) -> Result<Part> {
+        let keeps = announced.sha256().is_some();
+        let mut name = announced.etag.clone();
+        if !keeps {
+            name.push_str(&format!(".{}", std::process::id()));
+        }
+        let path = cache.blob(&format!("{name}.incomplete"));
+        create_folder_of(&path)?;
+        let options = File::options().read(true).write(true).create(true).truncate(!keeps).open(&path);
+        let file = options.map_err(|e| cache_error("create", &path, e))?;
+        Ok(Part { path, file, len: 0, hash: Sha256::new(), keeps })
+    }
+
+    /// Hashes what an earlier run left, and counts it as done.
+    fn take_up(&mut self, progress: &dyn Progress) -> Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            progress.interrupted()?;
+            let count = self.file.read(&mut chunk).map_err(|e| cache_error("read", &self.path, e))?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.hash.update(&chunk[..count]);
+            self.len += count as u64;
+            progress.advance(count as u64);
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| cache_error("write", &self.path, e))?;
+        self.hash.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        cleared.map_err(|e| cache_error("clear", &self.path, e))?;
+        self.len = 0;
+        self.hash.reset();
+        Ok(())
+    }
+
+    /// The SHA-256 of what has arrived, in hexadecimal.
+    fn digest(&self) -> String {
+        self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn publish(self, cache: &Cache, announced: &Announced) -> Result<()> {
+        fs::rename(&self.path, cache.blob(&announced.etag)).map_err(|e| cache_error("rename", &self.path, e))
+    }
+
+    /// Keeps what a later run can use, and removes the rest.
+    fn leave(self) {
+        if !self.keeps || self.len == 0 {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// An etag that may be a file's name: it comes from a server.
+fn is_blob_name(etag: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=128).contains(&etag.len()) && etag.bytes().all(allowed)
+}
+
+fn is_bad_range(failure: &Failure) -> bool {
+    let (Failure::Final(error) | Failure::Temporary { error, .. }) = failure;
+    matches!(error, crate::error::Error::Source(SourceError::Status { status: 416, .. }))
+}
+
+/// Whether `Content-Range` says `bytes offset-last/total`, with the last byte of the total that was announced.
+fn is_rest(response: &Response<Body>, offset: u64, announced: Option<u64>) -> bool {
+    let parse = || {
+        let range = text(response.headers(), CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?;
+        let (range, total) = range.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total.parse::<u64>().ok()?))
+    };
+    parse().is_some_and(|(first, last, total)| {
+        first == offset && last.checked_add(1) == Some(total) && announced.is_none_or(|bytes| bytes == total)
+    })
+}

@@ -1,0 +1,253 @@
+//! A repository of the Hub at one commit. The commit is settled before anything else; then a file is either in the
+//! cache or fetched into it. Without a transport (offline) the cache is all there is.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use serde::Deserialize;
+use ureq::http::Method;
+
+use super::access::Access;
+use super::cache::{Cache, Tree, TreeEntry, is_commit};
+use super::download::Download;
+use super::local::{LocalFile, files_below};
+use super::name::{percent_encoded, stays_inside};
+use super::transport::{Failure, Follow, Subject, Transport};
+use crate::error::{Result, SourceError};
+use crate::progress::Progress;
+
+/// The longest listing that is read.
+const LONGEST_LISTING: u64 = 64 << 20;
+/// From here on the Hub may leave files out of a listing.
+const LISTED_WHOLE: usize = 50_000;
+
+/// A repository at one commit.
+pub(super) struct Snapshot {
+    pub(super) repository: String,
+    pub(super) commit: String,
+    /// Names below `folder`, sorted.
+    pub(super) names: Vec<String>,
+    pub(super) single: bool,
+    /// The part of the repository that is meant: empty, or a path that ends with a slash.
+    folder: String,
+    /// Every file of the repository and its length, where that is known.
+    files: BTreeMap<String, Option<u64>>,
+    cache: Cache,
+    cache_root: String,
+    transport: Option<Transport>,
+}
+
+/// The answer of `/api/models/{repository}/revision/{revision}?blobs=true`.
+#[derive(Deserialize)]
+struct Answer {
+    sha: String,
+    #[serde(default)]
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sibling {
+    rfilename: String,
+    size: Option<u64>,
+    blob_id: Option<String>,
+    lfs: Option<LargeFile>,
+}
+
+#[derive(Deserialize)]
+struct LargeFile {
+    sha256: String,
+    size: u64,
+}
+
+impl Snapshot {
+    /// Settles the commit and lists its files: from the cache where the commit is given and its listing was recorded, or
+    /// offline; else by one request.
+    pub(super) fn open(
+        repository: &str,
+        revision: Option<&str>,
+        file: Option<&str>,
+        access: &Access,
+        progress: &dyn Progress,
+    ) -> Result<Snapshot> {
+        if access.cache.as_os_str().is_empty() {
+            return Err(SourceError::NoCache.into());
+        }
+        let revision = one_revision(repository, revision, access)?;
+        let mut snapshot = Snapshot {
+            repository: repository.to_string(),
+            commit: String::new(),
+            names: Vec::new(),
+            single: false,
+            folder: String::new(),
+            files: BTreeMap::new(),
+            cache: Cache::new(&access.cache, repository),
+            cache_root: access.cache.display().to_string(),
+            transport: if access.offline { None } else { Some(Transport::new(access)?) },
+        };
+        match &snapshot.transport {
+            Some(transport) => {
+                (snapshot.commit, snapshot.files) = ask(&snapshot.cache, transport, repository, &revision, progress)?;
+            }
+            None => (snapshot.commit, snapshot.files) = snapshot.held(&revision)?,
+        }
+        snapshot.narrow(file)?;
+        Ok(snapshot)
+    }
+
+    /// The commit and the files that the cache holds of a revision.
+    fn held(&self, revision: &str) -> Result<(String, BTreeMap<String, Option<u64>>)> {
+        let commit = if is_commit(revision) { Some(revision.to_string()) } else { self.cache.commit_of(revision) };
+        let commit = commit.filter(|commit| self.cache.snapshot(commit).is_dir());
+        let commit = commit.ok_or_else(|| SourceError::RevisionNotCached {
+            repository: self.repository.clone(),
+            revision: revision.to_string(),
+            cache: self.cache_root.clone(),
+        })?;
+        let names = files_below(&self.cache.snapshot(&commit))?;
+        let lengths = self.cache.tree(&commit).map(|tree| lengths(&tree)).unwrap_or_default();
+        let files = names.into_iter().map(|name| (name.clone(), lengths.get(&name).copied().flatten())).collect();
+        Ok((commit, files))
+    }
+
+    /// Settles which part of the repository is meant.
+    fn narrow(&mut self, file: Option<&str>) -> Result<()> {
+        match file {
+            Some(file) if self.files.contains_key(file) => {
+                let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+                self.folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+                self.names = vec![name.to_string()];
+                self.single = true;
+            }
+            other => {
+                self.folder = other.map(|folder| format!("{folder}/")).unwrap_or_default();
+                let below = self.files.keys().filter_map(|name| name.strip_prefix(&self.folder));
+                self.names = below.map(str::to_string).collect();
+            }
+        }
+        match file {
+            Some(file) if self.names.is_empty() => Err(self.missing(file)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a file by its name below the folder, after fetching it where the cache has it not.
+    pub(super) fn file(&self, name: &str, progress: &dyn Progress) -> Result<LocalFile> {
+        if !stays_inside(name) {
+            return Err(SourceError::Outside { label: self.repository.clone(), name: name.to_string() }.into());
+        }
+        let full = format!("{}{name}", self.folder);
+        let Some(length) = self.files.get(&full) else { return Err(self.missing(&full)) };
+        let path = self.cache.pointer(&self.commit, &full);
+        let is_there = std::fs::metadata(&path)
+            .is_ok_and(|metadata| metadata.is_file() && length.is_none_or(|length| length == metadata.len()));
+        if !is_there {
+            self.fetch(&full, progress)?;
+        }
+        LocalFile::open(&path, name)
+    }
+
+    fn fetch(&self, name: &str, progress: &dyn Progress) -> Result<()> {
+        let Some(transport) = &self.transport else { return Err(self.missing(name)) };
+        let Snapshot { repository, commit, cache, .. } = self;
+        Download { transport, cache, repository, commit, name, progress }.run()
+    }
+
+    /// `etag:…` of a file that is in the cache.
+    pub(super) fn etag(&self, name: &str) -> Option<String> {
+        let full = format!("{}{name}", self.folder);
+        let etag = stays_inside(&full).then(|| self.cache.etag(&self.commit, &full)).flatten()?;
+        Some(format!("etag:{etag}"))
+    }
+
+    fn missing(&self, name: &str) -> crate::error::Error {
+        let repository = self.repository.clone();
+        if self.transport.is_none() {
+            return SourceError::NotCached { repository, name: name.to_string(), cache: self.cache_root.clone() }
+                .into();
+        }
+        let names: Vec<String> = self.files.keys().cloned().collect();
+        SourceError::no_such_file(&repository, name, &names).into()
+    }
+}
+
+fn one_revision(repository: &str, written: Option<&str>, access: &Access) -> Result<String> {
+    let repository = repository.to_string();
+    match (written, access.revision.as_deref()) {
+        (Some(written), Some(flag)) => {
+            Err(SourceError::TwoRevisions { repository, written: written.to_string(), flag: flag.to_string() }.into())
+        }
+        (Some(revision), None) | (None, Some(revision)) if super::reference::is_revision(revision) => {
+            Ok(revision.to_string())
+        }
+        (Some(text), None) | (None, Some(text)) => {
+            let expected = "a branch, a tag or a commit";
+            Err(SourceError::Malformed { text: format!("{repository}@{text}"), expected }.into())
+        }
+        (None, None) => Ok("main".to_string()),
+    }
+}
+
+/// The commit and the files of a revision, as the Hub says, or as it once said of a commit.
+fn ask(
+    cache: &Cache,
+    transport: &Transport,
+    repository: &str,
+    revision: &str,
+    progress: &dyn Progress,
+) -> Result<(String, BTreeMap<String, Option<u64>>)> {
+    if is_commit(revision)
+        && let Some(tree) = cache.tree(revision)
+    {
+        return Ok((revision.to_string(), lengths(&tree)));
+    }
+    let answer = transport.retry(progress, |attempt| request(transport, repository, revision, attempt))?;
+    if let Some(name) = answer.siblings.iter().map(|file| &file.rfilename).find(|name| !stays_inside(name)) {
+        return Err(SourceError::Outside { label: repository.to_string(), name: name.clone() }.into());
+    }
+    cache.record_commit(revision, &answer.sha)?;
+    if let Some(tree) = tree(&answer.siblings) {
+        cache.record_tree(&answer.sha, &tree)?;
+    }
+    let length = |file: &Sibling| file.lfs.as_ref().map(|large| large.size).or(file.size);
+    let files = answer.siblings.iter().map(|file| (file.rfilename.clone(), length(file))).collect();
+    Ok((answer.sha, files))
+}
+
+fn request(
+    transport: &Transport,
+    repository: &str,
+    revision: &str,
+    attempt: u32,
+) -> std::result::Result<Answer, Failure> {
+    let path = format!("/api/models/{repository}/revision/{}?blobs=true", percent_encoded(revision, false));
+    let address = transport.address(&path)?;
+    let subject = Subject { repository, revision, file: None };
+    let mut response = transport.request(&Method::GET, &address, 0, Follow::Everywhere, subject, attempt)?;
+    let mut text = Vec::new();
+    let read = response.body_mut().as_reader().take(LONGEST_LISTING).read_to_end(&mut text);
+    read.map_err(|e| super::transport::network(address.host(), attempt, e.into()))?;
+    let answer: Answer = serde_json::from_slice(&text).map_err(|_| address.wrong("a commit and a list of files"))?;
+    let is_asked = is_commit(&answer.sha) && (!is_commit(revision) || answer.sha == revision);
+    if is_asked { Ok(answer) } else { Err(address.wrong("the commit that was asked for")) }
+}
+
+/// What the cache records of a commit, where the Hub told everything about every file.
+fn tree(siblings: &[Sibling]) -> Option<Tree> {
+    let entry = |file: &Sibling| {
+        let entry = TreeEntry {
+            size: file.size?,
+            blob_id: file.blob_id.clone()?,
+            lfs_sha256: file.lfs.as_ref().map(|large| large.sha256.clone()),
+            lfs_size: file.lfs.as_ref().map(|large| large.size),
+            xet_hash: None,
+        };
+        Some((file.rfilename.clone(), entry))
+    };
+    let whole = siblings.len() < LISTED_WHOLE;
+    siblings.iter().map(entry).collect::<Option<BTreeMap<_, _>>>().filter(|_| whole).map(Tree::new)
+}
+
+fn lengths(tree: &Tree) -> BTreeMap<String, Option<u64>> {
+    tree.files.iter().map(|(name, entry)| (name.clone(), Some(entry.lfs_size.unwrap_or(entry.size)))).collect()
+}
