@@ -1,7 +1,5 @@
 //! Which family a source is of: its config says so, else the names of its tensors.
 
-use std::collections::BTreeSet;
-
 use super::{Config, FAMILIES, Family, by_model_type};
 use crate::checkpoint::Listing;
 
@@ -15,10 +13,7 @@ pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config
     let model_type = config.as_ref().and_then(|config| config.0.get("model_type")?.as_str());
     let family = match model_type {
         Some(model_type) => by_model_type(model_type)?,
-        None => {
-            let names: BTreeSet<&str> = source.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-            FAMILIES.iter().copied().find(|family| marked(*family, &names))?
-        }
+        None => FAMILIES.iter().copied().find(|family| marked(*family, source))?,
     };
     let config = config.or_else(|| family.config_of(source));
     Some((family, config))
@@ -29,15 +24,15 @@ fn parsed(text: &str) -> Option<Config> {
 }
 
 /// Whether all markers of the family stand below one path that ends in nothing, in its base prefix or in wrappers.
-fn marked(family: &dyn Family, names: &BTreeSet<&str>) -> bool {
+fn marked(family: &dyn Family, source: &Listing) -> bool {
     let markers = family.markers();
     let Some(first) = markers.first() else { return false };
-    names.iter().filter_map(|name| name.strip_suffix(first)).any(|path| {
+    source.tensors.iter().filter_map(|tensor| tensor.name.strip_suffix(first)).any(|path| {
         let inner = path.strip_suffix('.').and_then(|path| path.rsplit('.').next());
         let plain = match inner {
             None => path.is_empty(),
             Some(component) => component == family.base_prefix() || WRAPPERS.contains(&component),
         };
-        plain && markers.iter().all(|marker| names.contains(format!("{path}{marker}").as_str()))
+        plain && markers.iter().all(|marker| source.position(&format!("{path}{marker}")).is_some())
     })
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::shape::{self, Flow, Kind, Site};
-use super::{Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity, Parameter, ParameterId, parameters};
+use super::{
+    Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity, Parameter, ParameterId, called, parameters,
+};
 use crate::error::{GraphError, Result};
 use crate::init::{Scheme, SchemeSpec};
 use crate::tensor::{Dtype, Role, Shape, ShapeText, TensorInfo};
@@ -20,7 +22,7 @@ pub struct Said {
 }
 
 /// The most nodes, and the most parameters: far more than any model has, and little enough to hold in memory.
-const MOST: usize = 4_000_000;
+const MOST: usize = 1_000_000;
 
 /// Declares parameters and nodes together, under a path. Node ids and parameter ids belong to the builder that gave them.
 #[derive(Default)]
@@ -129,7 +131,7 @@ impl Builder {
         let rank = inputs.first().map_or(0, |node| self.shape(*node).len());
         let declared = parameters::of(&layer, inferred.width, rank);
         if full.is_empty() && !declared.is_empty() {
-            let layer = self.called(&full, &layer, inputs);
+            let layer = called(&self.nodes, &full, &layer, inputs);
             return Err(GraphError::Unnamed { layer }.into());
         }
         let before_output = declared.iter().position(|parameter| parameter.before_output);
@@ -151,7 +153,7 @@ impl Builder {
     /// How messages call a node: `linear hidden.fc`, `relu after linear hidden.fc`.
     pub fn describe(&self, node: NodeId) -> String {
         let Node { name, layer, inputs, .. } = &self.nodes[node];
-        self.called(name, layer, inputs)
+        called(&self.nodes, name, layer, inputs)
     }
 
     /// A tensor of the `state_dict` that is not learned and that no node uses.
@@ -242,22 +244,10 @@ enum Next {
 }
 
 impl Builder {
-    /// How messages call a layer that may have no name: by the nearest named one before it, three steps back at most.
-    fn called(&self, name: &str, layer: &Layer, inputs: &[NodeId]) -> String {
-        let mut text = layer.kind().to_string();
-        let (mut name, mut inputs) = (name, inputs);
-        for _ in 0..3 {
-            let Some(before) = inputs.first().filter(|_| name.is_empty()).map(|node| &self.nodes[*node]) else { break };
-            text = format!("{text} after {}", before.layer.kind());
-            (name, inputs) = (&before.name, &before.inputs);
-        }
-        if name.is_empty() { text } else { format!("{text} {name}") }
-    }
-
     fn infer(&self, full: &str, layer: &Layer, inputs: &[NodeId], said: &Said) -> Result<shape::Inferred> {
         let site = Site {
             layer,
-            here: &|| self.called(full, layer, inputs),
+            here: &|| called(&self.nodes, full, layer, inputs),
             describe: &|node| self.describe(node),
             inputs: inputs.iter().map(|node| (*node, &self.flows[*node])).collect(),
         };

@@ -101,7 +101,8 @@ pub enum Dim {
     Batch,
     /// A number.
     Known(u64),
-    /// Any number from 1 to this one: the length of a sequence where nothing depends on it.
+    /// Any number from 1 to this one: the length of a sequence where nothing depends on it. In one batch, axes of one bound
+    /// have one size.
     UpTo(u64),
 }
 
@@ -149,6 +150,26 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The named results.
     pub outputs: Vec<(String, NodeId)>,
+}
+
+impl Graph {
+    /// How messages call a node: `linear hidden.fc`, `relu after linear hidden.fc`.
+    pub fn describe(&self, node: NodeId) -> String {
+        let Node { name, layer, inputs, .. } = &self.nodes[node];
+        called(&self.nodes, name, layer, inputs)
+    }
+}
+
+/// How messages call a layer that may have no name: by the nearest named one before it, three steps back at most.
+fn called(nodes: &[Node], name: &str, layer: &Layer, inputs: &[NodeId]) -> String {
+    let mut text = layer.kind().to_string();
+    let (mut name, mut inputs) = (name, inputs);
+    for _ in 0..3 {
+        let Some(before) = inputs.first().filter(|_| name.is_empty()).map(|node| &nodes[*node]) else { break };
+        text = format!("{text} after {}", before.layer.kind());
+        (name, inputs) = (&before.name, &before.inputs);
+    }
+    if name.is_empty() { text } else { format!("{text} {name}") }
 }
 
 mod builder;

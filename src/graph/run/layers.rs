@@ -1,0 +1,168 @@
+//! One layer on candle, made of operations whose results and gradients were found sound.
+
+use candle_core::{D, DType, Device, Tensor};
+use candle_nn::ops;
+
+use super::{Failure, attention, window};
+use crate::graph::{Layer, Node, Nonlinearity, Use};
+
+/// What a layer gave.
+pub(super) type Outcome = std::result::Result<Tensor, Failure>;
+
+/// The result of a node from its inputs and its parameters, both in order.
+pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor]) -> Outcome {
+    let Some(input) = inputs.first() else { return Err(Failure::NotRunnable(": it has no input")) };
+    let result = match &node.layer {
+        Layer::Input { .. } => return Err(Failure::NotRunnable(": it was not fed")),
+        Layer::Fill { value } => fill(input, *value),
+        Layer::Linear { .. } => linear(input, weights),
+        Layer::Conv(convolution) => return window::convolution(convolution, input, weights),
+        Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights),
+        Layer::Embedding { dim, .. } => embedding(input, weights, *dim),
+        Layer::Positions { .. } => input.broadcast_add(&weights[0].narrow(0, 0, input.dim(1)?)?),
+        Layer::Parameter { usage, .. } => parameter(*usage, input, weights),
+        Layer::Attention(attention) => attention::attention(attention, inputs, weights),
+        Layer::LayerNorm { eps, .. } => layer_norm(input, *eps, weights),
+        Layer::RmsNorm { eps } => rms_norm(input, *eps, weights),
+        Layer::BatchNorm { eps } => batch_norm(input, *eps, weights),
+        Layer::GroupNorm { groups, eps } => group_norm(input, *groups, *eps, weights),
+        Layer::Activation(nonlinearity) => activation(*nonlinearity, input),
+        Layer::LeakyRelu { slope } => leaky_relu(input, *slope),
+        Layer::Softmax { axis } => ops::softmax(input, *axis),
+        Layer::Flatten { start } => input.flatten_from(*start),
+        Layer::Reshape { shape } => reshape(input, shape),
+        Layer::Permute { order } => input.permute(order.clone()).and_then(|permuted| permuted.contiguous()),
+        Layer::MaxPool { kernel, stride, padding } => return window::max_pool(kernel, stride, padding, input),
+        Layer::AvgPool { kernel, stride, padding } => return window::avg_pool(kernel, stride, padding, input),
+        Layer::GlobalAvgPool => input.flatten_from(2).and_then(|flat| flat.mean(D::Minus1)),
+        Layer::Upsample { scale } => return window::upsample(*scale, input),
+        Layer::Mean { axis } => input.mean(*axis),
+        Layer::Select { axis, index } => input.narrow(*axis, *index as usize, 1).and_then(|one| one.squeeze(*axis)),
+        Layer::Dropout => Ok(input.clone()),
+        Layer::Add => inputs[1..].iter().try_fold(input.clone(), |sum, next| sum.broadcast_add(next)),
+        Layer::Mul => inputs[1..].iter().try_fold(input.clone(), |product, next| product.broadcast_mul(next)),
+        Layer::Concat { axis } => Tensor::cat(inputs, *axis),
+    };
+    Ok(result?)
+}
+
+type Candle = candle_core::Result<Tensor>;
+
+fn fill(input: &Tensor, value: u64) -> Candle {
+    Tensor::full(i64::try_from(value).unwrap_or(i64::MAX), input.dims(), &Device::Cpu)
+}
+
+/// `x Wᵀ + b` over the last axis, whatever the rank.
+pub(super) fn linear(input: &Tensor, weights: &[Tensor]) -> Candle {
+    let weight = &weights[0];
+    let (out, width) = weight.dims2()?;
+    let mut shape = input.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = out;
+    }
+    let product = input.reshape(((), width))?.matmul(&weight.t()?)?;
+    let product = match weights.get(1) {
+        Some(bias) => product.broadcast_add(bias)?,
+        None => product,
+    };
+    product.reshape(shape)
+}
+
+fn embedding(ids: &Tensor, weights: &[Tensor], dim: u64) -> Candle {
+    let mut shape = ids.dims().to_vec();
+    shape.push(dim as usize);
+    weights[0].index_select(&ids.flatten_all()?, 0)?.reshape(shape)
+}
+
+fn parameter(usage: Use, input: &Tensor, weights: &[Tensor]) -> Candle {
+    match usage {
+        Use::None => Ok(input.clone()),
+        Use::Add => input.broadcast_add(&weights[0]),
+        Use::Multiply => input.broadcast_mul(&weights[0]),
+        Use::Prepend => {
+            let (batch, _, width) = input.dims3()?;
+            let rows = weights[0].reshape((1, (), width))?;
+            Tensor::cat(&[&rows.repeat((batch, 1, 1))?, input], 1)
+        }
+    }
+}
+
+fn reshape(input: &Tensor, shape: &[u64]) -> Candle {
+    let axes: Vec<usize> = std::iter::once(input.dim(0)?).chain(shape.iter().map(|size| *size as usize)).collect();
+    input.reshape(axes)
+}
+
+/// Scale and shift along the last axis.
+fn affine(normed: &Tensor, weights: &[Tensor]) -> Candle {
+    let scaled = normed.broadcast_mul(&weights[0])?;
+    match weights.get(1) {
+        Some(bias) => scaled.broadcast_add(bias),
+        None => Ok(scaled),
+    }
+}
+
+/// Zero mean and unit population variance along the last axis.
+fn standardised(input: &Tensor, eps: f64) -> Candle {
+    let centred = input.broadcast_sub(&input.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    centred.broadcast_div(&(variance + eps)?.sqrt()?)
+}
+
+fn layer_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
+    affine(&standardised(input, eps)?, weights)
+}
+
+fn rms_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
+    let square = input.sqr()?.mean_keepdim(D::Minus1)?;
+    affine(&input.broadcast_div(&(square + eps)?.sqrt()?)?, weights)
+}
+
+/// A vector over the channels of `(batch, channels, …)`, ready to broadcast.
+pub(super) fn over_channels(vector: &Tensor, rank: usize) -> Candle {
+    let mut shape = vec![1; rank];
+    shape[1] = vector.elem_count();
+    vector.reshape(shape)
+}
+
+fn batch_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
+    let over = |index: usize| over_channels(&weights[index], input.rank());
+    let (mean, deviation) = (over(2)?, (over(3)? + eps)?.sqrt()?);
+    input.broadcast_sub(&mean)?.broadcast_div(&deviation)?.broadcast_mul(&over(0)?)?.broadcast_add(&over(1)?)
+}
+
+fn group_norm(input: &Tensor, groups: u64, eps: f64, weights: &[Tensor]) -> Candle {
+    let over = |index: usize| over_channels(&weights[index], input.rank());
+    let grouped = input.reshape((input.dim(0)?, groups as usize, ()))?;
+    let normed = standardised(&grouped, eps)?.reshape(input.dims())?;
+    normed.broadcast_mul(&over(0)?)?.broadcast_add(&over(1)?)
+}
+
+fn activation(nonlinearity: Nonlinearity, input: &Tensor) -> Candle {
+    match nonlinearity {
+        Nonlinearity::Relu => input.relu(),
+        Nonlinearity::LeakyRelu => leaky_relu(input, 0.01),
+        Nonlinearity::Gelu => input.gelu_erf(),
+        Nonlinearity::GeluTanh => input.gelu(),
+        Nonlinearity::Silu => input.silu(),
+        Nonlinearity::Tanh => input.tanh(),
+        Nonlinearity::Sigmoid => ops::sigmoid(input),
+        Nonlinearity::Elu => input.elu(1.0),
+        Nonlinearity::Selu => selu(input),
+        Nonlinearity::Softmax => ops::softmax(input, D::Minus1),
+    }
+}
+
+/// By parts, because a slope above 1 makes `max(x, slope · x)` wrong.
+fn leaky_relu(input: &Tensor, slope: f64) -> Candle {
+    input.relu()? - (input.neg()?.relu()? * slope)?
+}
+
+/// Klambauer et al., arXiv:1706.02515: λ · elu(x, α).
+fn selu(input: &Tensor) -> Candle {
+    input.elu(1.673_263_242_354_377_2)? * 1.050_700_987_355_480_5
+}
+
+/// 1 where the mask says 0, so that it can choose.
+pub(super) fn blocked(mask: &Tensor) -> Candle {
+    mask.to_dtype(DType::F32)?.eq(0f32)
+}

@@ -1,0 +1,119 @@
+//! The graph on candle, node by node: weights come through one closure and go after their use, activations after their last.
+
+mod attention;
+mod feed;
+mod layers;
+mod window;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+
+use super::{Graph, Layer, Node, NodeId, Parameter, ParameterId, Use};
+use crate::error::{Error, GraphError, Result};
+use crate::tensor::ShapeText;
+
+/// Where the value of a parameter comes from: stored, planned or generated is the caller's affair. It is asked for the owner of
+/// a tie, and may answer in any float type.
+pub type Weights<'a> = dyn Fn(&Parameter) -> Result<Tensor> + 'a;
+
+/// Sees the result of every node, and may replace it.
+pub trait Hook {
+    /// Called after each node, in execution order.
+    fn after(&mut self, node: &Node, inputs: &[Tensor], output: Tensor) -> Result<Tensor>;
+}
+
+/// Runs the graph on a batch (by input name) in f32 and gives its outputs by name. Nodes that no output needs are passed over.
+/// Numbers are `F32`, ids `I64`; an array that no input asks for is ignored.
+pub fn run(
+    graph: &Graph,
+    parameters: &[Parameter],
+    weights: &Weights,
+    batch: &BTreeMap<String, Tensor>,
+    mut hook: Option<&mut dyn Hook>,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut uses = uses(graph);
+    let mut values = feed::inputs(graph, &uses, batch)?;
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if uses[id] == 0 {
+            continue;
+        }
+        let inputs = taken(node, &mut values, &mut uses);
+        let output = match values[id].take() {
+            Some(fed) => fed,
+            None => {
+                let weights = weights_of(node, parameters, weights)?;
+                layers::evaluate(node, &inputs, &weights).map_err(|failure| named(graph, id, failure))?
+            }
+        };
+        values[id] = Some(match hook.as_deref_mut() {
+            Some(hook) => hook.after(node, &inputs, output)?,
+            None => output,
+        });
+    }
+    let result = |(name, node): &(String, NodeId)| values[*node].clone().map(|value| (name.clone(), value));
+    Ok(graph.outputs.iter().filter_map(result).collect())
+}
+
+/// How often the result of each node is needed; 0 where no output depends on it.
+fn uses(graph: &Graph) -> Vec<usize> {
+    let mut uses = vec![0; graph.nodes.len()];
+    for (_, node) in &graph.outputs {
+        uses[*node] += 1;
+    }
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        if uses[id] > 0 {
+            node.inputs.iter().for_each(|input| uses[*input] += 1);
+        }
+    }
+    uses
+}
+
+/// The inputs of a node; a value that nobody needs any more is given away.
+fn taken(node: &Node, values: &mut [Option<Tensor>], uses: &mut [usize]) -> Vec<Tensor> {
+    let take = |input: &NodeId| {
+        uses[*input] -= 1;
+        if uses[*input] == 0 { values[*input].take() } else { values[*input].clone() }
+    };
+    node.inputs.iter().filter_map(take).collect()
+}
+
+fn weights_of(node: &Node, parameters: &[Parameter], weights: &Weights) -> Result<Vec<Tensor>> {
+    let unused = matches!(node.layer, Layer::Parameter { usage: Use::None, .. });
+    let ids = if unused { &[] } else { node.parameters.as_slice() };
+    ids.iter().map(|id| weight(*id, parameters, weights)).collect()
+}
+
+fn weight(id: ParameterId, parameters: &[Parameter], weights: &Weights) -> Result<Tensor> {
+    let owner = &parameters[parameters[id].tied_to.unwrap_or(id)];
+    let value = weights(owner)?;
+    let found: Vec<u64> = value.dims().iter().map(|size| *size as u64).collect();
+    if found != owner.shape {
+        let (expected, found) = (ShapeText(&owner.shape).to_string(), ShapeText(&found).to_string());
+        return Err(GraphError::WeightShape { name: owner.name.clone(), expected, found }.into());
+    }
+    let failed = |source| GraphError::Compute { layer: format!("parameter {}", owner.name), source: Box::new(source) };
+    Ok(value.to_dtype(DType::F32).map_err(failed)?)
+}
+
+/// Why a layer gave no result.
+enum Failure {
+    /// There is no code for it, because of this.
+    NotRunnable(&'static str),
+    /// The tensor library refused.
+    Compute(candle_core::Error),
+}
+
+impl From<candle_core::Error> for Failure {
+    fn from(source: candle_core::Error) -> Failure {
+        Failure::Compute(source)
+    }
+}
+
+fn named(graph: &Graph, node: NodeId, failure: Failure) -> Error {
+    let layer = graph.describe(node);
+    match failure {
+        Failure::NotRunnable(detail) => GraphError::NotRunnable { layer, detail }.into(),
+        Failure::Compute(source) => GraphError::Compute { layer, source: Box::new(source) }.into(),
+    }
+}
