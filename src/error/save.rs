@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::{Exit, Fault};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
@@ -41,20 +43,101 @@ pub enum SaveError {
         /// What is allowed.
         limit: u64,
     },
+    /// Another process writes the same DIR.
+    #[error("{} is being written by another process, in {}", out.display(), folder.display())]
+    Busy {
+        /// DIR.
+        out: PathBuf,
+        /// The folder that the other process holds.
+        folder: PathBuf,
+    },
+    /// DIR holds something that xfer did not write.
+    #[error("{} exists and is no output of xfer: it holds {example}", out.display())]
+    Foreign {
+        /// DIR.
+        out: PathBuf,
+        /// A name in it.
+        example: String,
+    },
+    /// DIR holds an output of xfer, which may not be replaced.
+    #[error("{} exists", out.display())]
+    Exists {
+        /// DIR.
+        out: PathBuf,
+    },
+    /// A file stands where a directory must.
+    #[error("{} is no directory", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// DIR is a link to nothing.
+    #[error("{} is a link that leads nowhere", path.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// DIR has no last component.
+    #[error("{} names no directory that could be created", path.display())]
+    NoName {
+        /// As typed.
+        path: PathBuf,
+    },
+    /// A file of the output has a name that leads elsewhere or is kept for xfer.
+    #[error("`{name}` cannot be the name of a file of the output")]
+    UnsafeName {
+        /// The name.
+        name: String,
+    },
+    /// Bytes beyond the length that a file was given.
+    #[error("{}: {len} bytes at {offset} are outside of its {bytes}", file.display())]
+    BeyondEnd {
+        /// The file.
+        file: PathBuf,
+        /// Where they begin.
+        offset: u64,
+        /// How many.
+        len: u64,
+        /// The length of the file.
+        bytes: u64,
+    },
 }
 
 impl Fault for SaveError {
     fn exit(&self) -> Exit {
-        Exit::Input
+        match self {
+            SaveError::Busy { .. } => Exit::Temporary,
+            SaveError::BeyondEnd { .. } => Exit::Machine,
+            SaveError::NoName { .. } => Exit::Usage,
+            SaveError::DuplicateTensor { .. }
+            | SaveError::ReservedName { .. }
+            | SaveError::Uncountable { .. }
+            | SaveError::TooLarge
+            | SaveError::HeaderTooLarge { .. }
+            | SaveError::Foreign { .. }
+            | SaveError::Exists { .. }
+            | SaveError::NotADirectory { .. }
+            | SaveError::DanglingLink { .. }
+            | SaveError::UnsafeName { .. } => Exit::Input,
+        }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
             SaveError::HeaderTooLarge { .. } => vec!["write smaller shards, as --max-shard-size 1GB".into()],
+            SaveError::Busy { .. } => vec!["wait for the other run, or choose another --out".into()],
+            SaveError::Foreign { out, .. } => {
+                vec![format!("choose another --out, or move {} away; --force does not replace it", out.display())]
+            }
+            SaveError::Exists { .. } => vec!["add --force to replace it, or choose another --out".into()],
+            SaveError::NotADirectory { .. } | SaveError::NoName { .. } => vec!["choose another --out".into()],
+            SaveError::DanglingLink { path } => vec![format!("rm {}, or create what it leads to", path.display())],
             SaveError::DuplicateTensor { .. }
             | SaveError::ReservedName { .. }
             | SaveError::Uncountable { .. }
-            | SaveError::TooLarge => Vec::new(),
+            | SaveError::TooLarge
+            | SaveError::UnsafeName { .. }
+            | SaveError::BeyondEnd { .. } => Vec::new(),
         }
     }
 }

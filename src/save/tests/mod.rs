@@ -1,3 +1,4 @@
 //! Where bytes go, and how they come to stand there.
 
 mod layout;
+mod staging;

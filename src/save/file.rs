@@ -1,0 +1,90 @@
+//! A file of known length, written at offsets by several threads.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::error::{Error, Result, SaveError};
+
+/// A file being written at known offsets, by several threads at once; its space is allocated beforehand.
+#[derive(Debug)]
+pub struct StagedFile {
+    file: File,
+    bytes: u64,
+    /// Where it will stand, for errors.
+    target: PathBuf,
+}
+
+impl StagedFile {
+    /// Creates `path`, which is not there yet, with room for `bytes`; errors mention `target`.
+    pub(super) fn create(path: &Path, target: PathBuf, bytes: u64) -> Result<StagedFile> {
+        let open = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let file = open.map_err(|error| Error::io("create", &target, error))?;
+        allocate(&file, bytes).map_err(|error| Error::io("allocate", &target, error))?;
+        Ok(StagedFile { file, bytes, target })
+    }
+
+    /// Writes at an offset; a full disk is `Error::Io` with the path of the output, not of the staging file.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.check(offset, bytes.len())?;
+        self.file.write_all_at(bytes, offset).map_err(|error| Error::io("write", &self.target, error))
+    }
+
+    /// Reads back, for passes over the staged output.
+    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.check(offset, out.len())?;
+        self.file.read_exact_at(out, offset).map_err(|error| Error::io("read", &self.target, error))
+    }
+
+    fn check(&self, offset: u64, len: usize) -> Result<()> {
+        match offset.checked_add(len as u64) {
+            Some(end) if end <= self.bytes => Ok(()),
+            _ => {
+                let (file, len, bytes) = (self.target.clone(), len as u64, self.bytes);
+                Err(SaveError::BeyondEnd { file, offset, len, bytes }.into())
+            }
+        }
+    }
+}
+
+/// Reserves the space, so that a full disk shows now; where the file system cannot, sets the length alone.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    // asked beforehand, since a failing allocation first takes all that there is
+    if let Ok(system) = rustix::fs::fstatvfs(file)
+        && system.f_blocks > 0
+    {
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        if bytes > free {
+            return Err(no_space(bytes, free));
+        }
+    }
+    loop {
+        match reserve(file, bytes) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return file.set_len(bytes),
+            Err(Errno::NOSPC) => return Err(no_space(bytes, 0)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, bytes: u64) -> rustix::io::Result<()> {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_file: &File, _bytes: u64) -> rustix::io::Result<()> {
+    Err(Errno::OPNOTSUPP)
+}
+
+fn no_space(bytes: u64, free: u64) -> io::Error {
+    io::Error::new(ErrorKind::StorageFull, format!("the file takes {bytes} bytes, the disk has {free} free"))
+}

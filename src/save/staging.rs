@@ -1,0 +1,155 @@
+//! The staging folder: everything is written there, and nothing of it is seen before it is whole.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::file::StagedFile;
+use super::lock::{self, Gate};
+use super::place::{Occupant, Place, RESERVED};
+use super::publish::{self, Route};
+use super::{Replace, Sync};
+use crate::error::{Error, Result, SaveError};
+
+/// The name of the lock in a staging folder.
+const LOCK: &str = ".xfer-lock";
+
+/// The folder `.STEM.xfer-<first 16 hex digits of the plan hash>` beside DIR (inside it where DIR is a mount point), locked.
+/// Dropped without `publish`, it removes itself. Opening reclaims debris of dead runs for the same DIR whose lock is free.
+#[derive(Debug)]
+pub struct Staging {
+    place: Place,
+    folder: PathBuf,
+    replace: Replace,
+    /// Held for life.
+    _lock: File,
+    /// Whether the folder is to stay when this is dropped: it is DIR by now, or the next run must finish the publication.
+    keep: bool,
+}
+
+impl Staging {
+    /// Checks DIR against `replace`, finishes or undoes an interrupted exchange, reclaims debris, creates and locks the folder;
+    /// missing parents of DIR are created, and where DIR is a link, the output goes where it leads.
+    /// Another live writer of the same DIR is an error with exit 75; a foreign DIR is exit 3 and nothing is touched.
+    pub fn open(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
+        let place = Place::resolve(out)?;
+        fs::create_dir_all(&place.home).map_err(|error| match error.kind() {
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                SaveError::NotADirectory { path: place.home.clone() }.into()
+            }
+            _ => Error::io("create", &place.home, error),
+        })?;
+        Staging::open_at(place, plan_hash, replace)
+    }
+
+    pub(super) fn open_at(place: Place, plan_hash: &str, replace: Replace) -> Result<Staging> {
+        let gate = gate(&place)?;
+        refuse_busy(&place)?;
+        publish::recover(&place)?;
+        place.admit(replace)?;
+        for debris in place.stagings()? {
+            publish::remove(&debris)?;
+        }
+        let folder = place.staging(plan_hash);
+        let failed = |error| Error::io("create", &folder, error);
+        fs::create_dir(&folder).map_err(failed)?;
+        let lock = lock::lock(&folder.join(LOCK)).map_err(failed)?;
+        let lock = lock.ok_or_else(|| busy(&place, folder.clone()))?;
+        drop(gate);
+        Ok(Staging { place, folder, replace, _lock: lock, keep: false })
+    }
+
+    /// Creates a file of this length (`fallocate`; an error there before anything is written if the disk is too full).
+    pub fn create(&self, name: &str, bytes: u64) -> Result<Arc<StagedFile>> {
+        let path = self.prepare(name)?;
+        Ok(Arc::new(StagedFile::create(&path, self.place.typed.join(name), bytes)?))
+    }
+
+    /// Writes a small file whole; its name may contain `/`.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.prepare(name)?;
+        let write = || File::create_new(&path)?.write_all(bytes);
+        write().map_err(|error| Error::io("write", self.place.typed.join(name), error))
+    }
+
+    /// The path of a file that is to be made, with the folders above it.
+    fn prepare(&self, name: &str) -> Result<PathBuf> {
+        let is_plain = |part: Component| matches!(part, Component::Normal(_));
+        if name.is_empty()
+            || name.contains('\0')
+            || !Path::new(name).components().all(is_plain)
+            || name.starts_with(RESERVED)
+        {
+            return Err(SaveError::UnsafeName { name: name.into() }.into());
+        }
+        let path = self.folder.join(name);
+        match path.parent() {
+            Some(parent) => {
+                fs::create_dir_all(parent).map_err(|error| Error::io("create", self.place.typed.join(name), error))?
+            }
+            None => return Err(SaveError::UnsafeName { name: name.into() }.into()),
+        }
+        Ok(path)
+    }
+
+    /// The folder, for readers of the staged output.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes DIR the staged content, by rename or atomic exchange; weights first, index and config last in a mount point.
+    pub fn publish(self, sync: Sync) -> Result<()> {
+        self.publish_by(sync, None)
+    }
+
+    /// `route` is what the situation asks for, unless it is given.
+    pub(super) fn publish_by(mut self, sync: Sync, route: Option<Route>) -> Result<()> {
+        if sync == Sync::Wait {
+            publish::flush(&self.folder)?;
+        }
+        let _gate = gate(&self.place)?;
+        let occupant = self.place.admit(self.replace)?;
+        let route = route.unwrap_or(match occupant {
+            _ if self.place.is_mounted() => Route::InPlace,
+            Occupant::Absent | Occupant::Empty => Route::Rename,
+            Occupant::Own | Occupant::Foreign => Route::Exchange,
+        });
+        if route != Route::InPlace {
+            let lock = self.folder.join(LOCK);
+            fs::remove_file(&lock).map_err(|error| Error::io("remove", &lock, error))?;
+        }
+        let result = publish::publish(&self.place, &self.folder, route, sync);
+        self.keep = result.is_ok() || publish::is_unfinished(&self.folder);
+        result
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.keep {
+            // what cannot be removed is debris, which the next run reclaims
+            let _ = publish::remove(&self.folder);
+        }
+    }
+}
+
+fn gate(place: &Place) -> Result<Gate> {
+    let path = place.gate();
+    let gate = Gate::pass(path.clone()).map_err(|error| Error::io("write to", &place.home, error))?;
+    gate.ok_or_else(|| busy(place, path))
+}
+
+fn busy(place: &Place, folder: PathBuf) -> Error {
+    SaveError::Busy { out: place.typed.clone(), folder }.into()
+}
+
+fn refuse_busy(place: &Place) -> Result<()> {
+    for folder in place.stagings()? {
+        let lock = folder.join(LOCK);
+        if lock::is_held(&lock).map_err(|error| Error::io("open", &lock, error))? {
+            return Err(busy(place, folder));
+        }
+    }
+    Ok(())
+}
