@@ -203,6 +203,14 @@ pub enum FitError {
         /// Further numbers, or nothing.
         why: String,
     },
+    /// An `adapt` rule whose operation this version lacks.
+    #[error("tensor {name}: the adapt rule `{rule}` has to act on it, and is not available in this version")]
+    NoOperation {
+        /// The target.
+        name: String,
+        /// The rule.
+        rule: &'static str,
+    },
     /// A way of making new rows that this version lacks.
     #[error(
         "tensor {name}: rows drawn with the covariance of the others (`mean_covariance`) are not available in this version"
@@ -334,6 +342,7 @@ impl Fault for FitError {
             | FitError::WhichVocabulary { .. }
             | FitError::LabelCount { .. }
             | FitError::Adapt { .. }
+            | FitError::NoOperation { .. }
             | FitError::NoCovariance { .. }
             | FitError::NoSiblings { .. }
             | FitError::Unresolved { .. }
@@ -357,6 +366,7 @@ impl Fault for FitError {
             }
             FitError::NoCovariance { .. } => vec!["say `mean`, `new` or `zeros`".into()],
             FitError::NoLsuv { .. } => vec!["say `auto`, or a scheme with a formula such as `orthogonal`".into()],
+            FitError::NoOperation { name, .. } => vec![format!("`--reinit '{name}'` initialises it afresh")],
             FitError::NoSiblings { name, .. } => vec![format!("`--init '{name}=auto'`")],
             FitError::Unresolved { name, .. } => vec![format!("`--init '{name}=auto'`")],
             FitError::LowCoverage { found, total, .. } => vec![

@@ -57,7 +57,8 @@ pub fn plan(
         mismatches: Vec::new(),
     };
     let assignments = assembly.assignments(&matching.matches)?;
-    let mut warnings = std::mem::take(&mut matching.warnings);
+    let mut warnings = target.notes.clone();
+    warnings.append(&mut matching.warnings);
     warnings.extend(assembly.warnings(&assignments));
     let (unused, dropped) = left_over(sources, &matching, &assignments);
     let Companions { files: companions, warnings: about_files } =

@@ -57,7 +57,9 @@ pub(super) fn config_of<'a>(target: &'a Architecture, name: &str) -> Option<&'a 
 /// The labels that a Hugging Face config itself gives to its head.
 pub(super) fn config_labels(target: &Architecture) -> Option<Vec<String>> {
     let config = target.config.as_ref().filter(|_| target.form == Form::HuggingFace)?;
-    has_label_head(&config.0).then(|| labels(&config.0)).flatten()
+    // transformers' configs have two labels where they say none
+    let two = || vec!["LABEL_0".to_string(), "LABEL_1".to_string()];
+    has_label_head(&config.0).then(|| labels(&config.0).unwrap_or_else(two))
 }
 
 /// The element type that a config states (`dtype`, else `torch_dtype`), `None` where it states none or `auto`.

@@ -10,6 +10,10 @@ mod fit;
 mod initialize;
 pub mod matching;
 mod names;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod value;
 

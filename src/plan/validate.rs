@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Answer, Assignment, Companion, Content, Plan, Question, Value};
+use super::{Action, Answer, Assignment, Companion, Content, InitPart, Plan, Question, Value};
 use crate::error::{FitError, Result};
-use crate::init::{Generator, Scheme};
+use crate::init::Generator;
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// Files of the output that are no companions.
@@ -122,7 +122,7 @@ fn check_leaves<'a>(assignment: &'a Assignment, sources: usize, described: &mut 
                 Value::Source { source, tensor, dtype, shape } => check_source(name, *source, sources)
                     .and_then(|()| describe(described, *source, tensor, *dtype, shape)),
                 Value::Init { shape, first, parts } => check_init(name, shape, *first)
-                    .and_then(|()| parts.iter().try_for_each(|part| check_scheme(name, &part.scheme))),
+                    .and_then(|()| parts.iter().try_for_each(|part| check_part(name, shape, part))),
                 Value::Tied { to } => Err(FitError::TieInside { to: to.clone() }.into()),
                 Value::Apply { .. } => Ok(()),
             };
@@ -159,34 +159,13 @@ fn scheme_error(name: &str, problem: String) -> crate::error::Error {
     FitError::Scheme { name: name.to_string(), problem }.into()
 }
 
-fn check_scheme(name: &str, scheme: &Scheme) -> Result<()> {
-    let finite = |what: &str, value: f64| match value.is_finite() {
-        true => Ok(()),
-        false => Err(scheme_error(name, format!("{what} {value} is no finite number"))),
-    };
-    let deviation = |std: f64| match std.is_finite() && std >= 0.0 {
-        true => Ok(()),
-        false => Err(scheme_error(name, format!("std {std} is no deviation"))),
-    };
-    let ordered = |low: f64, high: f64| match low <= high && (high - low).is_finite() {
-        true => Ok(()),
-        false => Err(scheme_error(name, format!("bounds {low} and {high} are no interval"))),
-    };
-    match *scheme {
-        Scheme::Normal { mean, std } => finite("mean", mean).and_then(|()| deviation(std)),
-        Scheme::Uniform { low, high } => ordered(low, high),
-        Scheme::TruncatedNormal { mean, std, low, high } => {
-            finite("mean", mean).and_then(|()| deviation(std)).and_then(|()| ordered(low, high))
-        }
-        Scheme::Constant { value } => finite("value", value),
-        Scheme::Orthogonal { gain } => finite("gain", gain),
-        Scheme::Sparse { sparsity, std } => deviation(std).and_then(|()| match (0.0..=1.0).contains(&sparsity) {
-            true => Ok(()),
-            false => Err(scheme_error(name, format!("sparsity {sparsity} is no share"))),
-        }),
-        Scheme::Dirac { groups: 0 } => Err(scheme_error(name, "dirac of 0 groups".into())),
-        Scheme::Identity | Scheme::Dirac { .. } => Ok(()),
+/// Whether the scheme of a piece can fill the piece's shape.
+fn check_part(name: &str, shape: &Shape, part: &InitPart) -> Result<()> {
+    let mut shape = shape.clone();
+    if let Some(first) = shape.first_mut() {
+        *first = part.rows;
     }
+    part.scheme.check(&shape).map_err(|error| scheme_error(name, error.to_string()))
 }
 
 /// Whether action, initialisation and the count of new rows say what the value is.

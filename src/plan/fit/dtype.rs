@@ -67,11 +67,13 @@ impl Dtypes {
     }
 }
 
-/// Batch-norm statistics stay in f32 at least: a variance underflows in f16.
+/// Batch-norm statistics (a variance underflows in f16), and what a family says so of, stay in f32 at least. A listing says no
+/// floor: its statistics are known by name.
 fn floor(parameter: &Parameter, dtype: Dtype) -> Dtype {
     let is_statistic =
         parameter.role == Role::Buffer && ["running_mean", "running_var"].contains(&names::last(&parameter.name));
-    if is_statistic && dtype.bits() < Dtype::F32.bits() { Dtype::F32 } else { dtype }
+    let floor = parameter.floor.or(is_statistic.then_some(Dtype::F32)).filter(|floor| floor.bits() > dtype.bits());
+    floor.unwrap_or(dtype)
 }
 
 /// The float type that most elements have; of equals the wider.

@@ -118,6 +118,7 @@ impl<'a> Fitter<'a> {
     pub(super) fn fit(&mut self, id: ParameterId, dtype: Dtype) -> Result<Option<Fitted>> {
         let Some(subject) = Subject::of(self.target, self.matches, id) else { return Ok(None) };
         let adapt = Adapt::of(self.target, &subject.parameter.name);
+        adapt.check_available(&subject)?;
         if let Some(map) = self.vocabulary.map(id).filter(|_| subject.rest_fits()) {
             let rows = adapt.rows.or(self.vocabulary.new_tokens).unwrap_or(NewRows::Mean);
             let how = self.vocabulary_words(&subject, map);
@@ -163,9 +164,11 @@ impl<'a> Fitter<'a> {
                 let width = width.copied().or_else(|| heads::stated_width(self.target, self.sources, &parameter.name));
                 heads::regroup(value, info, &parameter.name, rows, width, rule)?
             }
-            (_, _, Role::Position) => positions::resize(value, info, &parameter.name, rows, adapt.positions)?,
+            (_, _, Role::Position) => {
+                positions::resize(value, info, &parameter.name, rows, adapt.positions, adapt.prefix)?
+            }
             (_, _, _) if adapt.positions.is_some() => {
-                positions::resize(value, info, &parameter.name, rows, adapt.positions)?
+                positions::resize(value, info, &parameter.name, rows, adapt.positions, adapt.prefix)?
             }
             (_, _, Role::Embedding) => {
                 let how = match rows < found {
@@ -256,6 +259,10 @@ struct Adapt {
     positions: Option<crate::arch::Positions>,
     heads: Option<crate::arch::Heads>,
     rows: Option<NewRows>,
+    prefix: Option<[u64; 2]>,
+    grid: Option<[[u64; 2]; 2]>,
+    /// Something said that this version cannot do.
+    later: Option<&'static str>,
 }
 
 impl Adapt {
@@ -265,6 +272,37 @@ impl Adapt {
             positions: rule.positions.or(said.positions),
             heads: rule.heads.or(said.heads),
             rows: rule.rows.or(said.rows),
+            prefix: rule.prefix.or(said.prefix),
+            grid: rule.grid.or(said.grid),
+            later: later(rule).or(said.later),
         })
     }
+
+    /// An error where a rule would have to act and this version lacks its operation. Equal shapes need none, unless two grids of
+    /// as many cells differ.
+    fn check_available(&self, subject: &Subject) -> Result<()> {
+        let is_equal = subject.info.shape == subject.parameter.shape;
+        let is_one_grid = self.grid.is_none_or(|[source, target]| source == target);
+        let is_one_prefix = self.prefix.is_none_or(|[source, target]| source == target);
+        let missing = match (self.later, is_equal) {
+            (Some(rule), false) => Some(rule),
+            (_, _) if !is_one_grid => Some("grid"),
+            (_, false) if !is_one_prefix => Some("prefix"),
+            (Some(_) | None, _) => None,
+        };
+        match missing {
+            Some(rule) => Err(FitError::NoOperation { name: subject.parameter.name.clone(), rule }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn later(rule: &AdaptRule) -> Option<&'static str> {
+    let said = [
+        (rule.channels.is_some(), "channels"),
+        (rule.patch.is_some(), "patch"),
+        (rule.frames.is_some(), "frames"),
+        (rule.resample.is_some(), "resample"),
+    ];
+    said.into_iter().find(|(is_said, _)| *is_said).map(|(_, name)| name)
 }

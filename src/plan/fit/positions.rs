@@ -17,13 +17,14 @@ pub(crate) enum Way {
 }
 
 /// How `found` rows become `rows`, and the words for it. Without a rule they are cut, or new ones follow. A rule that cannot
-/// do it is an error.
+/// do it is an error. `prefix` counts leading rows of both sides that are no positions, and are kept.
 pub(crate) fn resize(
     value: &Value,
     info: &TensorInfo,
     name: &str,
     rows: u64,
     rule: Option<Positions>,
+    prefix: Option<[u64; 2]>,
 ) -> Result<(Way, String)> {
     let found = info.rows();
     let by_rows = |from: &dyn Fn(u64) -> Option<u64>| Way::Rows(RowMap::new((0..rows).map(from), found));
@@ -34,7 +35,10 @@ pub(crate) fn resize(
             let name = name.to_string();
             return Err(FitError::Adapt { name, rule: "positions: cut".into(), expected: rows, found, why }.into());
         }
-        Some(Positions::Interpolate) => Way::Computed(apply(Op::ResizeRows { rows, prefix: 0 }, vec![value.clone()])),
+        Some(Positions::Interpolate) => Way::Computed(apply(
+            Op::ResizeRows { rows, prefix: prefix.map_or(0, |[source, _]| source) },
+            vec![value.clone()],
+        )),
         Some(Positions::Repeat) if grows => by_rows(&|row| Some(row.min(found.saturating_sub(1)))),
         Some(Positions::Tile) if grows => by_rows(&|row| row.checked_rem(found)),
         Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None => {

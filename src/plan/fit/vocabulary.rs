@@ -1,7 +1,7 @@
 //! Vocabulary rows: by exact token between two tokenizers where a `vocab` rule names the target's, special tokens by their
 //! role first; otherwise appended or cut at the end. Heads over the same vocabulary follow with their bias.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Subject;
@@ -9,7 +9,7 @@ use super::rows::RowMap;
 use crate::arch::{Architecture, NewRows, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{FitError, Result};
-use crate::graph::ParameterId;
+use crate::graph::{Parameter, ParameterId};
 use crate::plan::matching::Match;
 use crate::plan::{SourceView, facts, names};
 use crate::tensor::Role;
@@ -66,7 +66,7 @@ impl VocabularyRows {
     }
 
     fn add_followers(&mut self, target: &Architecture, matches: &[Match], pairs: &BTreeMap<(u64, u64), Arc<RowMap>>) {
-        let owners = tied_owners(target, &self.embeddings);
+        let owners = tied_layers(target, &self.embeddings);
         for id in 0..matches.len() {
             let Some(subject) = Subject::of(target, matches, id).filter(|_| !self.maps.contains_key(&id)) else {
                 continue;
@@ -99,24 +99,28 @@ fn is_output(role: Role) -> bool {
 }
 
 /// The paths whose layers share the embedding's rows: those of tensors tied to it.
-fn tied_owners<'a>(target: &'a Architecture, embeddings: &[ParameterId]) -> Vec<&'a str> {
+fn tied_layers<'a>(target: &'a Architecture, embeddings: &[ParameterId]) -> BTreeSet<&'a str> {
+    let embeddings: BTreeSet<&ParameterId> = embeddings.iter().collect();
     let tied = target.parameters.iter().filter(|p| p.tied_to.is_some_and(|owner| embeddings.contains(&owner)));
     tied.map(|parameter| names::parent(&parameter.name)).collect()
 }
 
 /// Whether a tensor with the vocabulary's sizes on both sides is a head over it: declared a head, a sibling of a tied tensor,
 /// or called so.
-fn follows(subject: &Subject, owners: &[&str]) -> bool {
+fn follows(subject: &Subject, owners: &BTreeSet<&str>) -> bool {
     let parent = names::parent(&subject.parameter.name);
     let is_named = HEADS.contains(&names::last(parent)) || HEADS.contains(&names::last(&subject.parameter.name));
-    subject.parameter.head || is_named || owners.contains(&parent)
+    subject.parameter.head || is_named || owners.contains(parent)
 }
 
 /// The embeddings over the vocabulary where no rule says them: those with as many rows as the config's `vocab_size`, those that
 /// a head is tied to, or the only one there is.
 fn recognised(target: &Architecture) -> Vec<ParameterId> {
-    let all: Vec<ParameterId> = candidates(target).collect();
-    let sure: Vec<ParameterId> = all.iter().copied().filter(|id| is_vocabulary(target, *id)).collect();
+    let all = tables(target);
+    let untabled = target.parameters.iter().filter(|tied| tied.role != Role::Embedding);
+    let shared: BTreeSet<ParameterId> = untabled.filter_map(|tied| tied.tied_to).collect();
+    let is_stated = |id: &ParameterId| target.parameters.get(*id).is_some_and(|parameter| is_stated(target, parameter));
+    let sure: Vec<ParameterId> = all.iter().copied().filter(|id| shared.contains(id) || is_stated(id)).collect();
     match (sure.is_empty(), all.as_slice()) {
         (true, [only]) => vec![*only],
         (true, _) => Vec::new(),
@@ -124,19 +128,18 @@ fn recognised(target: &Architecture) -> Vec<ParameterId> {
     }
 }
 
-fn candidates(target: &Architecture) -> impl Iterator<Item = ParameterId> {
-    let tables = |(id, parameter): (ParameterId, &crate::graph::Parameter)| {
-        (parameter.role == Role::Embedding && parameter.tied_to.is_none() && parameter.shape.len() == 2).then_some(id)
+/// Every embedding that is written.
+fn tables(target: &Architecture) -> Vec<ParameterId> {
+    let is_table = |parameter: &Parameter| {
+        parameter.role == Role::Embedding && parameter.tied_to.is_none() && parameter.shape.len() == 2
     };
-    target.parameters.iter().enumerate().filter_map(tables).collect::<Vec<_>>().into_iter()
+    (0..target.parameters.len()).filter(|id| target.parameters.get(*id).is_some_and(is_table)).collect()
 }
 
-fn is_vocabulary(target: &Architecture, id: ParameterId) -> bool {
-    let Some(parameter) = target.parameters.get(id) else { return false };
+fn is_stated(target: &Architecture, parameter: &Parameter) -> bool {
     let config = facts::config_of(target, &parameter.name);
     let stated = config.and_then(|config| config.0.get("vocab_size")).and_then(serde_json::Value::as_u64);
-    stated == parameter.shape.first().copied()
-        || target.parameters.iter().any(|tied| tied.tied_to == Some(id) && tied.role != Role::Embedding)
+    stated.is_some() && stated == parameter.shape.first().copied()
 }
 
 /// The embeddings that a `vocab` rule means.
@@ -157,13 +160,13 @@ fn said(
     }
     let mut meant = recognised(target);
     if meant.len() != 1 {
-        meant = candidates(target).filter(|id| holds_tokens(target, matches, sources, *id)).collect();
+        meant = tables(target).into_iter().filter(|id| holds_tokens(target, matches, sources, *id)).collect();
     }
     match meant.as_slice() {
         [_] => Ok(meant),
         _ => {
             let name = |id: ParameterId| target.parameters.get(id).map(|p| p.name.clone());
-            Err(FitError::WhichVocabulary { names: candidates(target).filter_map(name).collect() }.into())
+            Err(FitError::WhichVocabulary { names: tables(target).into_iter().filter_map(name).collect() }.into())
         }
     }
 }
@@ -230,9 +233,4 @@ fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u6
         None => token(source, row).is_none().then_some(row),
     };
     RowMap::new((0..rows).map(from), source_rows)
-}
-
-#[cfg(test)]
-pub(crate) fn by_token_for_tests(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u64) -> RowMap {
-    by_token(source, target, source_rows, rows)
 }

@@ -15,7 +15,7 @@ use crate::adapt::Op;
 use crate::arch::{Architecture, InitRule};
 use crate::error::{FitError, Result};
 use crate::graph::{Layout, Parameter, ParameterId};
-use crate::init::{Fans, LayerFacts, Resolved, Scheme, SchemeSpec};
+use crate::init::{Cut, CutUnit, Fans, Formula, Gain, LayerFacts, Resolved, Scheme, SchemeSpec};
 use crate::tensor::{Dtype, Role};
 
 /// A fresh tensor and how it is drawn.
@@ -287,21 +287,20 @@ fn sees_axes(scheme: &Scheme) -> bool {
 
 /// A resolved scheme as people write it.
 fn words(scheme: &Scheme) -> String {
-    match scheme {
-        Scheme::Normal { mean: 0.0, std } => format!("normal(std={std})"),
-        Scheme::Normal { mean, std } => format!("normal(mean={mean}, std={std})"),
-        Scheme::Uniform { low, high } => format!("uniform(low={low}, high={high})"),
+    let formula = match *scheme {
+        Scheme::Normal { mean, std } => Formula::Normal { mean, std },
+        Scheme::Uniform { low, high } => Formula::Uniform { low, high },
         Scheme::TruncatedNormal { mean, std, low, high } => {
-            format!("trunc_normal(mean={mean}, std={std}, low={low}, high={high})")
+            let cut = Cut { low, high, unit: CutUnit::Absolute };
+            Formula::TruncatedNormal { mean, std, cut, correct_std: false }
         }
-        Scheme::Constant { value: 0.0 } => "zeros".into(),
-        Scheme::Constant { value: 1.0 } => "ones".into(),
-        Scheme::Constant { value } => format!("constant({value})"),
-        Scheme::Identity => "identity".into(),
-        Scheme::Dirac { groups } => format!("dirac(groups={groups})"),
-        Scheme::Sparse { sparsity, std } => format!("sparse(sparsity={sparsity}, std={std})"),
-        Scheme::Orthogonal { gain } => format!("orthogonal(gain={gain})"),
-    }
+        Scheme::Constant { value } => Formula::Constant { value },
+        Scheme::Identity => Formula::Identity,
+        Scheme::Dirac { groups } => Formula::Dirac { groups: Some(groups) },
+        Scheme::Sparse { sparsity, std } => Formula::Sparse { sparsity, std },
+        Scheme::Orthogonal { gain } => Formula::Orthogonal { gain: Gain::Factor(gain) },
+    };
+    formula.to_string()
 }
 
 /// The deviation of an uncut scheme.
