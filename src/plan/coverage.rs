@@ -105,6 +105,9 @@ fn flags(flag: &str, patterns: &[String]) -> Vec<String> {
 /// Patterns that match exactly the names of `some` among `all`: first over layer templates (`encoder.layer.{i}.adapter.**`),
 /// what is left by subtrees as they are (`encoder.layer.9.**`).
 pub(super) fn collapse(all: &[&str], some: &BTreeSet<&str>) -> Vec<String> {
+    if some.is_empty() {
+        return Vec::new();
+    }
     let mut by_template: BTreeMap<String, (Vec<&str>, bool)> = BTreeMap::new();
     for name in all {
         let (members, is_whole) = by_template.entry(pattern_of(name)).or_insert((Vec::new(), true));
