@@ -214,6 +214,20 @@ impl NonFinite {
     }
 }
 
+/// How many elements became infinite on the way from `bytes` to `out`, element by element.
+pub(crate) fn became_infinite(from: Dtype, bytes: &[u8], to: Dtype, out: &[u8]) -> u64 {
+    let (Some(from), Some(to)) = (Float::of(from), Float::of(to)) else { return 0 };
+    let (mut before, mut after) = ([0f64; TILE], [0f64; TILE]);
+    let mut count = 0;
+    for (bytes, out) in bytes.chunks(TILE * from.bytes()).zip(out.chunks(TILE * to.bytes())) {
+        let len = out.len() / to.bytes();
+        f64::decode(from, bytes, &mut before[..len]);
+        f64::decode(to, out, &mut after[..len]);
+        count += before.iter().zip(&after).take(len).filter(|(b, a)| a.is_infinite() && b.is_finite()).count() as u64;
+    }
+    count
+}
+
 /// Counted in pieces, in 32 bits, so that the loop is one of vectors; almost every piece has none.
 fn count<const N: usize>(bytes: &[u8], bits: impl Fn([u8; N]) -> u32, infinity: u32) -> NonFinite {
     let mut found = NonFinite::default();

@@ -79,10 +79,11 @@ impl Op {
     pub fn demand(&self, inputs: &[TensorInfo], rows: Rows) -> Result<Vec<Demand>> {
         let infos: Vec<&TensorInfo> = inputs.iter().collect();
         let out = self.result(&infos)?;
-        self.needs(&infos, &out, &rows)
+        self.demand_of(&infos, &out, &rows)
     }
 
-    fn needs(&self, infos: &[&TensorInfo], out: &TensorInfo, rows: &Rows) -> Result<Vec<Demand>> {
+    /// `demand` for an operation whose result `out` is known already, and was checked with it.
+    pub(crate) fn demand_of(&self, infos: &[&TensorInfo], out: &TensorInfo, rows: &Rows) -> Result<Vec<Demand>> {
         if rows.start > rows.end || rows.end > out.rows() {
             return Err(AdaptError::Rows { out: out.clone(), rows: rows.clone() }.into());
         }
@@ -121,7 +122,13 @@ impl Op {
     pub fn apply(&self, inputs: &[Block], rows: Rows, out: &mut [u8]) -> Result<()> {
         let infos: Vec<&TensorInfo> = inputs.iter().map(|block| block.info).collect();
         let info = self.result(&infos)?;
-        let demands = self.needs(&infos, &info, &rows)?;
+        self.apply_to(&info, inputs, rows, out)
+    }
+
+    /// `apply` for an operation whose result `info` is known already, and was checked with it.
+    pub(crate) fn apply_to(&self, info: &TensorInfo, inputs: &[Block], rows: Rows, out: &mut [u8]) -> Result<()> {
+        let infos: Vec<&TensorInfo> = inputs.iter().map(|block| block.info).collect();
+        let demands = self.demand_of(&infos, info, &rows)?;
         for (block, demand) in inputs.iter().zip(&demands) {
             self.check_block(block, demand)?;
         }

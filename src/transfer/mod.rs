@@ -1,0 +1,115 @@
+//! The one place where values arise: rows of an assignment into a buffer, and the loop that honours every operation's demand.
+
+mod answer;
+mod digest;
+mod fresh;
+mod node;
+mod peak;
+mod run;
+mod scratch;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::sync::Arc;
+
+use crate::checkpoint::Reader;
+use crate::error::{AdaptError, Result, TransferError};
+use crate::plan::{Answer, Assignment, Plan, Question};
+use crate::progress::{Progress, Silent};
+use crate::save::{Layout, StagedFile, Staging};
+use crate::tensor::Rows;
+use node::Node;
+use scratch::Scratch;
+
+/// How a transfer runs; nothing here changes a byte of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Worker threads, at least one.
+    pub threads: usize,
+    /// Whether a cast may overflow to infinity.
+    pub allow_overflow: bool,
+}
+
+/// The digest of one source tensor, whole, in its stored type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputDigest {
+    /// Which source.
+    pub source: usize,
+    /// The tensor.
+    pub tensor: String,
+    /// `blake3:…`.
+    pub digest: String,
+}
+
+/// What is known of an assignment after it was written. Tied ones have no digest of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// `blake3:…` of the tensor's bytes; `None` for a tied one.
+    pub digest: Option<String>,
+    /// Every source tensor that its value mentions, in order of mention.
+    pub inputs: Vec<InputDigest>,
+    /// How many elements are NaN or infinite.
+    pub non_finite: u64,
+}
+
+/// Rows of one assignment into `out`, whose length is exactly theirs. A tied assignment is an error: its owner has the value.
+pub fn produce(
+    seed: u64,
+    assignment: &Assignment,
+    readers: &[Arc<dyn Reader>],
+    rows: Rows,
+    out: &mut [u8],
+) -> Result<()> {
+    let node = Node::of(seed, assignment, readers)?;
+    let row = node.info.row_bytes()?;
+    let expected = rows.end.saturating_sub(rows.start).saturating_mul(row);
+    if rows.start > rows.end || rows.end > node.info.rows() {
+        return Err(AdaptError::Rows { out: node.info, rows }.into());
+    }
+    if expected != out.len() as u64 {
+        let tensor = assignment.target.name.clone();
+        return Err(TransferError::Buffer { tensor, expected, found: out.len() as u64 }.into());
+    }
+    node.rows(rows, out, None, &mut Scratch::new(&Silent))
+}
+
+/// Writes every weight file of the layout into the staging folder; one outcome for each assignment, in order.
+/// The bytes and digests are the same for any number of threads.
+pub fn run(
+    plan: &Plan,
+    layout: &Layout,
+    readers: &[Arc<dyn Reader>],
+    staging: &Staging,
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>> {
+    let files: Vec<Arc<StagedFile>> =
+        layout.files.iter().map(|file| staging.create(&file.name, file.bytes)).collect::<Result<_>>()?;
+    run::transfer(plan, layout, readers, options, progress, &|file, offset, bytes| match files.get(file) {
+        Some(file) => file.write_at(offset, bytes),
+        None => Ok(()),
+    })
+}
+
+/// The bytes that `run` holds at most beside its code: buffers of all threads, the largest demand, scratch of the readers.
+pub fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> Result<u64> {
+    peak::peak(plan, readers, threads)
+}
+
+/// Measures what planning asked for, in bounded memory.
+pub fn answer(
+    questions: &[Question],
+    readers: &[Arc<dyn Reader>],
+    progress: &dyn Progress,
+) -> Result<Vec<(Question, Answer)>> {
+    if questions.is_empty() {
+        return Ok(Vec::new());
+    }
+    progress.start("measure", Some(questions.iter().map(|question| answer::bytes(question, readers)).sum()));
+    let answers =
+        questions.iter().map(|question| Ok((question.clone(), answer::answer(question, readers, progress)?))).collect();
+    progress.finish();
+    answers
+}

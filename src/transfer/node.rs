@@ -1,0 +1,353 @@
+//! An expression made ready: every source found, every shape checked, what several rows share computed once.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::fresh::Fresh;
+use super::scratch::{PIECE, Scratch, size};
+use super::stored::Stored;
+use crate::adapt::float::{became_infinite, non_finite};
+use crate::adapt::{Block, Demand, Op, Scan};
+use crate::checkpoint::Reader;
+use crate::error::{Result, TransferError};
+use crate::plan::{Assignment, Value};
+use crate::tensor::{Dtype, Rows, Shape, TensorInfo};
+
+/// An expression made ready.
+pub(super) struct Node<'a> {
+    /// Its type and its shape, which may be folded: fewer axes over the same bytes.
+    pub info: TensorInfo,
+    pub kind: Kind<'a>,
+    /// All of its bytes, while an operation above needs them for each of its own rows.
+    whole: Mutex<Option<Arc<Vec<u8>>>>,
+}
+
+/// What a value is made of.
+pub(super) enum Kind<'a> {
+    Source(Stored<'a>),
+    Fresh(Fresh<'a>),
+    Apply { op: Op, inputs: Vec<Node<'a>> },
+}
+
+/// Rows that are longer than this are cut at a further axis, where the expression allows it.
+const LONG_ROW: u64 = PIECE / 16;
+
+impl<'a> Node<'a> {
+    /// The value of an assignment; an error where a source has changed or the expression gives something else than its target.
+    pub fn of(seed: u64, assignment: &'a Assignment, readers: &'a [Arc<dyn Reader>]) -> Result<Node<'a>> {
+        let node = Node::build(seed, &assignment.target.name, &assignment.value, readers)?;
+        if node.info.dtype != assignment.target.dtype || node.info.shape != assignment.target.shape {
+            return Err(TransferError::Value { target: assignment.target.clone(), value: node.info }.into());
+        }
+        Ok(node)
+    }
+
+    fn build(seed: u64, target: &'a str, value: &'a Value, readers: &'a [Arc<dyn Reader>]) -> Result<Node<'a>> {
+        match value {
+            Value::Source { source, tensor, dtype, shape } => {
+                let stored = Stored::find(readers, *source, tensor)?;
+                if stored.info.dtype != *dtype || stored.info.shape != *shape {
+                    let planned = TensorInfo::new(tensor.clone(), *dtype, shape.clone());
+                    return Err(TransferError::Changed { planned, found: stored.info.clone() }.into());
+                }
+                Ok(Node::new(stored.info.clone(), Kind::Source(stored)))
+            }
+            Value::Init { shape, first, parts } => {
+                let info = TensorInfo::new(target, Dtype::F32, shape.clone());
+                let fresh = Fresh::new(seed, target, &info, *first, parts)?;
+                Ok(Node::new(info, Kind::Fresh(fresh)))
+            }
+            Value::Apply { op, inputs } => {
+                let inputs: Vec<Node> =
+                    inputs.iter().map(|input| Node::build(seed, target, input, readers)).collect::<Result<_>>()?;
+                Node::apply(op.clone(), inputs)
+            }
+            Value::Tied { to } => Err(TransferError::Tied { tensor: target.into(), owner: to.clone() }.into()),
+        }
+    }
+
+    fn new(info: TensorInfo, kind: Kind<'a>) -> Node<'a> {
+        Node { info, kind, whole: Mutex::new(None) }
+    }
+
+    fn apply(op: Op, inputs: Vec<Node<'a>>) -> Result<Node<'a>> {
+        let infos: Vec<TensorInfo> = inputs.iter().map(|input| input.info.clone()).collect();
+        let info = op.out(&infos)?;
+        Ok(Node::new(info, Kind::Apply { op, inputs }))
+    }
+
+    /// The same bytes in shorter rows, as far as the expression allows: a stack of matrices becomes their rows one after the other.
+    pub fn refined(self) -> Result<Node<'a>> {
+        let mut node = self.without_reshape();
+        while node.info.shape.len() > 1 && node.info.row_bytes().is_ok_and(|row| row > LONG_ROW) && node.folds() {
+            node = node.folded()?;
+        }
+        Ok(node)
+    }
+
+    fn without_reshape(mut self) -> Node<'a> {
+        while let Kind::Apply { op: Op::Reshape { .. }, inputs } = &mut self.kind {
+            let Some(input) = inputs.pop() else { break };
+            self = input;
+        }
+        self
+    }
+
+    /// Whether axes 0 and 1 can be seen as one.
+    fn folds(&self) -> bool {
+        if self.info.shape.len() < 2 {
+            return false;
+        }
+        match &self.kind {
+            Kind::Source(stored) => stored.is_verbatim(),
+            Kind::Fresh(_) => true,
+            Kind::Apply { op: Op::Stack | Op::Reshape { .. }, .. } => true,
+            Kind::Apply {
+                op: Op::Cast { .. } | Op::Affine { .. } | Op::Lerp { .. } | Op::Concat { axis: 0 },
+                inputs,
+            } => inputs.iter().all(Node::folds),
+            Kind::Apply { .. } => false,
+        }
+    }
+
+    /// The same bytes with axes 0 and 1 as one; only where `folds`.
+    fn folded(self) -> Result<Node<'a>> {
+        let shape = folded_shape(&self.info.shape);
+        let Node { info, kind, .. } = self;
+        match kind {
+            Kind::Source(_) | Kind::Fresh(_) => Ok(Node::new(TensorInfo { shape, ..info }, kind)),
+            Kind::Apply { op: Op::Reshape { .. }, inputs } => Node::apply(Op::Reshape { shape }, inputs),
+            Kind::Apply { op: Op::Stack, inputs } => Node::apply(Op::Concat { axis: 0 }, inputs),
+            Kind::Apply { op, inputs } => {
+                let inputs = inputs.into_iter().map(Node::folded).collect::<Result<_>>()?;
+                Node::apply(op, inputs)
+            }
+        }
+    }
+
+    /// Whether rows share something that is computed once and kept: then one thread does them all.
+    pub fn shares(&self) -> Result<bool> {
+        match &self.kind {
+            Kind::Source(_) => Ok(false),
+            Kind::Fresh(fresh) => Ok(fresh.needs_whole()),
+            Kind::Apply { inputs, .. } => {
+                let demands = self.demand(&(0..self.info.rows()))?;
+                if demands.iter().any(|demand| matches!(demand, Demand::Whole | Demand::Scan)) {
+                    return Ok(true);
+                }
+                inputs.iter().try_fold(false, |any, input| Ok(any || input.shares()?))
+            }
+        }
+    }
+
+    /// What each input must supply for some rows; nothing for a leaf.
+    pub fn demand(&self, rows: &Rows) -> Result<Vec<Demand>> {
+        match &self.kind {
+            Kind::Source(_) | Kind::Fresh(_) => Ok(Vec::new()),
+            Kind::Apply { op, inputs } => {
+                let infos: Vec<&TensorInfo> = inputs.iter().map(|input| &input.info).collect();
+                op.demand_of(&infos, &self.info, rows)
+            }
+        }
+    }
+
+    /// The rows of about a piece, at least one, to cut a value into.
+    pub fn rows_at_once(&self) -> Result<u64> {
+        Ok((PIECE / self.info.row_bytes()?.max(1)).max(1))
+    }
+
+    /// Some rows into `out`, whose length is theirs. `window` is the part of `out` in which values that become infinite are
+    /// counted; below the root it is `None`, and they are only noticed.
+    pub fn rows(&self, rows: Rows, out: &mut [u8], window: Option<&Range<usize>>, scratch: &mut Scratch) -> Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let row = self.info.row_bytes()?;
+        match &self.kind {
+            Kind::Source(stored) => stored.read(rows.start * row..rows.end * row, out, scratch),
+            Kind::Fresh(fresh) => {
+                let elements = self.info.row_elements()?;
+                fresh.fill(rows.start * elements..rows.end * elements, out)
+            }
+            Kind::Apply { op, inputs } => {
+                let demands = self.demand(&rows)?;
+                if demands.contains(&Demand::Scan) {
+                    let all = self.whole(scratch)?;
+                    out.copy_from_slice(&all[size(rows.start * row)?..size(rows.end * row)?]);
+                    return Ok(());
+                }
+                let supplies = supply(inputs, demands, scratch)?;
+                let blocks: Vec<Block> = inputs.iter().zip(&supplies).map(|(input, s)| s.block(&input.info)).collect();
+                op.apply_to(&self.info, &blocks, rows, out)?;
+                self.notice_overflow(op, &blocks, out, window, scratch);
+                drop(blocks);
+                supplies.into_iter().for_each(|supply| supply.give(scratch));
+                Ok(())
+            }
+        }
+    }
+
+    /// All bytes, computed once and kept until `forget`.
+    fn whole(&self, scratch: &mut Scratch) -> Result<Arc<Vec<u8>>> {
+        let mut slot = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = &*slot {
+            return Ok(Arc::clone(bytes));
+        }
+        let mut bytes = vec![0; size(self.info.bytes()?)?];
+        match &self.kind {
+            Kind::Apply { op, inputs } => match op.scan(&infos(inputs))? {
+                Some(scan) => scan_all(scan, inputs, &mut bytes, scratch)?,
+                None => self.all_rows(&mut bytes, scratch)?,
+            },
+            Kind::Source(_) | Kind::Fresh(_) => self.all_rows(&mut bytes, scratch)?,
+        }
+        self.forget_inputs();
+        let bytes = Arc::new(bytes);
+        *slot = Some(Arc::clone(&bytes));
+        Ok(bytes)
+    }
+
+    fn all_rows(&self, bytes: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+        let step = self.rows_at_once()?;
+        let len = size(step.min(self.info.rows()) * self.info.row_bytes()?)?;
+        let mut start = 0;
+        for piece in bytes.chunks_mut(len.max(1)) {
+            scratch.progress.interrupted()?;
+            let end = (start + step).min(self.info.rows());
+            self.rows(start..end, piece, None, scratch)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn forget_inputs(&self) {
+        match &self.kind {
+            Kind::Source(_) => {}
+            Kind::Fresh(fresh) => fresh.forget(),
+            Kind::Apply { inputs, .. } => inputs.iter().for_each(|input| {
+                *input.whole.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                input.forget_inputs();
+            }),
+        }
+    }
+
+    fn notice_overflow(
+        &self,
+        op: &Op,
+        blocks: &[Block],
+        out: &[u8],
+        window: Option<&Range<usize>>,
+        scratch: &mut Scratch,
+    ) {
+        let count = overflows(op, &self.info, blocks, out, window);
+        match window {
+            Some(_) => scratch.root_overflows += count,
+            None => scratch.inner_overflow |= count > 0,
+        }
+    }
+}
+
+fn infos(inputs: &[Node]) -> Vec<TensorInfo> {
+    inputs.iter().map(|input| input.info.clone()).collect()
+}
+
+fn folded_shape(shape: &[u64]) -> Shape {
+    match shape {
+        // a product within that of the whole, which does not overflow unless another axis is 0
+        [a, b, rest @ ..] => [&[a.saturating_mul(*b)], rest].concat(),
+        short => short.to_vec(),
+    }
+}
+
+/// How many finite values an operation made infinite, in a part of its result.
+fn overflows(op: &Op, info: &TensorInfo, blocks: &[Block], out: &[u8], window: Option<&Range<usize>>) -> u64 {
+    let bytes_of = |dtype: Dtype| (dtype.bits() / 8).max(1) as usize;
+    let unit = bytes_of(info.dtype);
+    let window = window.cloned().unwrap_or(0..out.len());
+    let result = &out[window.clone()];
+    match op {
+        Op::Cast { .. } | Op::Affine { .. } => {
+            let [block] = blocks else { return 0 };
+            if non_finite(info.dtype, result).infinite == 0 {
+                return 0;
+            }
+            let from = bytes_of(block.info.dtype);
+            let input = &block.bytes[window.start / unit * from..window.end / unit * from];
+            became_infinite(block.info.dtype, input, info.dtype, result)
+        }
+        Op::Lerp { .. } | Op::MeanHeads { .. } | Op::MeanRows | Op::ResizeRows { .. } => {
+            let infinite = non_finite(info.dtype, result).infinite;
+            let finite = || blocks.iter().all(|block| non_finite(block.info.dtype, block.bytes).total() == 0);
+            if infinite > 0 && finite() { infinite } else { 0 }
+        }
+        Op::Transpose
+        | Op::Permute { .. }
+        | Op::Reshape { .. }
+        | Op::Narrow { .. }
+        | Op::Concat { .. }
+        | Op::Stack
+        | Op::Gather { .. }
+        | Op::RopePermute { .. } => 0,
+    }
+}
+
+/// What an input supplied: rows in a buffer of this thread, or all of it, kept.
+enum Supply {
+    Rows(Vec<Rows>, Vec<u8>),
+    Whole(Rows, Arc<Vec<u8>>),
+}
+
+impl Supply {
+    fn block<'b>(&'b self, info: &'b TensorInfo) -> Block<'b> {
+        match self {
+            Supply::Rows(rows, bytes) => Block { info, rows: rows.clone(), bytes },
+            Supply::Whole(rows, bytes) => Block { info, rows: vec![rows.clone()], bytes },
+        }
+    }
+
+    fn give(self, scratch: &mut Scratch) {
+        match self {
+            Supply::Rows(_, bytes) => scratch.give(bytes),
+            Supply::Whole(..) => {}
+        }
+    }
+}
+
+fn supply(inputs: &[Node], demands: Vec<Demand>, scratch: &mut Scratch) -> Result<Vec<Supply>> {
+    inputs.iter().zip(demands).map(|(input, demand)| supply_one(input, demand, scratch)).collect()
+}
+
+fn supply_one(input: &Node, demand: Demand, scratch: &mut Scratch) -> Result<Supply> {
+    match demand {
+        Demand::None | Demand::Scan => Ok(Supply::Rows(Vec::new(), Vec::new())),
+        Demand::Whole => Ok(Supply::Whole(0..input.info.rows(), input.whole(scratch)?)),
+        Demand::Rows(ranges) => {
+            let row = input.info.row_bytes()?;
+            let count: u64 = ranges.iter().map(|rows| rows.end - rows.start).sum();
+            let mut bytes = scratch.take(size(count * row)?);
+            let mut rest = bytes.as_mut_slice();
+            for rows in &ranges {
+                let (piece, after) = std::mem::take(&mut rest).split_at_mut(size((rows.end - rows.start) * row)?);
+                input.rows(rows.clone(), piece, None, scratch)?;
+                rest = after;
+            }
+            Ok(Supply::Rows(ranges, bytes))
+        }
+    }
+}
+
+/// Feeds every row of the only input to a scan, in order.
+fn scan_all(mut scan: Box<dyn Scan>, inputs: &[Node], out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+    let [input] = inputs else { return Ok(()) };
+    let (rows, row) = (input.info.rows(), input.info.row_bytes()?);
+    let step = input.rows_at_once()?;
+    for start in (0..rows).step_by(size(step)?) {
+        scratch.progress.interrupted()?;
+        let end = (start + step).min(rows);
+        let mut bytes = scratch.take(size((end - start) * row)?);
+        input.rows(start..end, &mut bytes, None, scratch)?;
+        scan.push(&bytes)?;
+        scratch.give(bytes);
+    }
+    scan.finish(out)
+}

@@ -1,0 +1,49 @@
+//! What one thread keeps from piece to piece: buffers, and what it noticed.
+
+use crate::error::{AdaptError, Result};
+use crate::progress::Progress;
+
+/// The bytes that move at once: large enough that a system call costs nothing beside them, small enough to stay in cache
+/// between reading, hashing and writing. A power of two, so that the pieces are subtrees of a blake3 tree.
+pub(super) const PIECE: u64 = 1 << 20;
+
+/// Reusable buffers of one thread, and what its evaluations noticed.
+pub(super) struct Scratch<'a> {
+    buffers: Vec<Vec<u8>>,
+    /// Asked between pieces of work.
+    pub progress: &'a dyn Progress,
+    /// Whether a value below the root of an expression became infinite.
+    pub inner_overflow: bool,
+    /// How many values in the window of the root became infinite.
+    pub root_overflows: u64,
+}
+
+impl<'a> Scratch<'a> {
+    pub fn new(progress: &'a dyn Progress) -> Scratch<'a> {
+        Scratch { buffers: Vec::new(), progress, inner_overflow: false, root_overflows: 0 }
+    }
+
+    /// A buffer of this length; what it holds is arbitrary.
+    pub fn take(&mut self, len: usize) -> Vec<u8> {
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        if buffer.capacity() < len {
+            // what it holds need not be copied to its new place
+            buffer.clear();
+            buffer.reserve_exact(len);
+        }
+        buffer.resize(len, 0);
+        buffer
+    }
+
+    /// Gives a buffer back; one far above a piece is freed, for the next tensor may need none.
+    pub fn give(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() as u64 <= 2 * PIECE {
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+/// A number of bytes as memory is addressed.
+pub(super) fn size(bytes: u64) -> Result<usize> {
+    usize::try_from(bytes).map_err(|_| AdaptError::Size { op: "transfer", bytes }.into())
+}
