@@ -6,8 +6,6 @@ use crate::error::{Problem, nearest};
 
 /// What a value may be.
 pub enum Kind {
-    /// Anything.
-    Any,
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -168,7 +166,7 @@ pub const CONFIG: Object = Object { what: "a config", open: true, keys: &[] };
 
 /// Keys of a native layers file beside `HEAD` and the rules.
 pub const LAYERS_FILE: &[Key] = &[
-    need("inputs", Kind::Map(&Kind::Object(&INPUT)), "What the model is fed."),
+    key("inputs", Kind::Map(&Kind::Object(&INPUT)), "What the model is fed; a family at the front brings its own."),
     need("layers", Kind::List(&Kind::Layer), "Layers that run in order."),
     key("outputs", Kind::Map(&Kind::Text), "Named results by the ids of layers."),
 ];
@@ -347,7 +345,7 @@ pub const LAYERS: &[LayerType] = &[
     weighted("batch_norm", &[EPS]),
     weighted("group_norm", &[EPS, need("groups", SIZE, "How many groups.")]),
     plain("relu", &[]),
-    plain("leaky_relu", &[]),
+    plain("leaky_relu", &[key("slope", Kind::Number, "The factor of negative elements; 0.01.")]),
     plain("gelu", &[]),
     plain("gelu_tanh", &[]),
     plain("silu", &[]),
@@ -355,7 +353,7 @@ pub const LAYERS: &[LayerType] = &[
     plain("sigmoid", &[]),
     plain("elu", &[]),
     plain("selu", &[]),
-    plain("softmax", &[]),
+    plain("softmax", &[key("axis", Kind::Integer, "The axis, negative from the end; the last.")]),
     plain("flatten", &[key("start", SIZE, "The first axis that is merged; 1.")]),
     plain("reshape", &[need("shape", SIZES, "The axes after the batch.")]),
     plain(
@@ -427,7 +425,6 @@ pub fn check_keys(node: &Node, what: &str, keys: &[&'static Key], open: bool) ->
 /// Checks a value, which messages call `what`.
 pub fn check(node: &Node, kind: &Kind, what: &str) -> Read<()> {
     match kind {
-        Kind::Any => Ok(()),
         Kind::Null | Kind::Bool | Kind::Integer | Kind::Number | Kind::Text => {
             if kind.accepts(node) {
                 Ok(())
@@ -508,7 +505,6 @@ impl Kind {
     /// Whether the value is of the type of JSON value that this kind begins with.
     fn accepts(&self, node: &Node) -> bool {
         match (self, &node.value) {
-            (Kind::Any, _) => true,
             (Kind::Null, Json::Null) => true,
             (Kind::Bool, Json::Bool(_)) => true,
             (Kind::Integer, Json::Number(number)) => number.is_i64(),
@@ -524,7 +520,6 @@ impl Kind {
     /// What it is, for messages.
     fn text(&self) -> String {
         match self {
-            Kind::Any => "anything".into(),
             Kind::Null => "null".into(),
             Kind::Bool => "true or false".into(),
             Kind::Whole(least) => format!("a whole number from {least}"),

@@ -28,6 +28,16 @@ impl Wrong {
     }
 }
 
+impl Wrong {
+    /// The same, where what was found is told in other words.
+    pub fn with_found(mut self, words: String) -> Wrong {
+        if let Problem::WrongType { found, .. } = &mut self.problem {
+            *found = words;
+        }
+        self
+    }
+}
+
 /// A value and the byte where it begins.
 #[derive(Clone, Debug)]
 pub struct Node {

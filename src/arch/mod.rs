@@ -5,18 +5,23 @@ use std::sync::Arc;
 use crate::family::{Config, Family};
 use crate::graph::{Graph, Parameter};
 
+mod blocks;
 mod depth;
 mod file_rules;
 mod flags;
 mod grammar;
+mod hugging_face;
 mod json;
+mod layers;
 mod listing;
 mod modules;
+mod native;
 mod open;
 pub mod pattern;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 pub use depth::{DepthItem, DepthList, ListItem};
 pub use open::open;

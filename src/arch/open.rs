@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
 use super::json::{Document, MOST_BYTES, Node, Read, Wrong};
-use super::{Architecture, Flags, Rules, listing};
+use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, native, vocabulary};
 use crate::checkpoint;
-use crate::error::{ArchError, Problem, Result};
+use crate::error::{ArchError, Problem, Result, SourceError};
 use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
 
@@ -20,10 +20,17 @@ pub fn open(reference: &str, flags: &Flags, access: &Access, progress: &dyn Prog
     let beside =
         Beside { folder: folder(&reference), source: Source::open(&reference, &access, progress)?, access, progress };
     let mut architecture = match beside.document()? {
-        Some(document) => from_document(&document, flags, &beside)?,
+        Some(document) => from_document(&document, flags, rules.labels.first(), &beside)?,
         None => from_weights(&beside)?,
     };
+    if let (Some(typed), Form::Layers | Form::Listing) = (flags.set.first(), architecture.form) {
+        return Err(ArchError::SetWithoutConfig { typed: typed.clone(), form: architecture.form.name() }.into());
+    }
     architecture.rules = architecture.rules.followed_by(rules);
+    architecture.vocabulary = match &architecture.rules.vocab {
+        Some(rule) => Some(vocabulary::read(rule, &beside)?),
+        None => None,
+    };
     Ok(architecture)
 }
 
@@ -82,27 +89,24 @@ impl Beside<'_> {
         self.source.label()
     }
 
-    /// Opens what a relative path in the file names: a file or a folder.
-    pub fn relative(&self, path: &str) -> Result<Source> {
+    /// Whether a relative path in the file names a folder.
+    pub fn is_folder(&self, path: &str) -> bool {
         match &self.folder {
-            Some(folder) => Source::open(&Reference::Path(folder.join(path)), &self.access, self.progress),
-            None => Err(ArchError::File {
-                file: self.label().to_string(),
-                problem: Problem::OutsidePath { path: path.to_string() },
+            Some(folder) => folder.join(path).is_dir(),
+            None => {
+                let below = format!("{path}/");
+                self.source.names().iter().any(|name| path.is_empty() || path == "." || name.starts_with(&below))
             }
-            .into()),
         }
     }
 
-    /// Reads a file that a relative path in the file names.
+    /// Reads a file that a relative path in the file names. In a repository of the Hub it must stand in the repository.
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
-        match &self.folder {
-            Some(_) => {
-                let source = self.relative(path)?;
-                let name = source.names().first().cloned().unwrap_or_default();
-                source.read(&name, limit, self.progress)
-            }
-            None => self.source.read(path, limit, self.progress),
+        let Some(folder) = &self.folder else { return self.source.read(path, limit, self.progress) };
+        let file = Source::open(&Reference::Path(folder.join(path)), &self.access, self.progress)?;
+        match file.names() {
+            [only] if file.is_single_file() => file.read(only, limit, self.progress),
+            _ => Err(SourceError::NotAFile { path: folder.join(path) }.into()),
         }
     }
 }
@@ -120,28 +124,52 @@ fn from_weights(beside: &Beside) -> Result<Architecture> {
 }
 
 /// Tells the form by its content, checks the keys, and builds.
-fn from_document(document: &Document, _flags: &Flags, _beside: &Beside) -> Result<Architecture> {
+fn from_document(
+    document: &Document,
+    flags: &Flags,
+    labels: Option<&LabelRule>,
+    beside: &Beside,
+) -> Result<Architecture> {
     let root = &document.root;
     let located = |checked: Read<()>| checked.map_err(|wrong| document.locate(wrong));
     let file = |own: &'static [Key]| HEAD.iter().chain(own).chain(RULES).collect::<Vec<_>>();
+    match form(root) {
+        Some(Content::Config) => hugging_face::from_document(document, flags, labels),
+        Some(Content::Layers) => {
+            located(grammar::check_keys(root, "a layers file", &file(LAYERS_FILE), false))?;
+            head(document, native::from_document(document, beside)?)
+        }
+        Some(Content::Listing) => {
+            located(grammar::check_keys(root, "a listing", &file(LISTING_FILE), false))?;
+            head(document, listing::from_document(document)?)
+        }
+        Some(Content::Bare) => {
+            located(check_bare(root))?;
+            listing::from_bare(document)
+        }
+        None => Err(document.locate(Wrong { at: root.at, problem: Problem::NoForm })),
+    }
+}
+
+/// What a JSON file holds.
+enum Content {
+    Config,
+    Layers,
+    Listing,
+    Bare,
+}
+
+fn form(root: &Node) -> Option<Content> {
     let has = |key: &str| root.get(key).is_some();
-    if has("xfer") && (has("layers") || has("inputs")) {
-        located(grammar::check_keys(root, "a layers file", &file(LAYERS_FILE), false))?;
-        todo!()
+    // a config keeps its rules under the key that is a number in xfer's own files
+    let own = root.get("xfer").is_some_and(|version| version.entries().is_none());
+    match own {
+        true if has("tensors") && !has("layers") => Some(Content::Listing),
+        true if has("layers") || has("inputs") => Some(Content::Layers),
+        _ if has("model_type") => Some(Content::Config),
+        _ if is_bare(root) => Some(Content::Bare),
+        _ => None,
     }
-    if has("model_type") {
-        todo!()
-    }
-    if has("xfer") && has("tensors") {
-        located(grammar::check_keys(root, "a listing", &file(LISTING_FILE), false))?;
-        return head(document, listing::from_document(document)?);
-    }
-    if is_bare(root) {
-        located(check_bare(root))?;
-        return listing::from_bare(document);
-    }
-    located(Err(Wrong { at: root.at, problem: Problem::NoForm }))?;
-    listing::from_bare(document)
 }
 
 /// What stands at the top of a file of xfer's own.

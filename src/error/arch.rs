@@ -98,6 +98,26 @@ pub enum ArchError {
         /// What is wrong.
         error: Box<Error>,
     },
+    /// `--set` names a key that neither the config nor its family has.
+    #[error("--set `{typed}`: {family} has no key `{key}`{}", did_you_mean(nearest))]
+    UnknownSet {
+        /// What was typed.
+        typed: String,
+        /// The key.
+        key: String,
+        /// The nearest known one.
+        nearest: Option<String>,
+        /// The family.
+        family: &'static str,
+    },
+    /// `--set` where there is no config.
+    #[error("--set `{typed}`: it changes a Hugging Face config, and this architecture is a file of form `{form}`")]
+    SetWithoutConfig {
+        /// What was typed.
+        typed: String,
+        /// The form of the file.
+        form: &'static str,
+    },
     /// A place in a file is wrong.
     #[error("{file}:{line}:{column}: {problem}")]
     Place {
@@ -212,8 +232,10 @@ pub enum Problem {
         limit: u64,
     },
     /// A `from` that names nothing.
-    #[error("`from` names `{id}`, which is no id of an input or of a layer before this one{}", did_you_mean(nearest))]
+    #[error("`{key}` names `{id}`, which is no id of an input or of a layer before it{}", did_you_mean(nearest))]
     UnknownId {
+        /// The key: `from`, `in` or `outputs`.
+        key: &'static str,
         /// The id.
         id: String,
         /// The nearest known one.
@@ -267,12 +289,9 @@ pub enum Problem {
     /// A directory or repository without anything that describes an architecture.
     #[error("neither a config.json nor weights")]
     NoArchitecture,
-    /// A path that leaves the folder of the file.
-    #[error("`{path}` leaves the folder of the file")]
-    OutsidePath {
-        /// The path.
-        path: String,
-    },
+    /// A folder without a vocabulary.
+    #[error("neither a tokenizer.json nor a vocab.txt")]
+    NoTokenizer,
     /// A number, size or word that cannot be, in the words of the layer that it belongs to.
     #[error("{0}")]
     Inner(Box<Error>),
@@ -297,11 +316,15 @@ fn did_you_mean(nearest: &Option<String>) -> String {
 impl Fault for ArchError {
     fn exit(&self) -> Exit {
         match self {
-            ArchError::FlagForm { .. } | ArchError::Flag { .. } => Exit::Usage,
+            ArchError::FlagForm { .. }
+            | ArchError::Flag { .. }
+            | ArchError::UnknownSet { .. }
+            | ArchError::SetWithoutConfig { .. } => Exit::Usage,
             ArchError::Place { problem: Problem::Inner(error), .. }
             | ArchError::File { problem: Problem::Inner(error), .. } => match error.exit() {
-                exit @ (Exit::Machine | Exit::Source | Exit::Temporary | Exit::Interrupted | Exit::Terminated) => exit,
-                Exit::Done | Exit::Usage | Exit::Input | Exit::Contract => Exit::Input,
+                exit @ (Exit::Machine | Exit::Temporary | Exit::Interrupted | Exit::Terminated) => exit,
+                // a file that an architecture names and that is not there is a fault of the architecture
+                Exit::Done | Exit::Usage | Exit::Input | Exit::Contract | Exit::Source => Exit::Input,
             },
             ArchError::Pattern { .. }
             | ArchError::DepthList { .. }
@@ -337,6 +360,8 @@ impl Fault for ArchError {
             | ArchError::DepthIndex { .. }
             | ArchError::MapTargets { .. }
             | ArchError::LabelTwice { .. }
+            | ArchError::UnknownSet { .. }
+            | ArchError::SetWithoutConfig { .. }
             | ArchError::FlagForm { .. } => Vec::new(),
         }
     }
@@ -354,7 +379,6 @@ impl Problem {
             ],
             Problem::NoForm => vec!["`xfer arch --schema` prints the schema of architecture files".into()],
             Problem::NoArchitecture => vec!["pass a config.json, a native layers file, a listing or a safetensors file".into()],
-            Problem::OutsidePath { .. } => vec!["name a file beside the architecture file or below it".into()],
             Problem::Inner(error) => error.hints(),
             _ => Vec::new(),
         }

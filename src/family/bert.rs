@@ -15,6 +15,27 @@ pub struct Bert;
 
 const INPUTS: &[&str] = &["input_ids", "attention_mask", "token_type_ids"];
 
+/// The dropout rates do nothing to weights; they are copied to the output.
+const CONFIG_KEYS: &[&str] = &[
+    "add_cross_attention",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "is_decoder",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "position_embedding_type",
+    "type_vocab_size",
+    "use_cache",
+    "vocab_size",
+];
+
 impl Family for Bert {
     fn name(&self) -> &'static str {
         "bert"
@@ -27,6 +48,9 @@ impl Family for Bert {
     }
     fn inputs(&self) -> &'static [&'static str] {
         INPUTS
+    }
+    fn config_keys(&self) -> &'static [&'static str] {
+        CONFIG_KEYS
     }
     fn base_prefix(&self) -> &'static str {
         "bert"

@@ -105,6 +105,8 @@ pub trait Family: Sync {
     fn inputs(&self) -> &'static [&'static str];
     /// Declares parameters and nodes of a class, under the builder's path. An unknown class or a config value that cannot be is an error.
     fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
+    /// The keys of a config that it reads, beside those of every model (`architectures`, `id2label`, …).
+    fn config_keys(&self) -> &'static [&'static str];
     /// The path that the body has inside a model with a head, as `bert`.
     fn base_prefix(&self) -> &'static str;
     /// Names below the body's path that together prove this family where a source has no config.

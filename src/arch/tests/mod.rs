@@ -1,6 +1,8 @@
 mod depth;
 mod flags;
+mod hugging_face;
 mod listing;
+mod native;
 mod pattern;
 
 use super::{Architecture, Flags};

@@ -1,0 +1,146 @@
+//! Hugging Face configs: `--set` and `--labels` applied, built by the family that answers to the `model_type`.
+
+use serde_json::{Map, Value};
+
+use super::grammar::{self, RULES};
+use super::json::{Document, Node, Read, Wrong};
+use super::{Architecture, FamilyBlock, Flags, Form, LabelRule, file_rules};
+use crate::error::{ArchError, Error, FamilyError, Problem, Result, nearest};
+use crate::family::{self, Class, Config, Family, Inputs};
+use crate::graph::Builder;
+
+/// Builds what a config describes; its rules stand under `xfer`.
+pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRule>) -> Result<Architecture> {
+    let read = |root: &Node| -> Read<(&'static dyn Family, super::Rules)> {
+        let family = family_of(root)?;
+        let Some(rules) = root.get("xfer") else { return Ok((family, super::Rules::default())) };
+        grammar::check_keys(rules, "the rules", &RULES.iter().collect::<Vec<_>>(), false)?;
+        Ok((family, file_rules::read(rules)?))
+    };
+    let (family, rules) = read(&document.root).map_err(|wrong| document.locate(wrong))?;
+    let mut config = match &document.value {
+        Value::Object(map) => Config(map.clone()),
+        _ => Config(Map::new()),
+    };
+    config.0.shift_remove("xfer");
+    set(&mut config, family, &flags.set)?;
+    if let Some(rule) = labels {
+        label(&mut config, &rule.labels);
+    }
+    let mut at = Builder::new();
+    let built = family.build(&config, &Inputs::default(), &Class::OfConfig, &mut at);
+    let outputs = built.map_err(|error| placed(document, &flags.set, error))?;
+    let (parameters, graph) = at.finish(outputs)?;
+    let mut architecture = Architecture::new(Form::HuggingFace, parameters);
+    architecture.graph = Some(graph);
+    architecture.rules = rules;
+    architecture.blocks = vec![FamilyBlock { path: String::new(), family, config: config.clone() }];
+    architecture.config = Some(config);
+    Ok(architecture)
+}
+
+fn family_of(root: &Node) -> Read<&'static dyn Family> {
+    let model_type: String = root.need("model_type", "the config")?;
+    family::by_model_type(&model_type).ok_or_else(|| {
+        let known = family::model_types();
+        let near = nearest(&model_type, known.iter().copied()).map(str::to_string);
+        let known = known.into_iter().map(str::to_string).collect();
+        let at = root.get("model_type").map_or(root.at, |word| word.at);
+        Wrong { at, problem: Problem::UnknownFamily { model_type, nearest: near, known } }
+    })
+}
+
+/// What a family does not like about a config, at the key in the file, unless `--set` wrote it.
+fn placed(document: &Document, set: &[String], error: Error) -> Error {
+    let key = match &error {
+        Error::Family(FamilyError::Value { key, .. }) => Some(key.as_str()),
+        Error::Family(FamilyError::Unsupported { key, .. } | FamilyError::Contradiction { key, .. }) => Some(*key),
+        Error::Family(FamilyError::Architecture { .. }) => Some("architectures"),
+        _ => None,
+    };
+    let typed = |key: &str| set.iter().any(|text| text.split(['=', '.']).next() == Some(key));
+    match key.and_then(|key| document.root.get(key).filter(|_| !typed(key))) {
+        Some(node) => document.locate(Wrong::new(node.at, error)),
+        None => ArchError::File { file: document.name.clone(), problem: error.into() }.into(),
+    }
+}
+
+/// Keys that every model of transformers takes.
+const EVERY_CONFIG: &[&str] = &[
+    "architectures",
+    "bos_token_id",
+    "dtype",
+    "eos_token_id",
+    "id2label",
+    "label2id",
+    "num_labels",
+    "pad_token_id",
+    "problem_type",
+    "tie_word_embeddings",
+    "torch_dtype",
+];
+
+const SET: &str = "KEY=VALUE, as num_hidden_layers=6";
+
+/// Applies `--set KEY=VALUE` in order. A key that neither the config nor the family has is an error with the nearest.
+fn set(config: &mut Config, family: &'static dyn Family, typed: &[String]) -> Result<()> {
+    for text in typed {
+        let form = || ArchError::FlagForm { flag: "--set", typed: text.clone(), expected: SET };
+        let (path, value) = text.split_once('=').ok_or_else(form)?;
+        let path: Vec<&str> = path.trim().split('.').collect();
+        let first = path.first().copied().unwrap_or_default();
+        let known = || family.config_keys().iter().chain(EVERY_CONFIG).copied();
+        if !config.0.contains_key(first) && !known().any(|key| key == first) {
+            let candidates: Vec<&str> = config.0.keys().map(String::as_str).chain(known()).collect();
+            let near = nearest(first, candidates).map(str::to_string);
+            let family = family.name();
+            return Err(
+                ArchError::UnknownSet { typed: text.clone(), key: first.to_string(), nearest: near, family }.into()
+            );
+        }
+        let value = value_of(first, value.trim());
+        insert(&mut config.0, &path, value.clone()).ok_or_else(form)?;
+        if first == "num_labels" {
+            let count = value.as_u64().filter(|count| (1..=MOST_LABELS).contains(count)).ok_or_else(form)?;
+            label(config, &(0..count).map(|i| format!("LABEL_{i}")).collect::<Vec<_>>());
+        }
+    }
+    Ok(())
+}
+
+/// More classes than this by `num_labels` are a slip.
+const MOST_LABELS: u64 = 1_000_000;
+
+/// JSON where it parses, else a string. One class name stands for a list of it.
+fn value_of(key: &str, text: &str) -> Value {
+    let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    match (key, value) {
+        ("architectures", Value::String(name)) => Value::Array(vec![name.into()]),
+        (_, value) => value,
+    }
+}
+
+/// Writes a value at a path of keys, making objects on the way; `None` where something else stands in it.
+fn insert(map: &mut Map<String, Value>, path: &[&str], value: Value) -> Option<()> {
+    match path {
+        [] => None,
+        [key, ..] if key.is_empty() => None,
+        [key] => {
+            map.insert(key.to_string(), value);
+            Some(())
+        }
+        [key, rest @ ..] => {
+            let inner = map.entry(key.to_string()).or_insert_with(|| Value::Object(Map::new()));
+            insert(inner.as_object_mut()?, rest, value)
+        }
+    }
+}
+
+/// The classes as transformers writes them: both directions, and no `num_labels` beside them.
+fn label(config: &mut Config, labels: &[String]) {
+    let by_id = labels.iter().enumerate().map(|(id, label)| (id.to_string(), label.as_str().into())).collect();
+    let by_label = labels.iter().enumerate().map(|(id, label)| (label.clone(), id.into())).collect();
+    config.0.insert("id2label".into(), Value::Object(by_id));
+    config.0.insert("label2id".into(), Value::Object(by_label));
+    config.0.shift_remove("num_labels");
+}
