@@ -1,5 +1,7 @@
 //! Fetching from the Hub: what is asked of whom, what is kept, and what every failure comes to.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 mod support;
 
 use std::fs;
@@ -420,13 +422,17 @@ fn a_passing_failure_is_overcome() {
         Fault::Status(429, vec![("Retry-After", "0".into())]),
         Fault::Status(500, Vec::new()),
         Fault::HangUp,
-        Fault::Stall(Duration::from_millis(2500)),
+        Fault::Stall(Duration::from_millis(800)),
     ] {
         for (host, method) in [(Host::Endpoint, "HEAD"), (Host::Endpoint, "GET"), (Host::Store, "GET")] {
             let stage = Stage::new();
             stage.hub.fail(host, method, "", 1, fault.clone());
             let access = Access {
-                patience: xfer::source::Patience { answer: Duration::from_millis(300), ..stage.access().patience },
+                patience: xfer::source::Patience {
+                    answer: Duration::from_millis(300),
+                    read: Duration::from_millis(300),
+                    ..stage.access().patience
+                },
                 ..stage.access()
             };
             let source = Source::open(&Reference::parse("acme/toy").unwrap(), &access, &Silent).unwrap();
@@ -629,6 +635,43 @@ fn several_threads_that_want_one_file_fetch_it_once() {
         }
     });
     assert_eq!(stage.hub.seen().iter().filter(|seen| seen.host == Host::Store).count(), 1);
+}
+
+#[test]
+fn a_fetch_waits_for_the_process_that_holds_the_lock_and_can_be_interrupted_meanwhile() {
+    let stage = Stage::new();
+    let locks = stage.folder.path().join("hub/.locks/models--acme--toy");
+    fs::create_dir_all(&locks).unwrap();
+    let lock = fs::File::create(locks.join(format!("{}.lock", hash(&stage.weights)))).unwrap();
+    lock.lock().unwrap();
+    let source = stage.open("acme/toy").unwrap();
+    std::thread::scope(|scope| {
+        let fetch = scope.spawn(|| source.read("model.safetensors", 1 << 30, &Silent).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!fetch.is_finished());
+        assert!(stage.store_ranges().is_empty(), "nothing is fetched while another process may be at it");
+        lock.unlock().unwrap();
+        assert_eq!(fetch.join().unwrap(), stage.weights);
+    });
+    let lock = fs::File::create(locks.join(format!("{}.lock", etag(CONFIG)))).unwrap();
+    lock.lock().unwrap();
+    // asked between the steps, and every tenth of a second while it waits
+    let watcher = Impatient { asked: AtomicU64::new(0) };
+    assert_eq!(source.file("config.json", &watcher).err().unwrap().exit(), Exit::Interrupted);
+}
+
+/// Wants to stop when it is asked for the fifth time.
+struct Impatient {
+    asked: AtomicU64,
+}
+
+impl Progress for Impatient {
+    fn start(&self, _phase: &str, _total: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn finish(&self) {}
+    fn interrupted(&self) -> Result<()> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) < 4 { Ok(()) } else { Err(Error::Interrupted(2)) }
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! PYTHON=/path/to/python cargo nextest run --test hub_python --run-ignored only
 //! ```
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 mod support;
 
 use std::path::Path;

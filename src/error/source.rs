@@ -43,6 +43,12 @@ pub enum SourceError {
     /// The token cannot be sent. Its value is not repeated.
     #[error("the Hugging Face token holds characters that cannot be sent")]
     BadToken,
+    /// `SSL_CERT_FILE` names no file of certificates.
+    #[error("{}: no certificate in it", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no place for downloads.
     #[error("no directory for the Hugging Face cache: neither HF_HOME nor HOME is set")]
     NoCache,
@@ -272,6 +278,7 @@ impl Fault for SourceError {
         use SourceError::*;
         match self {
             Malformed { .. } | NoSource | TwoRevisions { .. } | BadEndpoint { .. } | BadToken | NoCache => Exit::Usage,
+            NoCertificate { .. } => Exit::Usage,
             NotAFile { .. } | NameNotText { .. } | TooManyFiles { .. } => Exit::Input,
             Outside { .. } | Short { .. } | TooLong { .. } => Exit::Input,
             UnknownName { .. } | MissingPath { .. } | DanglingLink { .. } | Unreadable { .. } => Exit::Source,
@@ -303,6 +310,7 @@ impl Fault for SourceError {
             BadToken => vec![
                 "hf auth login, or export HF_TOKEN with a token from https://huggingface.co/settings/tokens".into(),
             ],
+            NoCertificate { .. } => vec!["unset SSL_CERT_FILE, or name a PEM file".into()],
             NoCache => vec!["pass --cache-dir DIR, or set HF_HOME".into()],
             NoSuchFile { near: Some(near), .. } => vec![format!("did you mean {near}?")],
             DanglingLink { .. } => vec!["fetch the file again, or remove the link".into()],
@@ -319,6 +327,9 @@ impl Fault for SourceError {
             }
             NoRevision { .. } => vec!["leave the revision out for the branch main".into()],
             Status { after: Some(seconds), .. } => vec![format!("the server asks to wait {seconds} seconds")],
+            Network { source, .. } if is_distrust(source) => {
+                vec!["set SSL_CERT_FILE to the certificates of the proxy or mirror in between".into()]
+            }
             Status { after: None, .. } | Network { .. } => {
                 vec!["try again later, or pass --offline to use what the cache holds".into()]
             }
@@ -345,4 +356,9 @@ fn entry_hints(token_sent: bool, page: &str, near: Option<&'static str>) -> Vec<
     };
     let name = near.map(|near| format!("did you mean {near}?"));
     [Some(login), name].into_iter().flatten().collect()
+}
+
+/// Whether a connection failed because nobody vouches for the host.
+fn is_distrust(error: &ureq::Error) -> bool {
+    error.to_string().contains("certificate")
 }

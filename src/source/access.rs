@@ -21,6 +21,8 @@ pub struct Access {
     pub offline: bool,
     /// `--revision`.
     pub revision: Option<String>,
+    /// `SSL_CERT_FILE`: the roots to believe in place of the built-in ones, in PEM.
+    pub certificates: Option<PathBuf>,
     /// How long to wait, and how often to try again.
     pub patience: Patience,
 }
@@ -56,21 +58,22 @@ impl Default for Patience {
 impl fmt::Debug for Access {
     /// Everything but the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Access { endpoint, token, cache, offline, revision, patience } = self;
+        let Access { endpoint, token, cache, offline, revision, certificates, patience } = self;
         f.debug_struct("Access")
             .field("endpoint", endpoint)
             .field("token", &token.as_ref().map(|_| "…"))
             .field("cache", cache)
             .field("offline", offline)
             .field("revision", revision)
+            .field("certificates", certificates)
             .field("patience", patience)
             .finish()
     }
 }
 
 impl Access {
-    /// Reads `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE` and their older
-    /// names; the arguments are the flags. An endpoint that is no `http://` or `https://` address is an error.
+    /// Reads `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`, their older
+    /// names, the time-outs and `SSL_CERT_FILE`; the arguments are the flags. An endpoint that is no `http://` or `https://` address is an error.
     pub fn from_environment(cache_dir: Option<PathBuf>, offline: bool, revision: Option<String>) -> Result<Access> {
         Access::from_variables(&|name| std::env::var_os(name), cache_dir, offline, revision)
     }
@@ -89,6 +92,7 @@ impl Access {
             cache: cache_dir.or_else(|| environment.cache(home.as_ref())).unwrap_or_default(),
             offline: offline || environment.offline(),
             revision,
+            certificates: environment.path(&["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]),
             patience: environment.patience(),
         })
     }

@@ -57,9 +57,8 @@ impl Address {
         if location.starts_with('/') {
             return Address::parse(&format!("{scheme}://{authority}{location}"));
         }
-        let path = self.uri.path();
-        let folder = &path[..=path.rfind('/').unwrap_or(0)];
-        Address::parse(&format!("{scheme}://{authority}{folder}{location}"))
+        let folder = self.uri.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        Address::parse(&format!("{scheme}://{authority}{folder}/{location}"))
     }
 
     /// For errors: without the query, which may carry a signature.

@@ -197,7 +197,7 @@ impl Download<'_> {
             (Some(expected), _) if expected != part.len => {
                 SourceError::WrongLength { file: file(), expected, found: part.len }
             }
-            (_, Some(expected)) if expected != part.digest() => {
+            (_, Some(expected)) if !expected.eq_ignore_ascii_case(&part.digest()) => {
                 SourceError::WrongBytes { file: file(), expected: expected.to_string(), found: part.digest() }
             }
             _ => return Ok(()),

@@ -3,6 +3,7 @@
 mod access;
 mod address;
 mod cache;
+mod certificates;
 mod download;
 mod hub;
 mod local;

@@ -286,3 +286,52 @@ fn none_and_a_missing_path_are_no_sources() {
     let missing = Source::open(&Reference::Path("/no/such".into()), &access(&[]), &Silent);
     assert!(matches!(source_error(missing), SourceError::MissingPath { .. }));
 }
+
+#[test]
+fn an_origin_is_scheme_and_host_and_port() {
+    let address = |text: &str| address::Address::parse(text).unwrap();
+    let endpoint = address("https://hub.example");
+    for (text, same) in [
+        ("https://hub.example/x?y", true),
+        ("https://HUB.example:443/x", true),
+        ("http://hub.example/x", false),
+        ("http://hub.example:443/x", false),
+        ("https://hub.example:8443/x", false),
+        ("https://cdn.hub.example/x", false),
+        ("https://hub.example.evil/x", false),
+        ("https://hub.example@evil/x", false),
+        ("https://hub.example:x@evil/x", false),
+    ] {
+        assert_eq!(address(text).same_origin(&endpoint), same, "{text}");
+    }
+}
+
+#[test]
+fn a_location_is_read_against_the_address_that_gave_it() {
+    let at = address::Address::parse("https://hub.example:8443/a/b?c").unwrap();
+    for (location, expected) in [
+        ("https://cdn.example/x?y=/z", Some("https://cdn.example/x?y=/z")),
+        ("//cdn.example/x", Some("https://cdn.example/x")),
+        ("/x/y?u=https://z", Some("https://hub.example:8443/x/y?u=https://z")),
+        ("x", Some("https://hub.example:8443/a/x")),
+        ("ftp://cdn.example/x", None),
+        ("https://", None),
+        ("https:///x", None),
+        ("a b", None),
+    ] {
+        assert_eq!(at.join(location).as_ref().map(|to| to.as_str()), expected, "{location}");
+    }
+    let bare = address::Address::parse("https://hub.example").unwrap();
+    assert_eq!(bare.join("x").unwrap().as_str(), "https://hub.example/x");
+}
+
+#[test]
+fn certificates_come_from_the_file_that_the_environment_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "roots.pem", b"no certificate");
+    assert_eq!(access(&[]).certificates, None);
+    let access = access(&[("SSL_CERT_FILE", path.to_str().unwrap()), ("HOME", "/h")]);
+    assert_eq!(access.certificates, Some(path));
+    let error = source_error(Source::open(&hub("acme/toy", None, None), &access, &Silent));
+    assert!(matches!(error, SourceError::NoCertificate { .. }), "{error}");
+}

@@ -10,6 +10,7 @@ use ureq::{Agent, Body};
 
 use super::access::{Access, Patience};
 use super::address::Address;
+use super::certificates::trust;
 use super::reference::nearest_repository;
 use crate::error::{Error, Result, SourceError};
 use crate::progress::Progress;
@@ -74,10 +75,11 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(access: &Access) -> Result<Transport> {
-        let Access { endpoint, token, patience, cache: _, offline: _, revision: _ } = access;
+        let Access { endpoint, token, patience, certificates, cache: _, offline: _, revision: _ } = access;
         let bad = || SourceError::BadEndpoint { endpoint: endpoint.clone() };
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            .tls_config(trust(certificates.as_deref())?)
             .max_redirects(0)
             .user_agent(concat!("xfer/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(patience.answer))

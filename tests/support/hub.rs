@@ -172,6 +172,7 @@ impl Hub {
             cache: folder.join("hub"),
             offline: false,
             revision: None,
+            certificates: None,
             patience,
         }
     }

@@ -1,0 +1,30 @@
+//! Whom to believe that a host is who it says: Mozilla's roots, or those of a file, as behind a proxy that looks inside.
+
+use std::path::Path;
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::error::{Result, SourceError};
+
+/// The roots of `file`, or the built-in ones without it; a file without a certificate is an error.
+pub(super) fn trust(file: Option<&Path>) -> Result<TlsConfig> {
+    let roots = match file {
+        Some(path) => RootCerts::new_with_certs(&certificates(path)?),
+        None => RootCerts::WebPki,
+    };
+    Ok(TlsConfig::builder().root_certs(roots).build())
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
+    let unreadable = |source| SourceError::Unreadable { path: path.to_path_buf(), source };
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let items = parse_pem(&text).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let certificates: Vec<_> = items.collect();
+    if certificates.is_empty() {
+        return Err(SourceError::NoCertificate { path: path.to_path_buf() }.into());
+    }
+    Ok(certificates)
+}
