@@ -1,2 +1,7 @@
 //! The binary: parse, call one library function, print, exit.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

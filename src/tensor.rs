@@ -233,6 +233,11 @@ pub fn elements(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1u64, |product, size| product.checked_mul(*size))
 }
 
+/// A number of bytes rounded up to whole decimal megabytes, as `--max-memory` takes it: `48MB`.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{}MB", bytes.div_ceil(1_000_000))
+}
+
 /// A shape as people read it: `[768, 3072]`.
 pub struct ShapeText<'a>(pub &'a [u64]);
 

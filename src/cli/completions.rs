@@ -1,0 +1,20 @@
+//! `xfer completions`: for the shell.
+
+use clap::{Args, CommandFactory};
+
+use super::output::{Outcome, data};
+
+/// Print completions for a shell
+#[derive(Args)]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+/// Runs the command.
+pub fn command(args: &CompletionsArgs) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "xfer", &mut script);
+    data(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,333 @@
+//! `xfer init`: the main job.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use xfer::arch::Flags;
+use xfer::error::{Error, Exit, JobError, Result};
+use xfer::job::{self, Execution, Finished, PlanRequest, Prepared};
+use xfer::plan::{DtypeChoice, Options};
+use xfer::report::{Report, text};
+use xfer::save::{Replace, Sync, default_out};
+use xfer::source::Access;
+use xfer::tensor::{Dtype, megabytes};
+use xfer::transfer;
+
+use super::output::{Failure, Outcome, OutputArgs, data, talk, warn_all};
+use super::progress::{Shown, Signals};
+use super::size;
+
+const EXAMPLES: &str = "\
+Examples:
+  xfer init --from bert-base --arch my.json
+      my.json is a Hugging Face config, native layers or a listing; the output is ./my
+  xfer init --from ./minilm --arch ./minilm --set num_hidden_layers=3 --depth encoder.layer=every:2 --out half
+      every second layer of a checkpoint
+  xfer init --from ./bert --arch ./bert --labels billing,refund,other --init 'classifier.**=xavier_uniform' --out router
+      a new classifier on top of what is there
+  xfer init --from old=./a --from new=./b --arch my.json --map 'enc.**=old:encoder.**' --map 'dec.**=new:decoder.**'
+      two sources
+  xfer init --from none --arch my.json --init he_normal --seed 7
+      a model from scratch";
+
+/// Transfer pretrained weights into an architecture and initialise the rest
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct InitArgs {
+    /// Where the weights come from: org/name[@rev], hf://…, an alias (xfer inspect --aliases), a directory, a file, or
+    /// `none`; with several, each needs a name
+    #[arg(long, value_name = "[NAME=]SRC", required = true)]
+    from: Vec<String>,
+    /// What they must become: an architecture file, a directory, or org/name[@rev] for its config
+    #[arg(long)]
+    arch: String,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    contract: ContractArgs,
+    /// Seed of every draw
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Element type of the floats that are written; unsaid, the architecture decides
+    #[arg(long, value_enum)]
+    dtype: Option<DtypeArg>,
+    /// Largest size of a weight file, decimal
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size::parse)]
+    max_shard_size: u64,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// Where to write; by default the stem of the ARCH file, in the working directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    execution: ExecutionArgs,
+    /// Print the plan and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the plan as JSON, for `xfer run`
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What the user says about single tensors.
+#[derive(Args, Default)]
+pub struct RuleArgs {
+    /// Take the target tensors TO from the source tensors FROM, as 'enc.{i}.**=bert.encoder.layer.{i}.**'
+    #[arg(long, value_name = "TO=FROM[|op…]")]
+    map: Vec<String>,
+    /// Which source layers fill the repeated block PATH: indices, ranges and `new`, or one of first, last, every:k[+o],
+    /// spaced, stack, interleave, interpolate, expand
+    #[arg(long, value_name = "PATH=LIST")]
+    depth: Vec<String>,
+    /// How new tensors are initialised, as 'classifier.**=xavier_uniform' or he_normal(mode=fan_out)
+    #[arg(long, value_name = "[PATTERN=]SCHEME")]
+    init: Vec<String>,
+    /// Initialise these afresh although a source exists
+    #[arg(long, value_name = "PATTERN")]
+    reinit: Vec<String>,
+    /// Class names of the head, in order
+    #[arg(long, value_name = "A,B,C")]
+    labels: Option<String>,
+    /// Change a key of a Hugging Face config, as num_hidden_layers=6
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// The coverage contract.
+#[derive(Args)]
+struct ContractArgs {
+    /// Declare target tensors as new
+    #[arg(long, value_name = "PATTERN")]
+    new: Vec<String>,
+    /// Declare source tensors as unused
+    #[arg(long, value_name = "PATTERN")]
+    unused: Vec<String>,
+    /// Everything new, mismatched or unused must be declared
+    #[arg(long)]
+    strict: bool,
+    /// The smallest share of the target's parameters, heads aside, that must be found
+    #[arg(long, value_name = "F", default_value_t = 0.5, value_parser = share)]
+    min_coverage: f64,
+}
+
+/// How to reach the Hub.
+#[derive(Args)]
+pub struct HubArgs {
+    /// Branch, tag or commit of a Hub source
+    #[arg(long, value_name = "R")]
+    revision: Option<String>,
+    /// The Hugging Face cache [default: HF_HUB_CACHE, HF_HOME/hub]
+    #[arg(long, value_name = "D")]
+    cache_dir: Option<PathBuf>,
+    /// Use the cache alone; HF_HUB_OFFLINE=1 says the same
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How a plan is carried out.
+#[derive(Args)]
+pub struct ExecutionArgs {
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Refuse to start a transfer that needs more memory
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    max_memory: Option<u64>,
+    /// Replace an output directory that xfer wrote
+    #[arg(long)]
+    force: bool,
+    /// Do not wait for the disk before publishing
+    #[arg(long)]
+    no_sync: bool,
+    /// Let a cast overflow to infinity
+    #[arg(long)]
+    allow_overflow: bool,
+    /// Write the JSON report here too
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DtypeArg {
+    Keep,
+    F32,
+    F16,
+    Bf16,
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is no share between 0 and 1")),
+    }
+}
+
+impl HubArgs {
+    /// Flags over environment over defaults.
+    pub fn access(self) -> Result<Access> {
+        let HubArgs { revision, cache_dir, offline } = self;
+        Access::from_environment(cache_dir, offline, revision)
+    }
+}
+
+impl ExecutionArgs {
+    /// The execution into `out`.
+    pub fn execution(&self, out: PathBuf) -> Execution {
+        let ExecutionArgs { threads, max_memory, force, no_sync, allow_overflow, report: _ } = self;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Execution {
+            out,
+            replace: if *force { Replace::OwnOutput } else { Replace::Refuse },
+            sync: if *no_sync { Sync::Skip } else { Sync::Wait },
+            transfer: transfer::Options {
+                threads: threads.map_or_else(cores, usize::from),
+                allow_overflow: *allow_overflow,
+            },
+            max_memory: *max_memory,
+        }
+    }
+}
+
+impl RuleArgs {
+    /// The flags of `xfer arch` and of `init` alike.
+    pub fn flags(self) -> Flags {
+        let RuleArgs { map, depth, init, reinit, labels, set } = self;
+        Flags { map, depth, init, reinit, labels, set, new: Vec::new(), unused: Vec::new() }
+    }
+}
+
+/// Runs the command.
+pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
+    let started = Instant::now();
+    let InitArgs {
+        from,
+        arch,
+        rules,
+        contract,
+        seed,
+        dtype,
+        max_shard_size,
+        hub,
+        out,
+        execution,
+        dry_run,
+        plan,
+        output,
+    } = args;
+    let ContractArgs { new, unused, strict, min_coverage } = contract;
+    let out = if dry_run { out.unwrap_or_default() } else { output_directory(out, &arch)? };
+    let request = PlanRequest {
+        from,
+        arch,
+        flags: Flags { new, unused, ..rules.flags() },
+        options: Options { seed, dtype: choice(dtype), max_shard_size, min_coverage, strict },
+        access: hub.access()?,
+    };
+    let progress = Shown::new(signals, output.quiet);
+    let prepared = job::prepare(&request, &progress)?;
+    warn_all(&prepared.notes);
+    if let Some(path) = &plan {
+        write(path, &prepared.planned.plan.to_json())?;
+    }
+    let how = execution.execution(out);
+    if dry_run {
+        return dry(&prepared, &how, &output, execution.report.as_deref());
+    }
+    let finished = job::init(prepared, &how, &progress)?;
+    conclude(&finished, &how.out, execution.report.as_deref(), &output, started)
+}
+
+fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
+    out.or_else(|| default_out(Path::new(arch))).ok_or_else(|| JobError::NoOut { arch: arch.to_string() }.into())
+}
+
+fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
+    match dtype {
+        None => DtypeChoice::Unsaid,
+        Some(DtypeArg::Keep) => DtypeChoice::Keep,
+        Some(DtypeArg::F32) => DtypeChoice::To(Dtype::F32),
+        Some(DtypeArg::F16) => DtypeChoice::To(Dtype::F16),
+        Some(DtypeArg::Bf16) => DtypeChoice::To(Dtype::Bf16),
+    }
+}
+
+fn dry(prepared: &Prepared, how: &Execution, output: &OutputArgs, file: Option<&Path>) -> Outcome {
+    let planned = &prepared.planned;
+    let report = Report::of(&planned.plan, None);
+    if let Some(file) = file {
+        write(file, &report.to_json())?;
+    }
+    warn_all(&report.warnings);
+    if output.json {
+        data(&report.to_json())?;
+    } else {
+        data(&text::render(&report, output.detail()))?;
+        let threads = how.transfer.threads;
+        data(&format!("\nmemory: at most {} with {threads} threads\n", megabytes(prepared.peak(threads)?)))?;
+        strict_lines(&planned.strict_lines)?;
+    }
+    if planned.violations.is_empty() {
+        return Ok(());
+    }
+    for violation in &planned.violations {
+        talk(&format!("error: {violation}"));
+        for hint in xfer::error::Fault::hints(violation) {
+            talk(&format!("hint: {hint}"));
+        }
+    }
+    Err(Failure::Silent(Exit::Contract))
+}
+
+fn strict_lines(lines: &[String]) -> Outcome {
+    if lines.is_empty() {
+        return data("\n--strict would pass as it is\n");
+    }
+    data(&format!("\nto pass --strict add\n  {}\n", lines.join(" \\\n  ")))
+}
+
+/// Prints what was done, by `init` and by `run` alike.
+pub fn conclude(
+    finished: &Finished,
+    out: &Path,
+    report_file: Option<&Path>,
+    output: &OutputArgs,
+    started: Instant,
+) -> Outcome {
+    let Finished { report, up_to_date, bytes_read } = finished;
+    if let Some(file) = report_file {
+        write(file, &report.to_json())?;
+    }
+    warn_all(&report.warnings);
+    let seconds = started.elapsed().as_secs_f64();
+    if output.json {
+        return data(&json(report, seconds, *bytes_read));
+    }
+    data(&text::render(report, output.detail()))?;
+    let state = if *up_to_date { "is already up to date" } else { "is ready to fine-tune" };
+    data(&format!("\n{} {state} ({seconds:.1} s)\n", out.display()))
+}
+
+/// The report, and what this run took.
+fn json(report: &Report, seconds: f64, bytes_read: u64) -> String {
+    let mut value = serde_json::to_value(report).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("seconds".into(), seconds.into());
+        object.insert("bytes_read".into(), bytes_read.into());
+        object.insert("peak_memory".into(), peak_memory().into());
+    }
+    format!("{value}\n")
+}
+
+/// The largest resident size of this process in bytes, as the operating system counts it; `None` where it does not say.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
+}

@@ -1,0 +1,37 @@
+//! `xfer inspect`: what is in a checkpoint, from its headers.
+
+use clap::Args;
+use xfer::job;
+use xfer::source::aliases;
+
+use super::init::HubArgs;
+use super::output::{Outcome, data, warn_all};
+use super::progress::{Shown, Signals};
+
+/// Print what is in a checkpoint: format, tensors, dtypes, parameters, family
+#[derive(Args)]
+pub struct InspectArgs {
+    /// org/name[@rev], hf://…, an alias, a directory or a file
+    #[arg(required_unless_present = "aliases")]
+    source: Option<String>,
+    /// Print the aliases and what they stand for
+    #[arg(long)]
+    aliases: bool,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// Print one JSON object on stdout instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
+    let InspectArgs { source, aliases: list, hub, json } = args;
+    if list {
+        return data(&aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n")).collect::<String>());
+    }
+    let progress = Shown::new(signals, false);
+    let inspected = job::inspect(&source.unwrap_or_default(), &hub.access()?, &progress)?;
+    warn_all(&inspected.notes);
+    data(&if json { inspected.to_json() } else { inspected.to_text() })
+}

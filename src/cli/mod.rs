@@ -1,0 +1,63 @@
+//! The command line: what was typed, and what is printed. One file for each command.
+
+mod completions;
+mod explain;
+mod init;
+mod inspect;
+mod output;
+mod progress;
+mod run;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  xfer init --from bert-base --arch my.json              transfer into my.json's architecture, write ./my
+  xfer init --from bert-base --arch my.json --dry-run    decide and print, write nothing
+  xfer init --from ./checkpoint --arch org/name --set num_hidden_layers=6 --depth encoder.layer=every:2 --out six
+  xfer explain my classifier.weight                      why this tensor has this value
+  xfer arch my.json                                      what an architecture file expands to
+
+Exit codes: 0 done or up to date, 1 fault of the machine, 2 command line, 3 wrong input, 4 coverage contract,
+5 source missing or refused, 75 temporary (retry), 130 and 143 interrupted.";
+
+/// Moves pretrained weights into a new architecture: every tensor copied, adapted, tied or newly initialised, and accounted for.
+#[derive(Parser)]
+#[command(name = "xfer", version, about, after_help = EXAMPLES, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(Box<init::InitArgs>),
+    Run(run::RunArgs),
+    Explain(explain::ExplainArgs),
+    Inspect(inspect::InspectArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses, runs one command, prints its error, and gives the exit code.
+pub fn main() -> ExitCode {
+    let signals = match progress::Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return output::fail(&Failure::from(error)),
+    };
+    let result = match Cli::parse().command {
+        Command::Init(args) => init::command(*args, &signals),
+        Command::Run(args) => run::command(args, &signals),
+        Command::Explain(args) => explain::command(args),
+        Command::Inspect(args) => inspect::command(args, &signals),
+        Command::Completions(args) => completions::command(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output::fail(&failure),
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes where: data to stdout, talk to stderr. A closed pipe is no error.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use xfer::error::{Error, Exit};
+use xfer::report::text::Detail;
+
+/// How much is printed, and for whom.
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// Print one JSON object on stdout instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Print less: the coverage alone, no progress
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more: copied tensors too
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl OutputArgs {
+    /// The detail that the flags ask for.
+    pub fn detail(&self) -> Detail {
+        match (self.quiet, self.verbose) {
+            (true, _) => Detail::Brief,
+            (false, true) => Detail::Full,
+            (false, false) => Detail::Normal,
+        }
+    }
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// An error, to be printed with its hints.
+    Error(Error),
+    /// Everything was already printed.
+    Silent(Exit),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Error(error)
+    }
+}
+
+/// The result of a command.
+pub type Outcome = Result<(), Failure>;
+
+/// Writes to stdout; a reader that went away ends the process quietly, as other tools do.
+pub fn data(text: &str) -> Outcome {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::Silent(Exit::Done)),
+        Err(error) => Err(Error::io("write", "<stdout>", error).into()),
+    }
+}
+
+/// Writes a line to stderr; where that fails there is nobody to tell.
+pub fn talk(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Prints warnings, each a line.
+pub fn warn_all<'a>(warnings: impl IntoIterator<Item = &'a String>) {
+    for warning in warnings {
+        talk(&format!("warning: {warning}"));
+    }
+}
+
+/// Prints an error and its hints and gives its exit code.
+pub fn fail(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Silent(exit) => ExitCode::from(*exit as u8),
+        Failure::Error(error) => {
+            for line in error.to_string().lines() {
+                talk(&format!("error: {line}"));
+            }
+            for hint in error.hints() {
+                talk(&format!("hint: {hint}"));
+            }
+            ExitCode::from(error.exit() as u8)
+        }
+    }
+}

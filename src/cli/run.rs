@@ -1,0 +1,44 @@
+//! `xfer run`: carries out a plan that was written, reviewed, perhaps edited.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use xfer::job;
+
+use super::init::{ExecutionArgs, HubArgs, conclude};
+use super::output::{Outcome, OutputArgs};
+use super::progress::{Shown, Signals};
+
+const EXAMPLES: &str = "\
+Example:
+  xfer init --from bert-base --arch my.json --dry-run --plan plan.json
+  xfer run plan.json --out my";
+
+/// Carry out a plan that `xfer init --plan FILE` wrote
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The plan
+    plan: PathBuf,
+    /// Where to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    hub: HubArgs,
+    #[command(flatten)]
+    execution: ExecutionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the command.
+pub fn command(args: RunArgs, signals: &Signals) -> Outcome {
+    let started = Instant::now();
+    let RunArgs { plan, out, hub, execution, output } = args;
+    let plan = job::read_plan(&plan)?;
+    let progress = Shown::new(signals, output.quiet);
+    let how = execution.execution(out);
+    let finished = job::run(&plan, &hub.access()?, &how, &progress)?;
+    conclude(&finished, &how.out, execution.report.as_deref(), &output, started)
+}

@@ -1,0 +1,192 @@
+//! The commands as straight lines: source → plan → transfer → report → publish. Nothing here decides; nothing here prints.
+
+mod companions;
+mod current;
+mod saved;
+mod sources;
+
+use std::path::{Path, PathBuf};
+
+pub use saved::read_plan;
+pub use sources::{Opened, SourceArgument};
+
+use crate::arch::{self, Architecture};
+use crate::checkpoint;
+use crate::error::{JobError, Result};
+use crate::plan::{self, Plan, Planned};
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::report::inspection::Inspection;
+use crate::save::{Layout, Replace, Staging, Sync};
+use crate::source::{Access, Reference, Source};
+use crate::transfer;
+
+/// What `init` is asked to plan.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// `--from`, as typed and in order; empty where it was not given.
+    pub from: Vec<String>,
+    /// `--arch`, as typed.
+    pub arch: String,
+    /// The rule flags.
+    pub flags: arch::Flags,
+    /// Seed, dtype, shards and the coverage contract.
+    pub options: plan::Options,
+    /// How to reach the Hub.
+    pub access: Access,
+}
+
+/// How a plan is carried out; nothing here changes a byte of the weights.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// DIR.
+    pub out: PathBuf,
+    /// What may stand there.
+    pub replace: Replace,
+    /// Whether to wait for the disk.
+    pub sync: Sync,
+    /// Worker threads and casts that may overflow.
+    pub transfer: transfer::Options,
+    /// `--max-memory` in bytes.
+    pub max_memory: Option<u64>,
+}
+
+/// A plan, its sources still open.
+pub struct Prepared {
+    /// The plan and what breaks the contract.
+    pub planned: Planned,
+    /// The sources, in the order of the plan.
+    pub sources: Vec<Opened>,
+    /// What the weights must become.
+    pub architecture: Architecture,
+    /// What was passed over while the sources were opened.
+    pub notes: Vec<String>,
+    access: Access,
+}
+
+impl Prepared {
+    /// The bytes that carrying it out holds at most.
+    pub fn peak(&self, threads: usize) -> Result<u64> {
+        transfer::peak(&self.planned.plan, &sources::readers(&self.sources), threads)
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What `xfer.json` holds.
+    pub report: Report,
+    /// Whether DIR already was what the plan makes, so that nothing was written.
+    pub up_to_date: bool,
+    /// Bytes of source tensors that the values were made from.
+    pub bytes_read: u64,
+}
+
+/// Opens the sources and the architecture, measures what decisions need, and decides. Writes nothing.
+pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
+    let arguments = SourceArgument::parse_all(&request.from)?;
+    let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
+    let sources = sources::open_all(&arguments, &request.access, progress)?;
+    let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
+    let questions = plan::questions(&views, &architecture)?;
+    let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
+    let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
+    let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
+    Ok(Prepared { planned, sources, architecture, notes, access: request.access.clone() })
+}
+
+/// Plans and carries out, or fails with everything that breaks the coverage contract.
+pub fn init(prepared: Prepared, execution: &Execution, progress: &dyn Progress) -> Result<Finished> {
+    let Planned { plan, violations, .. } = prepared.planned;
+    if !violations.is_empty() {
+        return Err(JobError::Contract { violations }.into());
+    }
+    execute(&plan, &prepared.sources, &prepared.access, execution, progress)
+}
+
+/// Carries out a plan that was written before, after proving that its sources are what they were.
+pub fn run(plan: &Plan, access: &Access, execution: &Execution, progress: &dyn Progress) -> Result<Finished> {
+    let sources = sources::reopen(plan, access, progress)?;
+    execute(plan, &sources, access, execution, progress)
+}
+
+fn execute(
+    plan: &Plan,
+    sources: &[Opened],
+    access: &Access,
+    execution: &Execution,
+    progress: &dyn Progress,
+) -> Result<Finished> {
+    let readers = sources::readers(sources);
+    check_memory(plan, &readers, execution)?;
+    let bytes_read = bytes_read(plan, sources);
+    if let Some(report) = current::up_to_date(plan, sources, access, &execution.out, progress)? {
+        return Ok(Finished { report, up_to_date: true, bytes_read });
+    }
+    let layout = Layout::of(plan)?;
+    let staging = Staging::open(&execution.out, &plan.hash(), execution.replace)?;
+    let outcomes = transfer::run(plan, &layout, &readers, &staging, execution.transfer, progress)?;
+    let report = Report::of(plan, Some(&outcomes));
+    write_companions(plan, sources, &layout, &staging, progress)?;
+    staging.write(Report::FILE, report.to_json().as_bytes())?;
+    progress.interrupted()?;
+    staging.publish(execution.sync)?;
+    Ok(Finished { report, up_to_date: false, bytes_read })
+}
+
+fn write_companions(
+    plan: &Plan,
+    sources: &[Opened],
+    layout: &Layout,
+    staging: &Staging,
+    progress: &dyn Progress,
+) -> Result<()> {
+    for companion in &plan.companions {
+        staging.write(&companion.name, &sources::content(&companion.content, sources, progress)?)?;
+    }
+    match &layout.index {
+        Some(index) => staging.write("model.safetensors.index.json", index.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn check_memory(
+    plan: &Plan,
+    readers: &[std::sync::Arc<dyn crate::checkpoint::Reader>],
+    execution: &Execution,
+) -> Result<()> {
+    let Some(allowed) = execution.max_memory else { return Ok(()) };
+    let needed = transfer::peak(plan, readers, execution.transfer.threads)?;
+    if needed <= allowed {
+        return Ok(());
+    }
+    Err(JobError::Memory { needed, allowed }.into())
+}
+
+fn bytes_read(plan: &Plan, sources: &[Opened]) -> u64 {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut total = 0u64;
+    for assignment in &plan.assignments {
+        crate::report::walk(&assignment.value, &mut |value| {
+            if let plan::Value::Source { source, tensor, .. } = value
+                && seen.insert((*source, tensor.as_str()))
+            {
+                let bytes = sources.get(*source).and_then(|s| s.tensor_bytes(tensor)).unwrap_or(0);
+                total = total.saturating_add(bytes);
+            }
+        });
+    }
+    total
+}
+
+/// The report of an output directory, or of a plan file that was not carried out yet.
+pub fn report_of(path: &Path) -> Result<Report> {
+    saved::report_of(path)
+}
+
+/// What a checkpoint holds, from its headers.
+pub fn inspect(typed: &str, access: &Access, progress: &dyn Progress) -> Result<Inspection> {
+    let source = Source::open(&Reference::parse(typed)?, access, progress)?;
+    let checkpoint = checkpoint::open(&source, progress)?;
+    Inspection::of(checkpoint.reader.listing(), &checkpoint.files, &checkpoint.notes)
+}

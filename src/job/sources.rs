@@ -1,0 +1,196 @@
+//! `--from`: parsed, opened, and opened again when a saved plan is run.
+
+use std::sync::Arc;
+
+use super::companions::is_companion;
+use crate::checkpoint::vocabulary::Vocabulary;
+use crate::checkpoint::{self, Checkpoint, Reader};
+use crate::error::{JobError, Result};
+use crate::plan::{Content, Plan, PlannedSource, SourceView};
+use crate::progress::Progress;
+use crate::source::{Access, Reference, Source};
+
+/// Companion files are small; a tokenizer of a quarter of a million tokens has 30 MB.
+const COMPANION_LIMIT: u64 = 256 << 20;
+
+/// One `--from [NAME=]SRC`, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceArgument {
+    /// The name that rules use.
+    pub name: String,
+    /// `SRC` as typed.
+    pub typed: String,
+    /// What it names.
+    pub reference: Reference,
+}
+
+impl SourceArgument {
+    /// Parses all `--from`; the empty list is `none`. Several need names, all different.
+    pub fn parse_all(from: &[String]) -> Result<Vec<SourceArgument>> {
+        if from.is_empty() {
+            return Err(JobError::NoSource.into());
+        }
+        let mut arguments: Vec<SourceArgument> = Vec::new();
+        for text in from {
+            let (name, typed) = split_name(text);
+            let reference = Reference::parse(typed)?;
+            if reference == Reference::None {
+                return if from.len() == 1 { Ok(Vec::new()) } else { Err(JobError::NoneAmongSources.into()) };
+            }
+            let name = match name {
+                Some(name) if arguments.iter().all(|a| a.name != name) => name,
+                None if from.len() == 1 => "source",
+                Some(_) | None => return Err(JobError::SourceName { text: typed.to_string() }.into()),
+            };
+            arguments.push(SourceArgument { name: name.to_string(), typed: typed.to_string(), reference });
+        }
+        Ok(arguments)
+    }
+}
+
+/// `body=org/name` is a name and a source; `./a=b` and `hf://…` are sources.
+fn split_name(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        Some((name, rest))
+            if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') =>
+        {
+            (Some(name), rest)
+        }
+        _ => (None, text),
+    }
+}
+
+/// An opened source and what planning may see of it.
+pub struct Opened {
+    /// How it was asked for.
+    pub argument: SourceArgument,
+    /// Its files.
+    pub source: Source,
+    /// Its weights.
+    pub checkpoint: Checkpoint,
+    vocabulary: Option<Vocabulary>,
+    companions: Vec<(String, String)>,
+}
+
+impl Opened {
+    /// What planning sees.
+    pub fn view(&self) -> SourceView<'_> {
+        SourceView {
+            name: self.argument.name.clone(),
+            reference: self.source.label().to_string(),
+            location: self.argument.typed.clone(),
+            commit: self.source.commit().map(str::to_string),
+            files: self.checkpoint.files.clone(),
+            listing: self.checkpoint.reader.listing(),
+            vocabulary: self.vocabulary.as_ref(),
+            companions: self.companions.clone(),
+        }
+    }
+
+    /// The bytes of one of its tensors, or `None` where it has no such tensor.
+    pub fn tensor_bytes(&self, name: &str) -> Option<u64> {
+        let listing = self.checkpoint.reader.listing();
+        listing.tensors.get(listing.position(name)?)?.bytes().ok()
+    }
+}
+
+/// The readers, in order.
+pub fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
+    sources.iter().map(|s| s.checkpoint.reader.clone()).collect()
+}
+
+/// Opens every source: headers, and the small files beside them.
+pub fn open_all(arguments: &[SourceArgument], access: &Access, progress: &dyn Progress) -> Result<Vec<Opened>> {
+    arguments.iter().map(|argument| open(argument.clone(), access, progress)).collect()
+}
+
+fn open(argument: SourceArgument, access: &Access, progress: &dyn Progress) -> Result<Opened> {
+    let source = Source::open(&argument.reference, access, progress)?;
+    let checkpoint = checkpoint::open(&source, progress)?;
+    let mut companions = Vec::new();
+    let mut vocabulary = None;
+    if !source.is_single_file() {
+        for name in source.names().iter().filter(|name| is_companion(name)) {
+            let bytes = source.read(name, COMPANION_LIMIT, progress)?;
+            companions.push((name.clone(), digest(&bytes)));
+        }
+        vocabulary = read_vocabulary(&source, progress)?;
+    }
+    Ok(Opened { argument, source, checkpoint, vocabulary, companions })
+}
+
+fn read_vocabulary(source: &Source, progress: &dyn Progress) -> Result<Option<Vocabulary>> {
+    let has = |name: &str| source.names().iter().any(|n| n == name);
+    let Some(file) = Vocabulary::FILES.iter().find(|file| has(file)) else { return Ok(None) };
+    let mut vocabulary = Vocabulary::read(file, &source.read(file, COMPANION_LIMIT, progress)?)?;
+    for config in ["special_tokens_map.json", "tokenizer_config.json"] {
+        if has(config) {
+            vocabulary.add_special_roles(&source.read(config, COMPANION_LIMIT, progress)?)?;
+        }
+    }
+    Ok(Some(vocabulary))
+}
+
+/// Opens the sources of a saved plan and proves that they are what they were: commits, lengths and pins.
+pub fn reopen(plan: &Plan, access: &Access, progress: &dyn Progress) -> Result<Vec<Opened>> {
+    plan.sources.iter().map(|planned| reopen_one(planned, access, progress)).collect()
+}
+
+fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress) -> Result<Opened> {
+    let reference = match (Reference::parse(&planned.location)?, &planned.commit) {
+        (Reference::Hub { repository, file, .. }, Some(commit)) => {
+            Reference::Hub { repository, revision: Some(commit.clone()), file }
+        }
+        (reference, _) => reference,
+    };
+    let argument = SourceArgument { name: planned.name.clone(), typed: planned.location.clone(), reference };
+    let access = Access { revision: None, ..access.clone() };
+    let source = Source::open(&argument.reference, &access, progress)?;
+    let checkpoint = checkpoint::open(&source, progress)?;
+    for expected in &planned.files {
+        let found = checkpoint.files.iter().find(|file| file.name == expected.name);
+        if found != Some(expected) {
+            let describe = |file: &crate::source::PinnedFile| format!("{} bytes, {}", file.bytes, file.pin);
+            return Err(JobError::SourceChanged {
+                source_name: planned.name.clone(),
+                file: expected.name.clone(),
+                expected: describe(expected),
+                found: found.map_or("no such file".into(), describe),
+            }
+            .into());
+        }
+    }
+    Ok(Opened { argument, source, checkpoint, vocabulary: None, companions: Vec::new() })
+}
+
+/// The bytes of a companion, proven to be those that were planned with.
+pub fn content(content: &Content, sources: &[Opened], progress: &dyn Progress) -> Result<Vec<u8>> {
+    let (label, file, bytes, expected) = match content {
+        Content::Text(text) => return Ok(text.clone().into_bytes()),
+        Content::Source { source, name, digest } => {
+            let opened = sources.get(*source).ok_or_else(|| changed("plan", name, digest, "no such source"))?;
+            (opened.argument.name.as_str(), name, opened.source.read(name, COMPANION_LIMIT, progress)?, digest)
+        }
+        Content::File { location, digest } => {
+            let bytes = std::fs::read(location).map_err(|e| crate::error::Error::io("read", location, e))?;
+            ("architecture", location, bytes, digest)
+        }
+    };
+    let found = digest(&bytes);
+    if found != *expected { Err(changed(label, file, expected, &found)) } else { Ok(bytes) }
+}
+
+fn changed(source_name: &str, file: &str, expected: &str, found: &str) -> crate::error::Error {
+    JobError::SourceChanged {
+        source_name: source_name.into(),
+        file: file.into(),
+        expected: expected.into(),
+        found: found.into(),
+    }
+    .into()
+}
+
+/// `blake3:…`.
+pub fn digest(bytes: &[u8]) -> String {
+    format!("blake3:{}", blake3::hash(bytes).to_hex())
+}

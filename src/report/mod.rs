@@ -1,0 +1,297 @@
+//! A plan and its outcome, for machines (`xfer.json`) and for people. The JSON depends on nothing but plan and data: no time,
+//! host, thread count or path, so that `diff -r` of two runs finds nothing.
+
+pub mod collapse;
+pub mod explain;
+pub mod inspection;
+pub mod text;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Action, Assignment, Initialisation, PinnedFile, Plan, Step, Target, Unused, Value};
+use crate::tensor::{Dtype, Shape, elements};
+use crate::transfer::Outcome;
+
+/// What `xfer.json` holds. Fields may be added, never changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of xfer that wrote it.
+    pub xfer: String,
+    /// The hash of the plan.
+    pub plan: String,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// The generator whose bits are meant.
+    pub generator: String,
+    /// Where the weights came from.
+    pub sources: Vec<ReportedSource>,
+    /// What they became.
+    pub target: Target,
+    /// How much of the target was transferred.
+    pub coverage: Coverage,
+    /// Every target tensor.
+    pub tensors: Vec<ReportedTensor>,
+    /// The same for people, collapsed where shape and reason agree.
+    pub groups: Groups,
+    /// Source tensors that nothing used.
+    pub unused: Vec<Unused>,
+    /// Buffers of the sources that the target does not name.
+    pub dropped: Vec<Unused>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// A source, without anything that depends on where this run happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportedSource {
+    /// The name that rules use.
+    pub name: String,
+    /// `org/name`, or the last component of a path.
+    pub reference: String,
+    /// The commit of a Hub repository.
+    pub commit: Option<String>,
+    /// The format.
+    pub format: String,
+    /// The family, where recognised.
+    pub family: Option<String>,
+    /// The dialects that were recognised.
+    pub dialects: Vec<String>,
+    /// Its files.
+    pub files: Vec<PinnedFile>,
+}
+
+/// Counts by what happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// The bytes of one source tensor.
+    pub copied: u64,
+    /// Operations over source tensors.
+    pub adapted: u64,
+    /// Another name of a tensor that is written once.
+    pub tied: u64,
+    /// Initialised.
+    pub new: u64,
+}
+
+impl Counts {
+    fn add(&mut self, action: Action, n: u64) {
+        let count = match action {
+            Action::Copied => &mut self.copied,
+            Action::Adapted => &mut self.adapted,
+            Action::Tied => &mut self.tied,
+            Action::New => &mut self.new,
+        };
+        *count = count.saturating_add(n);
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.copied.saturating_add(self.adapted).saturating_add(self.tied).saturating_add(self.new)
+    }
+}
+
+/// How much of the target was transferred. The new rows of an adapted tensor count as new parameters; a tied tensor's
+/// parameters are its owner's and count zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// In tensors.
+    pub tensors: Counts,
+    /// In parameters.
+    pub parameters: Counts,
+}
+
+impl Coverage {
+    fn of(plan: &Plan) -> Coverage {
+        let mut coverage = Coverage::default();
+        for assignment in &plan.assignments {
+            coverage.tensors.add(assignment.action, 1);
+            if assignment.action == Action::Tied {
+                continue;
+            }
+            let all = elements(&assignment.target.shape).unwrap_or(u64::MAX);
+            let row = elements(assignment.target.shape.get(1..).unwrap_or(&[])).unwrap_or(u64::MAX);
+            let new = match assignment.action {
+                Action::Adapted => assignment.new_rows.saturating_mul(row).min(all),
+                Action::Copied | Action::Tied | Action::New => 0,
+            };
+            coverage.parameters.add(assignment.action, all - new);
+            coverage.parameters.add(Action::New, new);
+        }
+        coverage
+    }
+}
+
+/// A source tensor that a target was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The source's name.
+    pub source: String,
+    /// The tensor.
+    pub tensor: String,
+    /// `blake3:…` of its bytes; `None` in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+}
+
+/// One target tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportedTensor {
+    /// Its key in the `state_dict`.
+    pub name: String,
+    /// As written.
+    pub dtype: Dtype,
+    /// As written.
+    pub shape: Shape,
+    /// What happened.
+    pub action: Action,
+    /// The expression.
+    pub value: Value,
+    /// The source tensors in it.
+    pub from: Vec<Origin>,
+    /// The operations in it, innermost first.
+    pub ops: Vec<String>,
+    /// The step of matching that answered.
+    pub step: Step,
+    /// How what is new in it was drawn.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub init: Option<Initialisation>,
+    /// Why.
+    pub reason: String,
+    /// Candidates that lost.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub runners_up: Vec<String>,
+    /// Rows without a source.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub new_rows: u64,
+    /// `blake3:…` of its bytes; `None` in a dry run and for a tied one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Names of the tensors, collapsed for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Groups {
+    /// Initialised ones.
+    pub new: Vec<String>,
+    /// Adapted ones.
+    pub adapted: Vec<String>,
+    /// Copied ones.
+    pub copied: Vec<String>,
+}
+
+impl Report {
+    /// Its name in an output directory.
+    pub const FILE: &'static str = "xfer.json";
+
+    /// The report of a plan; without outcomes (a dry run) it has no digests.
+    pub fn of(plan: &Plan, outcomes: Option<&[Outcome]>) -> Report {
+        let tensors = plan
+            .assignments
+            .iter()
+            .enumerate()
+            .map(|(i, assignment)| reported(plan, assignment, outcomes.and_then(|all| all.get(i))))
+            .collect();
+        let mut warnings = plan.warnings.clone();
+        warnings.extend(plan.assignments.iter().zip(outcomes.unwrap_or(&[])).filter_map(non_finite_warning));
+        Report {
+            xfer: env!("CARGO_PKG_VERSION").into(),
+            plan: plan.hash(),
+            seed: plan.seed,
+            generator: plan.generator.clone(),
+            sources: plan.sources.iter().map(ReportedSource::of).collect(),
+            target: plan.target.clone(),
+            coverage: Coverage::of(plan),
+            tensors,
+            groups: groups(plan),
+            unused: plan.unused.clone(),
+            dropped: plan.dropped.clone(),
+            warnings,
+        }
+    }
+
+    /// As it stands in `xfer.json`.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+impl ReportedSource {
+    fn of(source: &crate::plan::PlannedSource) -> ReportedSource {
+        ReportedSource {
+            name: source.name.clone(),
+            reference: source.reference.clone(),
+            commit: source.commit.clone(),
+            format: source.format.clone(),
+            family: source.family.clone(),
+            dialects: source.dialects.clone(),
+            files: source.files.clone(),
+        }
+    }
+}
+
+fn non_finite_warning((assignment, outcome): (&Assignment, &Outcome)) -> Option<String> {
+    (outcome.non_finite > 0).then(|| {
+        format!("{}: {} elements are NaN or infinite, as in the source", assignment.target.name, outcome.non_finite)
+    })
+}
+
+fn reported(plan: &Plan, assignment: &Assignment, outcome: Option<&Outcome>) -> ReportedTensor {
+    let mut from = Vec::new();
+    let mut ops = Vec::new();
+    walk(&assignment.value, &mut |value| match value {
+        Value::Source { source, tensor, .. } => {
+            let name = plan.sources.get(*source).map(|s| s.name.clone()).unwrap_or_default();
+            let digest = outcome.and_then(|o| {
+                o.inputs.iter().find(|i| i.source == *source && i.tensor == *tensor).map(|i| i.digest.clone())
+            });
+            let origin = Origin { source: name, tensor: tensor.clone(), digest };
+            if !from.contains(&origin) {
+                from.push(origin);
+            }
+        }
+        Value::Apply { op, .. } => ops.push(op.name().to_string()),
+        Value::Init { .. } | Value::Tied { .. } => {}
+    });
+    ReportedTensor {
+        name: assignment.target.name.clone(),
+        dtype: assignment.target.dtype,
+        shape: assignment.target.shape.clone(),
+        action: assignment.action,
+        value: assignment.value.clone(),
+        from,
+        ops,
+        step: assignment.step,
+        init: assignment.init.clone(),
+        reason: assignment.reason.clone(),
+        runners_up: assignment.runners_up.clone(),
+        new_rows: assignment.new_rows,
+        digest: outcome.and_then(|o| o.digest.clone()),
+    }
+}
+
+/// Visits a tree, inputs before the operation over them.
+pub(crate) fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
+    if let Value::Apply { inputs, .. } = value {
+        for input in inputs {
+            walk(input, visit);
+        }
+    }
+    visit(value);
+}
+
+fn groups(plan: &Plan) -> Groups {
+    let lines = |action: Action| {
+        let items = plan.assignments.iter().filter(|a| a.action == action);
+        collapse::collapse(items.map(|a| (a.target.name.as_str(), (&a.target.shape, a.target.dtype, &a.reason))))
+            .into_iter()
+            .map(|line| line.name)
+            .collect()
+    };
+    Groups { new: lines(Action::New), adapted: lines(Action::Adapted), copied: lines(Action::Copied) }
+}

@@ -1,0 +1,112 @@
+//! `xfer init` as a user sees it, on the small checkpoint of `fixtures/tiny-bert`.
+
+mod support;
+
+use std::fs;
+
+use support::command::{Folder, contents, fixture, names, tensors};
+
+fn tiny() -> String {
+    fixture("tiny-bert")
+}
+
+#[test]
+fn a_checkpoint_into_its_own_config_is_copied_byte_for_byte() {
+    let folder = Folder::new();
+    folder.xfer(&["init", "--from", &tiny(), "--arch", &tiny(), "--out", "same"]).exits(0).prints("(100 %)");
+    assert_eq!(tensors(&folder.path("same")), tensors(tiny().as_ref()));
+    let report: serde_json::Value = serde_json::from_slice(&contents(&folder.path("same"))["xfer.json"]).unwrap();
+    assert_eq!(report["coverage"]["tensors"]["new"], 0);
+    assert_eq!(report["coverage"]["tensors"]["adapted"], 0);
+}
+
+#[test]
+fn the_same_command_gives_the_same_directory_on_any_number_of_threads() {
+    let folder = Folder::new();
+    for (out, threads) in [("one", "1"), ("two", "2"), ("five", "5")] {
+        let labels = ["init", "--from", &tiny(), "--arch", &tiny(), "--labels", "a,b,c", "--threads", threads];
+        let class = ["--set", "architectures=[\"BertForSequenceClassification\"]", "--out", out];
+        folder.xfer(&[&labels[..], &class[..]].concat()).exits(0);
+    }
+    assert_eq!(contents(&folder.path("one")), contents(&folder.path("two")));
+    assert_eq!(contents(&folder.path("one")), contents(&folder.path("five")));
+}
+
+#[test]
+fn a_second_run_is_up_to_date_and_writes_nothing() {
+    let folder = Folder::new();
+    let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out"];
+    folder.xfer(&command).exits(0);
+    let weights = folder.path("out/model.safetensors");
+    let before = fs::metadata(&weights).unwrap().modified().unwrap();
+    folder.xfer(&command).exits(0).prints("already up to date");
+    assert_eq!(fs::metadata(&weights).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn an_output_that_was_changed_is_not_up_to_date() {
+    let folder = Folder::new();
+    let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out"];
+    folder.xfer(&command).exits(0);
+    let weights = folder.path("out/model.safetensors");
+    let honest = fs::read(&weights).unwrap();
+    let mut bytes = honest.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    folder.xfer(&command).exits(3).complains("--force");
+    folder.xfer(&[&command[..], &["--force"]].concat()).exits(0);
+    assert_eq!(fs::read(&weights).unwrap(), honest);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_but_the_plan_and_running_the_plan_gives_what_init_gives() {
+    let folder = Folder::new();
+    let arguments = ["init", "--from", &tiny(), "--arch", &tiny(), "--set", "num_hidden_layers=1"];
+    folder.xfer(&[&arguments[..], &["--dry-run", "--plan", "plan.json"]].concat()).exits(0).prints("--strict");
+    assert_eq!(folder.names(), ["plan.json"]);
+    folder.xfer(&["run", "plan.json", "--out", "ran"]).exits(0);
+    folder.xfer(&[&arguments[..], &["--out", "direct"]].concat()).exits(0);
+    assert_eq!(contents(&folder.path("ran")), contents(&folder.path("direct")));
+}
+
+#[test]
+fn nothing_is_left_beside_the_output() {
+    let folder = Folder::new();
+    folder.xfer(&["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out"]).exits(0);
+    assert_eq!(folder.names(), ["out"]);
+    assert!(names(&folder.path("out")).iter().all(|name| !name.starts_with('.')));
+}
+
+#[test]
+fn a_foreign_directory_is_left_alone_even_with_force() {
+    let folder = Folder::new();
+    folder.write("out/precious.txt", "mine");
+    let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out", "--force"];
+    folder.xfer(&command).exits(3).complains("out");
+    assert_eq!(folder.names(), ["out"]);
+    assert_eq!(names(&folder.path("out")), ["precious.txt"]);
+}
+
+#[test]
+fn explain_says_where_a_tensor_came_from() {
+    let folder = Folder::new();
+    folder.xfer(&["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out"]).exits(0);
+    let name = "bert.encoder.layer.0.output.dense.weight";
+    folder.xfer(&["explain", "out", name]).exits(0).prints("copied").prints("blake3:");
+    folder.xfer(&["explain", "out", "bert.encoder.layer.0.output.dense.wait"]).exits(3).complains(name);
+}
+
+#[test]
+fn mistakes_have_names_and_exit_codes() {
+    let folder = Folder::new();
+    folder.xfer(&["init", "--arch", &tiny()]).exits(2).complains("--from");
+    folder.xfer(&["init", "--from", "./nowhere", "--arch", &tiny(), "--out", "o"]).exits(5).complains("nowhere");
+    folder.xfer(&["init", "--from", "bert-bose", "--arch", &tiny(), "--out", "o"]).exits(5).complains("bert-base");
+    folder.xfer(&["init", "--from", &tiny(), "--arch", &tiny()]).exits(2).complains("--out");
+    folder.write("broken.json", "{\n  \"xfer\": 1,\n  \"layerz\": []\n}");
+    let broken = folder.xfer(&["init", "--from", &tiny(), "--arch", "broken.json"]).exits(3);
+    broken.complains("broken.json:3:3").complains("layers");
+    let pattern = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "o", "--new", "clasifier.**"];
+    folder.xfer(&pattern).exits(3).complains("clasifier.**");
+    assert_eq!(folder.names(), ["broken.json"]);
+}
