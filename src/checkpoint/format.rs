@@ -21,8 +21,11 @@ pub(super) enum Format {
 /// How many of the first bytes are looked at.
 pub(super) const HEAD: usize = 512;
 
+/// Whether the first bytes of a file show a format.
+type Recognises = fn(&[u8]) -> bool;
+
 /// In the order in which they are tried: the certain before the likely.
-const RECOGNISED: &[(Format, fn(&[u8]) -> bool)] = &[
+const RECOGNISED: &[(Format, Recognises)] = &[
     (Format::Safetensors, is_safetensors),
     (Format::GitLfs, |head| head.starts_with(b"version https://git-lfs")),
     (Format::Gguf, |head| head.starts_with(b"GGUF")),

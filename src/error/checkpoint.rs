@@ -300,6 +300,18 @@ pub enum CheckpointError {
         /// A file that shows it.
         file: String,
     },
+    /// The id of a token is larger than any vocabulary is.
+    #[error("{file}: token `{token}` has the id {id}, ids are below {limit}")]
+    TokenId {
+        /// The file.
+        file: String,
+        /// The token.
+        token: String,
+        /// Its id.
+        id: u64,
+        /// The first id that is too large.
+        limit: u64,
+    },
     /// Rows that a tensor does not have.
     #[error("tensor {tensor}: rows {start} to {end} are asked for, it has {rows}")]
     Rows {

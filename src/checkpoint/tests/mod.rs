@@ -3,6 +3,7 @@
 mod directory;
 mod natural;
 mod safetensors;
+mod vocabulary;
 
 use std::sync::Arc;
 
