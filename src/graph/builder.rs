@@ -25,8 +25,9 @@ pub struct Said {
 const MOST: usize = 1_000_000;
 
 /// Declares parameters and nodes together, under a path. Node ids and parameter ids belong to the builder that gave them.
-#[derive(Default)]
 pub struct Builder {
+    /// The most nodes, and the most parameters.
+    pub(super) most: usize,
     path: String,
     parameters: Vec<Parameter>,
     names: BTreeMap<String, ParameterId>,
@@ -39,6 +40,24 @@ pub struct Builder {
     branches: usize,
     branch: Option<usize>,
     head: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            most: MOST,
+            path: String::new(),
+            parameters: Vec::new(),
+            names: BTreeMap::new(),
+            nodes: Vec::new(),
+            flows: Vec::new(),
+            inputs: BTreeMap::new(),
+            before_output: Vec::new(),
+            branches: 0,
+            branch: None,
+            head: false,
+        }
+    }
 }
 
 impl Builder {
@@ -276,8 +295,8 @@ impl Builder {
             return Err(GraphError::Overflow { layer: parameter.name, what }.into());
         }
         let id = self.parameters.len();
-        if id == MOST {
-            return Err(GraphError::TooMany { limit: MOST }.into());
+        if id >= self.most {
+            return Err(GraphError::TooMany { limit: self.most }.into());
         }
         if self.names.contains_key(&parameter.name) {
             return Err(GraphError::Duplicate { name: parameter.name }.into());
@@ -295,8 +314,8 @@ impl Builder {
         ids: Vec<ParameterId>,
         flow: Flow,
     ) -> Result<NodeId> {
-        if self.nodes.len() == MOST {
-            return Err(GraphError::TooMany { limit: MOST }.into());
+        if self.nodes.len() >= self.most {
+            return Err(GraphError::TooMany { limit: self.most }.into());
         }
         self.nodes.push(Node {
             name,

@@ -3,6 +3,8 @@
 mod attention;
 mod feed;
 mod layers;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::BTreeMap;
