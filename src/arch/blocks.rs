@@ -1,7 +1,5 @@
 //! Family blocks inside native layers: a known body, its config inline or in a file, its inputs wired, its result chosen.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::FamilyBlock;
@@ -135,25 +133,5 @@ impl Output {
                 .map(|layer| family::output(family, outputs, &format!("layer.{}", from_start(*layer))))
                 .collect(),
         }
-    }
-}
-
-/// The file with every config that it names inlined, so that it stands alone.
-pub fn self_contained(value: &Value, configs: &BTreeMap<String, Config>) -> String {
-    let mut value = value.clone();
-    inline(&mut value, configs);
-    format!("{value:#}\n")
-}
-
-fn inline(value: &mut Value, configs: &BTreeMap<String, Config>) {
-    for key in ["layers", "shortcut"] {
-        for layer in value.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
-            inline(layer, configs);
-        }
-    }
-    if let Some(written) = value.get_mut("config")
-        && let Some(config) = written.as_str().and_then(|path| configs.get(path))
-    {
-        *written = Value::Object(config.0.clone());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::file_rules;
 use super::json::{Document, Entry, Node, Read, Wrong};
 use super::modules::{self, Facts};
-use super::{Architecture, Form, Rules};
+use super::{Architecture, Form, Rules, self_contained};
 use crate::checkpoint::Listing;
 use crate::error::{ArchError, Problem, Result, nearest};
 use crate::graph::{Parameter, ParameterId};
@@ -18,7 +18,7 @@ pub fn from_document(document: &Document) -> Result<Architecture> {
         Ok((parameters(tensors)?, file_rules::read(root)?))
     };
     let (parameters, rules) = read(&document.root).map_err(|wrong| document.locate(wrong))?;
-    let mut architecture = finish(&document.name, parameters)?;
+    let mut architecture = finish(&document.name, parameters, self_contained::listing(&document.value))?;
     architecture.rules = rules;
     Ok(architecture)
 }
@@ -28,7 +28,7 @@ pub fn from_bare(document: &Document) -> Result<Architecture> {
     let entries = document.root.entries().unwrap_or_default();
     let tensors: Vec<Entry> = entries.iter().filter(|entry| entry.key != METADATA).cloned().collect();
     let parameters = parameters(&tensors).map_err(|wrong| document.locate(wrong))?;
-    finish(&document.name, parameters)
+    finish(&document.name, parameters, self_contained::bare(&document.value))
 }
 
 /// The key of a safetensors header that is no tensor.
@@ -42,17 +42,19 @@ pub fn from_checkpoint(name: &str, listing: &Listing) -> Result<Architecture> {
         parameter.dtype = Some(tensor.dtype);
         parameter
     });
-    finish(name, parameters.collect())
+    let parameters: Vec<Parameter> = parameters.collect();
+    let text = self_contained::parameters(&parameters);
+    finish(name, parameters, text)
 }
 
-fn finish(file: &str, parameters: Vec<Parameter>) -> Result<Architecture> {
+fn finish(file: &str, parameters: Vec<Parameter>, arch_json: String) -> Result<Architecture> {
     if parameters.is_empty() {
         let problem = Problem::Empty { what: "the list of tensors".into() };
         return Err(ArchError::File { file: file.to_string(), problem }.into());
     }
     let mut architecture = Architecture::new(Form::Listing, parameters);
     architecture.notes = notes(&architecture.parameters);
-    architecture.arch_json = Some(text(&architecture.parameters));
+    architecture.arch_json = Some(arch_json);
     Ok(architecture)
 }
 
@@ -102,7 +104,8 @@ fn tensor(entry: &Entry) -> Read<Parameter> {
     };
     let mut parameter = parameter(name, shape, facts);
     parameter.dtype = node.get("dtype").map(file_rules::dtype).transpose()?;
-    parameter.module = module;
+    // without the arguments, which role and fans already hold
+    parameter.module = module.as_deref().map(modules::class_name).map(str::to_string);
     Ok(parameter)
 }
 
@@ -151,27 +154,3 @@ fn ties(tensors: &[Entry]) -> Read<Vec<(ParameterId, ParameterId)>> {
 
 /// A chain of ties longer than this is a loop that does not pass through its start.
 const MOST_STEPS: usize = 64;
-
-/// The listing as a file of its own.
-fn text(parameters: &[Parameter]) -> String {
-    let mut lines = Vec::with_capacity(parameters.len());
-    for parameter in parameters {
-        let mut tensor = serde_json::Map::new();
-        tensor.insert("shape".into(), parameter.shape.clone().into());
-        if let Some(dtype) = parameter.dtype {
-            tensor.insert("dtype".into(), dtype.short_name().into());
-        }
-        if let Some(module) = &parameter.module {
-            tensor.insert("module".into(), module.as_str().into());
-        }
-        if parameter.role == Role::Buffer {
-            tensor.insert("buffer".into(), true.into());
-        }
-        if let Some(owner) = parameter.tied_to.and_then(|id| parameters.get(id)) {
-            tensor.insert("tied_to".into(), owner.name.as_str().into());
-        }
-        let name = serde_json::Value::from(parameter.name.as_str());
-        lines.push(format!("    {name}: {}", serde_json::Value::Object(tensor)));
-    }
-    format!("{{ \"xfer\": 1,\n  \"tensors\": {{\n{} }} }}\n", lines.join(",\n"))
-}

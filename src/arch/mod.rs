@@ -7,6 +7,7 @@ use crate::graph::{Graph, Parameter};
 
 mod blocks;
 mod depth;
+mod describe;
 mod file_rules;
 mod flags;
 mod grammar;
@@ -19,17 +20,23 @@ mod native;
 mod open;
 pub mod pattern;
 mod rules;
+mod schema;
+mod self_contained;
+mod snippet;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
 pub use depth::{DepthItem, DepthList, ListItem};
+pub use describe::describe;
 pub use open::open;
 pub use pattern::{Bindings, Pattern};
 pub use rules::{
     AdaptRule, Channels, DepthRule, Flags, Frames, Heads, InitRule, LabelRule, MapRule, NewRows, Patch, Positions,
     Resample, Rules, Selector, VocabRule,
 };
+pub use schema::schema;
+pub use snippet::snippet;
 
 /// Which of the three forms a file had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,14 +121,4 @@ pub struct TargetVocabulary {
     pub vocabulary: Arc<crate::checkpoint::vocabulary::Vocabulary>,
     /// Its files, name and content, to stand beside the weights.
     pub files: Vec<(String, Arc<Vec<u8>>)>,
-}
-
-/// The JSON Schema of architecture files.
-pub fn schema() -> serde_json::Value {
-    todo!()
-}
-
-/// The lines of Python that write a listing from any `nn.Module` (`--snippet torch`), or an error that lists the frameworks.
-pub fn snippet(_framework: &str) -> crate::error::Result<&'static str> {
-    todo!()
 }

@@ -34,8 +34,8 @@ struct Class<'a> {
     strides: u64,
 }
 
-impl Class<'_> {
-    fn parse(text: &str) -> Class<'_> {
+impl<'a> Class<'a> {
+    fn parse(text: &'a str) -> Class<'a> {
         let (name, arguments) = text.split_once('(').unwrap_or((text, ""));
         let argument = |key: &str| {
             arguments.trim_end_matches(')').split(',').find_map(|pair| pair.trim().strip_prefix(key)?.strip_prefix('='))
@@ -47,6 +47,11 @@ impl Class<'_> {
             strides: argument("stride").and_then(product).unwrap_or(1).max(1),
         }
     }
+}
+
+/// The class alone, without its arguments.
+pub fn class_name(module: &str) -> &str {
+    Class::parse(module).name
 }
 
 /// What the class that owns a tensor says about it; `Role::Unknown` where the class is not known.

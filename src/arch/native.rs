@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::blocks;
 use super::file_rules;
 use super::json::{Document, Node, Read, Wrong};
 use super::layers::Plain;
 use super::open::Beside;
-use super::{Architecture, FamilyBlock, Form};
+use super::{Architecture, FamilyBlock, Form, self_contained};
 use crate::error::{ArchError, Error, Problem, Result, nearest};
 use crate::family::Config;
 use crate::graph::{Builder, Dim, Layer, NodeId, Said};
@@ -32,7 +31,7 @@ pub fn from_document(document: &Document, beside: &Beside) -> Result<Architectur
     let mut architecture = Architecture::new(Form::Layers, parameters);
     architecture.graph = Some(graph);
     architecture.rules = file_rules::read(root).map_err(located)?;
-    architecture.arch_json = Some(blocks::self_contained(&document.value, &native.configs));
+    architecture.arch_json = Some(self_contained::layers(&document.value, &native.configs));
     architecture.blocks = native.blocks;
     Ok(architecture)
 }

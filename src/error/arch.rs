@@ -118,6 +118,14 @@ pub enum ArchError {
         /// The form of the file.
         form: &'static str,
     },
+    /// No snippet is known for a framework.
+    #[error("no snippet for `{framework}`")]
+    UnknownFramework {
+        /// What was typed.
+        framework: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
     /// A place in a file is wrong.
     #[error("{file}:{line}:{column}: {problem}")]
     Place {
@@ -319,6 +327,7 @@ impl Fault for ArchError {
             ArchError::FlagForm { .. }
             | ArchError::Flag { .. }
             | ArchError::UnknownSet { .. }
+            | ArchError::UnknownFramework { .. }
             | ArchError::SetWithoutConfig { .. } => Exit::Usage,
             ArchError::Place { problem: Problem::Inner(error), .. }
             | ArchError::File { problem: Problem::Inner(error), .. } => match error.exit() {
@@ -349,6 +358,7 @@ impl Fault for ArchError {
             ArchError::DepthList { .. } => {
                 vec!["first, last, every:K, every:K+O, spaced, stack, interleave, interpolate, expand, or items as 0-5,new,-1".into()]
             }
+            ArchError::UnknownFramework { known, .. } => vec![format!("one of {}", known.join(", "))],
             ArchError::MapWildcard { .. } => {
                 vec![
                     "a wildcard that is only in `to` broadcasts; one of `from` must be decided by the target's name"

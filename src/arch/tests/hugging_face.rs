@@ -4,7 +4,7 @@ use super::{assert_wrong, open, open_with};
 use crate::arch::{Architecture, Flags, Form};
 use crate::error::{Exit, Result};
 
-const CONFIG: &str = r#"{
+pub const CONFIG: &str = r#"{
   "architectures": ["BertForSequenceClassification"],
   "model_type": "bert",
   "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16, "num_hidden_layers": 3,

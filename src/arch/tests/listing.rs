@@ -3,7 +3,7 @@ use crate::arch::{Flags, Form};
 use crate::graph::Layout;
 use crate::tensor::{Dtype, Role};
 
-const EXAMPLE: &str = r#"{ "xfer": 1,
+pub const EXAMPLE: &str = r#"{ "xfer": 1,
   "tensors": {
     "encoder.0.weight": { "shape": [512, 784], "module": "Linear" },
     "encoder.0.bias":   { "shape": [512] },

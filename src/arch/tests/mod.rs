@@ -1,9 +1,12 @@
 mod depth;
+mod describe;
 mod flags;
 mod hugging_face;
 mod listing;
 mod native;
 mod pattern;
+mod schema;
+mod snippet;
 
 use super::{Architecture, Flags};
 use crate::error::{ArchError, Error, Exit, Result};
