@@ -17,7 +17,7 @@ mod reshape;
 mod resize;
 mod rope;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::plan::{Answer, Question};
 use crate::progress::Progress;
 
 pub(super) fn answer(question: &Question, readers: &[Arc<dyn Reader>], progress: &dyn Progress) -> Result<Answer> {
-    let mut scratch = Scratch::new(progress);
+    let mut scratch = Scratch::new(PIECE, progress);
     match question {
         Question::Equal { source, a, b } => {
             let (a, b) = (Stored::find(readers, *source, a)?, Stored::find(readers, *source, b)?);

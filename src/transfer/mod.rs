@@ -21,7 +21,7 @@ use crate::progress::{Progress, Silent};
 use crate::save::{Layout, StagedFile, Staging};
 use crate::tensor::Rows;
 use node::Node;
-use scratch::Scratch;
+use scratch::{PIECE, Scratch};
 
 /// How a transfer runs; nothing here changes a byte of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub fn produce(
         let tensor = assignment.target.name.clone();
         return Err(TransferError::Buffer { tensor, expected, found: out.len() as u64 }.into());
     }
-    node.rows(rows, out, None, &mut Scratch::new(&Silent))
+    node.rows(rows, out, None, &mut Scratch::new(PIECE, &Silent))
 }
 
 /// Writes every weight file of the layout into the staging folder; one outcome for each assignment, in order.
@@ -87,7 +87,7 @@ pub fn run(
 ) -> Result<Vec<Outcome>> {
     let files: Vec<Arc<StagedFile>> =
         layout.files.iter().map(|file| staging.create(&file.name, file.bytes)).collect::<Result<_>>()?;
-    run::transfer(plan, layout, readers, options, progress, &|file, offset, bytes| match files.get(file) {
+    run::transfer(plan, layout, readers, options, progress, PIECE, &|file, offset, bytes| match files.get(file) {
         Some(file) => file.write_at(offset, bytes),
         None => Ok(()),
     })

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fresh::Fresh;
-use super::scratch::{PIECE, Scratch, size};
+use super::scratch::{Scratch, size};
 use super::stored::Stored;
 use crate::adapt::float::{became_infinite, non_finite};
 use crate::adapt::{Block, Demand, Op, Scan};
@@ -28,9 +28,6 @@ pub(super) enum Kind<'a> {
     Fresh(Fresh<'a>),
     Apply { op: Op, inputs: Vec<Node<'a>> },
 }
-
-/// Rows that are longer than this are cut at a further axis, where the expression allows it.
-const LONG_ROW: u64 = PIECE / 16;
 
 impl<'a> Node<'a> {
     /// The value of an assignment; an error where a source has changed or the expression gives something else than its target.
@@ -76,10 +73,11 @@ impl<'a> Node<'a> {
         Ok(Node::new(info, Kind::Apply { op, inputs }))
     }
 
-    /// The same bytes in shorter rows, as far as the expression allows: a stack of matrices becomes their rows one after the other.
-    pub fn refined(self) -> Result<Node<'a>> {
+    /// The same bytes in rows that are short beside a piece, as far as the expression allows: a stack of matrices becomes
+    /// their rows one after the other.
+    pub fn refined(self, piece: u64) -> Result<Node<'a>> {
         let mut node = self.without_reshape();
-        while node.info.shape.len() > 1 && node.info.row_bytes().is_ok_and(|row| row > LONG_ROW) && node.folds() {
+        while node.info.shape.len() > 1 && node.info.row_bytes().is_ok_and(|row| row > piece / 16) && node.folds() {
             node = node.folded()?;
         }
         Ok(node)
@@ -152,8 +150,8 @@ impl<'a> Node<'a> {
     }
 
     /// The rows of about a piece, at least one, to cut a value into.
-    pub fn rows_at_once(&self) -> Result<u64> {
-        Ok((PIECE / self.info.row_bytes()?.max(1)).max(1))
+    pub fn rows_at_once(&self, piece: u64) -> Result<u64> {
+        Ok((piece / self.info.row_bytes()?.max(1)).max(1))
     }
 
     /// Some rows into `out`, whose length is theirs. `window` is the part of `out` in which values that become infinite are
@@ -208,7 +206,7 @@ impl<'a> Node<'a> {
     }
 
     fn all_rows(&self, bytes: &mut [u8], scratch: &mut Scratch) -> Result<()> {
-        let step = self.rows_at_once()?;
+        let step = self.rows_at_once(scratch.piece)?;
         let len = size(step.min(self.info.rows()) * self.info.row_bytes()?)?;
         let mut start = 0;
         for piece in bytes.chunks_mut(len.max(1)) {
@@ -340,7 +338,7 @@ fn supply_one(input: &Node, demand: Demand, scratch: &mut Scratch) -> Result<Sup
 fn scan_all(mut scan: Box<dyn Scan>, inputs: &[Node], out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
     let [input] = inputs else { return Ok(()) };
     let (rows, row) = (input.info.rows(), input.info.row_bytes()?);
-    let step = input.rows_at_once()?;
+    let step = input.rows_at_once(scratch.piece)?;
     for start in (0..rows).step_by(size(step)?) {
         scratch.progress.interrupted()?;
         let end = (start + step).min(rows);

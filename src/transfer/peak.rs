@@ -28,8 +28,8 @@ pub(super) fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> 
         if matches!(assignment.value, Value::Tied { .. }) {
             continue;
         }
-        let node = Node::of(plan.seed, assignment, readers)?.refined()?;
-        let piece = piece_of(&node)?;
+        let node = Node::of(plan.seed, assignment, readers)?.refined(PIECE)?;
+        let piece = piece_of(&node, PIECE)?;
         // one chaining value for each piece
         bookkeeping = bookkeeping.saturating_add(32 * assignment.target.bytes()?.div_ceil(piece));
         needs.push(need(&node, piece)?);
@@ -106,6 +106,6 @@ fn of_input(node: &Node, input: &Node, demand: Demand) -> Result<(Memory, u64)> 
 
 /// What it takes to compute all of an input by pieces, of which `kept` bytes stay.
 fn all_of(input: &Node, kept: u64) -> Result<Memory> {
-    let once = of_rows(input, &(0..input.rows_at_once()?.min(input.info.rows())))?;
+    let once = of_rows(input, &(0..input.rows_at_once(PIECE)?.min(input.info.rows())))?;
     Ok(Memory { kept, meanwhile: once.kept.saturating_add(once.meanwhile) })
 }

@@ -26,28 +26,31 @@ struct Run<'a, 'p> {
     write: Write<'p>,
     allow_overflow: bool,
     progress: &'p dyn Progress,
+    piece: u64,
     next: AtomicUsize,
     stop: AtomicBool,
     /// The error of the earliest item that failed.
     failure: Mutex<Option<(usize, Error)>>,
 }
 
-/// Does all the work of a plan, through `write`.
+/// Does all the work of a plan in pieces of `piece` bytes (a power of two, at least 1024), through `write`.
 pub(super) fn transfer(
     plan: &Plan,
     layout: &Layout,
     readers: &[Arc<dyn Reader>],
     options: Options,
     progress: &dyn Progress,
+    piece: u64,
     write: Write,
 ) -> Result<Vec<Outcome>> {
     let run = Run {
-        work: Work::of(plan, layout, readers)?,
+        work: Work::of(plan, layout, readers, piece)?,
         seed: plan.seed,
         readers,
         write,
         allow_overflow: options.allow_overflow,
         progress,
+        piece,
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -71,7 +74,7 @@ pub(super) fn transfer(
 
 impl<'a> Run<'a, '_> {
     fn take_items(&self) {
-        let mut scratch = Scratch::new(self.progress);
+        let mut scratch = Scratch::new(self.piece, self.progress);
         while !self.stop.load(Ordering::Acquire) {
             let index = self.next.fetch_add(1, Ordering::AcqRel);
             let Some(item) = self.work.items.get(index) else { return };
@@ -134,7 +137,7 @@ impl<'a> Run<'a, '_> {
                 Ok((bytes, 0..len))
             }
             Source::Evaluate(slot) => {
-                let node = output.node(slot, self.seed, self.readers)?;
+                let node = output.node(slot, self.seed, self.readers, self.piece)?;
                 evaluate(&node, span, scratch)
             }
         }

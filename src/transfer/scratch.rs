@@ -10,6 +10,8 @@ pub(super) const PIECE: u64 = 1 << 20;
 /// Reusable buffers of one thread, and what its evaluations noticed.
 pub(super) struct Scratch<'a> {
     buffers: Vec<Vec<u8>>,
+    /// About how many bytes are worked on at once.
+    pub piece: u64,
     /// Asked between pieces of work.
     pub progress: &'a dyn Progress,
     /// Whether a value below the root of an expression became infinite.
@@ -19,8 +21,8 @@ pub(super) struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    pub fn new(progress: &'a dyn Progress) -> Scratch<'a> {
-        Scratch { buffers: Vec::new(), progress, inner_overflow: false, root_overflows: 0 }
+    pub fn new(piece: u64, progress: &'a dyn Progress) -> Scratch<'a> {
+        Scratch { buffers: Vec::new(), piece, progress, inner_overflow: false, root_overflows: 0 }
     }
 
     /// A buffer of this length; what it holds is arbitrary.
@@ -37,7 +39,7 @@ impl<'a> Scratch<'a> {
 
     /// Gives a buffer back; one far above a piece is freed, for the next tensor may need none.
     pub fn give(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() as u64 <= 2 * PIECE {
+        if buffer.capacity() as u64 <= self.piece.saturating_mul(2) {
             self.buffers.push(buffer);
         }
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::digest::Digest;
 use super::node::{Kind, Node};
-use super::scratch::PIECE;
 use super::stored::Stored;
 use crate::checkpoint::Reader;
 use crate::error::{Result, TransferError};
@@ -74,16 +73,19 @@ pub(super) struct Work<'a> {
     pub inputs: Vec<Input<'a>>,
     pub items: Vec<Item>,
     pub digests: BTreeMap<Mention<'a>, Digested>,
+    /// Bytes that are worked on at once: a power of two.
+    piece: u64,
 }
 
 impl<'a> Work<'a> {
     /// Cuts a plan into pieces; an error, before anything is written, for an expression that does not fit.
-    pub fn of(plan: &'a Plan, layout: &Layout, readers: &'a [Arc<dyn Reader>]) -> Result<Work<'a>> {
-        let mut work = Work { outputs: Vec::new(), inputs: Vec::new(), items: Vec::new(), digests: BTreeMap::new() };
+    pub fn of(plan: &'a Plan, layout: &Layout, readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
+        let mut work =
+            Work { outputs: Vec::new(), inputs: Vec::new(), items: Vec::new(), digests: BTreeMap::new(), piece };
         let (mut whole, mut pieces) = (Vec::new(), Vec::new());
         for (file, weights) in layout.files.iter().enumerate() {
             for span in &weights.spans {
-                let (output, shares) = Output::of(plan, file, *span, readers)?;
+                let (output, shares) = Output::of(plan, file, *span, readers, piece)?;
                 let index = work.outputs.len();
                 if let (Source::Copy(_), Some(mention)) = (&output.source, mentions(&output.assignment.value).first()) {
                     work.digests.entry(*mention).or_insert(Digested::Output(index));
@@ -113,7 +115,7 @@ impl<'a> Work<'a> {
             let stored = Stored::find(readers, source, tensor)?;
             let input = self.inputs.len();
             self.digests.insert((source, tensor), Digested::Input(input));
-            let digest = Digest::new(stored.info.bytes()?, PIECE);
+            let digest = Digest::new(stored.info.bytes()?, self.piece);
             self.items.extend((0..digest.pieces()).map(|piece| Item::Hash { input, piece }));
             self.inputs.push(Input { stored, digest });
         }
@@ -143,7 +145,13 @@ impl<'a> Work<'a> {
 
 impl<'a> Output<'a> {
     /// An output, and whether one thread must do it alone.
-    fn of(plan: &'a Plan, file: usize, span: Span, readers: &'a [Arc<dyn Reader>]) -> Result<(Output<'a>, bool)> {
+    fn of(
+        plan: &'a Plan,
+        file: usize,
+        span: Span,
+        readers: &'a [Arc<dyn Reader>],
+        piece: u64,
+    ) -> Result<(Output<'a>, bool)> {
         let Some(assignment) = plan.assignments.get(span.assignment) else {
             return Err(TransferError::Layout { assignment: span.assignment, expected: 0, found: span.len }.into());
         };
@@ -151,9 +159,9 @@ impl<'a> Output<'a> {
         if expected != span.len {
             return Err(TransferError::Layout { assignment: span.assignment, expected, found: span.len }.into());
         }
-        let node = Node::of(plan.seed, assignment, readers)?.refined()?;
+        let node = Node::of(plan.seed, assignment, readers)?.refined(piece)?;
         let shares = node.shares()?;
-        let piece = piece_of(&node)?;
+        let piece = piece_of(&node, piece)?;
         let source = match node.kind {
             Kind::Source(stored) => Source::Copy(stored),
             Kind::Fresh(_) | Kind::Apply { .. } => Source::Evaluate(Mutex::new(None)),
@@ -181,12 +189,13 @@ impl<'a> Output<'a> {
         slot: &Mutex<Option<Arc<Node<'a>>>>,
         seed: u64,
         readers: &'a [Arc<dyn Reader>],
+        piece: u64,
     ) -> Result<Arc<Node<'a>>> {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(node) = &*slot {
             return Ok(Arc::clone(node));
         }
-        let node = Arc::new(Node::of(seed, self.assignment, readers)?.refined()?);
+        let node = Arc::new(Node::of(seed, self.assignment, readers)?.refined(piece)?);
         *slot = Some(Arc::clone(&node));
         Ok(node)
     }
@@ -216,13 +225,13 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The bytes of a piece: a rows's worth of neighbours is computed twice where pieces meet, so rows must be short beside it.
-pub(super) fn piece_of(node: &Node) -> Result<u64> {
+/// The bytes of a piece of a value: the row where two pieces meet is computed for both, so rows must be short beside it.
+pub(super) fn piece_of(node: &Node, piece: u64) -> Result<u64> {
     match &node.kind {
-        Kind::Source(_) => Ok(PIECE),
+        Kind::Source(_) => Ok(piece),
         Kind::Fresh(_) | Kind::Apply { .. } => {
             let row = node.info.row_bytes()?;
-            Ok(row.saturating_mul(4).checked_next_power_of_two().unwrap_or(PIECE).max(PIECE))
+            Ok(row.saturating_mul(4).checked_next_power_of_two().unwrap_or(piece).max(piece))
         }
     }
 }
