@@ -1,4 +1,4 @@
-use super::{Exit, Fault, FitError};
+use super::{Error, Exit, Fault, FitError};
 
 /// A plan cannot be made, or breaks the coverage contract.
 #[derive(Debug, thiserror::Error)]
@@ -6,18 +6,293 @@ pub enum PlanError {
     /// What was matched cannot be fitted, or a plan that was read cannot be run.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// A pattern matches nothing.
+    #[error("{place} `{pattern}` matches no {of}")]
+    MatchesNothing {
+        /// Where it was written.
+        place: String,
+        /// The pattern.
+        pattern: String,
+        /// Of what: `target tensor`, `source tensor`, `repeated block of the target`.
+        of: &'static str,
+        /// The nearest name.
+        nearest: Option<String>,
+    },
+    /// A map rule's sources do not exist.
+    #[error("{place} `{rule}`: no source tensor is called `{name}`")]
+    MapNamesNothing {
+        /// Where it was written.
+        place: String,
+        /// The rule.
+        rule: String,
+        /// The first name that it spells.
+        name: String,
+        /// The nearest name.
+        nearest: Option<String>,
+    },
+    /// A map rule names a source that is not open.
+    #[error("{place} `{rule}`: no source is called `{name}`")]
+    UnknownSource {
+        /// Where it was written.
+        place: String,
+        /// The rule.
+        rule: String,
+        /// The source's name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// Arithmetic on an index whose layers a depth rule chooses.
+    #[error("map rule `{rule}` calculates with an index of `{block}`, for which there is a depth rule too")]
+    ArithmeticAndDepth {
+        /// The rule.
+        rule: String,
+        /// The block's path.
+        block: String,
+    },
+    /// A map rule's operations do not fit.
+    #[error("map rule `{rule}` for {target}: {problem}")]
+    MapDoesNotFit {
+        /// The rule.
+        rule: String,
+        /// The target.
+        target: String,
+        /// What is wrong.
+        problem: Box<Error>,
+    },
+    /// A map rule gives more or fewer pieces than it has targets.
+    #[error("map rule `{rule}` for {target}: {pieces} pieces for {targets} targets")]
+    MapPieces {
+        /// The rule.
+        rule: String,
+        /// The target.
+        target: String,
+        /// How many pieces its operations make.
+        pieces: u64,
+        /// How many targets it has.
+        targets: u64,
+    },
+    /// An axis does not come out even.
+    #[error("map rule `{rule}` for {target}: axis {axis} of size {size} does not split into {pieces}")]
+    MapSplit {
+        /// The rule.
+        rule: String,
+        /// The target.
+        target: String,
+        /// The axis.
+        axis: usize,
+        /// Its size.
+        size: u64,
+        /// The pieces, in words.
+        pieces: String,
+    },
+    /// A depth rule for a block that no source has.
+    #[error("{place} `{block}={list}`: no source has a block that corresponds to {block}")]
+    DepthWithoutSource {
+        /// Where it was written.
+        place: String,
+        /// The list.
+        list: String,
+        /// The block's path.
+        block: String,
+    },
+    /// `expand` needs to know the residual branches.
+    #[error("depth expand of {block}: a listing does not say where its residual branches end")]
+    ExpandWithoutGraph {
+        /// The block's path.
+        block: String,
+    },
+    /// A layout that changes values, and a target that does not say its own.
+    #[error(
+        "{target}: the source stores `{source_name}` as (in, out), and the listing does not say how the target stores it"
+    )]
+    LayoutUnknown {
+        /// The target.
+        target: String,
+        /// The source tensor.
+        source_name: String,
+    },
+    /// A fact about data is missing from the evidence.
+    #[error("whether {a} and {b} are equal was not measured")]
+    Unmeasured {
+        /// One tensor.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// Several sources fit alike, or several targets.
+    #[error("{target}{} ambiguous: {}", and_more(*count), fits(rivals))]
+    Ambiguous {
+        /// The first target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// What fits it alike.
+        rivals: Vec<String>,
+        /// Rules that decide.
+        rules: Vec<String>,
+    },
+    /// A tensor is missing in some layers and found in others.
+    #[error("{block}.*.{tail} is missing in layers {} of the source and found in {}", list(missing), list(found))]
+    Hole {
+        /// The block's path.
+        block: String,
+        /// The name below a layer.
+        tail: String,
+        /// Layers of the target without it.
+        missing: Vec<u64>,
+        /// Layers with it.
+        found: Vec<u64>,
+    },
+    /// Tensors of a repeated block without a source, beside unused ones.
+    #[error(
+        "{count} tensors of {block} have no source (first {first}), while {unused} of the source's same layers stay unused (first {first_unused}): a likely rename"
+    )]
+    Rename {
+        /// The block's path.
+        block: String,
+        /// How many targets.
+        count: usize,
+        /// The first target.
+        first: String,
+        /// How many source tensors.
+        unused: usize,
+        /// The first source tensor.
+        first_unused: String,
+        /// Rules that pair them.
+        rules: Vec<String>,
+    },
+    /// More layers than the source has, and no word about them.
+    #[error(
+        "layers {} of {block} are wholly new: the target has {target_layers}, the source {source_layers}",
+        list(layers)
+    )]
+    NewLayers {
+        /// The block's path.
+        block: String,
+        /// The new layers.
+        layers: Vec<u64>,
+        /// How many the target has.
+        target_layers: u64,
+        /// How many the source has.
+        source_layers: u64,
+    },
+    /// Two stored copies of what the target ties differ.
+    #[error(
+        "{owner} and {alias} are one tensor in the target, but `{stored_owner}` and `{stored_alias}` differ in the source"
+    )]
+    TieDiffers {
+        /// The target that owns the tie.
+        owner: String,
+        /// Its other name.
+        alias: String,
+        /// The source of the one.
+        stored_owner: String,
+        /// The source of the other.
+        stored_alias: String,
+    },
+    /// A layer that cannot start as the identity.
+    #[error("depth expand of {block} is impossible: {why}")]
+    ExpandImpossible {
+        /// The block's path.
+        block: String,
+        /// Why.
+        why: String,
+    },
+    /// A buffer that can neither be copied nor computed.
+    #[error("buffer {target} is in no source, and no constant can stand for it")]
+    BufferWithoutSource {
+        /// The target.
+        target: String,
+    },
+}
+
+fn and_more(count: usize) -> String {
+    if count > 1 { format!(" and {} more are", count - 1) } else { " is".into() }
+}
+
+fn fits(rivals: &[String]) -> String {
+    rivals.iter().map(|rival| format!("`{rival}`")).collect::<Vec<_>>().join(" and ") + " fit alike"
+}
+
+/// Layers as people write them: `{0-2, 4}`.
+fn list(layers: &[u64]) -> String {
+    let runs = layers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(u64::to_string).collect(),
+    });
+    format!("{{{}}}", runs.collect::<Vec<_>>().join(", "))
 }
 
 impl Fault for PlanError {
     fn exit(&self) -> Exit {
         match self {
             PlanError::Fit(error) => error.exit(),
+            PlanError::MatchesNothing { .. }
+            | PlanError::MapNamesNothing { .. }
+            | PlanError::UnknownSource { .. }
+            | PlanError::ArithmeticAndDepth { .. }
+            | PlanError::MapDoesNotFit { .. }
+            | PlanError::MapPieces { .. }
+            | PlanError::MapSplit { .. }
+            | PlanError::DepthWithoutSource { .. }
+            | PlanError::ExpandWithoutGraph { .. }
+            | PlanError::LayoutUnknown { .. } => Exit::Input,
+            PlanError::Unmeasured { .. } => Exit::Machine,
+            PlanError::Ambiguous { .. }
+            | PlanError::Hole { .. }
+            | PlanError::Rename { .. }
+            | PlanError::NewLayers { .. }
+            | PlanError::TieDiffers { .. }
+            | PlanError::ExpandImpossible { .. }
+            | PlanError::BufferWithoutSource { .. } => Exit::Contract,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
             PlanError::Fit(error) => error.hints(),
+            PlanError::MatchesNothing { nearest, .. } | PlanError::MapNamesNothing { nearest, .. } => {
+                let near = nearest.iter().map(|name| format!("did you mean `{name}`?"));
+                near.chain(["with `?` in front a pattern may match nothing".to_string()]).collect()
+            }
+            PlanError::UnknownSource { known, .. } => vec![format!("the sources are {}", known.join(", "))],
+            PlanError::ArithmeticAndDepth { .. } => {
+                vec!["write {i} without arithmetic, it goes through the depth rule; or leave the depth rule out".into()]
+            }
+            PlanError::DepthWithoutSource { block, .. } => {
+                vec![format!("say which with --map '{block}.{{i}}.**=PATH.{{i}}.**'")]
+            }
+            PlanError::ExpandWithoutGraph { block } => vec![format!("--depth '{block}=interleave'")],
+            PlanError::LayoutUnknown { target, .. } => {
+                vec![format!(
+                    "add \"module\" to `{target}` in the listing: \"Linear\" for (out, in), \"Conv1D\" for (in, out)"
+                )]
+            }
+            PlanError::Ambiguous { rules, .. } | PlanError::Rename { rules, .. } => rules.clone(),
+            PlanError::Hole { block, tail, missing, .. } => missing_layers(block, tail, missing),
+            PlanError::NewLayers { block, .. } => {
+                ["first", "stack", "expand"].iter().map(|list| format!("--depth '{block}={list}'")).collect()
+            }
+            PlanError::TieDiffers { owner, stored_owner, stored_alias, .. } => {
+                vec![format!("--map '{owner}={stored_owner}'"), format!("--map '{owner}={stored_alias}'")]
+            }
+            PlanError::ExpandImpossible { block, .. } => {
+                ["interleave", "stack"].iter().map(|list| format!("--depth '{block}={list}'")).collect()
+            }
+            PlanError::BufferWithoutSource { target } => {
+                vec![format!("leave `{target}` out of the listing where the model computes it, or --new '{target}'")]
+            }
+            PlanError::MapDoesNotFit { problem, .. } => problem.hints(),
+            PlanError::MapPieces { .. } | PlanError::MapSplit { .. } | PlanError::Unmeasured { .. } => Vec::new(),
         }
     }
+}
+
+fn missing_layers(block: &str, tail: &str, missing: &[u64]) -> Vec<String> {
+    let names = missing.iter().map(|layer| match (block, tail) {
+        ("", tail) => format!("{layer}.{tail}"),
+        (block, tail) => format!("{block}.{layer}.{tail}"),
+    });
+    names.map(|name| format!("--new '{name}'")).collect()
 }

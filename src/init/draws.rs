@@ -72,13 +72,11 @@ pub(super) fn uniform(generator: &Generator, low: f64, high: f64, first: u64, ou
     if middle == 0.0 {
         let half = half as f32;
         by_groups(first, out, |group, values| {
-            uniform_group(generator, group, values, |t| (half * t).max(lowest).min(highest));
+            uniform_group(generator, group, values, |t| within(half * t, lowest, highest));
         });
     } else {
         by_groups(first, out, |group, values| {
-            uniform_group(generator, group, values, |t| {
-                ((middle + half * f64::from(t)) as f32).max(lowest).min(highest)
-            });
+            uniform_group(generator, group, values, |t| within((middle + half * f64::from(t)) as f32, lowest, highest));
         });
     }
 }
@@ -93,6 +91,13 @@ fn uniform_group(generator: &Generator, group: u64, out: &mut [f32; GROUP], valu
             values[lane] = value(words[lane] as i32 as f32 * (1.0 / 2_147_483_648.0));
         }
     }
+}
+
+/// `value`, or the bound that it passed. Neither bound may be −0, which `bounds_within` sees to: which zero `max` and `min` choose is
+/// not defined, so `+ 0` takes −0 out of their way.
+#[inline(always)]
+pub(super) fn within(value: f32, lowest: f32, highest: f32) -> f32 {
+    (value + 0.0).max(lowest).min(highest)
 }
 
 /// The smallest and the largest 32-bit float in `[low, high]`, or `None` where there is none. A point is rounded to the nearest.

@@ -1,7 +1,7 @@
 //! Normals within bounds, by rejection: exact tails for any interval, no inverse of the normal distribution, and each value still a
 //! function of its element's index. (The inverse in 32 bits is what puts outliers at ±2 into `torch.nn.init.trunc_normal_`, pytorch #155588.)
 
-use super::draws::{bounds_within, by_groups, normal_group, normals};
+use super::draws::{bounds_within, by_groups, normal_group, normals, within};
 use super::elementary::{cos_sin, ln_f64, radius};
 use super::generator::{GROUP, Generator};
 use super::philox::LANES;
@@ -23,7 +23,7 @@ pub(super) struct Truncated {
 /// What is drawn before it is accepted or rejected (Robert 1995).
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Proposal {
-    /// The interval is a point.
+    /// Only one value is left: the mean, or the bound next to it.
     Point,
     /// The normal itself: the interval holds about half of it or more.
     Normal,
@@ -37,7 +37,7 @@ enum Proposal {
 
 /// √(2π): a wider interval around the mean holds about half of the normal.
 const WIDE: f64 = 2.506_628_274_631_000_7;
-/// Deviations are taken to be at most this, so that their squares are numbers.
+/// So many deviations away, everything lies at the bound, and squares are no numbers any more.
 const FARTHEST: f64 = 1e100;
 
 impl Truncated {
@@ -54,7 +54,7 @@ impl Truncated {
     /// The elements from `first`.
     pub(super) fn fill(&self, generator: &Generator, first: u64, out: &mut [f32]) {
         match self.proposal {
-            Proposal::Point => out.fill(self.mean.max(self.lowest).min(self.highest)),
+            Proposal::Point => out.fill(self.within(self.mean)),
             Proposal::Normal => self.fill_normal(generator, first, out),
             Proposal::Around { .. } | Proposal::Narrow { .. } | Proposal::Tail { .. } => {
                 for (value, element) in out.iter_mut().zip(first..) {
@@ -113,7 +113,7 @@ impl Truncated {
                 }
             }
         }
-        last.max(self.lowest).min(self.highest)
+        self.within(last)
     }
 
     /// An element of an interval that holds little of the normal.
@@ -127,7 +127,11 @@ impl Truncated {
                 break;
             }
         }
-        (last as f32).max(self.lowest).min(self.highest)
+        self.within(last as f32)
+    }
+
+    fn within(&self, value: f32) -> f32 {
+        within(value, self.lowest, self.highest)
     }
 
     fn accepts(&self, value: f32) -> bool {
@@ -137,17 +141,19 @@ impl Truncated {
 
 impl Proposal {
     fn new(mean: f64, std: f64, low: f64, high: f64) -> Proposal {
-        let in_deviations = |bound: f64| ((bound - mean) / std).clamp(-FARTHEST, FARTHEST);
-        let (from, to) = (in_deviations(low), in_deviations(high));
-        let deviations = to - from;
+        let (from, to) = ((low - mean) / std, (high - mean) / std);
         if from <= 0.0 && to >= 0.0 {
-            return match deviations >= WIDE {
+            return match to - from >= WIDE {
                 true => Proposal::Normal,
-                false => Proposal::Around { low, width: high - low, from, deviations },
+                false => Proposal::Around { low, width: high - low, from, deviations: to - from },
             };
         }
         let (near, step, unit, distance) =
             if from > 0.0 { (low, high - low, std, from) } else { (high, low - high, -std, -to) };
+        if distance > FARTHEST {
+            return Proposal::Point;
+        }
+        let deviations = to - from;
         let rate = (distance + (distance * distance + 4.0).sqrt()) / 2.0;
         match rate * deviations < 2.0 {
             true => Proposal::Narrow { near, step, distance, deviations },

@@ -2,11 +2,14 @@
 //! data it asks for beforehand as questions, and the answers stand in the plan.
 
 mod assemble;
+mod blocks;
 mod companions;
 mod coverage;
+mod depth;
 mod document;
 mod facts;
 mod fit;
+mod gaps;
 mod initialize;
 pub mod matching;
 mod names;
@@ -14,6 +17,7 @@ mod names;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod validate;
 mod value;
 

@@ -1,11 +1,34 @@
 //! Which source tensor each target tensor's value comes from, before it is made to fit. Decides from names, shapes, dtypes
 //! and the two architectures alone; reads no data and resizes nothing.
 
-use std::collections::HashMap;
+mod catalog;
+mod dialects;
+pub(super) mod hints;
+mod known;
+mod map;
+pub(super) mod names;
+mod prefix;
+pub(super) mod resolve;
+mod search;
+mod selectors;
+mod suffix;
+#[cfg(test)]
+mod tests;
 
-use super::{Answer, Question, SourceView, Step, Value};
-use crate::arch::{Architecture, DepthItem};
+use std::collections::{HashMap, HashSet};
+
+use catalog::Catalog;
+use known::Layouts;
+pub use names::is_known_buffer;
+use resolve::{Pass, Resolution};
+
+use super::blocks::Blocks;
+use super::depth::{self, Counterpart, Depths, Expansion};
+use super::gaps::Gaps;
+use super::{Answer, Question, SourceView, Step, Value, ties};
+use crate::arch::{Architecture, DepthItem, Selector};
 use crate::error::{PlanError, Result};
+use crate::family::{Config, Family};
 use crate::graph::ParameterId;
 use crate::tensor::TensorInfo;
 
@@ -80,68 +103,172 @@ pub struct Matching {
     pub depth: Vec<ChosenDepth>,
 }
 
+/// What the steps came to, before ties.
+struct Found {
+    resolutions: Vec<Resolution>,
+    violations: Vec<PlanError>,
+    warnings: Vec<String>,
+    counterparts: HashMap<String, Counterpart>,
+    depths: Depths,
+    unused_reasons: Vec<HashMap<usize, String>>,
+    families: Vec<Option<String>>,
+    dialects: Vec<Vec<String>>,
+}
+
 /// Finds the origin of every target tensor. A pattern that matches nothing, arithmetic on a block with a depth rule, or a
 /// rule whose operations do not fit is an error; what breaks the coverage contract is a violation.
-pub fn match_all(sources: &[SourceView], target: &Architecture, _evidence: &[(Question, Answer)]) -> Result<Matching> {
-    let mut matching = Matching {
-        used: sources.iter().map(|source| vec![false; source.listing.tensors.len()]).collect(),
-        unused_reasons: vec![HashMap::new(); sources.len()],
-        families: vec![None; sources.len()],
-        dialects: vec![Vec::new(); sources.len()],
-        ..Matching::default()
-    };
-    let mut names = HashMap::new();
-    for (source, view) in sources.iter().enumerate() {
-        for (tensor, info) in view.listing.tensors.iter().enumerate() {
-            names.entry(info.name.as_str()).or_insert((source, tensor, info));
-        }
+pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Question, Answer)]) -> Result<Matching> {
+    let blocks = resolve::blocks(target);
+    let mut found = find(sources, target, &blocks)?;
+    let settled = ties::settle(sources, target, &mut found.resolutions, evidence)?;
+    found.violations.extend(settled.violations);
+    found.warnings.extend(settled.warnings);
+    for (source, tensor) in &settled.with_owner {
+        let reason = "equal to the copy that is written, to which the target ties it".to_string();
+        found.unused_reasons.get_mut(*source).map(|reasons| reasons.insert(*tensor, reason));
     }
-    for (id, parameter) in target.parameters.iter().enumerate() {
-        let (origin, step, reason) = match (parameter.tied_to, names.get(parameter.name.as_str())) {
-            (Some(owner), _) => (Origin::Tied(owner), Step::Tie, "tied"),
-            (None, Some((source, tensor, info))) => {
-                matching.used[*source][*tensor] = true;
-                let value = Value::Source {
-                    source: *source,
-                    tensor: info.name.clone(),
-                    dtype: info.dtype,
-                    shape: info.shape.clone(),
-                };
-                (Origin::Found { value, info: (*info).clone() }, Step::Name, "the same name")
-            }
-            (None, None) => (Origin::New, Step::None, "no source"),
+    let used = used(sources, &found.resolutions, &settled.with_owner);
+    if !sources.is_empty() {
+        let gaps = Gaps {
+            sources,
+            target,
+            blocks: &blocks,
+            counterparts: &found.counterparts,
+            depths: &found.depths,
+            found: &found.resolutions,
+            used: &used,
         };
-        matching.matches.push(Match {
-            target: id,
-            origin,
-            step,
-            reason: reason.to_string(),
-            runners_up: Vec::new(),
-            declared: false,
-        });
+        found.violations.extend(gaps.violations());
     }
-    Ok(matching)
+    let matches = found.resolutions.into_iter().enumerate().map(|(target, resolution)| {
+        let Resolution { origin, step, reason, runners_up, declared, tensors: _, contested: _ } = resolution;
+        Match { target, origin, step, reason, runners_up, declared }
+    });
+    Ok(Matching {
+        matches: matches.collect(),
+        violations: found.violations,
+        warnings: found.warnings,
+        used,
+        unused_reasons: found.unused_reasons,
+        families: found.families,
+        dialects: found.dialects,
+        depth: found.depths.chosen,
+    })
 }
 
 /// The facts about data that matching will need: whether both stored copies of a tie are equal.
-pub fn tie_questions(_sources: &[SourceView], _target: &Architecture) -> Result<Vec<Question>> {
-    Ok(Vec::new())
+pub fn tie_questions(sources: &[SourceView], target: &Architecture) -> Result<Vec<Question>> {
+    if sources.is_empty() || target.parameters.iter().all(|parameter| parameter.tied_to.is_none()) {
+        return Ok(Vec::new());
+    }
+    let found = find(sources, target, &resolve::blocks(target))?;
+    Ok(ties::questions(sources, target, &found.resolutions))
 }
 
-/// Whether a tensor of this name is state without learning that models recompute: `position_ids`, `rotary_emb.inv_freq`,
-/// `num_batches_tracked`, `relative_position_index` and their like.
-pub fn is_known_buffer(name: &str) -> bool {
-    const LAST: &[&str] = &[
-        "position_ids",
-        "num_batches_tracked",
-        "relative_position_index",
-        "relative_coords_table",
-        "attn_mask",
-        "masked_bias",
-        "token_type_ids",
-    ];
-    const LAST_TWO: &[&str] =
-        &["rotary_emb.inv_freq", "rotary_emb.original_inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached"];
-    let is_tail = |tail: &str| name.strip_suffix(tail).is_some_and(|head| head.is_empty() || head.ends_with('.'));
-    LAST.iter().chain(LAST_TWO).any(|tail| is_tail(tail))
+/// All steps: once to see which blocks correspond, and again where depth rules choose layers of them.
+fn find(sources: &[SourceView], target: &Architecture, blocks: &Blocks) -> Result<Found> {
+    selectors::check(sources, target, blocks)?;
+    let catalog = Catalog::of(sources, target)?;
+    let plain = Depths::default();
+    let mut pass = Pass::run(sources, target, &catalog, &plain)?;
+    let counterparts = pass.counterparts();
+    let depths = if sources.is_empty() { Depths::default() } else { Depths::of(target, blocks, &counterparts)? };
+    pass = if depths.has_rules() { Pass::run(sources, target, &catalog, &depths)? } else { pass.with_depths(&depths) };
+    pass.check_rules()?;
+    let mut violations = pass.ambiguities();
+    let zeroed = zeroed(target, &depths, &mut violations)?;
+    let known: Vec<Known> = catalog.families.iter().map(Known::of).collect();
+    let layouts: Vec<&Layouts> = known.iter().map(|known| &known.layouts).collect();
+    let mut resolutions = pass.resolve(&layouts, &zeroed)?;
+    let warnings = pass.given_away(&resolutions).into_iter().collect();
+    let mut unused_reasons = pass.unused_reasons(&counterparts);
+    untie(sources, target, &known, &mut resolutions);
+    declare(target, &mut resolutions, &mut unused_reasons);
+    let families = catalog.families.iter().map(|family| family.as_ref().map(|(family, _)| family.name().to_string()));
+    let families = families.collect();
+    drop(pass);
+    let dialects = catalog.dialects;
+    Ok(Found { resolutions, violations, warnings, counterparts, depths, unused_reasons, families, dialects })
+}
+
+/// What the family of a source says of its names.
+struct Known {
+    layouts: Layouts,
+    ties: Vec<(String, String)>,
+}
+
+impl Known {
+    fn of(family: &Option<(&'static dyn Family, Option<Config>)>) -> Known {
+        let Some((family, Some(config))) = family else {
+            return Known { layouts: Layouts::default(), ties: Vec::new() };
+        };
+        let parameters = known::parameters(*family, config, "");
+        Known { layouts: Layouts::of(*family, &parameters), ties: known::ties(&parameters) }
+    }
+}
+
+/// The parameters that are zero because their layer starts as the identity; where it cannot, a violation.
+fn zeroed(target: &Architecture, depths: &Depths, violations: &mut Vec<PlanError>) -> Result<HashSet<ParameterId>> {
+    let mut zeroed = HashSet::new();
+    for (block, layers) in depths.identities() {
+        let Some(graph) = &target.graph else {
+            return Err(PlanError::ExpandWithoutGraph { block: block.to_string() }.into());
+        };
+        let mut impossible = None;
+        for layer in layers {
+            match depth::expansion(target, graph, &names::join(block, &layer.to_string())) {
+                Expansion::Zero(ends) => zeroed.extend(ends),
+                Expansion::AfterSum(norm) => impossible = Some(format!("{norm} comes after the sum")),
+                Expansion::NoBranch => impossible = Some(format!("layer {layer} has no residual branch")),
+            }
+        }
+        violations.extend(impossible.map(|why| PlanError::ExpandImpossible { block: block.to_string(), why }));
+    }
+    Ok(zeroed)
+}
+
+/// What a family ties and this target does not: by the target's own family, and by the source's.
+fn untie(sources: &[SourceView], target: &Architecture, known: &[Known], resolutions: &mut [Resolution]) {
+    for block in &target.blocks {
+        let parameters = known::parameters(block.family, &block.config, &block.path);
+        ties::untie(target, &known::ties(&parameters), resolutions);
+    }
+    for (source, known) in known.iter().enumerate() {
+        let pairs = ties::pairs_in_target(sources, target, source, &known.ties, resolutions);
+        ties::untie(target, &pairs, resolutions);
+    }
+}
+
+/// `--reinit` takes sources away, and `new` declares what has none. A tied name follows its owner in both.
+fn declare(target: &Architecture, resolutions: &mut [Resolution], unused: &mut [HashMap<usize, String>]) {
+    let rules = &target.rules;
+    for (parameter, resolution) in target.parameters.iter().zip(resolutions) {
+        let hit = |selectors: &[Selector]| {
+            let found = selectors.iter().find(|selector| selector.pattern.matches(&parameter.name).is_some());
+            found.map(|selector| selector.text.clone())
+        };
+        if let Some(pattern) = hit(&rules.reinit).filter(|_| parameter.tied_to.is_none()) {
+            for (source, tensor) in std::mem::take(&mut resolution.tensors) {
+                let reason = format!("{} is initialised afresh", parameter.name);
+                unused.get_mut(source).map(|reasons| reasons.insert(tensor, reason));
+            }
+            resolution.origin = Origin::New;
+            resolution.step = Step::None;
+            resolution.reason = format!("initialised afresh by reinit `{pattern}`");
+            (resolution.declared, resolution.contested) = (true, false);
+        }
+        let is_new = matches!(resolution.origin, Origin::New);
+        resolution.declared |= is_new && hit(&rules.new).is_some();
+    }
+}
+
+/// Which stored tensors some target reads, or are equal to one that is read.
+fn used(sources: &[SourceView], resolutions: &[Resolution], equal: &[(usize, usize)]) -> Vec<Vec<bool>> {
+    let mut used: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.listing.tensors.len()]).collect();
+    for (source, tensor) in resolutions.iter().flat_map(|one| &one.tensors).chain(equal) {
+        if let Some(used) = used.get_mut(*source).and_then(|used| used.get_mut(*tensor)) {
+            *used = true;
+        }
+    }
+    used
 }

@@ -1,0 +1,146 @@
+//! What the sources offer: every stored tensor, and what their dialects make of them, by all the names they go by.
+
+use std::collections::HashMap;
+
+use super::dialects::{self, Unit};
+use super::names::{last, modern_norm, plain};
+use crate::arch::Architecture;
+use crate::error::Result;
+use crate::family::{Config, Family};
+use crate::plan::{SourceView, Value};
+use crate::tensor::TensorInfo;
+
+/// How a candidate got a name that is not the stored one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// By this dialect of its family.
+    Dialect(&'static str),
+    /// `gamma` and `beta` as `weight` and `bias`.
+    Norm,
+}
+
+/// Something that may fill a target tensor.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    /// Which source.
+    pub source: usize,
+    /// The stored tensors that it is made of.
+    pub tensors: Vec<usize>,
+    /// The stored name, where it goes by one.
+    pub stored: Option<String>,
+    /// The name in the target's spelling, where that is another.
+    pub spelt: Option<(String, Spelling)>,
+    /// The expression.
+    pub value: Value,
+    /// What it yields.
+    pub info: TensorInfo,
+}
+
+impl Candidate {
+    /// All its names, the stored one first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.stored.as_deref().into_iter().chain(self.spelt.as_ref().map(|(name, _)| name.as_str()))
+    }
+
+    /// How it is called in messages.
+    pub fn shown(&self) -> &str {
+        self.names().next().unwrap_or_default()
+    }
+
+    /// Whether taking it for this target reads a `gamma` or `beta` as `weight` or `bias`.
+    pub fn is_old_norm(&self, target: &str) -> bool {
+        let is_old = |name: &str| matches!(last(name), "gamma" | "beta");
+        self.stored.as_deref().is_some_and(is_old) && !is_old(target)
+    }
+}
+
+/// Everything on offer.
+#[derive(Default)]
+pub(super) struct Catalog {
+    /// All candidates, source by source.
+    pub candidates: Vec<Candidate>,
+    /// By stored name.
+    pub by_stored: HashMap<String, Vec<usize>>,
+    /// By stored name without wrappers.
+    pub by_plain: HashMap<String, Vec<usize>>,
+    /// By the name in the target's spelling.
+    pub by_spelt: HashMap<String, Vec<usize>>,
+    /// By that without wrappers.
+    pub by_plain_spelt: HashMap<String, Vec<usize>>,
+    /// The family of each source with its config, where recognised.
+    pub families: Vec<Option<(&'static dyn Family, Option<Config>)>>,
+    /// The dialects of each source.
+    pub dialects: Vec<Vec<String>>,
+}
+
+impl Catalog {
+    /// What these sources offer to this target.
+    pub fn of(sources: &[SourceView], target: &Architecture) -> Result<Catalog> {
+        let mut catalog = Catalog::default();
+        for (source, view) in sources.iter().enumerate() {
+            catalog.add(source, view, target)?;
+        }
+        for (id, candidate) in catalog.candidates.iter().enumerate() {
+            if let Some(stored) = &candidate.stored {
+                catalog.by_stored.entry(stored.clone()).or_default().push(id);
+                catalog.by_plain.entry(plain(stored)).or_default().push(id);
+            }
+            if let Some((spelt, _)) = &candidate.spelt {
+                catalog.by_spelt.entry(spelt.clone()).or_default().push(id);
+                catalog.by_plain_spelt.entry(plain(spelt)).or_default().push(id);
+            }
+        }
+        Ok(catalog)
+    }
+
+    fn add(&mut self, source: usize, view: &SourceView, target: &Architecture) -> Result<()> {
+        let family = dialects::family_of(view.listing);
+        let respellings = dialects::respellings(view.listing, family.as_ref(), target)?;
+        let own = |name: &str| family.as_ref().is_some_and(|(family, _)| family.name() == name);
+        self.dialects.push(match &family {
+            Some((family, _)) => {
+                let names = || view.listing.tensors.iter().map(|tensor| tensor.name.as_str());
+                let mut found: Vec<String> = dialects::find_dialects(*family, names)?
+                    .into_iter()
+                    .map(|(_, dialect)| dialect.name.into())
+                    .collect();
+                let others = respellings.iter().filter(|other| !own(other.family.name()));
+                found.extend(others.flat_map(|other| other.read.iter().map(|(_, dialect)| dialect.name.to_string())));
+                found
+            }
+            None => respellings.iter().flat_map(|one| one.read.iter().map(|(_, d)| d.name.to_string())).collect(),
+        });
+        self.families.push(family);
+        let mut units: Vec<Unit> =
+            view.listing.tensors.iter().enumerate().map(|(id, info)| stored_unit(source, id, info)).collect();
+        let stored = units.len();
+        for respelling in &respellings {
+            units = respelling.apply(units)?;
+        }
+        let known: std::collections::HashSet<&str> =
+            view.listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        for (id, unit) in units.into_iter().enumerate() {
+            let own_name =
+                if id < stored && unit.single { view.listing.tensors.get(id).map(|t| t.name.clone()) } else { None };
+            self.candidates.push(candidate(source, own_name, unit, &known));
+        }
+        Ok(())
+    }
+}
+
+fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
+    let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
+    Unit { name: info.name.clone(), tensors: vec![id], value, info: info.clone(), single: true, dialect: None }
+}
+
+fn candidate(source: usize, stored: Option<String>, unit: Unit, known: &std::collections::HashSet<&str>) -> Candidate {
+    let spelt = match (&stored, unit.dialect) {
+        (Some(stored), Some(dialect)) if *stored != unit.name => Some((unit.name, Spelling::Dialect(dialect))),
+        (Some(stored), _) => modern_norm(stored)
+            // beside a `weight` of its own a `gamma` is something else
+            .filter(|modern| !known.contains(modern.as_str()))
+            .map(|modern| (modern, Spelling::Norm)),
+        (None, dialect) => Some((unit.name, Spelling::Dialect(dialect.unwrap_or_default()))),
+    };
+    Candidate { source, tensors: unit.tensors, stored, spelt, value: unit.value, info: unit.info }
+}

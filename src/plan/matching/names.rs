@@ -1,0 +1,111 @@
+//! Dotted names: wrappers, suffixes, integers in them, and the names that mean something everywhere.
+
+/// Components that trainers and containers put around a model's own, wherever they stand.
+const WRAPPERS: &[&str] = &[
+    "module",
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+    "model",
+    "state_dict",
+    "model_state_dict",
+];
+
+/// State without learning that its owner can compute anew but a constant cannot stand for.
+const COMPUTED: &[&str] = &[
+    "position_ids",
+    "rotary_emb.inv_freq",
+    "rotary_emb.original_inv_freq",
+    "rotary_emb.cos_cached",
+    "rotary_emb.sin_cached",
+    "relative_position_index",
+    "relative_coords_table",
+    "attn_mask",
+];
+
+/// State without learning that starts as a constant.
+const CONSTANT: &[&str] = &["num_batches_tracked", "token_type_ids", "masked_bias"];
+
+fn ends_in(name: &str, tail: &str) -> bool {
+    name.strip_suffix(tail).is_some_and(|head| head.is_empty() || head.ends_with('.'))
+}
+
+/// Whether a tensor of this name is state without learning that models recompute: `position_ids`, `rotary_emb.inv_freq`,
+/// `num_batches_tracked`, `relative_position_index` and their like.
+pub fn is_known_buffer(name: &str) -> bool {
+    is_computed_buffer(name) || CONSTANT.iter().any(|tail| ends_in(name, tail))
+}
+
+/// Whether a buffer of this name holds values that no constant can stand for.
+pub fn is_computed_buffer(name: &str) -> bool {
+    COMPUTED.iter().any(|tail| ends_in(name, tail))
+}
+
+/// The name without wrapper components; one that consists of nothing else stays.
+pub(crate) fn plain(name: &str) -> String {
+    if !name.split('.').any(|part| WRAPPERS.contains(&part)) {
+        return name.to_string();
+    }
+    let kept: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
+    if kept.is_empty() { name.to_string() } else { kept.join(".") }
+}
+
+/// What stands before the last component, without its dot; empty for a name of one component.
+pub(crate) fn parent(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(parent, _)| parent)
+}
+
+/// The last component.
+pub(crate) fn last(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, last)| last)
+}
+
+/// Two paths with a dot between them, where neither is empty.
+pub(crate) fn join(path: &str, name: &str) -> String {
+    match (path, name) {
+        ("", name) => name.to_string(),
+        (path, "") => path.to_string(),
+        (path, name) => format!("{path}.{name}"),
+    }
+}
+
+/// The name below a path, or `None` where it does not lie there.
+pub(crate) fn below<'a>(name: &'a str, path: &str) -> Option<&'a str> {
+    if path.is_empty() {
+        return Some(name);
+    }
+    name.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'))
+}
+
+/// Every way to cut a name at a dot, the longest suffix first: what stands before, what stands after.
+pub(super) fn cuts(name: &str) -> impl Iterator<Item = (&str, &str)> {
+    name.match_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]))
+}
+
+/// The longest path that all names share; empty for none.
+pub(super) fn common_path<'a>(names: impl IntoIterator<Item = &'a str>) -> &'a str {
+    let mut names = names.into_iter();
+    let Some(first) = names.next() else { return "" };
+    let mut common = parent(first);
+    for name in names {
+        while below(name, common).is_none() {
+            common = parent(common);
+        }
+    }
+    common
+}
+
+/// How many trailing components two names share.
+pub(super) fn common_suffix(a: &str, b: &str) -> usize {
+    a.rsplit('.').zip(b.rsplit('.')).take_while(|(a, b)| a == b).count()
+}
+
+/// The name that a layer norm's `gamma` or `beta` has today, where the last component is one as a whole.
+pub(super) fn modern_norm(name: &str) -> Option<String> {
+    let modern = match last(name) {
+        "gamma" => "weight",
+        "beta" => "bias",
+        _ => return None,
+    };
+    Some(join(parent(name), modern))
+}

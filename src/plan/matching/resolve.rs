@@ -1,0 +1,471 @@
+//! From steps to origins: every target by way of its depth, its rule or its want, to an expression.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::catalog::Catalog;
+use super::dialects::apply_one;
+use super::hints::map_flags;
+use super::known::Layouts;
+use super::map::{Ruled, Rules};
+use super::names::{below, plain};
+use super::search::{Search, want};
+use super::{Origin, Step};
+use crate::adapt::Op;
+use crate::arch::Architecture;
+use crate::error::{PlanError, Result};
+use crate::graph::{Layout, Parameter, ParameterId};
+use crate::init::Scheme;
+use crate::plan::blocks::{Blocks, index_of, places};
+use crate::plan::depth::{Counterpart, Depths, Lookup};
+use crate::plan::{InitPart, SourceView, Value};
+use crate::tensor::{Dtype, TensorInfo};
+
+/// What answers for one name of a target.
+enum Answerer {
+    Rule(Ruled),
+    Want(usize),
+}
+
+/// A target's way to its sources.
+enum Way {
+    New,
+    Leaf { answerer: Answerer, identity: bool },
+    Between(Box<Way>, Box<Way>, f64),
+}
+
+impl Way {
+    fn wants(&self) -> Vec<usize> {
+        match self {
+            Way::Leaf { answerer: Answerer::Want(want), .. } => vec![*want],
+            Way::Between(a, b, _) => a.wants().into_iter().chain(b.wants()).collect(),
+            Way::New | Way::Leaf { answerer: Answerer::Rule(_), .. } => Vec::new(),
+        }
+    }
+}
+
+/// What became of one target.
+#[derive(Clone, Debug)]
+pub(in crate::plan) struct Resolution {
+    /// Its origin.
+    pub origin: Origin,
+    /// The step that answered.
+    pub step: Step,
+    /// Why.
+    pub reason: String,
+    /// What lost.
+    pub runners_up: Vec<String>,
+    /// Whether the user said that it is new.
+    pub declared: bool,
+    /// The stored tensors that the value reads.
+    pub tensors: Vec<(usize, usize)>,
+    /// Whether it could not be decided.
+    pub contested: bool,
+}
+
+impl Resolution {
+    fn new(step: Step, reason: String, declared: bool) -> Resolution {
+        let origin = Origin::New;
+        Resolution { origin, step, reason, runners_up: Vec::new(), declared, tensors: Vec::new(), contested: false }
+    }
+
+    /// Whether it has a source.
+    pub fn is_found(&self) -> bool {
+        matches!(self.origin, Origin::Found { .. })
+    }
+}
+
+/// One run of all steps.
+pub(super) struct Pass<'a> {
+    target: &'a Architecture,
+    sources: &'a [SourceView<'a>],
+    depths: &'a Depths,
+    search: Search<'a>,
+    rules: Rules<'a>,
+    ways: Vec<Way>,
+}
+
+impl<'a> Pass<'a> {
+    /// Rules first, then the steps for what they left.
+    pub fn run(
+        sources: &'a [SourceView<'a>],
+        target: &'a Architecture,
+        catalog: &'a Catalog,
+        depths: &'a Depths,
+    ) -> Result<Pass<'a>> {
+        let shapes = target.parameters.iter().map(|parameter| (parameter.name.as_str(), &parameter.shape)).collect();
+        let mut wanting = Wanting {
+            rules: Rules::new(&target.rules.map, sources, shapes),
+            wants: Vec::new(),
+            by_name: HashMap::new(),
+            claimed: Vec::new(),
+        };
+        let mut ways = Vec::with_capacity(target.parameters.len());
+        for parameter in &target.parameters {
+            let family = family_at(target, &parameter.name);
+            let ruled = depths.ruled(&parameter.name);
+            ways.push(wanting.way(parameter, depths.lookup(&parameter.name), ruled, family)?);
+        }
+        let names: HashSet<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        let Wanting { rules, wants, claimed, .. } = wanting;
+        let mut search = Search::new(catalog, sources, names, wants, &claimed);
+        search.run();
+        Ok(Pass { target, sources, depths, search, rules, ways })
+    }
+
+    /// The same, with depths that change no name.
+    pub fn with_depths(self, depths: &'a Depths) -> Pass<'a> {
+        Pass { depths, ..self }
+    }
+
+    /// Why stored tensors that nothing reads are not read, by source and tensor.
+    pub fn unused_reasons(&self, counterparts: &HashMap<String, Counterpart>) -> Vec<HashMap<usize, String>> {
+        let mut reasons = vec![HashMap::new(); self.sources.len()];
+        for candidate in self.search.catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()) {
+            for name in candidate.names().map(plain) {
+                for place in places(&name) {
+                    let left = self.depths.left_out(candidate.source, place.path, place.index, counterparts);
+                    if let (Some(reason), [tensor]) = (left, candidate.tensors.as_slice()) {
+                        reasons[candidate.source].insert(*tensor, reason);
+                    }
+                }
+            }
+        }
+        let read: HashSet<usize> = self.ways.iter().flat_map(Way::wants).collect();
+        for (want, hit) in self.search.hits.iter().enumerate().filter(|(want, _)| !read.contains(want)) {
+            let Some(candidate) = hit.as_ref().map(|hit| self.search.candidate(hit.candidate)) else { continue };
+            for tensor in &candidate.tensors {
+                reasons[candidate.source].insert(*tensor, format!("{} is new by a rule", self.search.wants[want].name));
+            }
+        }
+        reasons
+    }
+
+    /// The first map rule that matches nothing, as an error.
+    pub fn check_rules(&self) -> Result<()> {
+        let names: Vec<&str> = self.target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        self.rules.check(&names)
+    }
+
+    /// For each repeated block of the target the block of a source that most of its tensors come from.
+    pub fn counterparts(&self) -> HashMap<String, Counterpart> {
+        let mut votes: HashMap<&str, BTreeMap<(usize, String), usize>> = HashMap::new();
+        for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
+            let Some((source, names)) = self.first_source(way) else { continue };
+            let names: Vec<String> = names.into_iter().map(plain).collect();
+            for place in places(&parameter.name) {
+                if let Some(path) = names.iter().rev().find_map(|name| aligned(name, place.index, place.tail)) {
+                    *votes.entry(place.path).or_default().entry((source, path)).or_default() += 1;
+                }
+            }
+        }
+        let mut layers: HashMap<(usize, String), std::collections::BTreeSet<u64>> = HashMap::new();
+        for voted in votes.values().flat_map(BTreeMap::keys) {
+            layers.entry(voted.clone()).or_default();
+        }
+        for candidate in &self.search.catalog.candidates {
+            for name in candidate.names().map(plain) {
+                for place in places(&name) {
+                    if let Some(known) = layers.get_mut(&(candidate.source, place.path.to_string())) {
+                        known.insert(place.index);
+                    }
+                }
+            }
+        }
+        let most = |votes: BTreeMap<(usize, String), usize>| {
+            votes.into_iter().rev().max_by_key(|(_, votes)| *votes).map(|(voted, _)| voted)
+        };
+        let all = votes.into_iter().filter_map(|(path, votes)| {
+            let voted = most(votes)?;
+            let layers = layers.get(&voted)?.iter().copied().collect();
+            Some((path.to_string(), Counterpart { source: voted.0, path: voted.1, layers }))
+        });
+        all.collect()
+    }
+
+    /// The source and the names of the first tensor that a way leads to.
+    fn first_source<'s>(&'s self, way: &'s Way) -> Option<(usize, Vec<&'s str>)> {
+        match way {
+            Way::New => None,
+            Way::Between(a, b, _) => self.first_source(a).or_else(|| self.first_source(b)),
+            Way::Leaf { answerer: Answerer::Rule(Ruled::Found { tensors, .. }), .. } => {
+                let (source, tensor) = tensors.first()?;
+                let name = &self.sources.get(*source)?.listing.tensors.get(*tensor)?.name;
+                Some((*source, vec![name.as_str()]))
+            }
+            Way::Leaf { answerer: Answerer::Rule(_), .. } => None,
+            Way::Leaf { answerer: Answerer::Want(want), .. } => {
+                let candidate = self.search.candidate(self.search.hits[*want].as_ref()?.candidate);
+                Some((candidate.source, candidate.names().collect()))
+            }
+        }
+    }
+
+    /// What could not be decided.
+    pub fn ambiguities(&self) -> Vec<PlanError> {
+        let contests = self.search.contests.iter().map(|contest| {
+            let named = |(want, id): &(usize, usize)| (self.search.wants[*want].name.clone(), self.stored_name(*id));
+            let sides: Vec<Vec<(String, String)>> =
+                contest.rivals.iter().map(|pairs| pairs.iter().map(named).collect()).collect();
+            let firsts: Vec<&(String, String)> = sides.iter().filter_map(|pairs| pairs.first()).collect();
+            let one_source = firsts.windows(2).all(|two| two[0].1 == two[1].1);
+            PlanError::Ambiguous {
+                target: firsts.first().map(|(to, _)| to.clone()).unwrap_or_default(),
+                count: contest.wants.len(),
+                rivals: firsts.iter().map(|(to, from)| if one_source { to } else { from }.clone()).collect(),
+                rules: sides.iter().flat_map(|pairs| map_flags(pairs)).collect(),
+            }
+        });
+        let ruled = self.target.parameters.iter().zip(&self.ways).filter_map(|(parameter, way)| match way {
+            Way::Leaf { answerer: Answerer::Rule(Ruled::Ambiguous { name, sources, .. }), .. } => {
+                let rivals: Vec<String> =
+                    sources.iter().map(|source| format!("{}:{name}", self.sources[*source].name)).collect();
+                let rules = rivals.iter().map(|from| format!("--map '{}={from}'", parameter.name)).collect();
+                Some(PlanError::Ambiguous { target: parameter.name.clone(), count: 1, rivals, rules })
+            }
+            _ => None,
+        });
+        contests.chain(ruled).collect()
+    }
+
+    /// A candidate's stored name as `map` rules write it.
+    fn stored_name(&self, id: usize) -> String {
+        let candidate = self.search.candidate(id);
+        let view = &self.sources[candidate.source];
+        let stored = candidate.tensors.first().and_then(|tensor| view.listing.tensors.get(*tensor));
+        let name = candidate.stored.as_deref().or(stored.map(|tensor| tensor.name.as_str())).unwrap_or_default();
+        if self.sources.len() > 1 { format!("{}:{name}", view.name) } else { name.to_string() }
+    }
+
+    /// What became of every target. `zeroed` are the ends of residual branches in layers that start as the identity.
+    pub fn resolve(&self, layouts: &[&Layouts], zeroed: &HashSet<ParameterId>) -> Result<Vec<Resolution>> {
+        let all = self.target.parameters.iter().zip(&self.ways).enumerate();
+        all.map(|(id, (parameter, way))| {
+            let mut resolution = self.follow(parameter, way, layouts, zeroed.contains(&id))?;
+            if let (true, Some(list)) = (resolution.is_found(), self.depths.said(&parameter.name)) {
+                resolution.reason.push_str(&format!("; depth {list}"));
+            }
+            Ok(resolution)
+        })
+        .collect()
+    }
+
+    fn follow(&self, parameter: &Parameter, way: &Way, layouts: &[&Layouts], zero: bool) -> Result<Resolution> {
+        match way {
+            Way::New => {
+                let list = self.depths.said(&parameter.name).unwrap_or("new");
+                Ok(Resolution::new(Step::None, format!("a new layer by depth {list}"), true))
+            }
+            Way::Leaf { answerer, identity } => {
+                let mut resolution = match answerer {
+                    Answerer::Rule(ruled) => self.by_rule(parameter, ruled, layouts)?,
+                    Answerer::Want(want) => self.by_want(parameter, *want, layouts)?,
+                };
+                if *identity && zero {
+                    start_at_zero(parameter, &mut resolution);
+                }
+                Ok(resolution)
+            }
+            Way::Between(a, b, t) => {
+                let a = self.follow(parameter, a, layouts, zero)?;
+                let b = self.follow(parameter, b, layouts, zero)?;
+                Ok(between(a, b, *t))
+            }
+        }
+    }
+
+    fn by_rule(&self, parameter: &Parameter, ruled: &Ruled, layouts: &[&Layouts]) -> Result<Resolution> {
+        let text = |rule: &usize| self.target.rules.map.get(*rule).map_or("", |rule| rule.text.as_str());
+        Ok(match ruled {
+            Ruled::Found { rule, value, info, tensors } => {
+                let mut made = (value.clone(), info.clone());
+                // with operations the rule itself says what the layout needs
+                if matches!(value, Value::Source { .. })
+                    && self.target.rules.map.get(*rule).is_some_and(|rule| rule.ops.is_empty())
+                    && let Some((source, _)) = tensors.first()
+                {
+                    made = relaid(parameter, made, &info.name, layouts.get(*source).copied())?;
+                }
+                let mut resolution = Resolution::new(Step::Map, format!("rule `{}`", text(rule)), false);
+                resolution.origin = Origin::Found { value: made.0, info: made.1 };
+                resolution.tensors = tensors.clone();
+                resolution
+            }
+            Ruled::New { rule } => Resolution::new(Step::Map, format!("declared new by `{}`", text(rule)), true),
+            Ruled::Ambiguous { rule, name, .. } => {
+                let reason = format!("ambiguous: several sources have the `{name}` of rule `{}`", text(rule));
+                Resolution { contested: true, ..Resolution::new(Step::None, reason, false) }
+            }
+            Ruled::No | Ruled::Missing { .. } => Resolution::new(Step::None, "no source".into(), false),
+        })
+    }
+
+    fn by_want(&self, parameter: &Parameter, want: usize, layouts: &[&Layouts]) -> Result<Resolution> {
+        let runners_up = self.search.runners_up[want].clone();
+        if let Some(contest) = self.search.contested[want] {
+            let rivals = self.search.contests[contest].rivals.iter().flatten().filter(|(of, _)| *of == want);
+            let names: Vec<String> = rivals.map(|(_, id)| format!("`{}`", self.stored_name(*id))).collect();
+            let reason = format!("ambiguous: {}", names.join(", "));
+            let base = Resolution::new(Step::None, reason, false);
+            return Ok(Resolution { contested: true, runners_up: names, ..base });
+        }
+        let Some(hit) = &self.search.hits[want] else {
+            let base = Resolution::new(Step::None, "no source tensor matches".into(), false);
+            return Ok(Resolution { runners_up, ..base });
+        };
+        let candidate = self.search.candidate(hit.candidate);
+        let mut made = (candidate.value.clone(), candidate.info.clone());
+        for name in candidate.names() {
+            let relaying = layouts.get(candidate.source).copied().filter(|layouts| layouts.is_in_out(name));
+            if relaying.is_some() {
+                made = relaid(parameter, made, name, relaying)?;
+                break;
+            }
+        }
+        Ok(Resolution {
+            origin: Origin::Found { value: made.0, info: made.1 },
+            runners_up,
+            tensors: candidate.tensors.iter().map(|tensor| (candidate.source, *tensor)).collect(),
+            ..Resolution::new(hit.step, hit.reason.clone(), false)
+        })
+    }
+
+    /// Names that a rule gave away: a target of the very name of a tensor that a rule took, and without a source now.
+    pub fn given_away(&self, resolutions: &[Resolution]) -> Option<String> {
+        let mut names = self.target.parameters.iter().zip(resolutions).filter(|(parameter, resolution)| {
+            !resolution.is_found()
+                && resolution.step == Step::None
+                && self.search.catalog.by_stored.contains_key(&parameter.name)
+                && resolution.runners_up.iter().any(|text| text.ends_with("is taken"))
+        });
+        let (first, _) = names.next()?;
+        let more = names.count();
+        let name = &first.name;
+        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Some(format!("`{name}`{others}: a map rule gave the source tensor of this name to another target"))
+    }
+}
+
+/// Collects wants while rules are asked.
+struct Wanting<'a> {
+    rules: Rules<'a>,
+    wants: Vec<super::search::Want>,
+    by_name: HashMap<String, usize>,
+    claimed: Vec<(usize, usize)>,
+}
+
+impl Wanting<'_> {
+    fn way(
+        &mut self,
+        parameter: &Parameter,
+        lookup: Lookup,
+        ruled: Option<&str>,
+        family: Option<&'static str>,
+    ) -> Result<Way> {
+        Ok(match lookup {
+            Lookup::New => Way::New,
+            Lookup::Between(a, b, t) => {
+                let a = self.way(parameter, *a, ruled, family)?;
+                let b = self.way(parameter, *b, ruled, family)?;
+                Way::Between(Box::new(a), Box::new(b), t)
+            }
+            Lookup::Name { name, identity } => {
+                let said = self.rules.decide(&parameter.name, &name, ruled)?;
+                if let Ruled::Found { tensors, .. } = &said {
+                    self.claimed.extend(tensors);
+                }
+                let answerer = match said {
+                    Ruled::No | Ruled::Missing { .. } => Answerer::Want(self.want(parameter, name, family)),
+                    // what is new by rule still holds its namesake, which no other target may take for its own
+                    Ruled::New { .. } => {
+                        self.want(parameter, name, family);
+                        Answerer::Rule(said)
+                    }
+                    Ruled::Found { .. } | Ruled::Ambiguous { .. } => Answerer::Rule(said),
+                };
+                Way::Leaf { answerer, identity }
+            }
+        })
+    }
+
+    fn want(&mut self, parameter: &Parameter, name: String, family: Option<&'static str>) -> usize {
+        if let Some(known) = self.by_name.get(&name) {
+            return *known;
+        }
+        let id = self.wants.len();
+        self.wants.push(want(name.clone(), parameter.shape.clone(), family));
+        self.by_name.insert(name, id);
+        id
+    }
+}
+
+fn family_at(target: &Architecture, name: &str) -> Option<&'static str> {
+    target.blocks.iter().find(|block| below(name, &block.path).is_some()).map(|block| block.family.name())
+}
+
+/// The path of the block that a source name stands in, for a target whose name below the layer is `tail`: the integer stands as
+/// far from the end, or has the same value.
+fn aligned(name: &str, index: u64, tail: &str) -> Option<String> {
+    let components: Vec<&str> = name.split('.').collect();
+    let below = if tail.is_empty() { 0 } else { plain(tail).split('.').count() };
+    let at_end = components.len().checked_sub(below + 1);
+    let by_end = at_end.filter(|at| components.get(*at).and_then(|part| index_of(part)).is_some());
+    let by_value = || components.iter().position(|part| index_of(part) == Some(index));
+    let at = by_end.or_else(by_value)?;
+    Some(components.get(..at)?.join("."))
+}
+
+/// A matrix that the source stores as (in, out), laid out as the target stores it.
+fn relaid(
+    parameter: &Parameter,
+    made: (Value, TensorInfo),
+    name: &str,
+    layouts: Option<&Layouts>,
+) -> Result<(Value, TensorInfo)> {
+    if made.1.shape.len() != 2 || !layouts.is_some_and(|layouts| layouts.is_in_out(name)) {
+        return Ok(made);
+    }
+    match parameter.layout {
+        Layout::InOut => Ok(made),
+        Layout::OutIn => apply_one(vec![made], &Op::Transpose),
+        Layout::Unknown => {
+            Err(PlanError::LayoutUnknown { target: parameter.name.clone(), source_name: name.to_string() }.into())
+        }
+    }
+}
+
+/// The end of a residual branch in a layer that starts as the identity.
+fn start_at_zero(parameter: &Parameter, resolution: &mut Resolution) {
+    let Origin::Found { info, .. } = &resolution.origin else { return };
+    let shape = parameter.shape.clone();
+    let rows = shape.first().copied().unwrap_or(1);
+    let parts = vec![InitPart { rows, scheme: Scheme::Constant { value: 0.0 } }];
+    let mut value = Value::Init { shape: shape.clone(), first: 0, parts };
+    let dtype = if info.dtype.is_float() { info.dtype } else { Dtype::F32 };
+    if dtype != Dtype::F32 {
+        value = Value::Apply { op: Op::Cast { dtype }, inputs: vec![value] };
+    }
+    let info = TensorInfo::new(info.name.clone(), dtype, shape);
+    resolution.origin = Origin::Found { value, info };
+    resolution.tensors.clear();
+    resolution.reason = "zero: the end of a residual branch in a layer that starts as the identity".into();
+}
+
+/// Between two layers, where both have a source; whole numbers stay with the lower.
+fn between(a: Resolution, b: Resolution, t: f64) -> Resolution {
+    let (Origin::Found { value, info }, Origin::Found { value: upper, info: upper_info }) = (&a.origin, &b.origin)
+    else {
+        let contested = a.contested || b.contested;
+        let reason = "one of the two layers that it lies between has no source".to_string();
+        return Resolution { contested, ..Resolution::new(Step::None, reason, a.declared && b.declared) };
+    };
+    let inputs = vec![(value.clone(), info.clone()), (upper.clone(), upper_info.clone())];
+    let Ok((value, info)) = apply_one(inputs, &Op::Lerp { t }) else { return a };
+    let tensors = a.tensors.iter().chain(&b.tensors).copied().collect();
+    let reason = format!("{}, between two layers ({t} of the upper)", a.reason);
+    Resolution { origin: Origin::Found { value, info }, tensors, reason, ..a }
+}
+
+/// The repeated blocks of the target.
+pub(super) fn blocks(target: &Architecture) -> Blocks<'_> {
+    Blocks::of(target.parameters.iter().enumerate().map(|(id, parameter)| (id, parameter.name.as_str())))
+}

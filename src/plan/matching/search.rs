@@ -1,0 +1,254 @@
+//! The steps after the rules: the same name, wrappers, dialects. Prefixes and suffixes stand in files of their own.
+//! Every step looks only for what is still open, and takes only what is still free; what is taken counts for ambiguity.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::catalog::{Candidate, Catalog, Spelling};
+use super::names::{join, parent, plain};
+use crate::plan::{SourceView, Step};
+use crate::tensor::Shape;
+
+/// A name that some target tensors look for.
+#[derive(Clone, Debug)]
+pub(super) struct Want {
+    /// The name, as the target spells it, with the layer of the source.
+    pub name: String,
+    /// The same without wrappers.
+    pub plain: String,
+    /// The shape of the target.
+    pub shape: Shape,
+    /// The family of the block that it stands in.
+    pub family: Option<&'static str>,
+}
+
+/// What a want found.
+#[derive(Clone, Debug)]
+pub(super) struct Hit {
+    /// The candidate.
+    pub candidate: usize,
+    /// The step that answered.
+    pub step: Step,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Wants that several candidates fit alike, or a candidate that fits several wants alike.
+#[derive(Clone, Debug)]
+pub(super) struct Contest {
+    /// The wants.
+    pub wants: Vec<usize>,
+    /// For each rival the pairs of want and candidate that it stands for.
+    pub rivals: Vec<Vec<(usize, usize)>>,
+}
+
+/// What holds a stored tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Free,
+    /// A rule, or a candidate that goes by its stored name.
+    Whole,
+    /// A dialect that makes several tensors of it.
+    Pieces,
+}
+
+/// The state of the search.
+pub(super) struct Search<'a> {
+    /// What is on offer.
+    pub catalog: &'a Catalog,
+    /// What is looked for.
+    pub wants: Vec<Want>,
+    /// What was found, by want.
+    pub hits: Vec<Option<Hit>>,
+    /// By want, the contest that it is in.
+    pub contested: Vec<Option<usize>>,
+    /// The contests.
+    pub contests: Vec<Contest>,
+    /// By want, candidates that lost, in words.
+    pub runners_up: Vec<Vec<String>>,
+    /// Every name of the target.
+    targets: HashSet<&'a str>,
+    held: Vec<Vec<Held>>,
+    taken: Vec<bool>,
+}
+
+impl<'a> Search<'a> {
+    /// A search that has found nothing yet. `claimed` are stored tensors that rules took, by source and tensor.
+    pub fn new(
+        catalog: &'a Catalog,
+        sources: &[SourceView],
+        targets: HashSet<&'a str>,
+        wants: Vec<Want>,
+        claimed: &[(usize, usize)],
+    ) -> Search<'a> {
+        let mut held: Vec<Vec<Held>> =
+            sources.iter().map(|source| vec![Held::Free; source.listing.tensors.len()]).collect();
+        for (source, tensor) in claimed {
+            held[*source][*tensor] = Held::Whole;
+        }
+        let count = wants.len();
+        Search {
+            catalog,
+            wants,
+            hits: vec![None; count],
+            contested: vec![None; count],
+            contests: Vec::new(),
+            runners_up: vec![Vec::new(); count],
+            targets,
+            held,
+            taken: vec![false; catalog.candidates.len()],
+        }
+    }
+
+    /// All steps, in order.
+    pub fn run(&mut self) {
+        self.by_name();
+        self.by_wrapper();
+        self.by_dialect();
+        self.by_prefix();
+        self.by_suffix();
+    }
+
+    /// The candidate of this number.
+    pub fn candidate(&self, id: usize) -> &'a Candidate {
+        &self.catalog.candidates[id]
+    }
+
+    /// Whether a want is neither found nor contested.
+    pub fn is_open(&self, want: usize) -> bool {
+        self.hits[want].is_none() && self.contested[want].is_none()
+    }
+
+    /// Whether nothing has taken the candidate or what it is made of.
+    pub fn is_free(&self, id: usize) -> bool {
+        let candidate = self.candidate(id);
+        let free = |tensor: &usize| match self.held[candidate.source][*tensor] {
+            Held::Free => true,
+            Held::Whole => false,
+            Held::Pieces => candidate.stored.is_none(),
+        };
+        !self.taken[id] && candidate.tensors.iter().all(free)
+    }
+
+    /// Whether a candidate may fill this target: an old norm's `gamma` is no `weight` where the target has a `gamma` too.
+    pub fn may_fill(&self, id: usize, target: &str) -> bool {
+        let candidate = self.candidate(id);
+        !candidate.is_old_norm(target) || !self.targets.contains(join(parent(target), "gamma").as_str())
+    }
+
+    /// Gives a candidate to a want.
+    pub fn take(&mut self, want: usize, id: usize, step: Step, reason: String) {
+        let candidate = self.candidate(id);
+        let how = if candidate.stored.is_some() { Held::Whole } else { Held::Pieces };
+        for tensor in &candidate.tensors {
+            self.held[candidate.source][*tensor] = how;
+        }
+        self.taken[id] = true;
+        self.hits[want] = Some(Hit { candidate: id, step, reason });
+    }
+
+    /// Records that wants cannot be decided.
+    pub fn contest(&mut self, contest: Contest) {
+        for want in &contest.wants {
+            self.contested[*want] = Some(self.contests.len());
+        }
+        self.contests.push(contest);
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.wants.len()).filter(|want| self.is_open(*want)).collect()
+    }
+
+    fn by_name(&mut self) {
+        let catalog = self.catalog;
+        self.settle(
+            |search, want| catalog.by_stored.get(&search.wants[want].name),
+            Step::Name,
+            |_| "the same name".into(),
+        );
+    }
+
+    fn by_wrapper(&mut self) {
+        let catalog = self.catalog;
+        let found = |search: &Search, want: usize| catalog.by_plain.get(&search.wants[want].plain);
+        self.settle(found, Step::Wrapper, |_| "the same name without wrappers".into());
+    }
+
+    fn by_dialect(&mut self) {
+        let catalog = self.catalog;
+        let reason = |candidate: &Candidate| match candidate.spelt {
+            Some((_, Spelling::Dialect(name))) => format!("the {name} dialect's name for it"),
+            Some((_, Spelling::Norm)) | None => "a norm's gamma and beta are its weight and bias".into(),
+        };
+        self.settle(|search, want| catalog.by_spelt.get(&search.wants[want].name), Step::Dialect, reason);
+        self.settle(|search, want| catalog.by_plain_spelt.get(&search.wants[want].plain), Step::Dialect, reason);
+    }
+
+    /// One step: an open want whose key one candidate has, free and wanted by no other, takes it; several are a contest.
+    fn settle<'c>(
+        &mut self,
+        found: impl Fn(&Search, usize) -> Option<&'c Vec<usize>>,
+        step: Step,
+        reason: impl Fn(&Candidate) -> String,
+    ) {
+        let mut by_first: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut order = Vec::new();
+        for want in self.open() {
+            let fitting: Vec<usize> = found(self, want)
+                .into_iter()
+                .flatten()
+                .copied()
+                .filter(|id| self.may_fill(*id, &self.wants[want].name))
+                .collect();
+            let Some(first) = fitting.first().copied() else { continue };
+            let rivals = by_first.entry(first).or_default();
+            if rivals.is_empty() {
+                order.push((first, fitting));
+            }
+            rivals.push(want);
+        }
+        let mut contests: BTreeMap<Vec<String>, Contest> = BTreeMap::new();
+        for (first, fitting) in order {
+            let wants = &by_first[&first];
+            if fitting.iter().all(|id| !self.is_free(*id)) {
+                for want in wants {
+                    let shown = self.candidate(first).shown();
+                    self.runners_up[*want].push(format!("`{shown}` is taken"));
+                }
+            } else if let ([want], [id]) = (wants.as_slice(), fitting.as_slice()) {
+                let reason = reason(self.candidate(*id));
+                self.take(*want, *id, step, reason);
+            } else {
+                self.add_contest(&mut contests, wants, &fitting);
+            }
+        }
+        for contest in contests.into_values() {
+            self.contest(contest);
+        }
+    }
+
+    /// Contests of one kind (the same sources, the same wrappers) are one.
+    fn add_contest(&self, contests: &mut BTreeMap<Vec<String>, Contest>, wants: &[usize], fitting: &[usize]) {
+        let sides: Vec<Vec<(usize, usize)>> = if fitting.len() > 1 {
+            fitting.iter().map(|id| wants.iter().map(|want| (*want, *id)).collect()).collect()
+        } else {
+            wants.iter().map(|want| fitting.iter().map(|id| (*want, *id)).collect()).collect()
+        };
+        let kind = sides.iter().flatten().map(|(want, id)| {
+            let (target, candidate) = (&self.wants[*want].name, self.candidate(*id));
+            let (to, from) = super::hints::heads(target, candidate.shown());
+            format!("{to}={}:{from}", candidate.source)
+        });
+        let contest = contests
+            .entry(kind.collect())
+            .or_insert_with(|| Contest { wants: Vec::new(), rivals: vec![Vec::new(); sides.len()] });
+        contest.wants.extend(wants);
+        for (rival, pairs) in contest.rivals.iter_mut().zip(sides) {
+            rival.extend(pairs);
+        }
+    }
+}
+
+/// A want for a target of this name and shape.
+pub(super) fn want(name: String, shape: Shape, family: Option<&'static str>) -> Want {
+    Want { plain: plain(&name), name, shape, family }
+}

@@ -1,0 +1,123 @@
+//! The longest common suffix, for whole repeated modules: every tensor of every layer of the target must stand in the
+//! source's layer of that index under the same name. Never between two members of one family, never for a single tensor.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::names::{common_suffix, parent, plain};
+use super::search::{Contest, Search};
+use crate::plan::Step;
+use crate::plan::blocks::Blocks;
+
+/// A block of a source that holds all that a block of the target needs.
+struct Offer {
+    /// Its path.
+    path: String,
+    /// Trailing components that the two paths share, and tensors that agree in shape.
+    rank: (usize, usize),
+    /// Wants and candidates.
+    pairs: Vec<(usize, usize)>,
+}
+
+/// The repeated blocks of one source.
+struct SourceBlocks<'a> {
+    family: Option<&'static str>,
+    blocks: Blocks<'a>,
+    /// The blocks that have this name below this layer.
+    having: HashMap<(u64, &'a str), BTreeSet<&'a str>>,
+}
+
+impl Search<'_> {
+    /// Step 5.
+    pub(super) fn by_suffix(&mut self) {
+        if !(0..self.wants.len()).any(|want| self.is_open(want)) {
+            return;
+        }
+        let wanted: Vec<String> = self.wants.iter().map(|want| want.plain.clone()).collect();
+        let targets = Blocks::of(wanted.iter().enumerate().map(|(id, name)| (id, name.as_str())));
+        let names: Vec<(usize, usize, String)> = self
+            .catalog
+            .candidates
+            .iter()
+            .enumerate()
+            .map(|(id, candidate)| (candidate.source, id, plain(candidate.names().last().unwrap_or_default())))
+            .collect();
+        let sources: Vec<SourceBlocks> =
+            (0..self.catalog.families.len()).map(|source| self.blocks_of(source, &names)).collect();
+        for path in targets.paths() {
+            let offers: Vec<Offer> = sources.iter().flat_map(|source| self.offers(path, &targets, source)).collect();
+            self.take_best(offers);
+        }
+    }
+
+    fn blocks_of<'n>(&self, source: usize, names: &'n [(usize, usize, String)]) -> SourceBlocks<'n> {
+        let own = names.iter().filter(|(of, _, _)| *of == source).map(|(_, id, name)| (*id, name.as_str()));
+        let blocks = Blocks::of(own);
+        let mut having: HashMap<(u64, &str), BTreeSet<&str>> = HashMap::new();
+        for path in blocks.paths() {
+            for (index, names) in blocks.layers(path).into_iter().flatten() {
+                for (tail, _) in names {
+                    having.entry((*index, tail)).or_default().insert(path);
+                }
+            }
+        }
+        let family = self.catalog.families[source].as_ref().map(|(family, _)| family.name());
+        SourceBlocks { family, blocks, having }
+    }
+
+    /// The blocks of a source that hold every tensor of the target's block, which must all be open.
+    fn offers(&self, path: &str, targets: &Blocks, source: &SourceBlocks) -> Vec<Offer> {
+        let Some(layers) = targets.layers(path) else { return Vec::new() };
+        let wants = || layers.values().flatten().map(|(_, want)| *want);
+        let of_one_family = |want: usize| source.family.is_some() && self.wants[want].family == source.family;
+        if !wants().all(|want| self.is_open(want) && !of_one_family(want)) {
+            return Vec::new();
+        }
+        let Some((index, tail)) = layers.iter().find_map(|(index, names)| Some((*index, names.first()?.0))) else {
+            return Vec::new();
+        };
+        let near = source.having.get(&(index, tail)).into_iter().flatten();
+        near.filter(|other| targets.is_stack(path) || source.blocks.is_stack(other))
+            .filter_map(|other| self.offer(path, other, targets, source))
+            .collect()
+    }
+
+    fn offer(&self, path: &str, other: &str, targets: &Blocks, source: &SourceBlocks) -> Option<Offer> {
+        let offered = source.blocks.layers(other)?;
+        let mut pairs = Vec::new();
+        for (index, wanted) in targets.layers(path)? {
+            let Some(layer) = offered.get(index) else { continue };
+            let layer: HashMap<&str, usize> = layer.iter().copied().collect();
+            for (tail, want) in wanted {
+                pairs.push((*want, *layer.get(tail)?));
+            }
+        }
+        let agrees = |(want, id): &&(usize, usize)| self.candidate(*id).info.shape == self.wants[*want].shape;
+        let agreeing = pairs.iter().filter(agrees).count();
+        let wanted = targets.layers(path)?.values().flatten();
+        let modules: BTreeSet<&str> = wanted.map(|(tail, _)| parent(tail)).collect();
+        // one module alone is a weak likeness: then every shape must agree
+        let enough = if modules.len() > 1 { pairs.len().div_ceil(2) } else { pairs.len() };
+        let offer = Offer { path: other.to_string(), rank: (common_suffix(path, other), agreeing), pairs };
+        (agreeing > 0 && agreeing >= enough).then_some(offer)
+    }
+
+    fn take_best(&mut self, mut offers: Vec<Offer>) {
+        let Some(best) = offers.iter().map(|offer| offer.rank).max() else { return };
+        offers.retain(|offer| offer.rank == best);
+        if !offers.iter().flat_map(|offer| &offer.pairs).any(|(_, id)| self.is_free(*id)) {
+            return;
+        }
+        if let [offer] = offers.as_slice() {
+            for (want, id) in &offer.pairs {
+                if self.is_free(*id) {
+                    let reason = format!("the repeated module `{}` has the same names", offer.path);
+                    self.take(*want, *id, Step::Suffix, reason);
+                }
+            }
+            return;
+        }
+        let wants: BTreeSet<usize> = offers.iter().flat_map(|offer| &offer.pairs).map(|(want, _)| *want).collect();
+        let rivals = offers.into_iter().map(|offer| offer.pairs).collect();
+        self.contest(Contest { wants: wants.into_iter().collect(), rivals });
+    }
+}

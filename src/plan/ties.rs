@@ -1,0 +1,214 @@
+//! Ties. Presence in the headers decides; where both copies of what the target ties are stored, evidence does.
+
+use std::collections::HashMap;
+
+use super::matching::Origin;
+use super::matching::names::{below, join};
+use super::matching::resolve::Resolution;
+use super::{Answer, Question, SourceView, Step};
+use crate::arch::Architecture;
+use crate::error::{PlanError, Result};
+use crate::graph::ParameterId;
+use crate::tensor::TensorInfo;
+
+/// A stored tensor, by source and number.
+type Stored = (usize, usize);
+
+/// The parameter that owns a tie in the end, however many names lead to it.
+pub(super) fn owner(target: &Architecture, id: ParameterId) -> ParameterId {
+    let mut owner = id;
+    // a loop cannot be longer than the list
+    for _ in 0..target.parameters.len() {
+        match target.parameters.get(owner).and_then(|parameter| parameter.tied_to) {
+            Some(next) if next != id => owner = next,
+            Some(_) | None => break,
+        }
+    }
+    owner
+}
+
+/// Every other name with its owner.
+fn aliases(target: &Architecture) -> impl Iterator<Item = (ParameterId, ParameterId)> {
+    let tied = target.parameters.iter().enumerate().filter(|(_, parameter)| parameter.tied_to.is_some());
+    tied.map(|(alias, _)| (alias, owner(target, alias))).filter(|(alias, owner)| alias != owner)
+}
+
+/// What is to be known of two names of one target.
+enum Copies {
+    /// At most one of them has a source, or a rule chose, or both have the same.
+    Settled,
+    /// Both are stored, and of one type and shape.
+    Comparable(Stored, Stored),
+    /// Both have sources that cannot be equal byte for byte.
+    Different(Stored, Stored),
+    /// Both have sources, and at least one is more than a stored tensor.
+    Incomparable,
+}
+
+fn copies(sources: &[SourceView], owner: &Resolution, alias: &Resolution) -> Copies {
+    let chosen = owner.step == Step::Map || alias.step == Step::Map || owner.declared;
+    if chosen || !owner.is_found() || !alias.is_found() || owner.tensors == alias.tensors {
+        return Copies::Settled;
+    }
+    let ([a], [b]) = (owner.tensors.as_slice(), alias.tensors.as_slice()) else { return Copies::Incomparable };
+    match (stored(sources, *a), stored(sources, *b)) {
+        (Some(first), Some(second)) if (first.dtype, &first.shape) != (second.dtype, &second.shape) => {
+            Copies::Different(*a, *b)
+        }
+        _ if a.0 != b.0 => Copies::Incomparable,
+        _ => Copies::Comparable(*a, *b),
+    }
+}
+
+fn stored<'a>(sources: &'a [SourceView], (source, tensor): Stored) -> Option<&'a TensorInfo> {
+    sources.get(source)?.listing.tensors.get(tensor)
+}
+
+fn stored_name(sources: &[SourceView], at: Stored) -> String {
+    stored(sources, at).map(|tensor| tensor.name.clone()).unwrap_or_default()
+}
+
+fn question(sources: &[SourceView], a: Stored, b: Stored) -> Question {
+    Question::Equal { source: a.0, a: stored_name(sources, a), b: stored_name(sources, b) }
+}
+
+/// What must be measured before the ties can be settled.
+pub(super) fn questions(sources: &[SourceView], target: &Architecture, found: &[Resolution]) -> Vec<Question> {
+    let pairs = aliases(target).filter_map(|(alias, owner)| Some((found.get(owner)?, found.get(alias)?)));
+    let asked = pairs.filter_map(|(owner, alias)| match copies(sources, owner, alias) {
+        Copies::Comparable(a, b) => Some(question(sources, a, b)),
+        Copies::Settled | Copies::Different(..) | Copies::Incomparable => None,
+    });
+    let mut questions: Vec<Question> = Vec::new();
+    for question in asked {
+        if !questions.contains(&question) {
+            questions.push(question);
+        }
+    }
+    questions
+}
+
+/// What settling ties came to beside the origins.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// Copies that differ.
+    pub violations: Vec<PlanError>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Stored copies that are equal to the owner's, and go with it.
+    pub with_owner: Vec<Stored>,
+}
+
+/// Gives every owner its origin, and every other name its owner.
+pub(super) fn settle(
+    sources: &[SourceView],
+    target: &Architecture,
+    found: &mut [Resolution],
+    evidence: &[(Question, Answer)],
+) -> Result<Settled> {
+    let mut settled = Settled::default();
+    let pairs: Vec<(ParameterId, ParameterId)> = aliases(target).collect();
+    for (alias, owner) in pairs {
+        let (Some(of_owner), Some(of_alias)) = (found.get(owner).cloned(), found.get(alias).cloned()) else { continue };
+        let differ = |a: Stored, b: Stored| PlanError::TieDiffers {
+            owner: target.parameters[owner].name.clone(),
+            alias: target.parameters[alias].name.clone(),
+            stored_owner: stored_name(sources, a),
+            stored_alias: stored_name(sources, b),
+        };
+        match copies(sources, &of_owner, &of_alias) {
+            Copies::Settled if takes_from_alias(&of_owner, &of_alias) => {
+                let name = &target.parameters[alias].name;
+                let reason = format!("{}; from its other name {name}", of_alias.reason);
+                found[owner] = Resolution { reason, ..of_alias };
+            }
+            Copies::Settled => {}
+            Copies::Different(a, b) => settled.violations.push(differ(a, b)),
+            Copies::Comparable(a, b) => match answer(&question(sources, a, b), evidence) {
+                Some(true) => settled.with_owner.push(b),
+                Some(false) => settled.violations.push(differ(a, b)),
+                None => {
+                    let (a, b) = (stored_name(sources, a), stored_name(sources, b));
+                    return Err(PlanError::Unmeasured { a, b }.into());
+                }
+            },
+            Copies::Incomparable => {
+                let (owner, alias) = (&target.parameters[owner].name, &target.parameters[alias].name);
+                settled.warnings.push(format!("`{owner}` and `{alias}` are tied; the source of `{owner}` is taken, that of `{alias}` is not compared"));
+            }
+        }
+        let reason = format!("another name of {}", target.parameters[owner].name);
+        found[alias] = Resolution {
+            origin: Origin::Tied(owner),
+            step: Step::Tie,
+            reason,
+            runners_up: Vec::new(),
+            declared: false,
+            tensors: Vec::new(),
+            contested: false,
+        };
+    }
+    Ok(settled)
+}
+
+/// A rule for the other name chooses where none does for the owner; so does being the only one with a source.
+fn takes_from_alias(owner: &Resolution, alias: &Resolution) -> bool {
+    let owner_chosen = owner.step == Step::Map || owner.declared;
+    alias.is_found() && !owner_chosen && (!owner.is_found() || alias.step == Step::Map)
+}
+
+fn answer(question: &Question, evidence: &[(Question, Answer)]) -> Option<bool> {
+    evidence.iter().find(|(asked, _)| asked == question).and_then(|(_, answer)| match answer {
+        Answer::Equal(equal) => Some(*equal),
+        Answer::Moments { .. } => None,
+    })
+}
+
+/// Pairs that a family ties and this target does not: where one has a source, the other is copied from it.
+pub(super) fn untie(target: &Architecture, pairs: &[(String, String)], found: &mut [Resolution]) {
+    if pairs.is_empty() {
+        return;
+    }
+    let ids: HashMap<&str, ParameterId> =
+        target.parameters.iter().enumerate().map(|(id, parameter)| (parameter.name.as_str(), id)).collect();
+    for (alias, owner) in pairs {
+        let (Some(alias), Some(owner)) = (ids.get(alias.as_str()), ids.get(owner.as_str())) else { continue };
+        for (to, from) in [(*alias, *owner), (*owner, *alias)] {
+            let free = |one: &Resolution| matches!(one.origin, Origin::New) && !one.declared && !one.contested;
+            if found[from].is_found() && free(&found[to]) {
+                let reason = format!("untied: copied from {}", target.parameters[from].name);
+                let copy = Resolution { step: Step::Tie, reason, ..found[from].clone() };
+                found[to] = copy;
+            }
+        }
+    }
+}
+
+/// A source's own ties in the target's names: the source stores the owner, and the target has its other name beside it.
+pub(super) fn pairs_in_target(
+    sources: &[SourceView],
+    target: &Architecture,
+    source: usize,
+    pairs: &[(String, String)],
+    found: &[Resolution],
+) -> Vec<(String, String)> {
+    let mut by_owner: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (alias, owner) in pairs {
+        by_owner.entry(owner).or_default().push(alias);
+    }
+    if by_owner.is_empty() {
+        return Vec::new();
+    }
+    let mut named = Vec::new();
+    for (parameter, resolution) in target.parameters.iter().zip(found) {
+        let [at] = resolution.tensors.as_slice() else { continue };
+        let Some(tensor) = stored(sources, *at).filter(|_| at.0 == source) else { continue };
+        for alias in by_owner.get(tensor.name.as_str()).into_iter().flatten() {
+            let (to, from) = super::matching::hints::heads(&parameter.name, &tensor.name);
+            if let Some(rest) = below(alias, from) {
+                named.push((join(to, rest), parameter.name.clone()));
+            }
+        }
+    }
+    named
+}
