@@ -24,6 +24,10 @@ fn orthogonal_matrices_are_orthogonal_whichever_side_is_longer() {
         let worst = worst(&values, rows, columns, 1.0);
         assert!(worst < 1e-5, "{rows}x{columns}: {worst}");
     }
+    // a large one, of which every 40th row is looked at
+    let large = whole("large", &ORTHOGONAL, &[640, 900]);
+    let rows: Vec<f32> = large.chunks_exact(900).step_by(40).flatten().copied().collect();
+    assert!(worst(&rows, 16, 900, 1.0) < 1e-5);
     let values = whole("gain", &Scheme::Orthogonal { gain: 1.5 }, &[20, 30]);
     assert!(worst(&values, 20, 30, 1.5) < 2e-5);
 }
