@@ -102,33 +102,35 @@ fn validate(file: &str, mut raw: Vec<Raw>, data: u64, bytes: u64) -> Result<Vec<
 
 fn check_place(file: &str, tensor: &Raw, start: u64, previous: Option<&Raw>) -> Result<()> {
     let (begin, end) = (tensor.begin, tensor.end);
-    let (file, name) = (file.to_string(), tensor.info.name.clone());
+    let names = || (file.to_string(), tensor.info.name.clone());
     if end < begin {
-        return Err(CheckpointError::Reversed { file, tensor: name, begin, end }.into());
+        let (file, tensor) = names();
+        return Err(CheckpointError::Reversed { file, tensor, begin, end }.into());
     }
     if begin > start {
-        return Err(CheckpointError::Hole { file, tensor: name, begin, expected: start }.into());
+        let (file, tensor) = names();
+        return Err(CheckpointError::Hole { file, tensor, begin, expected: start }.into());
     }
     match previous {
         Some(other) if begin < start => {
-            let other = other.info.name.clone();
-            Err(CheckpointError::Overlap { file, tensor: name, begin, other, end: start }.into())
+            let ((file, tensor), other) = (names(), other.info.name.clone());
+            Err(CheckpointError::Overlap { file, tensor, begin, other, end: start }.into())
         }
         _ => Ok(()),
     }
 }
 
 fn check_size(file: &str, tensor: &Raw) -> Result<()> {
-    let TensorInfo { name, dtype, shape } = tensor.info.clone();
-    let file = file.to_string();
-    let Ok(expected) = tensor.info.bytes() else {
-        return Err(CheckpointError::Uncountable { file, tensor: name, dtype, shape }.into());
-    };
     let found = tensor.end - tensor.begin;
-    if expected != found {
-        return Err(CheckpointError::Size { file, tensor: name, dtype, shape, expected, found }.into());
+    let expected = tensor.info.bytes().ok();
+    if expected == Some(found) {
+        return Ok(());
     }
-    Ok(())
+    let (file, TensorInfo { name: tensor, dtype, shape }) = (file.to_string(), tensor.info.clone());
+    Err(match expected {
+        Some(expected) => CheckpointError::Size { file, tensor, dtype, shape, expected, found }.into(),
+        None => CheckpointError::Uncountable { file, tensor, dtype, shape }.into(),
+    })
 }
 
 struct Parsed {

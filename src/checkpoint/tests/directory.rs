@@ -18,8 +18,11 @@ fn open_path(path: &Path) -> Result<Checkpoint> {
     open(&source(path), &Silent)
 }
 
+/// Names and contents.
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
 /// A directory of these files.
-fn directory(files: &[(&str, &[u8])]) -> TempDir {
+fn directory(files: Files) -> TempDir {
     let directory = TempDir::new().unwrap();
     for (name, bytes) in files {
         let path = directory.path().join(name);
@@ -73,7 +76,7 @@ fn a_single_file_is_opened_whatever_it_is_called_with_the_config_beside_it() {
 fn shards_are_joined_by_their_index() {
     let index = index_of(&[("b", "m-1.safetensors"), ("a", "m-2.safetensors")]);
     let (one, two) = (bytes_of(&["b"]), bytes_of(&["a"]));
-    let files: &[(&str, &[u8])] =
+    let files: Files =
         &[("model.safetensors.index.json", index.as_bytes()), ("m-1.safetensors", &one), ("m-2.safetensors", &two)];
     let directory = directory(files);
     for path in [directory.path().to_path_buf(), directory.path().join("model.safetensors.index.json")] {
@@ -136,7 +139,7 @@ fn a_tensor_that_the_index_does_not_name_is_read_with_a_note() {
 #[test]
 fn a_tensor_in_two_shards_is_refused() {
     let index = index_of(&[("a", "s.safetensors"), ("b", "t.safetensors")]);
-    let files: &[(&str, &[u8])] = &[
+    let files: Files = &[
         ("model.safetensors.index.json", index.as_bytes()),
         ("s.safetensors", &bytes_of(&["a", "b"])),
         ("t.safetensors", &bytes_of(&["b"])),
@@ -148,7 +151,7 @@ fn a_tensor_in_two_shards_is_refused() {
 #[test]
 fn a_single_file_beside_an_index_is_read_as_transformers_does_with_a_note() {
     let index = index_of(&[("a", "s.safetensors")]);
-    let files: &[(&str, &[u8])] = &[
+    let files: Files = &[
         ("model.safetensors", &bytes_of(&["whole"])),
         ("model.safetensors.index.json", index.as_bytes()),
         ("s.safetensors", b"garbage that nobody opens"),
@@ -160,7 +163,7 @@ fn a_single_file_beside_an_index_is_read_as_transformers_does_with_a_note() {
 
 #[test]
 fn what_was_passed_over_is_noted_and_training_state_is_not() {
-    let files: &[(&str, &[u8])] = &[
+    let files: Files = &[
         ("model.safetensors", &bytes_of(&["w"])),
         ("pytorch_model.bin", b"garbage that nobody opens"),
         ("training_args.bin", b"x"),
@@ -228,7 +231,7 @@ fn a_file_of_no_known_kind_is_refused_with_its_first_bytes() {
 
 #[test]
 fn a_directory_of_another_format_is_refused_by_its_first_weight_file() {
-    let files: &[(&str, &[u8])] = &[("pytorch_model.bin", b"\x80\x02}q\x00."), ("config.json", b"{}")];
+    let files: Files = &[("pytorch_model.bin", b"\x80\x02}q\x00."), ("config.json", b"{}")];
     let error = Error::from(refusal(open_path(directory(files).path())));
     assert!(error.to_string().starts_with("pytorch_model.bin is a pickle"), "{error}");
     assert!(error.hints()[0].contains("torch.load('pytorch_model.bin'"), "{:?}", error.hints());
@@ -246,7 +249,7 @@ fn a_directory_without_weights_is_refused_with_what_is_there() {
 #[test]
 fn adapters_and_sharded_training_states_are_refused_with_the_command_that_merges_them() {
     let adapter = bytes_of(&["base_model.model.q.lora_A.weight"]);
-    let cases: &[(&[(&str, &[u8])], &str, &str)] = &[
+    let cases: &[(Files, &str, &str)] = &[
         (&[("adapter_config.json", b"{}"), ("adapter_model.safetensors", &adapter)], "adapter", "merge_and_unload"),
         (&[("model.safetensors", &adapter)], "lora_A", "merge_and_unload"),
         (&[("model.safetensors", &bytes_of(&["q.base_layer.weight"]))], "base_layer", "merge_and_unload"),
