@@ -1,5 +1,6 @@
 //! The command line: what was typed, and what is printed. One file for each command.
 
+mod arch;
 mod completions;
 mod explain;
 mod init;
@@ -40,6 +41,7 @@ enum Command {
     Run(run::RunArgs),
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
+    Arch(arch::ArchArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::command(args, &signals),
         Command::Explain(args) => explain::command(args),
         Command::Inspect(args) => inspect::command(args, &signals),
+        Command::Arch(args) => arch::command(args, &signals),
         Command::Completions(args) => completions::command(&args),
     };
     match result {

@@ -1,0 +1,47 @@
+//! `xfer arch`: what an architecture file expands to.
+
+use clap::Args;
+use xfer::arch;
+
+use super::init::{HubArgs, RuleArgs};
+use super::output::{Outcome, data};
+use super::progress::{Shown, Signals};
+
+const EXAMPLES: &str = "\
+Examples:
+  xfer arch my.json                     every parameter, its shape, role, fans and init rule
+  xfer arch --schema > xfer.schema.json for an editor, through \"$schema\"
+  xfer arch --snippet torch             the Python that writes a listing from any nn.Module";
+
+/// Print what an architecture file expands to
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ArchArgs {
+    /// An architecture file, a directory, or org/name[@rev] for its config
+    #[arg(required_unless_present_any = ["schema", "snippet"])]
+    arch: Option<String>,
+    /// Print the JSON Schema of architecture files
+    #[arg(long, conflicts_with = "snippet")]
+    schema: bool,
+    /// Print the code that writes a listing from a model of this framework
+    #[arg(long, value_name = "FRAMEWORK")]
+    snippet: Option<String>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+/// Runs the command.
+pub fn command(args: ArchArgs, signals: &Signals) -> Outcome {
+    let ArchArgs { arch, schema, snippet, rules, hub } = args;
+    if schema {
+        return data(&format!("{:#}\n", arch::schema()));
+    }
+    if let Some(framework) = snippet {
+        return data(arch::snippet(&framework)?);
+    }
+    let progress = Shown::new(signals, false);
+    let architecture = arch::open(&arch.unwrap_or_default(), &rules.flags(), &hub.access()?, &progress)?;
+    data(&arch::describe(&architecture))
+}
