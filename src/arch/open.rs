@@ -147,7 +147,14 @@ fn from_document(
             located(check_bare(root))?;
             listing::from_bare(document)
         }
-        None => Err(document.locate(Wrong { at: root.at, problem: Problem::NoForm })),
+        None => {
+            // a slip in the one key that tells the form is a slip, not another kind of file
+            if is_own(root) {
+                let keys = HEAD.iter().chain(LAYERS_FILE).chain(LISTING_FILE).chain(RULES).collect::<Vec<_>>();
+                located(grammar::check_keys(root, "an architecture file", &keys, false))?;
+            }
+            Err(document.locate(Wrong { at: root.at, problem: Problem::NoForm }))
+        }
     }
 }
 
@@ -159,11 +166,14 @@ enum Content {
     Bare,
 }
 
+/// A config keeps its rules under the key that is a number in xfer's own files.
+fn is_own(root: &Node) -> bool {
+    root.get("xfer").is_some_and(|version| version.entries().is_none())
+}
+
 fn form(root: &Node) -> Option<Content> {
     let has = |key: &str| root.get(key).is_some();
-    // a config keeps its rules under the key that is a number in xfer's own files
-    let own = root.get("xfer").is_some_and(|version| version.entries().is_none());
-    match own {
+    match is_own(root) {
         true if has("tensors") && !has("layers") => Some(Content::Listing),
         true if has("layers") || has("inputs") => Some(Content::Layers),
         _ if has("model_type") => Some(Content::Config),
