@@ -24,7 +24,7 @@ impl Rules {
             new: each("--new", PATTERN, new, |text| selector("--new", text))?,
             unused: each("--unused", PATTERN, unused, |text| selector("--unused", text))?,
             reinit: each("--reinit", PATTERN, reinit, |text| selector("--reinit", text))?,
-            labels: each("--labels", LABELS, labels.as_slice(), |text| label_rule(text))?,
+            labels: each("--labels", LABELS, labels.as_slice(), label_rule)?,
             ..Rules::default()
         })
     }

@@ -124,7 +124,7 @@ fn value_of(key: &str, text: &str) -> Value {
 fn insert(map: &mut Map<String, Value>, path: &[&str], value: Value) -> Option<()> {
     match path {
         [] => None,
-        [key, ..] if key.is_empty() => None,
+        ["", ..] => None,
         [key] => {
             map.insert(key.to_string(), value);
             Some(())
