@@ -119,6 +119,8 @@ impl Architecture {
 pub struct TargetVocabulary {
     /// The rows by token.
     pub vocabulary: Arc<crate::checkpoint::vocabulary::Vocabulary>,
-    /// Its files, name and content, to stand beside the weights.
+    /// Its files, name and content, to stand beside the weights; sorted.
     pub files: Vec<(String, Arc<Vec<u8>>)>,
+    /// The folder that holds them, as it can be opened from the working directory.
+    pub folder: String,
 }

@@ -20,17 +20,15 @@ pub fn open(reference: &str, flags: &Flags, access: &Access, progress: &dyn Prog
     let beside =
         Beside { folder: folder(&reference), source: Source::open(&reference, &access, progress)?, access, progress };
     let mut architecture = match beside.document()? {
-        Some(document) => from_document(&document, flags, rules.labels.first(), &beside)?,
+        Some(document) => {
+            with_vocabulary(from_document(&document, flags, rules.labels.first(), &beside)?, &document, &beside)?
+        }
         None => from_weights(&beside)?,
     };
     if let (Some(typed), Form::Layers | Form::Listing) = (flags.set.first(), architecture.form) {
         return Err(ArchError::SetWithoutConfig { typed: typed.clone(), form: architecture.form.name() }.into());
     }
     architecture.rules = architecture.rules.followed_by(rules);
-    architecture.vocabulary = match &architecture.rules.vocab {
-        Some(rule) => Some(vocabulary::read(rule, &beside)?),
-        None => None,
-    };
     Ok(architecture)
 }
 
@@ -100,6 +98,11 @@ impl Beside<'_> {
         }
     }
 
+    /// What a relative path in the file names, from the working directory; in a repository, the path as it stands.
+    pub fn path_of(&self, path: &str) -> String {
+        self.folder.as_ref().map_or(path.to_string(), |folder| folder.join(path).display().to_string())
+    }
+
     /// Reads a file that a relative path in the file names. In a repository of the Hub it must stand in the repository.
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
         let Some(folder) = &self.folder else { return self.source.read(path, limit, self.progress) };
@@ -120,6 +123,16 @@ fn from_weights(beside: &Beside) -> Result<Architecture> {
     let checkpoint = checkpoint::open(&beside.source, beside.progress)?;
     let mut architecture = listing::from_checkpoint(beside.label(), checkpoint.reader.listing())?;
     architecture.notes.extend(checkpoint.notes);
+    Ok(architecture)
+}
+
+/// Reads the tokenizer that a `vocab` rule of the file names.
+fn with_vocabulary(mut architecture: Architecture, document: &Document, beside: &Beside) -> Result<Architecture> {
+    let Some(rule) = &architecture.rules.vocab else { return Ok(architecture) };
+    let rules = document.root.get("xfer").filter(|rules| rules.entries().is_some()).unwrap_or(&document.root);
+    let place = rules.get("vocab").and_then(|vocab| vocab.get("tokenizer")).map_or(document.root.at, |node| node.at);
+    let read = vocabulary::read(rule, beside).map_err(|error| document.locate(Wrong::new(place, error)))?;
+    architecture.vocabulary = Some(read);
     Ok(architecture)
 }
 

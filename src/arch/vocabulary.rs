@@ -63,7 +63,7 @@ pub fn read(rule: &VocabRule, beside: &Beside) -> Result<TargetVocabulary> {
             vocabulary.add_special_roles(bytes)?;
         }
     }
-    Ok(TargetVocabulary { vocabulary: Arc::new(vocabulary), files })
+    Ok(TargetVocabulary { vocabulary: Arc::new(vocabulary), files, folder: beside.path_of(folder) })
 }
 
 fn join(folder: &str, name: &str) -> String {

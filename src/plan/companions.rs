@@ -58,7 +58,7 @@ pub(super) fn choose(
     }
     companions.files.extend(target.arch_json.clone().map(|text| text_file("arch.json", text)));
     if let Some(tokenizer) = &target.vocabulary {
-        companions.files.extend(tokenizer_files(target, tokenizer));
+        companions.files.extend(tokenizer_files(tokenizer));
     }
     companions.carry(sources, target, matching, vocabulary, assignments);
     companions
@@ -117,16 +117,12 @@ fn ruled_labels(target: &Architecture) -> Option<&[String]> {
 }
 
 /// The files of the tokenizer that the architecture names: text stands in the plan itself, other bytes by their digest.
-fn tokenizer_files<'a>(
-    target: &'a Architecture,
-    tokenizer: &'a TargetVocabulary,
-) -> impl Iterator<Item = Companion> + 'a {
+fn tokenizer_files(tokenizer: &TargetVocabulary) -> impl Iterator<Item = Companion> + '_ {
     tokenizer.files.iter().map(|(name, bytes)| {
         let content = match std::str::from_utf8(bytes) {
             Ok(text) => Content::Text(text.to_string()),
             Err(_) => {
-                let folder = target.rules.vocab.as_ref().map_or("", |rule| rule.tokenizer.as_str());
-                let location = format!("{}/{name}", folder.trim_end_matches('/'));
+                let location = std::path::Path::new(&tokenizer.folder).join(name).display().to_string();
                 Content::File { location, digest: format!("blake3:{}", blake3::hash(bytes).to_hex()) }
             }
         };

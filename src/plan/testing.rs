@@ -162,7 +162,8 @@ pub(super) fn vocab_rule(architecture: &mut Architecture, tokens: Vocabulary, pa
         new_tokens: crate::arch::NewRows::Mean,
     });
     let files = vec![("tokenizer.json".to_string(), Arc::new(b"{}".to_vec()))];
-    architecture.vocabulary = Some(TargetVocabulary { vocabulary: Arc::new(tokens), files });
+    architecture.vocabulary =
+        Some(TargetVocabulary { vocabulary: Arc::new(tokens), files, folder: "tokenizer".into() });
 }
 
 pub(super) fn options() -> Options {

@@ -4,6 +4,7 @@ mod flags;
 mod hugging_face;
 mod listing;
 mod native;
+mod open;
 mod pattern;
 mod schema;
 mod snippet;
