@@ -16,7 +16,7 @@ pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Ten
     let q = placed(attention, split(q, attention.heads)?)?;
     let k = repeated(attention, placed(attention, split(k, attention.kv_heads)?)?)?;
     let v = repeated(attention, split(v, attention.kv_heads)?)?;
-    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * (head as f64).powf(-0.5))?;
+    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (head as f64).sqrt())?;
     let scores = masked(attention, scores, inputs.get(1))?;
     let mixed = ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
     linear(&mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?, out)
@@ -57,6 +57,7 @@ fn repeated(attention: &Attention, heads: Tensor) -> Result<Tensor> {
 }
 
 /// Rotated by its position, where the attention is rotary (halves: dimension i goes with i + d/2).
+#[expect(clippy::disallowed_methods, reason = "the bits of activations reach no output")]
 fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
     match attention.kind {
         AttentionKind::Plain => Ok(heads),

@@ -199,11 +199,11 @@ fn check_size(site: &Site, shape: &[Dim]) -> Result<()> {
 
 /// Whether the bytes of one example can be counted in 64 bits.
 pub(super) fn countable(shape: &[Dim]) -> bool {
-    let sizes = shape.iter().filter_map(|dim| match dim {
+    let mut sizes = shape.iter().filter_map(|dim| match dim {
         Dim::Batch => None,
         Dim::Known(size) | Dim::UpTo(size) => Some(*size),
     });
-    sizes.fold(Some(8u64), |bytes, size| bytes.and_then(|bytes| bytes.checked_mul(size))).is_some()
+    sizes.try_fold(8u64, |bytes, size| bytes.checked_mul(size)).is_some()
 }
 
 /// The first input's result with another shape.

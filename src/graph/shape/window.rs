@@ -40,7 +40,7 @@ fn check_geometry(site: &Site, convolution: &Convolution) -> Result<usize> {
     per_axis(site, "dilation", &convolution.dilation, rank, 1)?;
     site.positive("out", convolution.out)?;
     site.positive("groups", convolution.groups)?;
-    if convolution.out % convolution.groups != 0 {
+    if !convolution.out.is_multiple_of(convolution.groups) {
         return Err(site.value(
             "out",
             convolution.out,
@@ -51,7 +51,7 @@ fn check_geometry(site: &Site, convolution: &Convolution) -> Result<usize> {
 }
 
 fn check_channels(site: &Site, channels: u64, groups: u64) -> Result<()> {
-    if channels % groups != 0 {
+    if !channels.is_multiple_of(groups) {
         return Err(site.misfit(0, format!("channels that {groups} groups divide")));
     }
     Ok(())
