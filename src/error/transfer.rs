@@ -82,6 +82,12 @@ pub enum TransferError {
         /// The buffer's length.
         found: u64,
     },
+    /// The machine has not so much memory.
+    #[error("{bytes} bytes of memory are not to be had")]
+    Memory {
+        /// How many.
+        bytes: u64,
+    },
     /// The layout is not that of the plan.
     #[error("the layout gives assignment {assignment} {found} bytes, the plan {expected}")]
     Layout {
@@ -120,9 +126,10 @@ impl Fault for TransferError {
             | TransferError::Overflow { .. }
             | TransferError::NoMoments { .. }
             | TransferError::InfiniteMoments { .. } => Exit::Input,
-            TransferError::Generated { .. } | TransferError::Buffer { .. } | TransferError::Layout { .. } => {
-                Exit::Machine
-            }
+            TransferError::Generated { .. }
+            | TransferError::Buffer { .. }
+            | TransferError::Memory { .. }
+            | TransferError::Layout { .. } => Exit::Machine,
         }
     }
 
@@ -130,6 +137,9 @@ impl Fault for TransferError {
         match self {
             TransferError::Overflow { .. } => {
                 vec!["choose a wider type with --dtype bf16 or --dtype f32, or pass --allow-overflow".into()]
+            }
+            TransferError::Memory { .. } => {
+                vec!["fewer threads hold less at once: --threads 1; --dry-run prints what is needed".into()]
             }
             TransferError::Missing { .. } | TransferError::Changed { .. } => {
                 vec!["the source has changed since the plan was made; make a new plan".into()]

@@ -40,8 +40,8 @@ fn equal(a: &Stored, b: &Stored, scratch: &mut Scratch) -> Result<bool> {
     for start in (0..len).step_by(PIECE as usize) {
         scratch.progress.interrupted()?;
         let span = start..(start + PIECE).min(len);
-        let mut left = scratch.take(size(span.end - span.start)?);
-        let mut right = scratch.take(left.len());
+        let mut left = scratch.take(size(span.end - span.start)?)?;
+        let mut right = scratch.take(left.len())?;
         a.read(span.clone(), &mut left, scratch)?;
         b.read(span.clone(), &mut right, scratch)?;
         let same = left == right;
@@ -75,7 +75,7 @@ fn sum(stored: &Stored, float: Float, scratch: &mut Scratch, f: impl Fn(f64) -> 
     for start in (0..len).step_by(PIECE as usize) {
         scratch.progress.interrupted()?;
         let span = start..(start + PIECE).min(len);
-        let mut bytes = scratch.take(size(span.end - span.start)?);
+        let mut bytes = scratch.take(size(span.end - span.start)?)?;
         stored.read(span.clone(), &mut bytes, scratch)?;
         infinite += non_finite(stored.info.dtype, &bytes).total();
         for piece in bytes.chunks(TILE * float.bytes()) {

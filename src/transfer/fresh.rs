@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::scratch::size;
+use super::scratch::{room, size};
 use crate::adapt::float::{Float, Real, non_finite};
 use crate::error::{Result, TensorError, TransferError};
 use crate::init::{Generator, Scheme};
@@ -117,7 +117,9 @@ impl<'a> Fresh<'a> {
             return Ok(Arc::clone(values));
         }
         let elements = part.elements.end - part.elements.start;
-        let mut values = vec![0f32; size(elements)?];
+        let len = size(elements)?;
+        let mut values = room(len)?;
+        values.resize(len, 0f32);
         self.generator.fill(part.scheme, &part.shape, part.base, 0..elements, &mut values)?;
         let count = values.iter().filter(|value| !value.is_finite()).count() as u64;
         self.all_finite(count)?;

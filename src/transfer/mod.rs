@@ -93,6 +93,17 @@ pub fn run(
     })
 }
 
+/// The digest of each of these source tensors (which source, and its name there), whole, in its stored type; read on
+/// `threads` threads, each tensor once.
+pub fn digests(
+    tensors: &[(usize, &str)],
+    readers: &[Arc<dyn Reader>],
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<String>> {
+    run::digests(tensors, readers, threads, progress, PIECE)
+}
+
 /// The bytes that `run` holds at most beside its code: buffers of all threads, the largest demand, scratch of the readers.
 pub fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> Result<u64> {
     peak::peak(plan, readers, threads)

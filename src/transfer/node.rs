@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fresh::Fresh;
-use super::scratch::{Scratch, size};
+use super::scratch::{Scratch, room, size};
 use super::stored::Stored;
 use crate::adapt::float::{became_infinite, non_finite};
 use crate::adapt::{Block, Demand, Op, Scan};
@@ -191,7 +191,9 @@ impl<'a> Node<'a> {
         if let Some(bytes) = &*slot {
             return Ok(Arc::clone(bytes));
         }
-        let mut bytes = vec![0; size(self.info.bytes()?)?];
+        let len = size(self.info.bytes()?)?;
+        let mut bytes = room(len)?;
+        bytes.resize(len, 0);
         match &self.kind {
             Kind::Apply { op, inputs } => match op.scan(&infos(inputs))? {
                 Some(scan) => scan_all(scan, inputs, &mut bytes, scratch)?,
@@ -322,7 +324,7 @@ fn supply_one(input: &Node, demand: Demand, scratch: &mut Scratch) -> Result<Sup
         Demand::Rows(ranges) => {
             let row = input.info.row_bytes()?;
             let count: u64 = ranges.iter().map(|rows| rows.end - rows.start).sum();
-            let mut bytes = scratch.take(size(count * row)?);
+            let mut bytes = scratch.take(size(count * row)?)?;
             let mut rest = bytes.as_mut_slice();
             for rows in &ranges {
                 let (piece, after) = std::mem::take(&mut rest).split_at_mut(size((rows.end - rows.start) * row)?);
@@ -342,7 +344,7 @@ fn scan_all(mut scan: Box<dyn Scan>, inputs: &[Node], out: &mut [u8], scratch: &
     for start in (0..rows).step_by(size(step)?) {
         scratch.progress.interrupted()?;
         let end = (start + step).min(rows);
-        let mut bytes = scratch.take(size((end - start) * row)?);
+        let mut bytes = scratch.take(size((end - start) * row)?)?;
         input.rows(start..end, &mut bytes, None, scratch)?;
         scan.push(&bytes)?;
         scratch.give(bytes);

@@ -26,7 +26,6 @@ struct Run<'a, 'p> {
     write: Write<'p>,
     allow_overflow: bool,
     progress: &'p dyn Progress,
-    piece: u64,
     next: AtomicUsize,
     stop: AtomicBool,
     /// The error of the earliest item that failed.
@@ -43,38 +42,71 @@ pub(super) fn transfer(
     piece: u64,
     write: Write,
 ) -> Result<Vec<Outcome>> {
-    let run = Run {
-        work: Work::of(plan, layout, readers, piece)?,
-        seed: plan.seed,
-        readers,
-        write,
-        allow_overflow: options.allow_overflow,
-        progress,
-        piece,
-        next: AtomicUsize::new(0),
-        stop: AtomicBool::new(false),
-        failure: Mutex::new(None),
-    };
-    progress.start("write", Some(run.work.bytes()?));
+    let work = Work::of(plan, layout, readers, piece)?;
+    progress.start("write", Some(work.bytes()?));
     for (file, weights) in layout.files.iter().enumerate() {
         write(file, 0, &weights.header)?;
     }
-    let threads = options.threads.clamp(1, run.work.items.len().max(1));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| run.take_items());
-        }
-    });
+    let run = Run::new(work, plan.seed, readers, options, progress, write);
+    run.on_threads(options.threads)?;
     progress.finish();
-    match run.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        Some((_, error)) => Err(error),
-        None => Ok(outcomes(plan, &run.work)),
-    }
+    Ok(outcomes(plan, &run.work))
 }
 
-impl<'a> Run<'a, '_> {
+/// The digests of source tensors, in the order in which they are asked for.
+pub(super) fn digests(
+    tensors: &[(usize, &str)],
+    readers: &[Arc<dyn Reader>],
+    threads: usize,
+    progress: &dyn Progress,
+    piece: u64,
+) -> Result<Vec<String>> {
+    let work = Work::hashing(tensors, readers, piece)?;
+    progress.start("hash", Some(work.bytes()?));
+    let options = Options { threads, allow_overflow: false };
+    let run = Run::new(work, 0, readers, options, progress, &|_, _, _| Ok(()));
+    run.on_threads(threads)?;
+    progress.finish();
+    Ok(tensors.iter().filter_map(|tensor| run.work.digest_of(*tensor)).collect())
+}
+
+impl<'a, 'p> Run<'a, 'p> {
+    fn new(
+        work: Work<'a>,
+        seed: u64,
+        readers: &'a [Arc<dyn Reader>],
+        options: Options,
+        progress: &'p dyn Progress,
+        write: Write<'p>,
+    ) -> Run<'a, 'p> {
+        Run {
+            work,
+            seed,
+            readers,
+            write,
+            allow_overflow: options.allow_overflow,
+            progress,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Does all the work; the error of the earliest item that failed.
+    fn on_threads(&self, threads: usize) -> Result<()> {
+        std::thread::scope(|scope| {
+            for _ in 0..threads.clamp(1, self.work.items.len().max(1)) {
+                scope.spawn(|| self.take_items());
+            }
+        });
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     fn take_items(&self) {
-        let mut scratch = Scratch::new(self.piece, self.progress);
+        let mut scratch = Scratch::new(self.work.piece, self.progress);
         while !self.stop.load(Ordering::Acquire) {
             let index = self.next.fetch_add(1, Ordering::AcqRel);
             let Some(item) = self.work.items.get(index) else { return };
@@ -132,12 +164,12 @@ impl<'a> Run<'a, '_> {
         match &output.source {
             Source::Copy(stored) => {
                 let len = size(span.end - span.start)?;
-                let mut bytes = scratch.take(len);
+                let mut bytes = scratch.take(len)?;
                 stored.read(span.clone(), &mut bytes, scratch)?;
                 Ok((bytes, 0..len))
             }
             Source::Evaluate(slot) => {
-                let node = output.node(slot, self.seed, self.readers, self.piece)?;
+                let node = output.node(slot, self.seed, self.readers, self.work.piece)?;
                 evaluate(&node, span, scratch)
             }
         }
@@ -146,7 +178,7 @@ impl<'a> Run<'a, '_> {
     fn hash(&self, input: &Input, piece: u64, scratch: &mut Scratch) -> Result<()> {
         self.progress.interrupted()?;
         let span = input.digest.span(piece);
-        let mut bytes = scratch.take(size(span.end - span.start)?);
+        let mut bytes = scratch.take(size(span.end - span.start)?)?;
         input.stored.read(span.clone(), &mut bytes, scratch)?;
         input.digest.put(piece, &bytes);
         scratch.give(bytes);
@@ -164,7 +196,7 @@ fn evaluate(node: &Node, span: &Range<u64>, scratch: &mut Scratch) -> Result<(Ve
     let rows = span.start / row..span.end.div_ceil(row);
     let skip = size(span.start - rows.start * row)?;
     let window = skip..skip + size(span.end - span.start)?;
-    let mut bytes = scratch.take(size((rows.end - rows.start) * row)?);
+    let mut bytes = scratch.take(size((rows.end - rows.start) * row)?)?;
     node.rows(rows, &mut bytes, Some(&window), scratch)?;
     Ok((bytes, window))
 }

@@ -1,6 +1,6 @@
 //! What one thread keeps from piece to piece: buffers, and what it noticed.
 
-use crate::error::{AdaptError, Result};
+use crate::error::{AdaptError, Result, TransferError};
 use crate::progress::Progress;
 
 /// The bytes that move at once: large enough that a system call costs nothing beside them, small enough to stay in cache
@@ -26,15 +26,14 @@ impl<'a> Scratch<'a> {
     }
 
     /// A buffer of this length; what it holds is arbitrary.
-    pub fn take(&mut self, len: usize) -> Vec<u8> {
+    pub fn take(&mut self, len: usize) -> Result<Vec<u8>> {
         let mut buffer = self.buffers.pop().unwrap_or_default();
         if buffer.capacity() < len {
             // what it holds need not be copied to its new place
-            buffer.clear();
-            buffer.reserve_exact(len);
+            buffer = room(len)?;
         }
         buffer.resize(len, 0);
-        buffer
+        Ok(buffer)
     }
 
     /// Gives a buffer back; one far above a piece is freed, for the next tensor may need none.
@@ -43,6 +42,14 @@ impl<'a> Scratch<'a> {
             self.buffers.push(buffer);
         }
     }
+}
+
+/// Room for so many elements, or an error where the machine has it not: shapes come from files.
+pub(super) fn room<T>(len: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+    room.try_reserve_exact(len).map_err(|_| TransferError::Memory { bytes })?;
+    Ok(room)
 }
 
 /// A number of bytes as memory is addressed.

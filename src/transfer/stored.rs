@@ -56,7 +56,7 @@ impl<'a> Stored<'a> {
             return self.reader.read(self.index, rows, out);
         }
         let skip = size(span.start - rows.start * row)?;
-        let mut covering = scratch.take(size((rows.end - rows.start) * row)?);
+        let mut covering = scratch.take(size((rows.end - rows.start) * row)?)?;
         self.reader.read(self.index, rows, &mut covering)?;
         out.copy_from_slice(&covering[skip..skip + out.len()]);
         scratch.give(covering);

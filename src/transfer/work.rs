@@ -74,7 +74,7 @@ pub(super) struct Work<'a> {
     pub items: Vec<Item>,
     pub digests: BTreeMap<Mention<'a>, Digested>,
     /// Bytes that are worked on at once: a power of two.
-    piece: u64,
+    pub piece: u64,
 }
 
 impl<'a> Work<'a> {
@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
     pub fn of(plan: &'a Plan, layout: &Layout, readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
         let mut work =
             Work { outputs: Vec::new(), inputs: Vec::new(), items: Vec::new(), digests: BTreeMap::new(), piece };
-        let (mut whole, mut pieces) = (Vec::new(), Vec::new());
+        let (mut alone, mut pieces) = (Vec::new(), Vec::new());
         for (file, weights) in layout.files.iter().enumerate() {
             for span in &weights.spans {
                 let (output, shares) = Output::of(plan, file, *span, readers, piece)?;
@@ -91,7 +91,7 @@ impl<'a> Work<'a> {
                     work.digests.entry(*mention).or_insert(Digested::Output(index));
                 }
                 match shares {
-                    true => whole.push(Item::All { output: index }),
+                    true => alone.push(Item::All { output: index }),
                     false => {
                         pieces.extend((0..output.digest.pieces()).map(|piece| Item::Piece { output: index, piece }))
                     }
@@ -100,15 +100,27 @@ impl<'a> Work<'a> {
             }
         }
         // what cannot be shared by threads comes first, so that no thread is left alone with it
-        work.items = whole;
+        work.items = alone;
         work.items.append(&mut pieces);
-        work.hash_inputs(plan, readers)?;
+        work.hash_inputs(plan.assignments.iter().flat_map(|assignment| mentions(&assignment.value)), readers)?;
+        Ok(work)
+    }
+
+    /// Only the digests of source tensors.
+    pub fn hashing(tensors: &[Mention<'a>], readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
+        let mut work =
+            Work { outputs: Vec::new(), inputs: Vec::new(), items: Vec::new(), digests: BTreeMap::new(), piece };
+        work.hash_inputs(tensors.iter().copied(), readers)?;
         Ok(work)
     }
 
     /// Adds the digests of source tensors that no output is a copy of, each once.
-    fn hash_inputs(&mut self, plan: &'a Plan, readers: &'a [Arc<dyn Reader>]) -> Result<()> {
-        for (source, tensor) in plan.assignments.iter().flat_map(|assignment| mentions(&assignment.value)) {
+    fn hash_inputs(
+        &mut self,
+        tensors: impl Iterator<Item = Mention<'a>>,
+        readers: &'a [Arc<dyn Reader>],
+    ) -> Result<()> {
+        for (source, tensor) in tensors {
             if self.digests.contains_key(&(source, tensor)) {
                 continue;
             }

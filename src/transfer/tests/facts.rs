@@ -47,6 +47,25 @@ fn two_tensors_are_equal_only_byte_for_byte_and_in_type_and_shape() {
 }
 
 #[test]
+fn digests_are_those_of_the_stored_bytes_for_any_number_of_threads() {
+    let tensors = [
+        Stored::scrambled("a", Dtype::Bf16, &[300, 70]),
+        Stored::scrambled("b", Dtype::I64, &[0, 3]),
+        Stored::scrambled("c", Dtype::F4, &[6]),
+    ];
+    let expected: Vec<String> = [2, 0, 1, 0].map(|i: usize| digest(&tensors[i].bytes)).to_vec();
+    for (threads, gives) in [(1, Gives::Rows), (2, Gives::Extents), (8, Gives::Extents)] {
+        let asked = [(0, "a"), (0, "b"), (0, "a")];
+        let readers = [Memory::of(&tensors, gives)];
+        let found = crate::transfer::run::digests(&asked, &readers, threads, &Silent, 1024).unwrap();
+        assert_eq!(found, expected[1..]);
+    }
+    let packed = crate::transfer::digests(&[(0, "c")], &[Memory::of(&tensors, Gives::Extents)], 2, &Silent).unwrap();
+    assert_eq!(packed, expected[..1]);
+    assert!(crate::transfer::digests(&[(0, "d")], &[Memory::of(&tensors, Gives::Rows)], 2, &Silent).is_err());
+}
+
+#[test]
 fn moments_are_those_of_the_population_even_far_from_zero() {
     let a = Stored::f32("a", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
     let answer = ask(moments("a"), &[a], Gives::Rows).unwrap();

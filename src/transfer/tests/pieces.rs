@@ -84,6 +84,18 @@ fn what_needs_a_whole_input_is_announced_with_it_once_for_each_thread() {
 }
 
 #[test]
+fn more_memory_than_there_is_is_an_error_and_no_abort() {
+    let far = TensorInfo::new("far", Dtype::F32, [1 << 40, 1 << 18]);
+    let readers = listed(std::slice::from_ref(&far));
+    let assignment = assign("t", apply(Op::Transpose, vec![of_info(&far)]));
+    let error = crate::transfer::produce(SEED, &assignment, &readers, 0..0, &mut []).err();
+    assert!(error.is_none(), "no rows need nothing");
+    let narrow = apply(Op::Narrow { axis: 1, start: 0, len: 1 }, vec![assignment.value]);
+    let result = crate::transfer::produce(SEED, &assign("t", narrow), &readers, 0..1, &mut [0; 4]);
+    assert!(matches!(result, Err(Error::Transfer(crate::error::TransferError::Memory { .. }))), "{result:?}");
+}
+
+#[test]
 fn a_reader_that_unpacks_is_announced_with_its_scratch() {
     let a = Stored::scrambled("a", Dtype::F32, &[4, 4]);
     let plan = plan(vec![assign("a", source(&a))]);
