@@ -1,0 +1,6 @@
+//! Whole plans: laws, what an edited one gets, coverage, and the files beside the weights.
+
+mod companions;
+mod coverage;
+mod edited;
+mod laws;
