@@ -81,6 +81,19 @@ pub enum FitError {
         /// The rows of the parts.
         found: u64,
     },
+    /// A count of whole numbers in a type that does not hold them, or along an axis that is not there.
+    #[error(
+        "a count in {dtype} {} along axis {axis:?}: no integer type that holds it, or no such axis",
+        ShapeText(shape)
+    )]
+    Uncountable {
+        /// The type.
+        dtype: Dtype,
+        /// The shape.
+        shape: Shape,
+        /// The axis.
+        axis: Option<usize>,
+    },
     /// A scheme has a parameter that is no number, or out of its range.
     #[error("tensor {name}: {problem}")]
     Scheme {
@@ -329,6 +342,7 @@ impl Fault for FitError {
             | FitError::Yields { .. }
             | FitError::Expression { .. }
             | FitError::Parts { .. }
+            | FitError::Uncountable { .. }
             | FitError::Scheme { .. }
             | FitError::NoSource { .. }
             | FitError::SourceDisagrees { .. }
@@ -381,6 +395,7 @@ impl Fault for FitError {
             | FitError::Count { .. }
             | FitError::Yields { .. }
             | FitError::Parts { .. }
+            | FitError::Uncountable { .. }
             | FitError::Scheme { .. }
             | FitError::NoSource { .. }
             | FitError::SourceDisagrees { .. }

@@ -54,7 +54,7 @@ pub(super) fn choose(
         Some(text) => companions.files.push(text_file("config.json", text)),
         None => companions
             .warnings
-            .push(format!("no config.json is written: a {} without `config` does not say one", target.form.name())),
+            .push(format!("no config.json is written: the architecture ({}) has no `config`", target.form.name())),
     }
     companions.files.extend(target.arch_json.clone().map(|text| text_file("arch.json", text)));
     if let Some(tokenizer) = &target.vocabulary {

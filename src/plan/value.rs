@@ -43,6 +43,16 @@ pub enum Value {
         /// Pieces of axis 0; their rows sum to it.
         parts: Vec<InitPart>,
     },
+    /// Whole numbers that are neither stored nor drawn: each element is its index along `axis`, or zero where there is none.
+    Count {
+        /// An integer type that holds them; `Bool` only for zeros.
+        dtype: Dtype,
+        /// The shape.
+        shape: Shape,
+        /// The axis that is counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        axis: Option<usize>,
+    },
     /// An operation over other values.
     Apply {
         /// The operation.
@@ -68,8 +78,17 @@ impl Value {
                 let found = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.rows));
                 match found {
                     Some(found) if found == info.rows() => Ok(info),
-                    _ => Err(FitError::Parts { expected: info.rows(), found: found.unwrap_or(u64::MAX) }.into()),
+                    Some(_) | None => {
+                        Err(FitError::Parts { expected: info.rows(), found: found.unwrap_or(u64::MAX) }.into())
+                    }
                 }
+            }
+            Value::Count { dtype, shape, axis } => {
+                let info = TensorInfo::new(String::new(), *dtype, shape.clone());
+                if !counts(*dtype, shape, *axis) {
+                    return Err(FitError::Uncountable { dtype: *dtype, shape: shape.clone(), axis: *axis }.into());
+                }
+                Ok(info)
             }
             Value::Apply { op, inputs } => op.out(&inputs.iter().map(Value::info).collect::<Result<Vec<_>>>()?),
             Value::Tied { to } => Err(FitError::TieInside { to: to.clone() }.into()),
@@ -80,7 +99,7 @@ impl Value {
     pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
         match self {
             Value::Apply { inputs, .. } => inputs.iter().for_each(|input| input.leaves(visit)),
-            Value::Source { .. } | Value::Init { .. } | Value::Tied { .. } => visit(self),
+            Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => visit(self),
         }
     }
 
@@ -100,9 +119,29 @@ impl Value {
         match self {
             Value::Source { .. } => Action::Copied,
             Value::Tied { .. } => Action::Tied,
-            Value::Init { .. } => Action::New,
+            Value::Init { .. } | Value::Count { .. } => Action::New,
             Value::Apply { .. } if self.first_source().is_some() => Action::Adapted,
             Value::Apply { .. } => Action::New,
         }
+    }
+}
+
+/// Whether a type holds every index of an axis (every zero, where there is none).
+fn counts(dtype: Dtype, shape: &Shape, axis: Option<usize>) -> bool {
+    let most = match dtype {
+        Dtype::Bool => 0,
+        Dtype::I8 => i8::MAX as u64,
+        Dtype::U8 => u64::from(u8::MAX),
+        Dtype::I16 => i16::MAX as u64,
+        Dtype::U16 => u64::from(u16::MAX),
+        Dtype::I32 => i32::MAX as u64,
+        Dtype::U32 => u64::from(u32::MAX),
+        Dtype::I64 => i64::MAX as u64,
+        Dtype::U64 => u64::MAX,
+        _ => return false,
+    };
+    match axis {
+        None => true,
+        Some(axis) => shape.get(axis).is_some_and(|size| size.saturating_sub(1) <= most),
     }
 }

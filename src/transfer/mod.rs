@@ -1,6 +1,7 @@
 //! The one place where values arise: rows of an assignment into a buffer, and the loop that honours every operation's demand.
 
 mod answer;
+mod count;
 mod digest;
 mod fresh;
 mod node;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::count::Count;
 use super::fresh::Fresh;
 use super::scratch::{Scratch, room, size};
 use super::stored::Stored;
@@ -26,6 +27,7 @@ pub(super) struct Node<'a> {
 pub(super) enum Kind<'a> {
     Source(Stored<'a>),
     Fresh(Fresh<'a>),
+    Count(Count),
     Apply { op: Op, inputs: Vec<Node<'a>> },
 }
 
@@ -53,6 +55,12 @@ impl<'a> Node<'a> {
                 let info = TensorInfo::new(target, Dtype::F32, shape.clone());
                 let fresh = Fresh::new(seed, target, &info, *first, parts)?;
                 Ok(Node::new(info, Kind::Fresh(fresh)))
+            }
+            Value::Count { dtype, shape, axis } => {
+                let info = TensorInfo::new(target, *dtype, shape.clone());
+                value.info()?;
+                let count = Count::new(&info, *axis);
+                Ok(Node::new(info, Kind::Count(count)))
             }
             Value::Apply { op, inputs } => {
                 let inputs: Vec<Node> =
@@ -98,7 +106,7 @@ impl<'a> Node<'a> {
         }
         match &self.kind {
             Kind::Source(stored) => stored.is_verbatim(),
-            Kind::Fresh(_) => true,
+            Kind::Fresh(_) | Kind::Count(_) => true,
             Kind::Apply { op: Op::Stack | Op::Reshape { .. }, .. } => true,
             Kind::Apply {
                 op: Op::Cast { .. } | Op::Affine { .. } | Op::Lerp { .. } | Op::Concat { axis: 0 },
@@ -113,7 +121,7 @@ impl<'a> Node<'a> {
         let shape = folded_shape(&self.info.shape);
         let Node { info, kind, .. } = self;
         match kind {
-            Kind::Source(_) | Kind::Fresh(_) => Ok(Node::new(TensorInfo { shape, ..info }, kind)),
+            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => Ok(Node::new(TensorInfo { shape, ..info }, kind)),
             Kind::Apply { op: Op::Reshape { .. }, inputs } => Node::apply(Op::Reshape { shape }, inputs),
             Kind::Apply { op: Op::Stack, inputs } => Node::apply(Op::Concat { axis: 0 }, inputs),
             Kind::Apply { op, inputs } => {
@@ -126,7 +134,7 @@ impl<'a> Node<'a> {
     /// Whether rows share something that is computed once and kept: then one thread does them all.
     pub fn shares(&self) -> Result<bool> {
         match &self.kind {
-            Kind::Source(_) => Ok(false),
+            Kind::Source(_) | Kind::Count(_) => Ok(false),
             Kind::Fresh(fresh) => Ok(fresh.needs_whole()),
             Kind::Apply { inputs, .. } => {
                 let demands = self.demand(&(0..self.info.rows()))?;
@@ -141,7 +149,7 @@ impl<'a> Node<'a> {
     /// What each input must supply for some rows; nothing for a leaf.
     pub fn demand(&self, rows: &Rows) -> Result<Vec<Demand>> {
         match &self.kind {
-            Kind::Source(_) | Kind::Fresh(_) => Ok(Vec::new()),
+            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => Ok(Vec::new()),
             Kind::Apply { op, inputs } => {
                 let infos: Vec<&TensorInfo> = inputs.iter().map(|input| &input.info).collect();
                 op.demand_of(&infos, &self.info, rows)
@@ -166,6 +174,10 @@ impl<'a> Node<'a> {
             Kind::Fresh(fresh) => {
                 let elements = self.info.row_elements()?;
                 fresh.fill(rows.start * elements..rows.end * elements, out)
+            }
+            Kind::Count(count) => {
+                let elements = self.info.row_elements()?;
+                count.fill(rows.start * elements..rows.end * elements, out)
             }
             Kind::Apply { op, inputs } => {
                 let demands = self.demand(&rows)?;
@@ -199,7 +211,7 @@ impl<'a> Node<'a> {
                 Some(scan) => scan_all(scan, inputs, &mut bytes, scratch)?,
                 None => self.all_rows(&mut bytes, scratch)?,
             },
-            Kind::Source(_) | Kind::Fresh(_) => self.all_rows(&mut bytes, scratch)?,
+            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => self.all_rows(&mut bytes, scratch)?,
         }
         self.forget_inputs();
         let bytes = Arc::new(bytes);
@@ -222,7 +234,7 @@ impl<'a> Node<'a> {
 
     fn forget_inputs(&self) {
         match &self.kind {
-            Kind::Source(_) => {}
+            Kind::Source(_) | Kind::Count(_) => {}
             Kind::Fresh(fresh) => fresh.forget(),
             Kind::Apply { inputs, .. } => inputs.iter().for_each(|input| {
                 *input.whole.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -1,4 +1,4 @@
-//! Buffers without a source are computed, never drawn.
+//! Buffers without a source are computed, never drawn: running statistics, counters and indices start in a known state.
 
 use super::Initial;
 use crate::graph::Parameter;
@@ -6,19 +6,37 @@ use crate::init::Scheme;
 use crate::plan::{Exact, InitPart, Initialisation, Value, names};
 use crate::tensor::Dtype;
 
-/// The value of a buffer that starts in a known state: running statistics, counters, indices.
+/// The value of a buffer, and what is known of it.
 pub(super) fn computed(parameter: &Parameter) -> Initial {
-    let value = if names::last(&parameter.name) == "running_var" { 1.0 } else { 0.0 };
+    let last = names::last(&parameter.name);
+    match parameter.dtype.filter(|dtype| !dtype.is_float()) {
+        Some(dtype) => counted(parameter, dtype, last),
+        None => constant(parameter, last),
+    }
+}
+
+/// `position_ids` counts along its last axis (transformers); counters and type ids start at zero.
+fn counted(parameter: &Parameter, dtype: Dtype, last: &str) -> Initial {
+    let axis = (last == "position_ids").then(|| parameter.shape.len().checked_sub(1)).flatten();
+    let scheme = if axis.is_some() { "index" } else { "zeros" };
+    let value = Value::Count { dtype, shape: parameter.shape.clone(), axis };
+    Initial { value, dtype, init: initialisation(scheme, last) }
+}
+
+fn constant(parameter: &Parameter, last: &str) -> Initial {
+    let (value, scheme) = if last == "running_var" { (1.0, "ones") } else { (0.0, "zeros") };
     let rows = parameter.shape.first().copied().unwrap_or(1);
     let parts = vec![InitPart { rows, scheme: Scheme::Constant { value } }];
-    Initial {
-        value: Value::Init { shape: parameter.shape.clone(), first: 0, parts },
-        dtype: Dtype::F32,
-        init: Initialisation {
-            scheme: if value == 1.0 { "ones" } else { "zeros" }.into(),
-            std: None,
-            by: "auto: buffer".into(),
-            exact: Exact::Anywhere,
-        },
-    }
+    let value = Value::Init { shape: parameter.shape.clone(), first: 0, parts };
+    Initial { value, dtype: Dtype::F32, init: initialisation(scheme, last) }
+}
+
+fn initialisation(scheme: &str, last: &str) -> Initialisation {
+    let by = if is_known(last) { "auto: buffer" } else { "auto: buffer of unknown meaning" };
+    Initialisation { scheme: scheme.into(), std: None, by: by.into(), exact: Exact::Anywhere }
+}
+
+/// Whether the state that a buffer of this name starts in is known.
+pub(in crate::plan) fn is_known(last: &str) -> bool {
+    ["running_mean", "running_var", "num_batches_tracked", "position_ids", "token_type_ids"].contains(&last)
 }

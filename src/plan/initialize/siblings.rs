@@ -108,19 +108,26 @@ fn collect(value: &Value, leaves: &mut Vec<Leaf>) -> bool {
             Some(_) | None => false,
         },
         Value::Apply { op, inputs } => rearranges(op) && inputs.iter().all(|input| collect(input, leaves)),
-        Value::Init { .. } | Value::Tied { .. } => false,
+        Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => false,
     }
 }
 
 /// Whether the result holds every element of the inputs, each once.
 fn rearranges(op: &Op) -> bool {
-    matches!(
-        op,
+    match op {
         Op::Transpose
-            | Op::Permute { .. }
-            | Op::Reshape { .. }
-            | Op::Concat { .. }
-            | Op::Stack
-            | Op::RopePermute { .. }
-    )
+        | Op::Permute { .. }
+        | Op::Reshape { .. }
+        | Op::Concat { .. }
+        | Op::Stack
+        | Op::RopePermute { .. } => true,
+        Op::Narrow { .. }
+        | Op::Gather { .. }
+        | Op::Cast { .. }
+        | Op::Affine { .. }
+        | Op::Lerp { .. }
+        | Op::MeanHeads { .. }
+        | Op::MeanRows
+        | Op::ResizeRows { .. } => false,
+    }
 }
