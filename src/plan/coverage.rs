@@ -164,7 +164,11 @@ fn whole_subtrees<'a>(names: impl Iterator<Item = (&'a str, bool)>) -> Vec<Strin
     let mut patterns = Vec::new();
     let mut seen = BTreeSet::new();
     for (name, _) in names.iter().filter(|(_, is_wanted)| *is_wanted) {
-        let Some(top) = names::self_and_ancestors(name).filter(|path| is_whole(path)).last() else { continue };
+        // a name may be the path of others that are not wanted
+        let Some(top) = names::self_and_ancestors(name).filter(|path| is_whole(path)).last() else {
+            patterns.push(name.to_string());
+            continue;
+        };
         if seen.insert(top) {
             patterns.push(match subtrees.get(top) {
                 Some(subtree) if subtree.names == 1 && subtree.is_itself => top.to_string(),

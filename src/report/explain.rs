@@ -71,6 +71,8 @@ fn expression(report: &Report, value: &Value) -> String {
             format!("{name}:{tensor}{}", ShapeText(shape))
         }
         Value::Init { shape, .. } => format!("init{}", ShapeText(shape)),
+        Value::Count { shape, axis: Some(axis), .. } => format!("index{} along axis {axis}", ShapeText(shape)),
+        Value::Count { shape, axis: None, .. } => format!("zeros{}", ShapeText(shape)),
         Value::Apply { op, inputs } => {
             let inputs: Vec<String> = inputs.iter().map(|input| expression(report, input)).collect();
             format!("{}({})", op.name(), inputs.join(", "))

@@ -53,6 +53,11 @@ fn expressions() -> (Vec<Stored>, Vec<(String, Value)>) {
         ("new.none", init(&[0, 4], 0, normal(1.0))),
         ("orthogonal", cast(Dtype::F16, init(&[30, 20], 0, Scheme::Orthogonal { gain: 1.0 }))),
         ("identity", init(&[60, 60], 0, Scheme::Identity)),
+        ("count", Value::Count { dtype: Dtype::I64, shape: vec![3, 7000], axis: Some(1) }),
+        ("count.rows", Value::Count { dtype: Dtype::I16, shape: vec![90, 5, 80], axis: Some(0) }),
+        ("count.middle", Value::Count { dtype: Dtype::U8, shape: vec![2, 5, 3], axis: Some(1) }),
+        ("count.zero", Value::Count { dtype: Dtype::I32, shape: vec![], axis: None }),
+        ("count.none", Value::Count { dtype: Dtype::I32, shape: vec![0, 3], axis: Some(0) }),
         (
             "parts",
             Value::Init {

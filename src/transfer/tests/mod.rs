@@ -130,6 +130,7 @@ fn type_of(value: &Value) -> TensorInfo {
     match value {
         Value::Source { tensor, dtype, shape, .. } => TensorInfo::new(tensor.clone(), *dtype, shape.clone()),
         Value::Init { shape, .. } => TensorInfo::new("", crate::tensor::Dtype::F32, shape.clone()),
+        Value::Count { dtype, shape, .. } => TensorInfo::new("", *dtype, shape.clone()),
         Value::Apply { op, inputs } => op.out(&inputs.iter().map(type_of).collect::<Vec<_>>()).unwrap(),
         Value::Tied { .. } => TensorInfo::new("", crate::tensor::Dtype::F32, [1]),
     }
@@ -169,6 +170,17 @@ pub(super) fn naive(target: &str, value: &Value, tensors: &[Stored]) -> Stored {
                 base += len;
             }
             Stored::f32(target, shape, &values)
+        }
+        Value::Count { dtype, shape, axis } => {
+            let info = TensorInfo::new(target, *dtype, shape.clone());
+            let width = (dtype.bits() / 8) as usize;
+            let index = |element: u64| match axis {
+                Some(axis) => element / shape[axis + 1..].iter().product::<u64>() % shape[*axis],
+                None => 0,
+            };
+            let elements = 0..info.elements().unwrap();
+            let bytes = elements.flat_map(|k| index(k).to_le_bytes()[..width].to_vec()).collect();
+            Stored { info, bytes }
         }
         Value::Apply { op, inputs } => {
             let inputs: Vec<Stored> = inputs.iter().map(|input| naive(target, input, tensors)).collect();

@@ -229,6 +229,7 @@ fn words(value: &Value) -> String {
     match value {
         Value::Source { tensor, .. } => tensor.clone(),
         Value::Init { .. } => "zeros".into(),
+        Value::Count { .. } => "count".into(),
         Value::Tied { to } => format!("tied to {to}"),
         Value::Apply { op, inputs } => {
             format!("{}({})", op.name(), inputs.iter().map(words).collect::<Vec<_>>().join(", "))
