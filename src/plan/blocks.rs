@@ -1,6 +1,6 @@
 //! Repeated blocks, found from names with an integer component, at any depth.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,23 +51,28 @@ pub fn spell(path: &str, index: u64, tail: &str) -> String {
 /// The repeated blocks of a list of names: for each path its layers, each with the names below it.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks<'a> {
-    by_path: HashMap<&'a str, BTreeMap<u64, Vec<(&'a str, usize)>>>,
+    by_path: HashMap<&'a str, Layers<'a>>,
+    stacks: HashSet<&'a str>,
 }
+
+/// The layers of a block: for each the names below it, each with its number.
+pub type Layers<'a> = BTreeMap<u64, Vec<(&'a str, usize)>>;
 
 impl<'a> Blocks<'a> {
     /// The blocks of these names; each name is known by its number.
     pub fn of(names: impl IntoIterator<Item = (usize, &'a str)>) -> Blocks<'a> {
-        let mut by_path: HashMap<&str, BTreeMap<u64, Vec<(&str, usize)>>> = HashMap::new();
+        let mut by_path: HashMap<&str, Layers> = HashMap::new();
         for (id, name) in names {
             for place in places(name) {
                 by_path.entry(place.path).or_default().entry(place.index).or_default().push((place.tail, id));
             }
         }
-        Blocks { by_path }
+        let stacks = by_path.iter().filter(|(_, layers)| are_alike(layers)).map(|(path, _)| *path).collect();
+        Blocks { by_path, stacks }
     }
 
     /// The layers of a block, or `None`.
-    pub fn layers(&self, path: &str) -> Option<&BTreeMap<u64, Vec<(&'a str, usize)>>> {
+    pub fn layers(&self, path: &str) -> Option<&Layers<'a>> {
         self.by_path.get(path)
     }
 
@@ -75,23 +80,26 @@ impl<'a> Blocks<'a> {
     pub fn paths(&self) -> Vec<&'a str> {
         let depth = |path: &str| path.split('.').filter(|part| index_of(part).is_some()).count();
         let mut paths: Vec<&str> = self.by_path.keys().copied().collect();
-        paths.sort_by_cached_key(|path| (depth(path), path.to_string()));
+        paths.sort_by_cached_key(|path| (depth(path), *path));
         paths
     }
 
     /// Whether the path is a stack of like layers: at least two, and a name below one that stands below another too.
     pub fn is_stack(&self, path: &str) -> bool {
-        let Some(layers) = self.by_path.get(path).filter(|layers| layers.len() > 1) else { return false };
-        let mut seen = BTreeSet::new();
-        layers.values().any(|names| {
-            let known = names.iter().any(|(tail, _)| seen.contains(tail));
-            seen.extend(names.iter().map(|(tail, _)| *tail));
-            known
-        })
+        self.stacks.contains(path)
     }
 
     /// Whether a path leads into one layer of a stack.
     pub fn enters_stack(&self, path: &str) -> bool {
         places(path).any(|place| self.is_stack(place.path))
     }
+}
+
+fn are_alike(layers: &Layers) -> bool {
+    let mut seen = HashSet::new();
+    layers.values().any(|names| {
+        let known = names.iter().any(|(tail, _)| seen.contains(tail));
+        seen.extend(names.iter().map(|(tail, _)| *tail));
+        known
+    })
 }

@@ -34,6 +34,8 @@ pub(super) enum Filling {
 pub(super) struct Depths {
     ruled: HashMap<String, HashMap<u64, Filling>>,
     lists: HashMap<String, String>,
+    /// By the source's path and number, where it stands in `chosen`.
+    by_source: HashMap<String, HashMap<usize, usize>>,
     /// What was chosen, in order of the paths.
     pub chosen: Vec<ChosenDepth>,
 }
@@ -89,7 +91,7 @@ impl Depths {
         self.ruled.insert(path.to_string(), layers.iter().copied().zip(fillings).collect());
         self.lists.insert(path.to_string(), rule.list.to_string());
         if let Some(counterpart) = counterpart {
-            self.chosen.push(chosen(path, counterpart, items, false));
+            self.choose(chosen(path, counterpart, items, false));
         }
         Ok(())
     }
@@ -100,8 +102,14 @@ impl Depths {
             let position = |layer: &u64| counterpart.layers.binary_search(layer).unwrap_or_default() as u64;
             let items = layers.iter().map(|layer| DepthItem::Source(position(layer))).collect();
             self.lists.insert(path.to_string(), "first".into());
-            self.chosen.push(chosen(path, counterpart, items, true));
+            self.choose(chosen(path, counterpart, items, true));
         }
+    }
+
+    fn choose(&mut self, chosen: ChosenDepth) {
+        let of_path = self.by_source.entry(chosen.source_path.clone()).or_default();
+        of_path.entry(chosen.source).or_insert(self.chosen.len());
+        self.chosen.push(chosen);
     }
 
     /// Whether a name lies in a block that has a rule; its path.
@@ -127,7 +135,7 @@ impl Depths {
         layer: u64,
         counterparts: &HashMap<String, Counterpart>,
     ) -> Option<String> {
-        let chosen = self.chosen.iter().find(|one| one.source == source && one.source_path == path)?;
+        let chosen = self.chosen.get(*self.by_source.get(path)?.get(&source)?)?;
         let layers = &counterparts.get(&chosen.path)?.layers;
         let at = layers.binary_search(&layer).ok()? as u64;
         let takes = |item: &DepthItem| match *item {

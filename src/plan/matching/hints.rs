@@ -23,8 +23,11 @@ pub(crate) fn map_flags(pairs: &[(String, String)]) -> Vec<String> {
     }
     let mut seen = BTreeSet::new();
     let rules = pairs.iter().map(|(to, from)| by_template(to, from));
-    rules.filter(|rule| seen.insert(rule.clone())).collect()
+    rules.filter(|rule| seen.insert(rule.clone())).take(MOST_FLAGS).collect()
 }
+
+/// More lines than this nobody types.
+const MOST_FLAGS: usize = 64;
 
 /// `to.**=from.**` where all pairs lie below one path on either side and are spelt alike there.
 fn whole_path(pairs: &[(String, String)]) -> Option<String> {

@@ -49,6 +49,22 @@ pub(super) enum Ruled {
     },
 }
 
+/// A target that a rule is asked about.
+struct Asked<'a> {
+    target: &'a str,
+    /// The same by way of its depth.
+    lookup: &'a str,
+    bindings: &'a Bindings,
+    /// Its block, where that has a depth rule.
+    ruled: Option<&'a str>,
+}
+
+/// What a rule comes to for a target.
+enum Applied {
+    Sources(Vec<(usize, usize)>),
+    Said(Ruled),
+}
+
 /// The rules, found by the names that they may match, and what the sources hold.
 pub(super) struct Rules<'a> {
     rules: &'a [MapRule],
@@ -123,7 +139,15 @@ impl<'a> Rules<'a> {
             if !wins && self.sourced[rule] {
                 continue;
             }
-            let said = self.apply(rule, slot, target, lookup, &bindings, ruled, wins)?;
+            let asked = Asked { target, lookup, bindings: &bindings, ruled: ruled.filter(|_| wins) };
+            let said = match self.apply(rule, slot, &asked)? {
+                Applied::Said(said) => said,
+                Applied::Sources(_) if !wins => Ruled::No,
+                Applied::Sources(tensors) => {
+                    let (value, info) = self.value(&self.rules[rule], slot, &asked, &tensors)?;
+                    Ruled::Found { rule, value, info, tensors }
+                }
+            };
             match &said {
                 Ruled::Missing { name, .. } => {
                     self.missing[rule].get_or_insert_with(|| name.clone());
@@ -137,45 +161,32 @@ impl<'a> Rules<'a> {
         Ok(decided)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn apply(
-        &self,
-        id: usize,
-        slot: usize,
-        target: &str,
-        lookup: &str,
-        bindings: &Bindings,
-        ruled: Option<&str>,
-        wins: bool,
-    ) -> Result<Ruled> {
+    /// The stored tensors that a rule names for a target, or what it says instead.
+    fn apply(&self, id: usize, slot: usize, asked: &Asked) -> Result<Applied> {
         let rule = &self.rules[id];
-        let Some(from) = &rule.from else { return Ok(Ruled::New { rule: id }) };
+        let Some(from) = &rule.from else { return Ok(Applied::Said(Ruled::New { rule: id })) };
         let calculates = from.iter().map(|(_, pattern)| pattern).chain(&rule.to).any(Pattern::has_arithmetic);
-        if let Some(block) = ruled.filter(|_| calculates && wins) {
+        if let Some(block) = asked.ruled.filter(|_| calculates) {
             return Err(PlanError::ArithmeticAndDepth { rule: rule.text.clone(), block: block.into() }.into());
         }
         // a literal layer in the rule means that layer; one that the pattern leaves open goes through depth
-        let through_depth = rule.to[slot].matches(lookup);
-        let bindings_below = through_depth.as_ref().unwrap_or(bindings);
+        let through_depth = rule.to[slot].matches(asked.lookup);
+        let bindings = through_depth.as_ref().unwrap_or(asked.bindings);
         let mut found = Vec::new();
         for (source, pattern) in from {
-            let Some(name) = pattern.substitute(bindings_below) else {
-                return Ok(Ruled::Missing { rule: id, name: pattern.text.clone() });
+            let Some(name) = pattern.substitute(bindings) else {
+                return Ok(Applied::Said(Ruled::Missing { rule: id, name: pattern.text.clone() }));
             };
             match self.find(rule, source.as_deref(), &name)?.as_slice() {
-                [] => return Ok(Ruled::Missing { rule: id, name }),
+                [] => return Ok(Applied::Said(Ruled::Missing { rule: id, name })),
                 [one] => found.push(*one),
                 several => {
                     let sources = several.iter().map(|(source, _)| *source).collect();
-                    return Ok(Ruled::Ambiguous { rule: id, name, sources });
+                    return Ok(Applied::Said(Ruled::Ambiguous { rule: id, name, sources }));
                 }
             }
         }
-        if !wins {
-            return Ok(Ruled::No);
-        }
-        let (value, info) = self.value(rule, slot, target, bindings, &found)?;
-        Ok(Ruled::Found { rule: id, value, info, tensors: found })
+        Ok(Applied::Sources(found))
     }
 
     /// The stored tensors of a name, in one source or in any.
@@ -194,8 +205,7 @@ impl<'a> Rules<'a> {
         &self,
         rule: &MapRule,
         slot: usize,
-        target: &str,
-        bindings: &Bindings,
+        asked: &Asked,
         found: &[(usize, usize)],
     ) -> Result<(Value, TensorInfo)> {
         let inputs = found.iter().map(|(source, tensor)| {
@@ -203,9 +213,12 @@ impl<'a> Rules<'a> {
             let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
             (Value::Source { source: *source, tensor, dtype, shape }, info.clone())
         });
-        let making = Making { rule, slot, target };
-        let sizes: Vec<Option<u64>> =
-            rule.to.iter().map(|to| self.shapes.get(to.substitute(bindings)?.as_str())?.first().copied()).collect();
+        let making = Making { rule, slot, target: asked.target };
+        let sizes: Vec<Option<u64>> = rule
+            .to
+            .iter()
+            .map(|to| self.shapes.get(to.substitute(asked.bindings)?.as_str())?.first().copied())
+            .collect();
         making.run(inputs.collect(), &sizes)
     }
 

@@ -1,6 +1,7 @@
 //! Which source tensor each target tensor's value comes from, before it is made to fit. Decides from names, shapes, dtypes
 //! and the two architectures alone; reads no data and resizes nothing.
 
+mod agreements;
 mod catalog;
 mod dialects;
 pub(super) mod hints;

@@ -4,33 +4,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
-use super::names::{below, common_path, cuts, parent, plain};
+use super::agreements::{Agreement, Bond, Key};
+use super::names::{below, common_path, parent};
 use super::search::{Contest, Search};
 use crate::plan::Step;
-use crate::plan::blocks::Blocks;
-
-/// On which side the leading path stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
-    /// The source has it: it is removed.
-    Source,
-    /// The target has it: it is added.
-    Target,
-}
-
-/// A leading path of one source.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    source: usize,
-    side: Side,
-    path: String,
-}
 
 /// What agrees under one key.
-struct Group {
+pub(super) struct Group {
     key: Key,
     /// Want, candidate, and whether the shapes agree too.
-    pairs: Vec<(usize, usize, bool)>,
+    pairs: Vec<Agreement>,
 }
 
 /// The groups, and where wants and candidates occur in them.
@@ -47,9 +30,11 @@ impl Search<'_> {
     /// Step 4.
     pub(super) fn by_prefix(&mut self) {
         let mut ranking = Ranking::default();
-        for (key, pairs) in self.agreements() {
-            if self.is_credible(&pairs) {
-                ranking.add(Group { key, pairs });
+        let agreements = self.agreements();
+        for (key, pairs) in agreements.pairs {
+            let group = Group { key, pairs };
+            if self.is_credible(&group, &agreements.below) {
+                ranking.add(group);
             }
         }
         let mut undecided: Vec<bool> = (0..self.wants.len()).map(|want| self.is_open(want)).collect();
@@ -70,58 +55,19 @@ impl Search<'_> {
         }
     }
 
-    /// Every pair of an open want and a candidate of which one name ends in the whole other, by the path in front.
-    fn agreements(&self) -> BTreeMap<Key, Vec<(usize, usize, bool)>> {
-        let mut agreements: BTreeMap<Key, Vec<(usize, usize, bool)>> = BTreeMap::new();
-        let mut open: HashMap<&str, Vec<usize>> = HashMap::new();
-        for want in (0..self.wants.len()).filter(|want| self.is_open(*want)) {
-            open.entry(self.wants[want].plain.as_str()).or_default().push(want);
-        }
-        if open.is_empty() {
-            return agreements;
-        }
-        let names: Vec<(usize, String)> = (0..self.catalog.candidates.len())
-            .flat_map(|id| self.candidate(id).names().map(move |name| (id, plain(name))).collect::<Vec<_>>())
-            .collect();
-        let blocks = Blocks::of(names.iter().map(|(id, name)| (*id, name.as_str())));
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
-        let mut add = |search: &Self, side, path: &str, want: usize, id: usize| {
-            if search.may_fill(id, &search.wants[want].name) {
-                let candidate = search.candidate(id);
-                let key = Key { source: candidate.source, side, path: path.to_string() };
-                let agrees = candidate.info.shape == search.wants[want].shape;
-                agreements.entry(key).or_default().push((want, id, agrees));
-            }
-        };
-        for (id, name) in &names {
-            by_name.entry(name).or_default().push(*id);
-            for (path, rest) in cuts(name) {
-                for want in open.get(rest).into_iter().flatten().filter(|_| !blocks.enters_stack(path)) {
-                    add(self, Side::Source, path, *want, *id);
-                }
+    /// One module that agrees is chance (a `dense` of one's own is no `pooler.dense`), unless it is the whole target. Where a
+    /// path is exchanged for another, by no family's word, it takes three, and half of what lies below.
+    fn is_credible(&self, group: &Group, below: &HashMap<&str, usize>) -> bool {
+        let agreeing = group.pairs.iter().filter(|(_, _, agrees)| *agrees);
+        let wants: BTreeSet<usize> = agreeing.map(|(want, _, _)| *want).collect();
+        let modules: BTreeSet<&str> = wants.iter().map(|want| parent(&self.wants[*want].plain)).collect();
+        match group.key.bond {
+            Bond::Named => modules.len() > 1 || (modules.len() == 1 && wants.len() == self.wants.len()),
+            Bond::Exchanged => {
+                let all = below.get(group.key.to.as_str()).copied().unwrap_or(0);
+                modules.len() > 2 && wants.len() * 2 >= all
             }
         }
-        let targets = Blocks::of(self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str())));
-        for (name, wants) in &open {
-            for (path, rest) in cuts(name) {
-                for id in by_name.get(rest).into_iter().flatten().filter(|_| !targets.enters_stack(path)) {
-                    wants.iter().for_each(|want| add(self, Side::Target, path, *want, *id));
-                }
-            }
-        }
-        for pairs in agreements.values_mut() {
-            pairs.sort_unstable();
-            pairs.dedup();
-        }
-        agreements
-    }
-
-    /// One module that agrees is chance (a `dense` of one's own is no `pooler.dense`), unless it is the whole target.
-    fn is_credible(&self, pairs: &[(usize, usize, bool)]) -> bool {
-        let agreeing = pairs.iter().filter(|(_, _, agrees)| *agrees);
-        let modules: BTreeSet<&str> = agreeing.map(|(want, _, _)| parent(&self.wants[*want].plain)).collect();
-        let wants: BTreeSet<usize> = pairs.iter().map(|(want, _, _)| *want).collect();
-        modules.len() > 1 || (modules.len() == 1 && wants.len() == self.wants.len())
     }
 
     /// All pairs of a group that won, those whose shapes differ too: they are made to fit later.
@@ -130,10 +76,7 @@ impl Search<'_> {
         for (want, id, _) in group.pairs.iter().filter(|(want, _, _)| undecided[*want]) {
             by_want.entry(*want).or_default().push(*id);
         }
-        let reason = match group.key.side {
-            Side::Source => format!("the source has `{}.` in front", group.key.path),
-            Side::Target => format!("the target has `{}.` in front", group.key.path),
-        };
+        let reason = group.key.reason();
         for (want, ids) in by_want {
             undecided[want] = false;
             match ids.as_slice() {
@@ -168,7 +111,7 @@ impl Search<'_> {
 impl Group {
     /// The group within each child of a path of the target.
     fn subtrees(&self, path: &str, search: &Search) -> Vec<Group> {
-        let mut subtrees: BTreeMap<&str, Vec<(usize, usize, bool)>> = BTreeMap::new();
+        let mut subtrees: BTreeMap<&str, Vec<Agreement>> = BTreeMap::new();
         for pair in &self.pairs {
             let name = &search.wants[pair.0].plain;
             let rest = below(name, path).unwrap_or(name);

@@ -8,10 +8,10 @@ use super::hints::map_flags;
 use super::known::Layouts;
 use super::map::{Ruled, Rules};
 use super::names::{below, plain};
-use super::search::{Search, want};
+use super::search::{Search, Want};
 use super::{Origin, Step};
 use crate::adapt::Op;
-use crate::arch::Architecture;
+use crate::arch::{Architecture, FamilyBlock};
 use crate::error::{PlanError, Result};
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::init::Scheme;
@@ -82,6 +82,8 @@ pub(super) struct Pass<'a> {
     search: Search<'a>,
     rules: Rules<'a>,
     ways: Vec<Way>,
+    claimed: Vec<(usize, usize)>,
+    suggestions: HashMap<usize, usize>,
 }
 
 impl<'a> Pass<'a> {
@@ -101,15 +103,16 @@ impl<'a> Pass<'a> {
         };
         let mut ways = Vec::with_capacity(target.parameters.len());
         for parameter in &target.parameters {
-            let family = family_at(target, &parameter.name);
+            let block = target.blocks.iter().find(|block| below(&parameter.name, &block.path).is_some());
             let ruled = depths.ruled(&parameter.name);
-            ways.push(wanting.way(parameter, depths.lookup(&parameter.name), ruled, family)?);
+            ways.push(wanting.way(parameter, depths.lookup(&parameter.name), ruled, block)?);
         }
         let names: HashSet<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         let Wanting { rules, wants, claimed, .. } = wanting;
         let mut search = Search::new(catalog, sources, names, wants, &claimed);
         search.run();
-        Ok(Pass { target, sources, depths, search, rules, ways })
+        let suggestions = search.suggestions();
+        Ok(Pass { target, sources, depths, search, rules, ways, claimed, suggestions })
     }
 
     /// The same, with depths that change no name.
@@ -310,7 +313,11 @@ impl<'a> Pass<'a> {
         }
         let Some(hit) = &self.search.hits[want] else {
             let base = Resolution::new(Step::None, "no source tensor matches".into(), false);
-            return Ok(Resolution { runners_up, ..base });
+            let suggested = self.suggestions.get(&want).map(|id| {
+                let pair = (parameter.name.clone(), self.stored_name(*id));
+                format!("`{}` ends alike: {}", pair.1, map_flags(&[pair.clone()]).join(" "))
+            });
+            return Ok(Resolution { runners_up: runners_up.into_iter().chain(suggested).collect(), ..base });
         };
         let candidate = self.search.candidate(hit.candidate);
         let mut made = (candidate.value.clone(), candidate.info.clone());
@@ -329,17 +336,20 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Names that a rule gave away: a target of the very name of a tensor that a rule took, and without a source now.
+    /// Names that a rule gave away: targets without a source, of the very name of a tensor that a rule took.
     pub fn given_away(&self, resolutions: &[Resolution]) -> Option<String> {
+        let claimed: HashSet<(usize, usize)> = self.claimed.iter().copied().collect();
+        let by_stored = &self.search.catalog.by_stored;
+        let is_claimed = |id: &usize| {
+            let candidate = self.search.candidate(*id);
+            candidate.tensors.iter().any(|tensor| claimed.contains(&(candidate.source, *tensor)))
+        };
         let mut names = self.target.parameters.iter().zip(resolutions).filter(|(parameter, resolution)| {
-            !resolution.is_found()
-                && resolution.step == Step::None
-                && self.search.catalog.by_stored.contains_key(&parameter.name)
-                && resolution.runners_up.iter().any(|text| text.ends_with("is taken"))
+            let lost = matches!(resolution.origin, Origin::New) && resolution.step == Step::None;
+            lost && by_stored.get(&parameter.name).is_some_and(|ids| ids.iter().any(is_claimed))
         });
         let (first, _) = names.next()?;
-        let more = names.count();
-        let name = &first.name;
+        let (name, more) = (&first.name, names.count());
         let others = if more > 0 { format!(" and {more} more") } else { String::new() };
         Some(format!("`{name}`{others}: a map rule gave the source tensor of this name to another target"))
     }
@@ -348,7 +358,7 @@ impl<'a> Pass<'a> {
 /// Collects wants while rules are asked.
 struct Wanting<'a> {
     rules: Rules<'a>,
-    wants: Vec<super::search::Want>,
+    wants: Vec<Want>,
     by_name: HashMap<String, usize>,
     claimed: Vec<(usize, usize)>,
 }
@@ -359,13 +369,13 @@ impl Wanting<'_> {
         parameter: &Parameter,
         lookup: Lookup,
         ruled: Option<&str>,
-        family: Option<&'static str>,
+        block: Option<&FamilyBlock>,
     ) -> Result<Way> {
         Ok(match lookup {
             Lookup::New => Way::New,
             Lookup::Between(a, b, t) => {
-                let a = self.way(parameter, *a, ruled, family)?;
-                let b = self.way(parameter, *b, ruled, family)?;
+                let a = self.way(parameter, *a, ruled, block)?;
+                let b = self.way(parameter, *b, ruled, block)?;
                 Way::Between(Box::new(a), Box::new(b), t)
             }
             Lookup::Name { name, identity } => {
@@ -374,10 +384,10 @@ impl Wanting<'_> {
                     self.claimed.extend(tensors);
                 }
                 let answerer = match said {
-                    Ruled::No | Ruled::Missing { .. } => Answerer::Want(self.want(parameter, name, family)),
+                    Ruled::No | Ruled::Missing { .. } => Answerer::Want(self.want(parameter, name, block)),
                     // what is new by rule still holds its namesake, which no other target may take for its own
                     Ruled::New { .. } => {
-                        self.want(parameter, name, family);
+                        self.want(parameter, name, block);
                         Answerer::Rule(said)
                     }
                     Ruled::Found { .. } | Ruled::Ambiguous { .. } => Answerer::Rule(said),
@@ -387,19 +397,15 @@ impl Wanting<'_> {
         })
     }
 
-    fn want(&mut self, parameter: &Parameter, name: String, family: Option<&'static str>) -> usize {
+    fn want(&mut self, parameter: &Parameter, name: String, block: Option<&FamilyBlock>) -> usize {
         if let Some(known) = self.by_name.get(&name) {
             return *known;
         }
         let id = self.wants.len();
-        self.wants.push(want(name.clone(), parameter.shape.clone(), family));
+        self.wants.push(Want::new(name.clone(), parameter.shape.clone(), block));
         self.by_name.insert(name, id);
         id
     }
-}
-
-fn family_at(target: &Architecture, name: &str) -> Option<&'static str> {
-    target.blocks.iter().find(|block| below(name, &block.path).is_some()).map(|block| block.family.name())
 }
 
 /// The path of the block that a source name stands in, for a target whose name below the layer is `tail`: the integer stands as

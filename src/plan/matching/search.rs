@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::catalog::{Candidate, Catalog, Spelling};
 use super::names::{join, parent, plain};
+use crate::arch::FamilyBlock;
 use crate::plan::{SourceView, Step};
 use crate::tensor::Shape;
 
@@ -19,6 +20,8 @@ pub(super) struct Want {
     pub shape: Shape,
     /// The family of the block that it stands in.
     pub family: Option<&'static str>,
+    /// The path of that block, without wrappers.
+    pub block: Option<String>,
 }
 
 /// What a want found.
@@ -248,7 +251,15 @@ impl<'a> Search<'a> {
     }
 }
 
-/// A want for a target of this name and shape.
-pub(super) fn want(name: String, shape: Shape, family: Option<&'static str>) -> Want {
-    Want { plain: plain(&name), name, shape, family }
+impl Want {
+    /// A want for a target of this name and shape, in a family's block or in none.
+    pub fn new(name: String, shape: Shape, block: Option<&FamilyBlock>) -> Want {
+        Want {
+            plain: plain(&name),
+            name,
+            shape,
+            family: block.map(|block| block.family.name()),
+            block: block.map(|block| plain(&block.path)),
+        }
+    }
 }

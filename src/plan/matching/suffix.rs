@@ -120,4 +120,39 @@ impl Search<'_> {
         let rivals = offers.into_iter().map(|offer| offer.pairs).collect();
         self.contest(Contest { wants: wants.into_iter().collect(), rivals });
     }
+
+    /// For open wants a free candidate of the same shape and the longest common ending of two components or more: not taken,
+    /// for a likeness of single tensors is no proof, but worth a word.
+    pub(super) fn suggestions(&self) -> HashMap<usize, usize> {
+        let end = |name: &str| cut_to(name, 2).map(str::to_string);
+        let mut by_end: HashMap<String, Vec<usize>> = HashMap::new();
+        for id in (0..self.catalog.candidates.len()).filter(|id| self.is_free(*id)) {
+            if let Some(end) = self.candidate(id).names().last().and_then(end) {
+                by_end.entry(end).or_default().push(id);
+            }
+        }
+        let best = |want: usize| {
+            let looked_for = &self.wants[want];
+            let near = by_end.get(&end(&looked_for.name)?)?;
+            let fits = near.iter().take(MOST_SUGGESTED).filter(|id| {
+                let candidate = self.candidate(**id);
+                let family = self.catalog.families[candidate.source].as_ref().map(|(family, _)| family.name());
+                candidate.info.shape == looked_for.shape && (family.is_none() || family != looked_for.family)
+            });
+            let alike =
+                |id: &usize| common_suffix(&looked_for.name, self.candidate(*id).names().last().unwrap_or_default());
+            // an ending that many share says nothing
+            fits.copied().rev().max_by_key(alike).map(|id| (want, id))
+        };
+        (0..self.wants.len()).filter(|want| self.is_open(*want)).filter_map(best).collect()
+    }
+}
+
+/// Of so many candidates the best is suggested.
+const MOST_SUGGESTED: usize = 16;
+
+/// The last components of a name, or `None` where it has fewer.
+fn cut_to(name: &str, components: usize) -> Option<&str> {
+    let at = name.rmatch_indices('.').map(|(at, _)| at + 1).chain([0]).nth(components - 1)?;
+    name.get(at..)
 }

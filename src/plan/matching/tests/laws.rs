@@ -1,1 +1,124 @@
 use super::*;
+
+fn cases() -> Vec<(&'static str, Case)> {
+    let masked = || bert(&bert_config("BertForMaskedLM", 3));
+    let model = || bert(&bert_config("BertModel", 2));
+    let mut all = vec![
+        ("own", case(saved(&masked()), masked())),
+        ("bare", case(saved(&masked()), model())),
+        ("head", case(saved(&model()), bert(&bert_config("BertForSequenceClassification", 2)))),
+        (
+            "old",
+            case(
+                renamed(saved(&model()), |name| format!("module.{}", name.replace("Norm.weight", "Norm.gamma"))),
+                model(),
+            ),
+        ),
+        ("depth", case(saved(&masked()), model()).depth("encoder.layer=last")),
+        ("interpolated", case(saved(&masked()), model()).depth("encoder.layer=interpolate")),
+        ("foreign", case(listing("x.{0-3}.y.weight 4x4"), model())),
+    ];
+    all.push(("split", texts("qkv.weight 6x4", "{q,k,v}.weight 2x4").map(&["q.weight,k.weight,v.weight=qkv.weight"])));
+    all.push(("two", texts("a.weight 4x4", "a.weight 4x4\nb.weight 4x4").and("other", listing("b.weight 4x4"))));
+    all
+}
+
+fn leaves(value: &Value, read: &mut Vec<(usize, String)>) {
+    match value {
+        Value::Source { source, tensor, .. } => read.push((*source, tensor.clone())),
+        Value::Apply { inputs, .. } => inputs.iter().for_each(|input| leaves(input, read)),
+        Value::Init { .. } | Value::Tied { .. } => {}
+    }
+}
+
+#[test]
+fn a_tensor_counts_as_used_exactly_where_a_value_reads_it() {
+    for (name, case) in cases() {
+        let matched = case.matched();
+        let mut read = Vec::new();
+        for one in &matched.matching.matches {
+            if let Origin::Found { value, .. } = &one.origin {
+                leaves(value, &mut read);
+            }
+        }
+        for (source, ((_, listing), used)) in case.sources.iter().zip(&matched.matching.used).enumerate() {
+            for (tensor, used) in listing.tensors.iter().zip(used) {
+                assert_eq!(*used, read.contains(&(source, tensor.name.clone())), "{name}: {}", tensor.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn there_is_one_match_for_each_parameter_in_order_and_a_second_run_gives_the_same() {
+    for (name, case) in cases() {
+        let (first, second) = (case.found().unwrap(), case.found().unwrap());
+        let ids: Vec<usize> = first.matches.iter().map(|one| one.target).collect();
+        assert_eq!(ids, (0..case.target.parameters.len()).collect::<Vec<_>>(), "{name}");
+        assert_eq!(first.matches, second.matches, "{name}");
+    }
+}
+
+#[test]
+fn one_to_one_without_rules() {
+    for (name, case) in cases().into_iter().filter(|(_, case)| case.target.rules == Rules::default()) {
+        let matched = case.matched();
+        let mut read = Vec::new();
+        for one in matched.matching.matches.iter().filter(|one| one.step != Step::Tie) {
+            if let Origin::Found { value, .. } = &one.origin {
+                leaves(value, &mut read);
+            }
+        }
+        let distinct: HashSet<_> = read.iter().collect();
+        assert_eq!(distinct.len(), read.len(), "{name}");
+    }
+}
+
+#[test]
+fn an_output_matched_onto_its_own_architecture_is_all_copies() {
+    for class in [
+        "BertModel",
+        "BertForMaskedLM",
+        "BertForPreTraining",
+        "BertForSequenceClassification",
+        "BertForQuestionAnswering",
+    ] {
+        let target = bert(&bert_config(class, 2));
+        let case = case(saved(&target), target);
+        let matched = case.matched().clean();
+        for (parameter, one) in case.target.parameters.iter().zip(&matched.matching.matches) {
+            match &one.origin {
+                Origin::Found { value: Value::Source { tensor, .. }, .. } => assert_eq!(tensor, &parameter.name),
+                Origin::Tied(_) => assert!(parameter.tied_to.is_some()),
+                other => panic!("{class}: {} is {other:?}", parameter.name),
+            }
+        }
+        assert_eq!(matched.unused(), Vec::<String>::new());
+        assert_eq!(matched.matching.warnings, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn prefixing_every_name_changes_nothing_but_the_names() {
+    let target = bert(&bert_config("BertForMaskedLM", 2));
+    for prefix in ["module", "net", "a.b.c", "0.auto_model"] {
+        let case = case(renamed(saved(&target), |name| format!("{prefix}.{name}")), target.clone());
+        let matched = case.matched().clean();
+        assert_eq!(matched.unused(), Vec::<String>::new(), "{prefix}");
+    }
+}
+
+#[test]
+fn the_time_grows_with_the_tensors_and_not_with_their_square() {
+    let names = |layers: u64| format!("net.enc.{{0-{}}}.{{a,b,c,d,e,f,g,h}}.{{weight,bias}} 4x4", layers - 1);
+    let time = |layers: u64| {
+        let case = texts(&names(layers), &names(layers).replace("net.", ""));
+        let views = case.views();
+        let start = std::time::Instant::now();
+        match_all(&views, &case.target, &[]).unwrap();
+        start.elapsed().as_secs_f64()
+    };
+    let (small, large) = (time(100), time(1600));
+    // sixteen times the tensors: far below the 256 of a square, whatever else the machine does
+    assert!(large < small.max(0.002) * 100.0, "{small} s, {large} s");
+}

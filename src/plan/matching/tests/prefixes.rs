@@ -80,7 +80,7 @@ fn one_source_for_two_alike_parts_of_the_target_is_an_ambiguity() {
     );
     let matched = case.matched();
     assert_eq!(matched.matching.violations.len(), 1, "{:?}", matched.violations());
-    assert_eq!(matched.hints(), ["--map 'decoder.layers.**=layers.**'", "--map 'encoder.layers.**=layers.**'"]);
+    assert_eq!(matched.hints(), ["--map 'decoder.**=**'", "--map 'encoder.**=**'"]);
 }
 
 #[test]
@@ -163,4 +163,59 @@ fn a_suffix_never_joins_two_members_of_one_family() {
 fn a_single_tensor_is_never_matched_by_suffix() {
     let case = texts("x.norm.weight 4", "y.norm.weight 4");
     assert_eq!(case.matched().clean().from("y.norm.weight"), "new");
+}
+
+/// The config of a BERT below a path of a larger model.
+fn nested(path: &str, layers: u64) -> Architecture {
+    let family = by_name("bert").unwrap();
+    let config = Config(bert_config("BertModel", layers).as_object().unwrap().clone());
+    let mut at = Builder::new();
+    let outputs = at.under(path, |at| family.build(&config, &Inputs::default(), &Class::Bare, at)).unwrap();
+    let (parameters, graph) = at.finish(outputs).unwrap();
+    let mut architecture = of_parameters(parameters);
+    architecture.graph = Some(graph);
+    architecture.blocks = vec![FamilyBlock { path: path.into(), family, config }];
+    architecture
+}
+
+#[test]
+fn a_family_s_block_under_a_path_of_its_own_takes_the_body_under_the_source_s() {
+    let source = || saved(&bert(&bert_config("BertForSequenceClassification", 2)));
+    for path in ["bert", "text", "towers.text", "module.text"] {
+        let case = case(source(), nested(path, 2));
+        let matched = case.matched().clean();
+        for tail in ["embeddings.word_embeddings.weight", "encoder.layer.1.output.dense.bias", "pooler.dense.weight"] {
+            assert_eq!(matched.from(&format!("{path}.{tail}")), format!("bert.{tail}"));
+        }
+        assert_eq!(matched.unused(), ["classifier.bias", "classifier.weight"]);
+    }
+    let old = renamed(source(), |name| format!("model.{}", name.replace("LayerNorm.weight", "LayerNorm.gamma")));
+    let case = case(old, nested("text", 2));
+    assert_eq!(
+        case.matched().clean().from("text.embeddings.LayerNorm.weight"),
+        "model.bert.embeddings.LayerNorm.gamma"
+    );
+}
+
+#[test]
+fn a_listing_of_one_s_own_net_takes_a_known_body_under_another_path() {
+    let source = saved(&bert(&bert_config("BertForMaskedLM", 2)));
+    let mut target = of_parameters(nested("text", 2).parameters);
+    target.parameters.push(Parameter::new("head.dense.weight", [4, 4], Role::Linear));
+    target.parameters.push(Parameter::new("head.dense.bias", [4], Role::Bias));
+    let case = case(source, target);
+    let matched = case.matched().clean();
+    assert_eq!(matched.from("text.embeddings.word_embeddings.weight"), "bert.embeddings.word_embeddings.weight");
+    assert_eq!(matched.from("text.encoder.layer.1.output.dense.weight"), "bert.encoder.layer.1.output.dense.weight");
+    assert_eq!(matched.from("head.dense.weight"), "new");
+}
+
+#[test]
+fn a_single_tensor_that_ends_alike_is_a_suggestion_for_who_asks() {
+    let case = texts("x.norm.weight 4", "y.norm.weight 4");
+    let matched = case.matched();
+    assert_eq!(
+        matched.of("y.norm.weight").runners_up,
+        ["`x.norm.weight` ends alike: --map 'y.norm.weight=x.norm.weight'"]
+    );
 }

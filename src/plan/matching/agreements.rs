@@ -1,0 +1,139 @@
+//! Which names agree once a leading path is taken off one of them, or off both.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::names::{cuts, last, plain};
+use super::search::Search;
+use crate::plan::blocks::{Blocks, index_of};
+
+/// Why a pair of paths is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Bond {
+    /// One of the names is the end of the other, or the target's path is that of a family's block.
+    Named,
+    /// Both names have a path of their own in front.
+    Exchanged,
+}
+
+/// The leading path of the target and that of a source under which names agree; one of them may be empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// Which source.
+    pub source: usize,
+    /// The target's.
+    pub to: String,
+    /// The source's.
+    pub from: String,
+    /// Why they are looked at.
+    pub bond: Bond,
+}
+
+impl Key {
+    /// What it comes to, in words.
+    pub fn reason(&self) -> String {
+        match (self.to.as_str(), self.from.as_str()) {
+            ("", from) => format!("the source has `{from}.` in front"),
+            (to, "") => format!("the target has `{to}.` in front"),
+            (to, from) => format!("`{to}.` is `{from}.` in the source"),
+        }
+    }
+}
+
+/// A want, a candidate, and whether their shapes agree too.
+pub(super) type Agreement = (usize, usize, bool);
+
+/// All agreements.
+#[derive(Default)]
+pub(super) struct Agreements<'a> {
+    /// By their paths.
+    pub pairs: BTreeMap<Key, Vec<Agreement>>,
+    /// How many open wants lie below a leading path of the target.
+    pub below: HashMap<&'a str, usize>,
+}
+
+/// More wants than this with one ending say nothing about where it belongs.
+const MOST_ALIKE: usize = 8;
+
+impl Search<'_> {
+    /// Every pair of an open want and a candidate that are spelt alike below some path on either side. A path never leads into
+    /// one layer of a stack.
+    pub(super) fn agreements(&self) -> Agreements<'_> {
+        let mut agreements = Agreements::default();
+        let open: Vec<usize> = (0..self.wants.len()).filter(|want| self.is_open(*want)).collect();
+        if open.is_empty() {
+            return agreements;
+        }
+        let names: Vec<(usize, String)> = (0..self.catalog.candidates.len())
+            .flat_map(|id| self.candidate(id).names().map(move |name| (id, plain(name))).collect::<Vec<_>>())
+            .collect();
+        let sources = Blocks::of(names.iter().map(|(id, name)| (*id, name.as_str())));
+        let targets = Blocks::of(self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str())));
+        let mut whole: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut ends: HashMap<&str, Vec<(usize, &str, Bond)>> = HashMap::new();
+        for want in &open {
+            whole.entry(&self.wants[*want].plain).or_default().push(*want);
+            for (path, rest, bond) in self.exchangeable(*want, &targets) {
+                ends.entry(rest).or_default().push((*want, path, bond));
+                *agreements.below.entry(path).or_default() += 1;
+            }
+        }
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (id, name) in &names {
+            by_name.entry(name).or_default().push(*id);
+            for (from, rest) in cuts(name).filter(|(from, _)| !sources.enters_stack(from)) {
+                for want in whole.get(rest).into_iter().flatten() {
+                    self.agree(&mut agreements.pairs, ("", from, Bond::Named), *want, *id);
+                }
+                let ends = ends.get(rest).filter(|ends| ends.len() <= MOST_ALIKE);
+                for (want, to, bond) in ends.into_iter().flatten().filter(|(_, to, _)| last(to) != last(from)) {
+                    self.agree(&mut agreements.pairs, (to, from, *bond), *want, *id);
+                }
+            }
+        }
+        for want in &open {
+            for (to, rest) in cuts(&self.wants[*want].plain).filter(|(to, _)| !targets.enters_stack(to)) {
+                for id in by_name.get(rest).into_iter().flatten() {
+                    self.agree(&mut agreements.pairs, (to, "", Bond::Named), *want, *id);
+                }
+            }
+        }
+        for pairs in agreements.pairs.values_mut() {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        agreements
+    }
+
+    /// The leading paths of a target that a source may have another for: that of its family's block, else its first one or two
+    /// components, with at least two after them and no layer directly below.
+    fn exchangeable<'s>(&'s self, want: usize, targets: &Blocks) -> Vec<(&'s str, &'s str, Bond)> {
+        let want = &self.wants[want];
+        if let Some(block) = want.block.as_deref() {
+            return super::names::below(&want.plain, block)
+                .filter(|_| !block.is_empty())
+                .map(|rest| (block, rest, Bond::Named))
+                .into_iter()
+                .collect();
+        }
+        let first = cuts(&want.plain).take(2).filter(|(path, rest)| {
+            let layered = rest.split('.').next().is_some_and(|component| index_of(component).is_some());
+            rest.contains('.') && !layered && !targets.enters_stack(path)
+        });
+        first.map(|(path, rest)| (path, rest, Bond::Exchanged)).collect()
+    }
+
+    fn agree(
+        &self,
+        pairs: &mut BTreeMap<Key, Vec<Agreement>>,
+        (to, from, bond): (&str, &str, Bond),
+        want: usize,
+        id: usize,
+    ) {
+        if self.may_fill(id, &self.wants[want].name) {
+            let candidate = self.candidate(id);
+            let key = Key { source: candidate.source, to: to.into(), from: from.into(), bond };
+            let agrees = candidate.info.shape == self.wants[want].shape;
+            pairs.entry(key).or_default().push((want, id, agrees));
+        }
+    }
+}
