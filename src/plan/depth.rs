@@ -173,11 +173,14 @@ impl Depths {
     /// The names under which a target name is looked for.
     pub fn lookup(&self, name: &str) -> Lookup {
         let mut steps = Vec::new();
-        for place in places(name) {
+        for place in places(name).filter(|_| self.has_rules()) {
             if let Some(filling) = self.ruled.get(place.path).and_then(|layers| layers.get(&place.index)) {
                 let position = if place.path.is_empty() { 0 } else { place.path.split('.').count() };
                 steps.push((position, *filling));
             }
+        }
+        if steps.is_empty() {
+            return Lookup::Name { name: name.to_string(), identity: false };
         }
         let components: Vec<String> = name.split('.').map(str::to_string).collect();
         spell(components, &steps, false)

@@ -43,6 +43,9 @@ impl Gaps<'_> {
     /// Every violation, blocks from the outside in.
     pub fn violations(&self) -> Vec<PlanError> {
         let mut violations = Vec::new();
+        if !(0..self.target.parameters.len()).any(|id| self.is_missing(id)) {
+            return violations;
+        }
         let mut whole: HashSet<ParameterId> = HashSet::new();
         let mut holed: HashSet<ParameterId> = HashSet::new();
         let stacks: Vec<&str> = self.blocks.paths().into_iter().filter(|path| self.is_numbered_stack(path)).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::names::{cuts, last, plain};
+use super::names::{cuts, last};
 use super::search::Search;
 use crate::plan::blocks::{Blocks, index_of};
 
@@ -63,10 +63,10 @@ impl Search<'_> {
         if open.is_empty() {
             return agreements;
         }
-        let names: Vec<(usize, String)> = (0..self.catalog.candidates.len())
-            .flat_map(|id| self.candidate(id).names().map(move |name| (id, plain(name))).collect::<Vec<_>>())
+        let names: Vec<(usize, &str)> = (0..self.catalog.candidates.len())
+            .flat_map(|id| self.candidate(id).plain.iter().map(move |name| (id, name.as_str())))
             .collect();
-        let sources = Blocks::of(names.iter().map(|(id, name)| (*id, name.as_str())));
+        let sources = Blocks::of(names.iter().copied());
         let targets = Blocks::of(self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str())));
         let mut whole: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut ends: HashMap<&str, Vec<(usize, &str, Bond)>> = HashMap::new();

@@ -34,6 +34,8 @@ pub(super) struct Candidate {
     pub value: Value,
     /// What it yields.
     pub info: TensorInfo,
+    /// The same names without wrappers, in the same order.
+    pub plain: Vec<String>,
 }
 
 impl Candidate {
@@ -81,13 +83,16 @@ impl Catalog {
             catalog.add(source, view, target)?;
         }
         for (id, candidate) in catalog.candidates.iter().enumerate() {
-            if let Some(stored) = &candidate.stored {
+            let mut plain = candidate.plain.iter();
+            if let (Some(stored), Some(plain)) =
+                (&candidate.stored, candidate.stored.as_ref().and_then(|_| plain.next()))
+            {
                 catalog.by_stored.entry(stored.clone()).or_default().push(id);
-                catalog.by_plain.entry(plain(stored)).or_default().push(id);
+                catalog.by_plain.entry(plain.clone()).or_default().push(id);
             }
-            if let Some((spelt, _)) = &candidate.spelt {
+            if let (Some((spelt, _)), Some(plain)) = (&candidate.spelt, plain.next()) {
                 catalog.by_spelt.entry(spelt.clone()).or_default().push(id);
-                catalog.by_plain_spelt.entry(plain(spelt)).or_default().push(id);
+                catalog.by_plain_spelt.entry(plain.clone()).or_default().push(id);
             }
         }
         Ok(catalog)
@@ -142,5 +147,7 @@ fn candidate(source: usize, stored: Option<String>, unit: Unit, known: &std::col
             .map(|modern| (modern, Spelling::Norm)),
         (None, dialect) => Some((unit.name, Spelling::Dialect(dialect.unwrap_or_default()))),
     };
-    Candidate { source, tensors: unit.tensors, stored, spelt, value: unit.value, info: unit.info }
+    let names = stored.as_deref().into_iter().chain(spelt.as_ref().map(|(name, _)| name.as_str()));
+    let plain = names.map(plain).collect();
+    Candidate { source, tensors: unit.tensors, stored, spelt, value: unit.value, info: unit.info, plain }
 }

@@ -1,6 +1,7 @@
 //! From steps to origins: every target by way of its depth, its rule or its want, to an expression.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::catalog::Catalog;
 use super::dialects::apply_one;
@@ -124,12 +125,10 @@ impl<'a> Pass<'a> {
     pub fn unused_reasons(&self, counterparts: &HashMap<String, Counterpart>) -> Vec<HashMap<usize, String>> {
         let mut reasons = vec![HashMap::new(); self.sources.len()];
         for candidate in self.search.catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()) {
-            for name in candidate.names().map(plain) {
-                for place in places(&name) {
-                    let left = self.depths.left_out(candidate.source, place.path, place.index, counterparts);
-                    if let (Some(reason), [tensor]) = (left, candidate.tensors.as_slice()) {
-                        reasons[candidate.source].insert(*tensor, reason);
-                    }
+            for place in candidate.plain.iter().flat_map(|name| places(name)) {
+                let left = self.depths.left_out(candidate.source, place.path, place.index, counterparts);
+                if let (Some(reason), [tensor]) = (left, candidate.tensors.as_slice()) {
+                    reasons[candidate.source].insert(*tensor, reason);
                 }
             }
         }
@@ -154,51 +153,50 @@ impl<'a> Pass<'a> {
         let mut votes: HashMap<&str, BTreeMap<(usize, String), usize>> = HashMap::new();
         for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
             let Some((source, names)) = self.first_source(way) else { continue };
-            let names: Vec<String> = names.into_iter().map(plain).collect();
             for place in places(&parameter.name) {
                 if let Some(path) = names.iter().rev().find_map(|name| aligned(name, place.index, place.tail)) {
                     *votes.entry(place.path).or_default().entry((source, path)).or_default() += 1;
                 }
             }
         }
-        let mut layers: HashMap<(usize, String), std::collections::BTreeSet<u64>> = HashMap::new();
-        for voted in votes.values().flat_map(BTreeMap::keys) {
-            layers.entry(voted.clone()).or_default();
+        let mut layers: HashMap<usize, HashMap<&str, BTreeSet<u64>>> = HashMap::new();
+        for (source, path) in votes.values().flat_map(BTreeMap::keys) {
+            layers.entry(*source).or_default().entry(path).or_default();
         }
         for candidate in &self.search.catalog.candidates {
-            for name in candidate.names().map(plain) {
-                for place in places(&name) {
-                    if let Some(known) = layers.get_mut(&(candidate.source, place.path.to_string())) {
-                        known.insert(place.index);
-                    }
+            let Some(layers) = layers.get_mut(&candidate.source) else { continue };
+            for place in candidate.plain.iter().flat_map(|name| places(name)) {
+                if let Some(known) = layers.get_mut(place.path) {
+                    known.insert(place.index);
                 }
             }
         }
-        let most = |votes: BTreeMap<(usize, String), usize>| {
-            votes.into_iter().rev().max_by_key(|(_, votes)| *votes).map(|(voted, _)| voted)
+        // of equal votes the first path
+        let most = |votes: &BTreeMap<(usize, String), usize>| {
+            votes.iter().rev().max_by_key(|(_, votes)| **votes).map(|(voted, _)| voted.clone())
         };
-        let all = votes.into_iter().filter_map(|(path, votes)| {
-            let voted = most(votes)?;
-            let layers = layers.get(&voted)?.iter().copied().collect();
-            Some((path.to_string(), Counterpart { source: voted.0, path: voted.1, layers }))
+        let all = votes.iter().filter_map(|(block, votes)| {
+            let (source, path) = most(votes)?;
+            let layers = layers.get(&source)?.get(path.as_str())?.iter().copied().collect();
+            Some((block.to_string(), Counterpart { source, path, layers }))
         });
         all.collect()
     }
 
-    /// The source and the names of the first tensor that a way leads to.
-    fn first_source<'s>(&'s self, way: &'s Way) -> Option<(usize, Vec<&'s str>)> {
+    /// The source of the first tensor that a way leads to, and its names without wrappers.
+    fn first_source<'s>(&'s self, way: &'s Way) -> Option<(usize, Vec<Cow<'s, str>>)> {
         match way {
             Way::New => None,
             Way::Between(a, b, _) => self.first_source(a).or_else(|| self.first_source(b)),
             Way::Leaf { answerer: Answerer::Rule(Ruled::Found { tensors, .. }), .. } => {
                 let (source, tensor) = tensors.first()?;
                 let name = &self.sources.get(*source)?.listing.tensors.get(*tensor)?.name;
-                Some((*source, vec![name.as_str()]))
+                Some((*source, vec![Cow::Owned(plain(name))]))
             }
             Way::Leaf { answerer: Answerer::Rule(_), .. } => None,
             Way::Leaf { answerer: Answerer::Want(want), .. } => {
                 let candidate = self.search.candidate(self.search.hits[*want].as_ref()?.candidate);
-                Some((candidate.source, candidate.names().collect()))
+                Some((candidate.source, candidate.plain.iter().map(|name| Cow::Borrowed(name.as_str())).collect()))
             }
         }
     }
@@ -338,6 +336,9 @@ impl<'a> Pass<'a> {
 
     /// Names that a rule gave away: targets without a source, of the very name of a tensor that a rule took.
     pub fn given_away(&self, resolutions: &[Resolution]) -> Option<String> {
+        if self.claimed.is_empty() {
+            return None;
+        }
         let claimed: HashSet<(usize, usize)> = self.claimed.iter().copied().collect();
         let by_stored = &self.search.catalog.by_stored;
         let is_claimed = |id: &usize| {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::names::{common_suffix, parent, plain};
+use super::names::{common_suffix, parent};
 use super::search::{Contest, Search};
 use crate::plan::Step;
 use crate::plan::blocks::Blocks;
@@ -32,14 +32,12 @@ impl Search<'_> {
         if !(0..self.wants.len()).any(|want| self.is_open(want)) {
             return;
         }
+        // taking changes the search, which the names are part of
         let wanted: Vec<String> = self.wants.iter().map(|want| want.plain.clone()).collect();
         let targets = Blocks::of(wanted.iter().enumerate().map(|(id, name)| (id, name.as_str())));
-        let names: Vec<(usize, usize, String)> = self
-            .catalog
-            .candidates
-            .iter()
-            .enumerate()
-            .map(|(id, candidate)| (candidate.source, id, plain(candidate.names().last().unwrap_or_default())))
+        let candidates = self.catalog.candidates.iter().enumerate();
+        let names: Vec<(usize, usize, &str)> = candidates
+            .map(|(id, candidate)| (candidate.source, id, candidate.plain.last().map_or("", String::as_str)))
             .collect();
         let sources: Vec<SourceBlocks> =
             (0..self.catalog.families.len()).map(|source| self.blocks_of(source, &names)).collect();
@@ -49,8 +47,8 @@ impl Search<'_> {
         }
     }
 
-    fn blocks_of<'n>(&self, source: usize, names: &'n [(usize, usize, String)]) -> SourceBlocks<'n> {
-        let own = names.iter().filter(|(of, _, _)| *of == source).map(|(_, id, name)| (*id, name.as_str()));
+    fn blocks_of<'n>(&self, source: usize, names: &[(usize, usize, &'n str)]) -> SourceBlocks<'n> {
+        let own = names.iter().filter(|(of, _, _)| *of == source).map(|(_, id, name)| (*id, *name));
         let blocks = Blocks::of(own);
         let mut having: HashMap<(u64, &str), BTreeSet<&str>> = HashMap::new();
         for path in blocks.paths() {
@@ -124,8 +122,11 @@ impl Search<'_> {
     /// For open wants a free candidate of the same shape and the longest common ending of two components or more: not taken,
     /// for a likeness of single tensors is no proof, but worth a word.
     pub(super) fn suggestions(&self) -> HashMap<usize, usize> {
-        let end = |name: &str| cut_to(name, 2).map(str::to_string);
-        let mut by_end: HashMap<String, Vec<usize>> = HashMap::new();
+        if !(0..self.wants.len()).any(|want| self.is_open(want)) {
+            return HashMap::new();
+        }
+        let end = |name| cut_to(name, 2);
+        let mut by_end: HashMap<&str, Vec<usize>> = HashMap::new();
         for id in (0..self.catalog.candidates.len()).filter(|id| self.is_free(*id)) {
             if let Some(end) = self.candidate(id).names().last().and_then(end) {
                 by_end.entry(end).or_default().push(id);
@@ -133,7 +134,7 @@ impl Search<'_> {
         }
         let best = |want: usize| {
             let looked_for = &self.wants[want];
-            let near = by_end.get(&end(&looked_for.name)?)?;
+            let near = by_end.get(end(&looked_for.name)?)?;
             let fits = near.iter().take(MOST_SUGGESTED).filter(|id| {
                 let candidate = self.candidate(**id);
                 let family = self.catalog.families[candidate.source].as_ref().map(|(family, _)| family.name());
