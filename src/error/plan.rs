@@ -280,6 +280,9 @@ impl Fault for PlanError {
             PlanError::ExpandImpossible { block, .. } => {
                 ["interleave", "stack"].iter().map(|list| format!("--depth '{block}={list}'")).collect()
             }
+            PlanError::BufferWithoutSource { target } if target.ends_with("position_ids") => {
+                vec![format!("add \"dtype\": \"i64\" to `{target}` in the listing, so that it can be counted")]
+            }
             PlanError::BufferWithoutSource { target } => {
                 vec![format!("leave `{target}` out of the listing where the model computes it, or --new '{target}'")]
             }

@@ -12,7 +12,7 @@ use super::matching::resolve::Resolution;
 use super::{SourceView, Step};
 use crate::arch::Architecture;
 use crate::error::PlanError;
-use crate::graph::ParameterId;
+use crate::graph::{Parameter, ParameterId};
 use crate::tensor::{Role, Shape};
 
 /// What gaps are found in.
@@ -241,10 +241,17 @@ impl Gaps<'_> {
         map_flags(&named.iter().map(lettered).collect::<Vec<_>>())
     }
 
+    /// Buffers without a source that are neither counted nor a constant.
     fn buffers(&self) -> Vec<PlanError> {
+        let is_counted = |parameter: &Parameter| {
+            last(&parameter.name) == "position_ids" && parameter.dtype.is_some_and(|dtype| !dtype.is_float())
+        };
         let parameters = self.target.parameters.iter().enumerate();
         let lost = parameters.filter(|(id, parameter)| {
-            is_computed_buffer(&parameter.name) && self.is_missing(*id) && self.found[*id].step == Step::None
+            is_computed_buffer(&parameter.name)
+                && !is_counted(parameter)
+                && self.is_missing(*id)
+                && self.found[*id].step == Step::None
         });
         lost.map(|(_, parameter)| PlanError::BufferWithoutSource { target: parameter.name.clone() }).collect()
     }

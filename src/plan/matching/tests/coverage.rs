@@ -88,6 +88,9 @@ fn a_buffer_that_the_target_names_is_copied_or_a_violation_but_never_random() {
     assert!(
         matches!(lost.matched().matching.violations.as_slice(), [PlanError::BufferWithoutSource { target }] if target == "emb.position_ids")
     );
+    let mut counted = texts("emb.weight 6x4", "emb.position_ids 1x6\nemb.weight 6x4");
+    counted.target.parameters[0].dtype = Some(Dtype::I64);
+    counted.matched().clean();
     let counted = texts("bn.weight 4", "bn.weight 4\nbn.num_batches_tracked 1");
     counted.matched().clean();
 }
