@@ -89,14 +89,7 @@ impl Pattern {
         if self.is_plain() {
             return (self.text == name).then(Bindings::default);
         }
-        if let Some(Component::Literal(first)) = self.components.first()
-            && !name.starts_with(first.as_str())
-        {
-            return None;
-        }
-        if let Some(Component::Literal(last)) = self.components.last()
-            && !name.ends_with(last.as_str())
-        {
+        if !begins(self.components.iter(), name.split('.')) || !begins(self.components.iter().rev(), name.rsplit('.')) {
             return None;
         }
         let parts: Vec<&str> = name.split('.').collect();
@@ -330,6 +323,20 @@ fn bind<'p>(bound: &mut Bound<'p>, letter: &'p str, value: &str) -> bool {
             true
         }
     }
+}
+
+/// Whether the components before the first open wildcard could stand for these parts: told without allocating, so that
+/// most names are through with most patterns here.
+fn begins<'c, 'n>(components: impl Iterator<Item = &'c Component>, mut parts: impl Iterator<Item = &'n str>) -> bool {
+    for component in components {
+        match (component, parts.next()) {
+            (Component::Any(_) | Component::Path(_), _) => return true,
+            (Component::Literal(text), Some(part)) if text != part => return false,
+            (Component::Literal(_) | Component::One(_) | Component::Mixed(_), Some(_)) => {}
+            (_, None) => return false,
+        }
+    }
+    parts.next().is_none()
 }
 
 fn match_components<'p>(components: &'p [Component], parts: &[&str], bound: &mut Bound<'p>) -> bool {
