@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
 use super::json::{Document, MOST_BYTES, Node, Read, Wrong};
 use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, native, vocabulary};
-use crate::checkpoint;
+use crate::checkpoint::{self, OpenOptions};
 use crate::error::{ArchError, Problem, Result, SourceError};
 use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
@@ -120,7 +120,7 @@ fn from_weights(beside: &Beside) -> Result<Architecture> {
         let problem = Problem::NoArchitecture;
         return Err(ArchError::File { file: beside.label().to_string(), problem }.into());
     }
-    let checkpoint = checkpoint::open(&beside.source, beside.progress)?;
+    let checkpoint = checkpoint::open(&beside.source, &OpenOptions::default(), beside.progress)?;
     let mut architecture = listing::from_checkpoint(beside.label(), checkpoint.reader.listing())?;
     architecture.notes.extend(checkpoint.notes);
     Ok(architecture)

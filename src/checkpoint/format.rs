@@ -21,6 +21,9 @@ pub(super) enum Format {
 /// How many of the first bytes are looked at.
 pub(super) const HEAD: usize = 512;
 
+/// PyTorch's magic number in a pickle of protocol 0 or 1, which has no first byte of its own.
+const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L";
+
 /// Whether the first bytes of a file show a format.
 type Recognises = fn(&[u8]) -> bool;
 
@@ -34,7 +37,7 @@ const RECOGNISED: &[(Format, Recognises)] = &[
     (Format::Npz, |head| zip_entry(head).is_some_and(|name| name.ends_with(b".npy"))),
     (Format::Torch, |head| zip_entry(head).is_some_and(is_torch_entry)),
     (Format::Zip, |head| head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")),
-    (Format::Pickle, |head| matches!(head, [0x80, 1..=5, ..])),
+    (Format::Pickle, |head| matches!(head, [0x80, 1..=5, ..]) || head.starts_with(TEXT_MAGIC)),
     (Format::Markup, |head| matches!(trimmed(head), [b'<', b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..])),
     (Format::Json, |head| matches!(trimmed(head), [b'{' | b'[', b'"' | b'{' | b' ' | b'\n' | b'\r' | b'}', ..])),
     (Format::Onnx, is_onnx),
@@ -90,22 +93,17 @@ impl Format {
 
     /// What to do about a file of this kind, ready to type.
     pub(super) fn remedy(self, file: &str) -> String {
-        const CONVERTED: &str =
-            "this version of xfer reads safetensors: fetch that form of the model, or write it with";
+        const CONVERTED: &str = "this version of xfer reads safetensors and PyTorch files: fetch such a form of the model, or write it with";
         let python = |load: &str| {
             let file = file.replace('\'', "");
             format!(r#"python -c "from safetensors.torch import save_file; {}""#, load.replace("FILE", &file))
         };
         match self {
-            Format::Safetensors => "fetch or copy the file again".into(),
+            Format::Safetensors | Format::Torch | Format::Pickle => "fetch or copy the file again".into(),
             Format::GitLfs => "git lfs pull".into(),
             Format::Markup | Format::Json => {
                 "the download went wrong (a login page, an error answer): fetch it again".into()
             }
-            Format::Torch | Format::Pickle => python(
-                "import torch; save_file({k: v.contiguous().clone() for k, v in \
-                 torch.load('FILE', map_location='cpu', weights_only=True).items()}, 'model.safetensors')",
-            ),
             Format::Npz => python(
                 "import numpy, torch; save_file({k: torch.from_numpy(v) for k, v in numpy.load('FILE').items()}, \
                  'model.safetensors')",
@@ -147,7 +145,7 @@ fn zip_entry(head: &[u8]) -> Option<&[u8]> {
 fn is_torch_entry(name: &[u8]) -> bool {
     let tail = name.iter().position(|byte| *byte == b'/').and_then(|slash| name.get(slash + 1..)).unwrap_or_default();
     [&b"data.pkl"[..], b".format_version", b"version", b"byteorder", b"constants.pkl"].contains(&tail)
-        || [&b"code/"[..], b"data/"].iter().any(|folder| tail.starts_with(folder))
+        || [&b"code/"[..], b"data/", b"extra/"].iter().any(|folder| tail.starts_with(folder))
 }
 
 /// A protobuf whose first field is the small version of ONNX, followed by one of the text fields of a model.

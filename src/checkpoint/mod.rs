@@ -1,6 +1,6 @@
 //! Checkpoints: what they hold, and their tensors' bytes by rows. One file for each format, recognised by bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 mod choose;
@@ -8,13 +8,16 @@ mod format;
 mod json;
 mod natural;
 mod open;
+mod part;
 mod safetensors;
 #[cfg(test)]
 mod tests;
+mod torch;
 pub mod vocabulary;
+mod zip;
 
 pub use natural::natural_cmp;
-pub use open::{open, open_file};
+pub use open::{OpenOptions, open, open_file};
 
 use crate::error::Result;
 use crate::source::{Bytes, PinnedFile};
@@ -31,6 +34,9 @@ pub struct Listing {
     pub metadata: Vec<(String, String)>,
     /// The text of the `config.json` beside it, where there is one.
     pub config: Option<String>,
+    /// Tensors that are stored once under several names: each name to the first that has the same bytes, shape and type. A
+    /// PyTorch file keeps ties so; other formats list none.
+    pub ties: BTreeMap<String, String>,
     /// Name to place in `tensors`.
     index: HashMap<String, usize>,
 }
@@ -48,7 +54,12 @@ impl Listing {
         for (place, tensor) in tensors.iter().enumerate() {
             index.entry(tensor.name.clone()).or_insert(place);
         }
-        Listing { format, tensors, metadata, config, index }
+        Listing { format, tensors, metadata, config, ties: BTreeMap::new(), index }
+    }
+
+    /// The same with the names that share their bytes.
+    fn with_ties(self, ties: BTreeMap<String, String>) -> Listing {
+        Listing { ties, ..self }
     }
 
     /// The index of the tensor called `name`, or `None`; one look-up, however many tensors there are.
@@ -86,6 +97,8 @@ pub struct Checkpoint {
     pub reader: Arc<dyn Reader>,
     /// The files that hold them (index included).
     pub files: Vec<PinnedFile>,
+    /// Which dictionary was read of a file that nests them, as `--key` takes it; `None` where there is nothing to choose.
+    pub key: Option<String>,
     /// What the user should know: other weight files that were passed over, and why.
     pub notes: Vec<String>,
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::choose::{Choice, choose, choose_single, passed_over};
 use super::format::{Format, HEAD};
-use super::safetensors::{Safetensors, Shard, check_shards, parse_index};
-use super::{Checkpoint, Reader};
+use super::part::{Joined, Part};
+use super::safetensors::{check_shards, parse_index};
+use super::{Checkpoint, Reader, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
@@ -17,50 +18,101 @@ const INDEX_LIMIT: u64 = 100_000_000;
 /// Components of the names of tensors that only an unmerged adapter has.
 const ADAPTER_PARTS: &[&str] = &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "base_layer"];
 
+/// How weights are opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenOptions<'a> {
+    /// Which dictionary of a file that nests them (`--key`): keys from the outside in, joined by dots; `.` for all of them.
+    /// Unsaid, the usual containers. Formats without dictionaries take no notice.
+    pub key: Option<&'a str>,
+}
+
+/// Opens one file of a format.
+type OpenPart = fn(Arc<dyn Bytes>, &OpenOptions) -> Result<Part>;
+
+/// The formats that are read.
+const READ: &[(Format, OpenPart)] = &[
+    (Format::Safetensors, |file, _| safetensors::open(file)),
+    (Format::Torch, torch::open_archive),
+    (Format::Zip, torch::open_archive),
+    (Format::Pickle, torch::open_legacy),
+];
+
 /// Opens the weights of a source, whatever their format; reads headers only. A directory with several formats prefers
 /// safetensors and notes what it passed over. What cannot be read is called what it is (a git-lfs pointer, an HTML page, …).
 /// Of a Hub repository only the chosen files are fetched.
-pub fn open(source: &Source, progress: &dyn Progress) -> Result<Checkpoint> {
+pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
     let choice = match source.names() {
         [name] if source.is_single_file() => choose_single(name),
         names => choose(source.label(), names)?,
     };
-    let opening = Opening { source, progress };
-    let (shards, mut files, mut notes) = opening.shards(choice)?;
+    let opening = Opening { source, options, progress };
+    let Opened { parts, mut files, mut notes } = opening.parts(choice)?;
     let folder = files.first().and_then(|file| file.name.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let config = opening.config(folder)?;
-    let reader = Safetensors::join(shards, config)?;
+    let reader = Joined::new(&parts, config)?;
     refuse_adapter(&reader, &files)?;
+    for part in &parts {
+        notes.extend(part.notes.iter().cloned());
+    }
     if !source.is_single_file() {
         let chosen: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         notes.extend(passed_over(source.names(), &chosen));
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Checkpoint { reader: Arc::new(reader), files, notes })
+    let key = parts.into_iter().find_map(|part| part.key);
+    Ok(Checkpoint { reader: Arc::new(reader), files, key, notes })
 }
 
 /// Opens one file that is at hand, whatever its format; there is no config beside it.
-pub fn open_file(file: Arc<dyn Bytes>) -> Result<Arc<dyn Reader>> {
+pub fn open_file(file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<Arc<dyn Reader>> {
     let name = file.name().to_string();
-    refuse_other(&name, file.as_ref())?;
-    Ok(Arc::new(Safetensors::join(vec![Shard::open(file)?], None)?))
+    Ok(open_part(&name, file, options)?.reader)
 }
 
-type Opened = (Vec<Shard>, Vec<PinnedFile>, Vec<String>);
+/// Opens a file by its bytes; what is called safetensors and is of no other kind is left to the header's errors.
+fn open_part(name: &str, file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<Part> {
+    let head = head(file.as_ref())?;
+    let format = match Format::of_bytes(&head) {
+        None if name.ends_with(".safetensors") => Format::Safetensors,
+        Some(format) => format,
+        None => {
+            let start = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+            return Err(CheckpointError::UnknownFormat { file: name.into(), bytes: file.len(), start }.into());
+        }
+    };
+    match opener(format) {
+        Some(open) => open(file, options),
+        None => Err(unreadable(name, format)),
+    }
+}
+
+fn opener(format: Format) -> Option<OpenPart> {
+    READ.iter().find(|(read, _)| *read == format).map(|(_, open)| *open)
+}
+
+/// Files as they were opened, what is pinned of them, and what the user should know.
+#[derive(Default)]
+struct Opened {
+    parts: Vec<Part>,
+    files: Vec<PinnedFile>,
+    notes: Vec<String>,
+}
 
 struct Opening<'a> {
     source: &'a Source,
+    options: &'a OpenOptions<'a>,
     progress: &'a dyn Progress,
 }
 
 impl Opening<'_> {
-    fn shards(&self, choice: Choice) -> Result<Opened> {
+    fn parts(&self, choice: Choice) -> Result<Opened> {
         match choice {
             Choice::Single(name) => self.several(vec![name]),
             Choice::Parts(names) => {
                 let note = format!("{} and its fellows have no index: they are joined by their names", first(&names));
-                let (shards, files, _) = self.several(names)?;
-                Ok((shards, files, vec![note]))
+                let mut opened = self.several(names)?;
+                opened.notes.push(note);
+                Ok(opened)
             }
             Choice::Indexed(index) => self.indexed(&index),
             Choice::Unclear(names) => self.unclear(names),
@@ -68,23 +120,21 @@ impl Opening<'_> {
     }
 
     fn several(&self, names: Vec<String>) -> Result<Opened> {
-        let (mut shards, mut files) = (Vec::new(), Vec::new());
+        let mut opened = Opened::default();
         for name in names {
-            let (shard, file) = self.shard(&name)?;
-            shards.push(shard);
-            files.push(file);
+            let (part, file) = self.part(&name)?;
+            opened.parts.push(part);
+            opened.files.push(file);
         }
-        Ok((shards, files, Vec::new()))
+        Ok(opened)
     }
 
-    fn shard(&self, name: &str) -> Result<(Shard, PinnedFile)> {
+    fn part(&self, name: &str) -> Result<(Part, PinnedFile)> {
         self.progress.interrupted()?;
-        let file = self.source.file(name, self.progress)?;
-        refuse_other(name, file.as_ref())?;
-        let shard = Shard::open(file)?;
-        let pin = self.source.etag(name).unwrap_or_else(|| shard.digest().to_string());
-        let pinned = PinnedFile { name: name.into(), bytes: shard.bytes(), pin };
-        Ok((shard, pinned))
+        let part = open_part(name, self.source.file(name, self.progress)?, self.options)?;
+        let pin = self.source.etag(name).unwrap_or_else(|| part.digest.clone());
+        let pinned = PinnedFile { name: name.into(), bytes: part.bytes, pin };
+        Ok((part, pinned))
     }
 
     fn indexed(&self, index_name: &str) -> Result<Opened> {
@@ -103,30 +153,32 @@ impl Opening<'_> {
                 return Err(CheckpointError::MissingShard { by: index_name.into(), shard: name, tensors }.into());
             }
         }
-        let (shards, mut files, _) = self.several(written.iter().map(|shard| format!("{folder}{shard}")).collect())?;
-        let named: Vec<(&str, &Shard)> = written.iter().copied().zip(&shards).collect();
-        let notes = check_shards(&index, &named)?;
+        let mut opened = self.several(written.iter().map(|shard| format!("{folder}{shard}")).collect())?;
+        let named: Vec<(&str, &Part)> = written.iter().copied().zip(&opened.parts).collect();
+        opened.notes = check_shards(&index, &named)?;
         let digest = || format!("blake3:{}", blake3::hash(&bytes).to_hex());
         let pin = self.source.etag(index_name).unwrap_or_else(digest);
-        files.insert(0, PinnedFile { name: index_name.into(), bytes: bytes.len() as u64, pin });
-        Ok((shards, files, notes))
+        opened.files.insert(0, PinnedFile { name: index_name.into(), bytes: bytes.len() as u64, pin });
+        Ok(opened)
     }
 
-    /// Files of a local source are opened to see what they are; a Hub file that its name calls unreadable is not worth a fetch.
+    /// Files of a local source are opened to see what they are; those of the Hub are judged by their names, as a file that
+    /// cannot be read is not worth a fetch.
     fn unclear(&self, names: Vec<String>) -> Result<Opened> {
         let (label, first) = (self.source.label(), first(&names).to_string());
-        if self.source.commit().is_some() && !self.source.is_single_file() {
-            let format = Format::of_name(&first).unwrap_or(Format::Torch);
-            return Err(unreadable(&first, format));
-        }
+        let is_remote = self.source.commit().is_some() && !self.source.is_single_file();
         let mut readable = Vec::new();
         for name in &names {
-            let file = self.source.file(name, self.progress)?;
-            if Format::of_bytes(&head(file.as_ref())?) == Some(Format::Safetensors) {
+            let format = match is_remote {
+                true => Format::of_name(name),
+                false => Format::of_bytes(&head(self.source.file(name, self.progress)?.as_ref())?),
+            };
+            if format.and_then(opener).is_some() {
                 readable.push(name.clone());
             }
         }
         match readable.len() {
+            0 if is_remote => Err(unreadable(&first, Format::of_name(&first).unwrap_or(Format::Zip))),
             0 => self.several(vec![first]),
             1 => self.several(readable),
             _ => Err(CheckpointError::SeveralModels { label: label.into(), files: readable }.into()),
@@ -163,25 +215,11 @@ fn head(file: &dyn Bytes) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Refuses what is certainly no safetensors file; what is called one and is of no other kind is left to the header's errors.
-fn refuse_other(name: &str, file: &dyn Bytes) -> Result<()> {
-    let head = head(file)?;
-    match Format::of_bytes(&head) {
-        Some(Format::Safetensors) => Ok(()),
-        Some(other) => Err(unreadable(name, other)),
-        None if name.ends_with(".safetensors") => Ok(()),
-        None => {
-            let start = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
-            Err(CheckpointError::UnknownFormat { file: name.into(), bytes: file.len(), start }.into())
-        }
-    }
-}
-
 fn unreadable(name: &str, format: Format) -> Error {
     CheckpointError::Unreadable { file: name.into(), called: format.called(), remedy: format.remedy(name) }.into()
 }
 
-fn refuse_adapter(reader: &Safetensors, files: &[PinnedFile]) -> Result<()> {
+fn refuse_adapter(reader: &Joined, files: &[PinnedFile]) -> Result<()> {
     let is_part = |part: &str| ADAPTER_PARTS.contains(&part);
     let shows = reader.listing().tensors.iter().find(|tensor| tensor.name.split('.').any(is_part));
     match shows {

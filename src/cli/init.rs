@@ -55,6 +55,9 @@ pub struct InitArgs {
     /// Largest size of a weight file, decimal
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size::parse)]
     max_shard_size: u64,
+    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all [default: the usual ones]
+    #[arg(long)]
+    key: Option<String>,
     #[command(flatten)]
     hub: HubArgs,
     /// Where to write; by default the stem of the ARCH file, in the working directory
@@ -210,6 +213,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
         seed,
         dtype,
         max_shard_size,
+        key,
         hub,
         out,
         execution,
@@ -221,6 +225,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
     let out = if dry_run { out.unwrap_or_default() } else { output_directory(out, &arch)? };
     let request = PlanRequest {
         from,
+        key,
         arch,
         flags: Flags { new, unused, ..rules.flags() },
         options: Options { seed, dtype: choice(dtype), max_shard_size, min_coverage, strict },

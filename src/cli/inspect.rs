@@ -17,6 +17,9 @@ pub struct InspectArgs {
     /// Print the aliases and what they stand for
     #[arg(long)]
     aliases: bool,
+    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all [default: the usual ones]
+    #[arg(long)]
+    key: Option<String>,
     #[command(flatten)]
     hub: HubArgs,
     /// Print one JSON object on stdout instead of text
@@ -26,12 +29,12 @@ pub struct InspectArgs {
 
 /// Runs the command.
 pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
-    let InspectArgs { source, aliases: list, hub, json } = args;
+    let InspectArgs { source, aliases: list, key, hub, json } = args;
     if list {
         return data(&aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n")).collect::<String>());
     }
     let progress = Shown::new(signals, false);
-    let inspected = job::inspect(&source.unwrap_or_default(), &hub.access()?, &progress)?;
+    let inspected = job::inspect(&source.unwrap_or_default(), key.as_deref(), &hub.access()?, &progress)?;
     warn_all(&inspected.notes);
     data(&if json { inspected.to_json() } else { inspected.to_text() })
 }

@@ -20,6 +20,12 @@ pub enum JobError {
         /// What was typed.
         text: String,
     },
+    /// `--key`, and no source that nests dictionaries.
+    #[error("--key {key}: no source has dictionaries to choose from")]
+    UnusedKey {
+        /// What was typed.
+        key: String,
+    },
     /// `none` beside other sources.
     #[error("--from none stands alone: a model from scratch has no other source")]
     NoneAmongSources,
@@ -76,9 +82,11 @@ pub enum JobError {
 impl Fault for JobError {
     fn exit(&self) -> Exit {
         match self {
-            JobError::NoOut { .. } | JobError::NoSource | JobError::SourceName { .. } | JobError::NoneAmongSources => {
-                Exit::Usage
-            }
+            JobError::UnusedKey { .. }
+            | JobError::NoOut { .. }
+            | JobError::NoSource
+            | JobError::SourceName { .. }
+            | JobError::NoneAmongSources => Exit::Usage,
             JobError::Memory { .. } | JobError::Contract { .. } => Exit::Contract,
             JobError::SourceChanged { .. }
             | JobError::NoReport { .. }
@@ -92,7 +100,10 @@ impl Fault for JobError {
             JobError::NoOut { .. } => vec!["--out DIR".into()],
             JobError::NoSource => vec!["--from bert-base, --from DIR, or --from none for a model from scratch".into()],
             JobError::SourceName { text } => vec![format!("--from body={text} --from head=OTHER")],
-            JobError::NoneAmongSources | JobError::NoReport { .. } | JobError::Unreadable { .. } => Vec::new(),
+            JobError::UnusedKey { .. }
+            | JobError::NoneAmongSources
+            | JobError::NoReport { .. }
+            | JobError::Unreadable { .. } => Vec::new(),
             JobError::Memory { needed, .. } => {
                 vec!["--threads 1 needs less".into(), format!("--max-memory {}", crate::tensor::megabytes(*needed))]
             }

@@ -3,6 +3,7 @@
 
 mod adapt;
 mod arch;
+mod archive;
 mod checkpoint;
 mod family;
 mod fit;
@@ -13,10 +14,12 @@ mod plan;
 mod save;
 mod source;
 mod tensor;
+mod torch;
 mod transfer;
 
 pub use adapt::{AdaptError, ArgumentProblem};
 pub use arch::{ArchError, Problem};
+pub use archive::ArchiveError;
 pub use checkpoint::CheckpointError;
 pub use family::FamilyError;
 pub use fit::FitError;
@@ -27,6 +30,7 @@ pub use plan::PlanError;
 pub use save::SaveError;
 pub use source::SourceError;
 pub use tensor::TensorError;
+pub use torch::{PickleProblem, StoredProblem, TorchError};
 pub use transfer::TransferError;
 
 use std::path::{Path, PathBuf};
@@ -79,6 +83,12 @@ pub enum Error {
     /// A checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A zip archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A PyTorch file cannot be read.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
     /// An initialisation cannot be carried out.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -132,6 +142,8 @@ impl Error {
             Error::Tensor(e) => Some(e),
             Error::Source(e) => Some(e),
             Error::Checkpoint(e) => Some(e),
+            Error::Archive(e) => Some(e),
+            Error::Torch(e) => Some(e),
             Error::Init(e) => Some(e),
             Error::Adapt(e) => Some(e),
             Error::Graph(e) => Some(e),

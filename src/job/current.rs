@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::sources::{self, Opened};
-use crate::checkpoint::{self, Reader};
+use crate::checkpoint::{self, OpenOptions, Reader};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -34,7 +34,7 @@ pub fn up_to_date(
 /// An output that cannot be opened is not up to date, whatever the reason.
 fn open_output(out: &Path, access: &Access, progress: &dyn Progress) -> Option<Arc<dyn Reader>> {
     let source = Source::open(&Reference::Path(out.to_path_buf()), access, progress).ok()?;
-    Some(checkpoint::open(&source, progress).ok()?.reader)
+    Some(checkpoint::open(&source, &OpenOptions::default(), progress).ok()?.reader)
 }
 
 fn companions_agree(plan: &Plan, opened: &[Opened], out: &Path, progress: &dyn Progress) -> Result<bool> {

@@ -11,7 +11,7 @@ pub use saved::read_plan;
 pub use sources::{Opened, SourceArgument};
 
 use crate::arch::{self, Architecture};
-use crate::checkpoint;
+use crate::checkpoint::{self, OpenOptions};
 use crate::error::{JobError, Result};
 use crate::plan::{self, Plan, Planned};
 use crate::progress::Progress;
@@ -26,6 +26,8 @@ use crate::transfer;
 pub struct PlanRequest {
     /// `--from`, as typed and in order; empty where it was not given.
     pub from: Vec<String>,
+    /// `--key`: which dictionary of a nested checkpoint.
+    pub key: Option<String>,
     /// `--arch`, as typed.
     pub arch: String,
     /// The rule flags.
@@ -86,7 +88,7 @@ pub struct Finished {
 pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
     let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
-    let sources = sources::open_all(&arguments, &request.access, progress)?;
+    let sources = sources::open_all(&arguments, request.key.as_deref(), &request.access, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
@@ -184,9 +186,10 @@ pub fn report_of(path: &Path) -> Result<Report> {
     saved::report_of(path)
 }
 
-/// What a checkpoint holds, from its headers.
-pub fn inspect(typed: &str, access: &Access, progress: &dyn Progress) -> Result<Inspection> {
+/// What a checkpoint holds, from its headers; of one that nests dictionaries the one that `key` names, else the usual one.
+pub fn inspect(typed: &str, key: Option<&str>, access: &Access, progress: &dyn Progress) -> Result<Inspection> {
     let source = Source::open(&Reference::parse(typed)?, access, progress)?;
-    let checkpoint = checkpoint::open(&source, progress)?;
+    let checkpoint = checkpoint::open(&source, &OpenOptions { key }, progress)?;
+    sources::check_key(key, std::iter::once(&checkpoint))?;
     Inspection::of(checkpoint.reader.listing(), &checkpoint.files, &checkpoint.notes)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::companions::is_companion;
 use crate::checkpoint::vocabulary::Vocabulary;
-use crate::checkpoint::{self, Checkpoint, Reader};
+use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
 use crate::error::{JobError, Result};
 use crate::plan::{Content, Plan, PlannedSource, SourceView};
 use crate::progress::Progress;
@@ -81,6 +81,7 @@ impl Opened {
             location: self.argument.typed.clone(),
             commit: self.source.commit().map(str::to_string),
             files: self.checkpoint.files.clone(),
+            key: self.checkpoint.key.clone(),
             listing: self.checkpoint.reader.listing(),
             vocabulary: self.vocabulary.as_ref(),
             companions: self.companions.clone(),
@@ -99,14 +100,33 @@ pub fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
     sources.iter().map(|s| s.checkpoint.reader.clone()).collect()
 }
 
-/// Opens every source: headers, and the small files beside them.
-pub fn open_all(arguments: &[SourceArgument], access: &Access, progress: &dyn Progress) -> Result<Vec<Opened>> {
-    arguments.iter().map(|argument| open(argument.clone(), access, progress)).collect()
+/// Opens every source: headers, and the small files beside them. A key that none of them has a use for is an error.
+pub fn open_all(
+    arguments: &[SourceArgument],
+    key: Option<&str>,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<Vec<Opened>> {
+    let options = OpenOptions { key };
+    let open = |argument: &SourceArgument| open(argument.clone(), &options, access, progress);
+    let opened: Vec<Opened> = arguments.iter().map(open).collect::<Result<_>>()?;
+    check_key(key, opened.iter().map(|source| &source.checkpoint))?;
+    Ok(opened)
 }
 
-fn open(argument: SourceArgument, access: &Access, progress: &dyn Progress) -> Result<Opened> {
+/// A key that no checkpoint has a use for is a mistake.
+pub fn check_key<'a>(key: Option<&str>, mut checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Result<()> {
+    match key {
+        Some(key) if checkpoints.all(|checkpoint| checkpoint.key.is_none()) => {
+            Err(JobError::UnusedKey { key: key.to_string() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open(argument: SourceArgument, options: &OpenOptions, access: &Access, progress: &dyn Progress) -> Result<Opened> {
     let source = Source::open(&argument.reference, access, progress)?;
-    let checkpoint = checkpoint::open(&source, progress)?;
+    let checkpoint = checkpoint::open(&source, options, progress)?;
     let mut companions = Vec::new();
     let mut vocabulary = None;
     if !source.is_single_file() {
@@ -146,7 +166,8 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
     let argument = SourceArgument { name: planned.name.clone(), typed: planned.location.clone(), reference };
     let access = Access { revision: None, ..access.clone() };
     let source = Source::open(&argument.reference, &access, progress)?;
-    let checkpoint = checkpoint::open(&source, progress)?;
+    let options = OpenOptions { key: planned.key.as_deref() };
+    let checkpoint = checkpoint::open(&source, &options, progress)?;
     for expected in &planned.files {
         let found = checkpoint.files.iter().find(|file| file.name == expected.name);
         if found != Some(expected) {

@@ -285,6 +285,7 @@ fn planned_sources(sources: &[SourceView], matching: &Matching) -> Vec<PlannedSo
         family: matching.families.get(index).cloned().flatten(),
         dialects: matching.dialects.get(index).cloned().unwrap_or_default(),
         files: view.files.clone(),
+        key: view.key.clone(),
     };
     sources.iter().enumerate().map(one).collect()
 }

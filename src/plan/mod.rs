@@ -149,6 +149,9 @@ pub struct PlannedSource {
     pub dialects: Vec<String>,
     /// Its files.
     pub files: Vec<PinnedFile>,
+    /// The dictionary that was read of files that nest them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What a file beside the weights holds.
@@ -291,6 +294,8 @@ pub struct SourceView<'a> {
     pub commit: Option<String>,
     /// Its weight files.
     pub files: Vec<PinnedFile>,
+    /// The dictionary that was read of files that nest them.
+    pub key: Option<String>,
     /// What it holds.
     pub listing: &'a Listing,
     /// Its tokenizer's tokens, where it has one that can be read.

@@ -54,6 +54,7 @@ impl Stored {
             location: "/somewhere/model".into(),
             commit: None,
             files: Vec::new(),
+            key: None,
             listing: &self.listing,
             vocabulary: self.vocabulary.as_ref(),
             companions: self.companions.clone(),

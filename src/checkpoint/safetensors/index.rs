@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-use super::Shard;
 use crate::checkpoint::json::json_error;
+use crate::checkpoint::part::Part;
 use crate::error::{CheckpointError, Result};
 
 /// Tensor to shard, as the index says.
@@ -83,7 +83,7 @@ impl Index {
 
 /// Holds the index against the shards (each under its name as the index writes it). A promise that is not kept is an error; the
 /// result are notes about tensors that the index does not name.
-pub(in crate::checkpoint) fn check_shards(index: &Index, shards: &[(&str, &Shard)]) -> Result<Vec<String>> {
+pub(in crate::checkpoint) fn check_shards(index: &Index, shards: &[(&str, &Part)]) -> Result<Vec<String>> {
     let held: BTreeSet<(&str, &str)> =
         shards.iter().flat_map(|(name, shard)| shard.names().map(|tensor| (tensor, *name))).collect();
     for (tensor, shard) in &index.weight_map {

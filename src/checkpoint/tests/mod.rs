@@ -32,7 +32,10 @@ impl Bytes for Memory {
 
 /// Opens `bytes` as a file called `m.safetensors`.
 fn open_bytes(bytes: &[u8]) -> Result<Arc<dyn Reader>> {
-    crate::checkpoint::open_file(Arc::new(Memory { name: "m.safetensors".into(), bytes: bytes.to_vec() }))
+    crate::checkpoint::open_file(
+        Arc::new(Memory { name: "m.safetensors".into(), bytes: bytes.to_vec() }),
+        &crate::checkpoint::OpenOptions::default(),
+    )
 }
 
 /// A safetensors file from the text of its header and its data.

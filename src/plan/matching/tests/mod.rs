@@ -152,6 +152,7 @@ impl Case {
                 location: name.clone(),
                 commit: None,
                 files: Vec::new(),
+                key: None,
                 listing,
                 vocabulary: None,
                 companions: Vec::new(),

@@ -1,0 +1,245 @@
+//! The values of a pickle as a tree of named things: dictionaries, modules, scripted objects.
+
+use std::collections::HashMap;
+
+use super::pickle::{Id, Node, Object, Values};
+use super::rebuild;
+
+/// A pickle, and which of its values lead to a storage.
+pub(super) struct Tree<'v> {
+    pub(super) values: &'v Values,
+    reaches: Vec<bool>,
+}
+
+/// What a value is on the way to tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A tensor, whether it can be read or not.
+    Tensor,
+    /// A dictionary, or an object by its attributes.
+    Dictionary,
+    /// A module that was pickled whole or scripted: its parameters, buffers and modules.
+    Module,
+    /// A list or a tuple.
+    Sequence,
+    /// Something that an unknown function made of tensors.
+    Unknown,
+    /// No tensor is below it.
+    Nothing,
+}
+
+/// Functions that give back their first argument.
+const TRANSPARENT: &[&str] = &[
+    "torch.jit._pickle.restore_type_tag",
+    "torch.jit._pickle.build_tensorlist",
+    "types.MappingProxyType",
+    "builtins.dict",
+    "__builtin__.dict",
+    "builtins.list",
+    "builtins.tuple",
+];
+
+impl<'v> Tree<'v> {
+    /// Finds what leads to a storage: one pass backwards over all references.
+    pub(super) fn new(values: &'v Values) -> Tree<'v> {
+        let mut users: Vec<Vec<Id>> = vec![Vec::new(); values.len()];
+        let mut found = Vec::new();
+        for (id, node) in values.all() {
+            if matches!(node, Node::Persistent(_)) && rebuild::storage(values, id).is_some() {
+                found.push(id);
+            }
+            for child in values.children(id) {
+                if let Some(users) = users.get_mut(child.index()) {
+                    users.push(id);
+                }
+            }
+            // a tensor on the meta device has no storage, and is one all the same
+            if rebuild::tensor(values, id).is_some() {
+                found.push(id);
+            }
+        }
+        let mut reaches = vec![false; values.len()];
+        while let Some(id) = found.pop() {
+            match reaches.get_mut(id.index()) {
+                Some(reached) if !*reached => *reached = true,
+                _ => continue,
+            }
+            found.extend(users.get(id.index()).into_iter().flatten());
+        }
+        Tree { values, reaches }
+    }
+
+    /// What a value is.
+    pub(super) fn kind(&self, id: Id) -> Kind {
+        let id = self.inner(id);
+        if !self.reaches.get(id.index()).copied().unwrap_or(false) {
+            return Kind::Nothing;
+        }
+        match self.values.get(id) {
+            Node::Dict(_) => Kind::Dictionary,
+            Node::List(_) | Node::Tuple(_) | Node::Set(_) => Kind::Sequence,
+            Node::Object(_) if rebuild::tensor(self.values, id).is_some() => Kind::Tensor,
+            Node::Object(object) => self.object_kind(object),
+            _ => Kind::Unknown,
+        }
+    }
+
+    fn object_kind(&self, object: &Object) -> Kind {
+        let reaches = |id: Id| self.reaches.get(id.index()).copied().unwrap_or(false);
+        if self.is_module(object) || (self.is_scripted(object) && object.state.is_some()) {
+            return Kind::Module;
+        }
+        let below = |(key, value): &(Id, Id)| reaches(*key) || reaches(*value);
+        match () {
+            () if object.items.iter().any(below) => Kind::Dictionary,
+            () if object.elements.iter().any(|element| reaches(*element)) => Kind::Sequence,
+            () if self.class(object).starts_with("collections.") => Kind::Dictionary,
+            () if object.state.is_some_and(reaches) && !self.attributes(object).is_empty() => Kind::Dictionary,
+            () => Kind::Unknown,
+        }
+    }
+
+    /// The value behind functions that give back their argument.
+    pub(super) fn inner(&self, mut id: Id) -> Id {
+        // each step goes to an earlier value or ends; a loop cannot be longer than this
+        for _ in 0..16 {
+            let Some((class, object)) = self.values.object(id) else { break };
+            match self.values.sequence(object.arguments) {
+                Some([first, ..]) if TRANSPARENT.contains(&class) && object.items.is_empty() => id = *first,
+                _ => break,
+            }
+        }
+        id
+    }
+
+    /// The name of what made an object; of a class that was pickled with its source, the name of the class.
+    pub(super) fn class(&self, object: &Object) -> &str {
+        let global = match self.values.get(object.class) {
+            Node::Persistent(reference) => self.values.sequence(*reference).and_then(|parts| parts.get(1).copied()),
+            _ => Some(object.class),
+        };
+        global.and_then(|id| self.values.global(id)).unwrap_or_default()
+    }
+
+    fn is_scripted(&self, object: &Object) -> bool {
+        self.class(object).starts_with("__torch__.")
+    }
+
+    fn is_module(&self, object: &Object) -> bool {
+        let attributes = self.attributes(object);
+        let has = |name: &str| attributes.iter().any(|(key, _)| key == name);
+        has("_parameters") && has("_modules")
+    }
+
+    /// The named things below a value, in order; empty where there are none.
+    pub(super) fn entries(&self, id: Id) -> Vec<(String, Id)> {
+        let id = self.inner(id);
+        match self.values.get(id) {
+            Node::Dict(items) => self.named(items),
+            Node::List(elements) | Node::Tuple(elements) | Node::Set(elements) => numbered(elements),
+            Node::Object(object) if self.is_module(object) => self.module_entries(object),
+            Node::Object(object) if !object.items.is_empty() => self.named(&object.items),
+            Node::Object(object) if !object.elements.is_empty() => numbered(&object.elements),
+            Node::Object(object) if self.class(object).starts_with("collections.") => self.from_pairs(object),
+            Node::Object(object) => self.attributes(object),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Keys as texts; of two equal keys the last value counts, at the place of the first, as in Python.
+    fn named(&self, items: &[(Id, Id)]) -> Vec<(String, Id)> {
+        let mut places = HashMap::with_capacity(items.len());
+        let mut named: Vec<(String, Id)> = Vec::with_capacity(items.len());
+        for (key, value) in items {
+            let key = match self.values.get(*key) {
+                Node::Text(text) => text.to_string(),
+                Node::Int(number) => number.to_string(),
+                _ => continue,
+            };
+            match places.get(&key).and_then(|place: &usize| named.get_mut(*place)) {
+                Some(entry) => entry.1 = *value,
+                None => {
+                    places.insert(key.clone(), named.len());
+                    named.push((key, *value));
+                }
+            }
+        }
+        named
+    }
+
+    /// `OrderedDict([[key, value], …])`, as Python 2 pickles it, and `OrderedDict({…})`.
+    fn from_pairs(&self, object: &Object) -> Vec<(String, Id)> {
+        let arguments = self.values.sequence(object.arguments).unwrap_or_default();
+        let dictionary = |id: &Id| match self.values.get(*id) {
+            Node::Dict(items) => Some(self.named(items)),
+            Node::List(pairs) => {
+                let pair = |id: &Id| match self.values.sequence(*id) {
+                    Some([key, value]) => Some((*key, *value)),
+                    _ => None,
+                };
+                Some(self.named(&pairs.iter().filter_map(pair).collect::<Vec<_>>()))
+            }
+            _ => None,
+        };
+        arguments.iter().find_map(dictionary).unwrap_or_default()
+    }
+
+    /// The attributes of an object: its state, a dictionary or a pair of two (the second for slots).
+    fn attributes(&self, object: &Object) -> Vec<(String, Id)> {
+        let dictionary = |id: Id| match self.values.get(id) {
+            Node::Dict(items) => self.named(items),
+            _ => Vec::new(),
+        };
+        match object.state.map(|state| (state, self.values.get(state))) {
+            Some((_, Node::Tuple(both))) if both.len() == 2 => both.iter().flat_map(|id| dictionary(*id)).collect(),
+            Some((state, _)) => dictionary(state),
+            None => Vec::new(),
+        }
+    }
+
+    /// What `state_dict()` of a module lists: parameters, buffers but those that do not persist, and the modules below.
+    fn module_entries(&self, object: &Object) -> Vec<(String, Id)> {
+        let attributes: HashMap<String, Id> = self.attributes(object).into_iter().collect();
+        let part = |name: &str| attributes.get(name).map(|id| self.entries_of_part(*id)).unwrap_or_default();
+        let passing = attributes.get("_non_persistent_buffers_set").map(|id| match self.values.get(*id) {
+            Node::Set(names) => names.clone(),
+            // `set([…])` before protocol 4
+            _ => match self.values.object(*id).and_then(|(_, set)| self.values.sequence(set.arguments)) {
+                Some([list]) => self.values.sequence(*list).unwrap_or_default().to_vec(),
+                _ => Vec::new(),
+            },
+        });
+        let passing: Vec<&str> = passing.iter().flatten().filter_map(|id| self.values.text(*id)).collect();
+        let buffers = part("_buffers").into_iter().filter(|(name, _)| !passing.contains(&name.as_str()));
+        part("_parameters").into_iter().chain(buffers).chain(part("_modules")).collect()
+    }
+
+    /// A part of a module is a dictionary; a loop back to the module itself is not followed here.
+    fn entries_of_part(&self, id: Id) -> Vec<(String, Id)> {
+        match self.values.get(id) {
+            Node::Dict(items) => self.named(items),
+            Node::Object(object) if !object.items.is_empty() => self.named(&object.items),
+            Node::Object(object) => self.from_pairs(object),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a value is the state of an optimizer.
+    pub(super) fn is_optimizer(&self, id: Id) -> bool {
+        let entries = self.entries(id);
+        let has = |name: &str| entries.iter().any(|(key, _)| key == name);
+        has("param_groups") && has("state")
+    }
+
+    /// What a value is, in words.
+    pub(super) fn describe(&self, id: Id) -> String {
+        match self.values.get(id) {
+            Node::Object(object) if !self.class(object).is_empty() => format!("an object of {}", self.class(object)),
+            node => node.kind().to_string(),
+        }
+    }
+}
+
+fn numbered(elements: &[Id]) -> Vec<(String, Id)> {
+    elements.iter().enumerate().map(|(number, id)| (number.to_string(), *id)).collect()
+}
