@@ -1,21 +1,21 @@
 //! A plan, put together: match, fit, initialise, choose types, judge coverage, list what is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::companions::{self, Companions};
 use super::coverage;
 use super::fit::{Decision, Dtypes, Fitted, Fitter, Narrowings, VocabularyRows, cast};
-use super::initialize::{Initializer, Siblings};
+use super::initialize::{self, Initializer, Siblings};
 use super::matching::{self, Match, Matching, Origin};
 use super::{
-    Answer, Assignment, FORMAT, Options, Plan, Planned, PlannedSource, Question, SourceView, Step, Target, Unused,
-    Value, validate,
+    Action, Answer, Assignment, DtypeChoice, Exact, FORMAT, Initialisation, Options, Plan, Planned, PlannedSource,
+    Question, SourceView, Step, Target, Unused, Value, names, validate,
 };
-use crate::arch::Architecture;
+use crate::arch::{Architecture, InitRule};
 use crate::error::Result;
 use crate::graph::{Parameter, ParameterId};
 use crate::init::Generator;
-use crate::tensor::{Role, TensorInfo};
+use crate::tensor::{Dtype, Role, TensorInfo};
 
 /// The facts about data that `plan` will need; no source (`--from none`) is an empty slice.
 pub fn questions(sources: &[SourceView], target: &Architecture) -> Result<Vec<Question>> {
@@ -23,18 +23,14 @@ pub fn questions(sources: &[SourceView], target: &Architecture) -> Result<Vec<Qu
     if !Initializer::wants_siblings(target) {
         return Ok(questions);
     }
-    // what is equal and what is not decides whether there is a plan, not which tensors have siblings
+    // what is equal and what is not decides whether there is a plan, not what is drawn like its siblings
     let supposed: Vec<_> = questions.iter().map(|question| (question.clone(), Answer::Equal(true))).collect();
     let matches = matching::match_all(sources, target, &supposed)?.matches;
-    let initializer = Initializer::new(target, Siblings::default());
-    let wanting = (0..target.parameters.len()).filter(|id| initializer.matches_siblings(*id));
-    let has_news = |id: &ParameterId| match (matches.get(*id).map(|found| &found.origin), target.parameters.get(*id)) {
-        (Some(Origin::Found { info, .. }), Some(parameter)) => info.shape != parameter.shape,
-        (Some(Origin::New), Some(_)) => true,
-        (Some(Origin::Found { .. } | Origin::New), None) | (Some(Origin::Tied(_)) | None, _) => false,
-    };
-    let siblings = Siblings::new(target, &matches, &[]);
-    questions.extend(siblings.questions(target, wanting.filter(has_news)));
+    let vocabulary = VocabularyRows::new(sources, target, &matches)?;
+    let initializer = Initializer::new(target, Siblings::asking(target, &matches));
+    let options = DtypeChoice::Unsaid;
+    Assembly::new(sources, target, options, &matches, &initializer, &vocabulary)?.assignments(&matches)?;
+    questions.extend(initializer.questions());
     Ok(questions)
 }
 
@@ -48,23 +44,16 @@ pub fn plan(
     let mut matching = matching::match_all(sources, target, evidence)?;
     let vocabulary = VocabularyRows::new(sources, target, &matching.matches)?;
     let initializer = Initializer::new(target, Siblings::new(target, &matching.matches, evidence));
-    let mut assembly = Assembly {
-        target,
-        dtypes: Dtypes::new(options.dtype, target, sources),
-        fitter: Fitter::new(sources, target, &matching.matches, &initializer, &vocabulary)?,
-        initializer: &initializer,
-        narrowings: Narrowings::default(),
-        mismatches: Vec::new(),
-    };
+    let mut assembly = Assembly::new(sources, target, options.dtype, &matching.matches, &initializer, &vocabulary)?;
     let assignments = assembly.assignments(&matching.matches)?;
     let mut warnings = target.notes.clone();
     warnings.append(&mut matching.warnings);
     warnings.extend(assembly.warnings(&assignments));
-    let (unused, dropped) = left_over(sources, &matching, &assignments);
+    let (unused, dropped) = left_over(sources, &matching, &assignments, &assembly.passed_over);
     let Companions { files: companions, warnings: about_files } =
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
-    let declared: Vec<bool> = matching.matches.iter().map(|found| found.declared).collect();
+    let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
     let judged = coverage::judge(sources, target, &assignments, &declared, &unused, options);
     let mut violations = std::mem::take(&mut matching.violations);
     violations.extend(judged.violations);
@@ -94,9 +83,33 @@ struct Assembly<'a> {
     initializer: &'a Initializer<'a>,
     narrowings: Narrowings,
     mismatches: Vec<String>,
+    /// Source tensors that were matched and not used, and why.
+    passed_over: PassedOver,
 }
 
-impl Assembly<'_> {
+/// Reasons by source and tensor.
+type PassedOver = BTreeMap<(usize, String), String>;
+
+impl<'a> Assembly<'a> {
+    fn new(
+        sources: &'a [SourceView<'a>],
+        target: &'a Architecture,
+        dtype: DtypeChoice,
+        matches: &'a [Match],
+        initializer: &'a Initializer<'a>,
+        vocabulary: &'a VocabularyRows,
+    ) -> Result<Assembly<'a>> {
+        Ok(Assembly {
+            target,
+            dtypes: Dtypes::new(dtype, target, sources),
+            fitter: Fitter::new(sources, target, matches, initializer, vocabulary)?,
+            initializer,
+            narrowings: Narrowings::default(),
+            mismatches: Vec::new(),
+            passed_over: BTreeMap::new(),
+        })
+    }
+
     fn assignments(&mut self, matches: &[Match]) -> Result<Vec<Assignment>> {
         let mut assignments = Vec::with_capacity(matches.len());
         for (id, (parameter, found)) in self.target.parameters.iter().zip(matches).enumerate() {
@@ -122,8 +135,10 @@ impl Assembly<'_> {
                 }
                 let mut reason = joined(&found.reason, &how);
                 if dtype != decision.dtype {
-                    reason = joined(&reason, &format!("cast from {dtype} to {}", decision.dtype));
+                    let words = format!("{dtype} to {} by {}", decision.dtype, decision.by);
+                    reason = joined(&reason, &words);
                 }
+                let init = init.or_else(|| sourceless(&value, found));
                 let value = cast(value, dtype, decision.dtype);
                 let assignment = assignment(parameter, decision, value, found.step, reason, found);
                 Ok(Assignment { init, new_rows, ..assignment })
@@ -132,11 +147,22 @@ impl Assembly<'_> {
                 if is_mismatch {
                     self.mismatches.push(format!("tensor {}: {reason}; it is initialised", parameter.name));
                 }
+                self.pass_over(parameter, found, &reason);
                 let decision = self.dtypes.decide(self.target, parameter, None)?;
                 self.fresh(id, parameter, found, decision, reason)
             }
             None => self.fresh(id, parameter, found, decision, found.reason.clone()),
         }
+    }
+
+    fn pass_over(&mut self, parameter: &Parameter, found: &Match, reason: &str) {
+        let Origin::Found { value, .. } = &found.origin else { return };
+        value.leaves(&mut |leaf| {
+            if let Value::Source { source, tensor, .. } = leaf {
+                let key = (*source, tensor.clone());
+                self.passed_over.entry(key).or_insert_with(|| format!("for {}: {reason}", parameter.name));
+            }
+        });
     }
 
     fn fresh(
@@ -156,7 +182,7 @@ impl Assembly<'_> {
     /// Type and owner are settled once all owners are known.
     fn tied(&self, parameter: &Parameter, found: &Match, owner: ParameterId) -> Assignment {
         let to = self.target.parameters.get(owner).map_or_else(String::new, |owner| owner.name.clone());
-        let decision = Decision { dtype: crate::tensor::Dtype::F32, asked: false };
+        let decision = Decision { dtype: Dtype::F32, asked: false, by: "its owner" };
         assignment(parameter, decision, Value::Tied { to }, Step::Tie, found.reason.clone(), found)
     }
 
@@ -165,6 +191,7 @@ impl Assembly<'_> {
         let mut warnings = self.mismatches.clone();
         warnings.extend(self.fitter.warnings());
         warnings.extend(self.narrowings.warnings());
+        warnings.extend(unknown_buffers(self.target, assignments));
         warnings.extend(idle_rules(self.target, assignments));
         warnings
     }
@@ -189,6 +216,25 @@ fn assignment(
         new_rows: 0,
         head: parameter.head,
     }
+}
+
+/// What is said of a value that matching made of no source: a branch that starts at zero.
+fn sourceless(value: &Value, found: &Match) -> Option<Initialisation> {
+    value.first_source().is_none().then(|| Initialisation {
+        scheme: "zeros".into(),
+        std: None,
+        by: found.reason.clone(),
+        exact: Exact::Anywhere,
+    })
+}
+
+/// Whether a rule says that a target is new: matching saw so, or made its value of no source.
+fn is_declared(found: &Match) -> bool {
+    let is_sourceless = match &found.origin {
+        Origin::Found { value, .. } => value.first_source().is_none(),
+        Origin::New | Origin::Tied(_) => false,
+    };
+    found.declared || is_sourceless
 }
 
 fn joined(first: &str, second: &str) -> String {
@@ -227,24 +273,53 @@ fn written_owner(matches: &[Match], id: ParameterId) -> Option<ParameterId> {
     None
 }
 
+/// Buffers without a source whose meaning is not known from their name: zeros may be wrong.
+fn unknown_buffers(target: &Architecture, assignments: &[Assignment]) -> Vec<String> {
+    let buffers = target.parameters.iter().zip(assignments).filter(|(parameter, assignment)| {
+        parameter.role == Role::Buffer
+            && assignment.action == Action::New
+            && !initialize::is_known_buffer(names::last(&parameter.name))
+    });
+    let some: BTreeSet<&str> = buffers.map(|(parameter, _)| parameter.name.as_str()).collect();
+    let all: Vec<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let line =
+        |pattern| format!("buffer {pattern}: no source, and its name does not say what it holds; it is all zeros");
+    coverage::collapse(&all, &some).into_iter().map(line).collect()
+}
+
 /// Initialisation rules that only meet what was transferred whole: probably not what their author believes.
 fn idle_rules(target: &Architecture, assignments: &[Assignment]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for rule in &target.rules.init {
-        let Some(selector) = &rule.target else { continue };
-        let mut met = assignments.iter().filter(|a| selector.pattern.matches(&a.target.name).is_some()).peekable();
-        if met.peek().is_some() && met.all(|assignment| assignment.init.is_none()) {
-            warnings.push(format!(
-                "{} {}: every tensor that it matches is transferred, so nothing is drawn by it; `--reinit '{}'` draws them",
-                selector.place, selector.text, selector.pattern.text
-            ));
-        }
-    }
-    warnings
+    target.rules.init.iter().filter_map(|rule| idle(rule, target, assignments)).collect()
+}
+
+fn idle(rule: &InitRule, target: &Architecture, assignments: &[Assignment]) -> Option<String> {
+    let Some(selector) = &rule.target else {
+        let mut written = target.parameters.iter().zip(assignments).filter(|(p, _)| initialize::is_general(p));
+        let scheme = &rule.scheme;
+        return written.all(|(_, assignment)| assignment.init.is_none()).then(|| {
+            format!(
+                "--init {scheme}: no linear or convolutional weight outside heads and embeddings is new, so nothing is drawn \
+                 by it; `--init 'PATTERN={scheme}'` reaches others"
+            )
+        });
+    };
+    let mut met = assignments.iter().filter(|a| selector.pattern.matches(&a.target.name).is_some()).peekable();
+    met.peek()?;
+    met.all(|assignment| assignment.init.is_none()).then(|| {
+        format!(
+            "{} {}: every tensor that it matches is transferred, so nothing is drawn by it; `--reinit '{}'` draws them",
+            selector.place, selector.text, selector.pattern.text
+        )
+    })
 }
 
 /// What no target uses: learned tensors, and known buffers apart.
-fn left_over(sources: &[SourceView], matching: &Matching, assignments: &[Assignment]) -> (Vec<Unused>, Vec<Unused>) {
+fn left_over(
+    sources: &[SourceView],
+    matching: &Matching,
+    assignments: &[Assignment],
+    passed_over: &PassedOver,
+) -> (Vec<Unused>, Vec<Unused>) {
     let mut used: BTreeSet<(usize, &str)> = BTreeSet::new();
     for assignment in assignments {
         assignment.value.leaves(&mut |leaf| {
@@ -259,14 +334,13 @@ fn left_over(sources: &[SourceView], matching: &Matching, assignments: &[Assignm
             if used.contains(&(source, tensor.name.as_str())) {
                 continue;
             }
-            let known = matching.unused_reasons.get(source).and_then(|reasons| reasons.get(&index));
-            let was_matched = matching.used.get(source).and_then(|used| used.get(index)).copied().unwrap_or(false);
+            let by_matching = || matching.unused_reasons.get(source).and_then(|reasons| reasons.get(&index));
+            let known = passed_over.get(&(source, tensor.name.clone())).or_else(by_matching);
             let is_buffer = matching::is_known_buffer(&tensor.name);
-            let reason = match (known, was_matched, is_buffer) {
-                (Some(reason), _, _) => reason.clone(),
-                (None, true, _) => "matched, but not used: the target is initialised or tied".into(),
-                (None, false, true) => "a buffer that the target does not name".into(),
-                (None, false, false) => "no target of this name".into(),
+            let reason = match (known, is_buffer) {
+                (Some(reason), _) => reason.clone(),
+                (None, true) => "a buffer that the target does not name".into(),
+                (None, false) => "no target of this name".into(),
             };
             let entry = Unused { source, tensor: tensor.clone(), reason };
             if is_buffer { dropped.push(entry) } else { unused.push(entry) }

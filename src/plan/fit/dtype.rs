@@ -16,12 +16,21 @@ pub(crate) struct Decision {
     pub dtype: Dtype,
     /// Whether it was asked for.
     pub asked: bool,
+    /// Who said it.
+    pub by: &'static str,
 }
+
+const FLAG: &str = "--dtype";
+const RULE: &str = "the architecture's dtype rule";
+const TENSOR: &str = "the architecture's own type for it";
+const CONFIG: &str = "the config's dtype";
+const OWN: &str = "the source's type";
+const FLOOR: &str = "the least type that keeps its precision";
 
 /// Decides types.
 pub(crate) struct Dtypes {
-    /// `--dtype` or the rule; `None` where neither says one.
-    asked: Option<Dtype>,
+    /// `--dtype` or the rule, and which; `None` where neither says one.
+    asked: Option<(Dtype, &'static str)>,
     /// `--dtype keep`.
     keep: bool,
     /// The float type that most elements of the sources have.
@@ -32,8 +41,8 @@ impl Dtypes {
     /// Reads what was asked for, and counts the sources.
     pub(crate) fn new(choice: DtypeChoice, target: &Architecture, sources: &[SourceView]) -> Dtypes {
         let asked = match choice {
-            DtypeChoice::To(dtype) => Some(dtype),
-            DtypeChoice::Unsaid => target.rules.dtype,
+            DtypeChoice::To(dtype) => Some((dtype, FLAG)),
+            DtypeChoice::Unsaid => target.rules.dtype.map(|dtype| (dtype, RULE)),
             DtypeChoice::Keep => None,
         };
         let tensors = sources.iter().flat_map(|source| &source.listing.tensors);
@@ -48,22 +57,31 @@ impl Dtypes {
         found: Option<Dtype>,
     ) -> Result<Decision> {
         if let Some(dtype) = found.filter(|dtype| !dtype.is_float()) {
-            return Ok(Decision { dtype, asked: false });
+            return Ok(Decision { dtype, asked: false, by: OWN });
         }
         if let Some(dtype) = parameter.dtype.filter(|dtype| !dtype.is_float()) {
-            return Ok(Decision { dtype, asked: false });
+            return Ok(Decision { dtype, asked: false, by: TENSOR });
         }
-        let stated = match (self.asked, self.keep) {
-            (Some(_), _) | (None, true) => None,
-            (None, false) => match (parameter.dtype, facts::config_of(target, &parameter.name)) {
-                (Some(dtype), _) => Some(dtype),
-                (None, Some(config)) => facts::config_dtype(config)?,
-                (None, None) => None,
-            },
+        let own = (found.or(self.dominant).unwrap_or(Dtype::F32), OWN);
+        let (dtype, by) = match (self.asked, self.keep) {
+            (Some(asked), _) => asked,
+            (None, true) => own,
+            (None, false) => self.stated(target, parameter)?.unwrap_or(own),
         };
-        let own = found.or(self.dominant).unwrap_or(Dtype::F32);
-        let dtype = self.asked.or(stated).unwrap_or(own);
-        Ok(Decision { dtype: floor(parameter, dtype), asked: self.asked.is_some() })
+        let floored = floor(parameter, dtype);
+        let by = if floored == dtype { by } else { FLOOR };
+        Ok(Decision { dtype: floored, asked: self.asked.is_some(), by })
+    }
+
+    /// What the architecture says of a tensor, by itself or by the config around it.
+    fn stated(&self, target: &Architecture, parameter: &Parameter) -> Result<Option<(Dtype, &'static str)>> {
+        if let Some(dtype) = parameter.dtype {
+            return Ok(Some((dtype, TENSOR)));
+        }
+        match facts::config_of(target, &parameter.name) {
+            Some(config) => Ok(facts::config_dtype(config)?.map(|dtype| (dtype, CONFIG))),
+            None => Ok(None),
+        }
     }
 }
 

@@ -120,7 +120,9 @@ impl<'a> Fitter<'a> {
         let adapt = Adapt::of(self.target, &subject.parameter.name);
         adapt.check_available(&subject)?;
         if let Some(map) = self.vocabulary.map(id).filter(|_| subject.rest_fits()) {
-            let rows = adapt.rows.or(self.vocabulary.new_tokens).unwrap_or(NewRows::Mean);
+            // a rule that says how its rows are drawn is stronger than the default
+            let default = if self.initializer.is_said(id) { NewRows::New } else { NewRows::Mean };
+            let rows = adapt.rows.or(self.vocabulary.new_tokens).unwrap_or(default);
             let how = self.vocabulary_words(&subject, map);
             return self.by_rows(&subject, map, rows, dtype, how).map(Some);
         }
@@ -148,7 +150,7 @@ impl<'a> Fitter<'a> {
         match (self.vocabulary.by_token, map.is_identity()) {
             (_, true) => String::new(),
             (true, false) => format!("{} of {rows} rows by token", map.kept()),
-            (false, false) if rows > found => format!("{found} rows, then new ones up to {rows}"),
+            (false, false) if rows > found => format!("{found} of {rows} rows at their place"),
             (false, false) => format!("the first {rows} of {found} rows"),
         }
     }
@@ -173,7 +175,7 @@ impl<'a> Fitter<'a> {
             (_, _, Role::Embedding) => {
                 let how = match rows < found {
                     true => format!("the first {rows} of {found} rows"),
-                    false => format!("{found} rows, then new ones up to {rows}"),
+                    false => format!("{found} of {rows} rows at their place"),
                 };
                 (Way::Rows(RowMap::in_place(found, rows)), how)
             }

@@ -57,7 +57,7 @@ fn words(rule: Option<Positions>, found: u64, rows: u64) -> String {
             format!("the first {rows} of {found} positions")
         }
         Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None => {
-            format!("{found} positions, then new ones up to {rows}")
+            format!("{found} of {rows} positions at their place")
         }
     }
 }

@@ -390,7 +390,14 @@ fn what_does_not_fit_is_initialised_and_the_user_is_told_both_shapes() {
         plan.warnings[0],
         "tensor fc.weight: mismatched: expected [5, 4], found [2, 4] in org/model; it is initialised"
     );
-    assert_eq!(plan.unused.len(), 2);
+    let reasons: Vec<&str> = plan.unused.iter().map(|unused| unused.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "for fc.bias: mismatched: expected [5, 1], found [5] in org/model",
+            "for fc.weight: mismatched: expected [5, 4], found [2, 4] in org/model"
+        ]
+    );
 }
 
 #[test]
@@ -476,6 +483,19 @@ fn narrowing_that_nobody_asked_for_is_a_warning_with_its_count() {
     assert!(narrowed(json!({"dtype": "float32"}), DtypeChoice::Unsaid, Dtype::F16).is_empty());
     assert!(narrowed(json!({}), DtypeChoice::To(Dtype::F16), Dtype::F32).is_empty());
     assert!(narrowed(json!({"dtype": "float16"}), DtypeChoice::Keep, Dtype::F32).is_empty());
+}
+
+#[test]
+fn a_cast_says_who_asked_for_it() {
+    let reason = |config: serde_json::Value, choice: DtypeChoice| {
+        let target = bert(config);
+        let options = Options { dtype: choice, ..options() };
+        let plan = planned_with(&checkpoint_of(&target, Dtype::F32), &target, &options).unwrap().plan;
+        plan.assignments[0].reason.clone()
+    };
+    let by_config = reason(json!({"dtype": "float16"}), DtypeChoice::Unsaid);
+    assert_eq!(by_config, "the same name; f32 to f16 by the config's dtype");
+    assert_eq!(reason(json!({}), DtypeChoice::To(Dtype::Bf16)), "the same name; f32 to bf16 by --dtype");
 }
 
 #[test]

@@ -32,11 +32,11 @@ fn constant(parameter: &Parameter, last: &str) -> Initial {
 }
 
 fn initialisation(scheme: &str, last: &str) -> Initialisation {
-    let by = if is_known(last) { "auto: buffer" } else { "auto: buffer of unknown meaning" };
+    let by = if is_known_buffer(last) { "auto: buffer" } else { "auto: buffer of unknown meaning" };
     Initialisation { scheme: scheme.into(), std: None, by: by.into(), exact: Exact::Anywhere }
 }
 
 /// Whether the state that a buffer of this name starts in is known.
-pub(in crate::plan) fn is_known(last: &str) -> bool {
+pub(in crate::plan) fn is_known_buffer(last: &str) -> bool {
     ["running_mean", "running_var", "num_batches_tracked", "position_ids", "token_type_ids"].contains(&last)
 }

@@ -8,9 +8,10 @@ mod siblings;
 #[cfg(test)]
 mod tests;
 
+pub(super) use buffer::is_known_buffer;
 pub(super) use siblings::Siblings;
 
-use super::{Exact, InitPart, Initialisation, Value};
+use super::{Exact, InitPart, Initialisation, Question, Value};
 use crate::adapt::Op;
 use crate::arch::{Architecture, InitRule};
 use crate::error::{FitError, Result};
@@ -88,11 +89,17 @@ impl<'a> Initializer<'a> {
         by_rule || target.parameters.iter().any(|parameter| parameter.layer_init == Some(SchemeSpec::Match))
     }
 
-    /// Whether `match` decides how target `id` is drawn.
-    pub(super) fn matches_siblings(&self, id: ParameterId) -> bool {
-        let parameter = self.target.parameters.get(id).filter(|parameter| parameter.role != Role::Buffer);
-        let strongest = parameter.and_then(|parameter| self.answers(parameter).into_iter().next());
-        strongest.is_some_and(|answer| *answer.spec == SchemeSpec::Match)
+    /// Whether a rule of the user, by pattern or by layer, says how target `id` is drawn.
+    pub(super) fn is_said(&self, id: ParameterId) -> bool {
+        self.target.parameters.get(id).is_some_and(|parameter| {
+            let patterns = self.target.rules.init.iter().filter_map(|rule| rule.target.as_ref());
+            parameter.layer_init.is_some() || patterns.into_iter().any(|s| s.pattern.matches(&parameter.name).is_some())
+        })
+    }
+
+    /// What `match` asked for.
+    pub(super) fn questions(&self) -> Vec<Question> {
+        self.siblings.questions()
     }
 
     /// Every answer but `auto`, strongest first.
@@ -150,7 +157,7 @@ impl<'a> Initializer<'a> {
 }
 
 /// What `--init S` without a pattern reaches: new linear and convolutional weights outside heads and embeddings.
-fn is_general(parameter: &Parameter) -> bool {
+pub(super) fn is_general(parameter: &Parameter) -> bool {
     match parameter.role {
         Role::Linear | Role::Conv { .. } | Role::ConvTranspose { .. } => !parameter.head,
         Role::Embedding | Role::Position | Role::Norm | Role::Bias | Role::Token | Role::Buffer | Role::Unknown => {

@@ -3,13 +3,14 @@
 //! pooled; weights and biases alike become N(mean, std²) of the pool, so that a norm's scale stays around one. Where all
 //! elements are equal, so are the new ones.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Drawn;
 use crate::adapt::Op;
 use crate::arch::Architecture;
 use crate::error::{FitError, Result};
-use crate::graph::{Parameter, ParameterId};
+use crate::graph::Parameter;
 use crate::init::Scheme;
 use crate::plan::matching::{Match, Origin};
 use crate::plan::{Answer, InitPart, Question, Value, names};
@@ -19,39 +20,47 @@ use crate::tensor::{Role, elements};
 type Leaf = (usize, String, u64);
 
 /// What was transferred, by layer template, and what was measured of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Siblings {
     by_template: BTreeMap<String, BTreeSet<Leaf>>,
-    moments: BTreeMap<(usize, String), (f64, f64)>,
+    moments: Moments,
+}
+
+#[derive(Debug)]
+enum Moments {
+    /// Mean and deviation by source tensor.
+    Known(BTreeMap<(usize, String), (f64, f64)>),
+    /// Nothing is known yet: what is asked for is written down, and supposed to be N(0, 1).
+    Asked(RefCell<BTreeSet<(usize, String)>>),
 }
 
 impl Siblings {
-    /// Gathers what was matched whole and with no value changed.
+    /// What was matched whole and with no value changed, and what was measured of it.
     pub(crate) fn new(target: &Architecture, matches: &[Match], evidence: &[(Question, Answer)]) -> Siblings {
-        let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
-        for (parameter, found) in target.parameters.iter().zip(matches) {
-            if let Some(leaves) = leaves(parameter, found) {
-                by_template.entry(names::template(&parameter.name)).or_default().extend(leaves);
-            }
-        }
         let moments = evidence.iter().filter_map(|entry| match entry {
             (Question::Moments { source, tensor }, Answer::Moments { mean, std }) => {
                 Some(((*source, tensor.clone()), (*mean, *std)))
             }
             (Question::Moments { .. } | Question::Equal { .. }, Answer::Equal(_) | Answer::Moments { .. }) => None,
         });
-        Siblings { by_template, moments: moments.collect() }
+        Siblings { by_template: by_template(target, matches), moments: Moments::Known(moments.collect()) }
     }
 
-    /// What must be measured for these targets; a target without siblings asks nothing.
-    pub(crate) fn questions(&self, target: &Architecture, ids: impl Iterator<Item = ParameterId>) -> Vec<Question> {
-        let wanted: BTreeSet<String> =
-            ids.filter_map(|id| target.parameters.get(id)).map(|parameter| names::template(&parameter.name)).collect();
-        let leaves: BTreeSet<&Leaf> = wanted.iter().filter_map(|name| self.by_template.get(name)).flatten().collect();
-        leaves
-            .into_iter()
-            .map(|(source, tensor, _)| Question::Moments { source: *source, tensor: tensor.clone() })
-            .collect()
+    /// The same before anything was measured.
+    pub(crate) fn asking(target: &Architecture, matches: &[Match]) -> Siblings {
+        Siblings { by_template: by_template(target, matches), moments: Moments::Asked(RefCell::default()) }
+    }
+
+    /// What must be measured: everything that was asked for since.
+    pub(crate) fn questions(&self) -> Vec<Question> {
+        match &self.moments {
+            Moments::Known(_) => Vec::new(),
+            Moments::Asked(asked) => {
+                let question =
+                    |(source, tensor): &(usize, String)| Question::Moments { source: *source, tensor: tensor.clone() };
+                asked.borrow().iter().map(question).collect()
+            }
+        }
     }
 
     /// How a target is drawn like its siblings, or an error where it has none or they were not measured.
@@ -76,23 +85,44 @@ impl Siblings {
     fn pooled(&self, leaves: &BTreeSet<Leaf>) -> Result<(f64, f64)> {
         let mut known = Vec::with_capacity(leaves.len());
         for (source, tensor, elements) in leaves {
-            let (mean, std) = self
-                .moments
-                .get(&(*source, tensor.clone()))
-                .ok_or_else(|| FitError::NoEvidence { tensor: tensor.clone() })?;
-            known.push((*elements as f64, *mean, *std));
+            let (mean, std) = self.measured(*source, tensor)?;
+            known.push((*elements as f64, mean, std));
         }
         let count: f64 = known.iter().map(|(count, _, _)| count).sum();
         let mean = known.iter().map(|(n, mean, _)| n * mean).sum::<f64>() / count;
         let variance = known.iter().map(|(n, m, std)| n * (std * std + (m - mean) * (m - mean))).sum::<f64>() / count;
         Ok((mean, variance.sqrt()))
     }
+
+    fn measured(&self, source: usize, tensor: &str) -> Result<(f64, f64)> {
+        let key = (source, tensor.to_string());
+        match &self.moments {
+            Moments::Known(moments) => {
+                moments.get(&key).copied().ok_or_else(|| FitError::NoEvidence { tensor: key.1 }.into())
+            }
+            Moments::Asked(asked) => {
+                asked.borrow_mut().insert(key);
+                Ok((0.0, 1.0))
+            }
+        }
+    }
+}
+
+/// The source tensors of everything that was transferred, by layer template.
+fn by_template(target: &Architecture, matches: &[Match]) -> BTreeMap<String, BTreeSet<Leaf>> {
+    let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
+    for (parameter, found) in target.parameters.iter().zip(matches) {
+        if let Some(leaves) = leaves(parameter, found) {
+            by_template.entry(names::template(&parameter.name)).or_default().extend(leaves);
+        }
+    }
+    by_template
 }
 
 /// The source tensors of a match that keeps every element as it is, or `None` where it has none.
 fn leaves(parameter: &Parameter, found: &Match) -> Option<Vec<Leaf>> {
     let Origin::Found { value, info } = &found.origin else { return None };
-    let has_rows = [Role::Embedding, Role::Position].contains(&parameter.role);
+    let has_rows = parameter.head || [Role::Embedding, Role::Position].contains(&parameter.role);
     let fits = info.shape == parameter.shape || has_rows && info.shape.get(1..) == parameter.shape.get(1..);
     let mut leaves = Vec::new();
     (fits && info.dtype.is_float() && collect(value, &mut leaves)).then_some(leaves)

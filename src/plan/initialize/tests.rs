@@ -268,9 +268,9 @@ fn match_without_siblings_or_answers_is_an_error_and_unasked_where_nothing_is_ne
     assert!(matches!(unanswered, Error::Plan(PlanError::Fit(FitError::NoEvidence { .. }))));
     to.parameters[2].name = "alone.weight".into();
     to.rules.init = vec![init(Some("alone.weight"), "match")];
-    assert_eq!(questions(&sources, &to).unwrap(), []);
-    let error = plan(&sources, &to, &options(), &[]).unwrap_err();
-    assert!(matches!(error, Error::Plan(PlanError::Fit(FitError::NoSiblings { .. }))));
+    for error in [questions(&sources, &to).unwrap_err(), plan(&sources, &to, &options(), &[]).unwrap_err()] {
+        assert!(matches!(error, Error::Plan(PlanError::Fit(FitError::NoSiblings { .. }))));
+    }
     to.parameters.truncate(2);
     to.rules.init = vec![init(Some("**"), "match")];
     assert_eq!(questions(&sources, &to).unwrap(), [], "all is transferred");
@@ -297,6 +297,42 @@ fn new_rows_match_the_rows_that_are_there() {
 }
 
 #[test]
+fn rows_that_are_new_in_a_tensor_of_equal_shape_are_asked_for_too() {
+    let config =
+        |names: serde_json::Value| json!({"architectures": ["BertForSequenceClassification"], "id2label": names});
+    let mut to = bert(config(json!({"0": "b", "1": "new"})));
+    to.rules.init.push(init(Some("classifier.*"), "match"));
+    let source = checkpoint_of(&bert(config(json!({"0": "a", "1": "b"}))), Dtype::F32);
+    let plan = planned(&source, &to);
+    assert_eq!(of(&plan, "classifier.weight").new_rows, 1);
+    assert_eq!(of(&plan, "classifier.weight").init.as_ref().unwrap().scheme, "match");
+    assert_eq!(plan.evidence.len(), 2);
+}
+
+#[test]
+fn a_rule_for_an_embedding_draws_its_new_rows_instead_of_the_mean() {
+    let mut to = bert(json!({"vocab_size": 12}));
+    to.rules.init.push(init(Some("**.word_embeddings.weight"), "normal(std=0.5)"));
+    let plan = planned(&checkpoint_of(&bert(json!({})), Dtype::F32), &to);
+    assert_eq!(of(&plan, "embeddings.word_embeddings.weight").init.as_ref().unwrap().std, Some(0.5));
+    vocab_rule(&mut to, vocabulary(&["a"]), None);
+    let source = checkpoint_of(&bert(json!({})), Dtype::F32).tokens(&["a"]);
+    let plan = planned(&source, &to);
+    assert_eq!(of(&plan, "embeddings.word_embeddings.weight").init, None, "the vocab rule says what its rows are");
+}
+
+#[test]
+fn a_scheme_that_reaches_nothing_is_a_warning_with_the_pattern_to_type() {
+    let (source, mut to) = layers("layer.2.*");
+    to.rules.init = vec![init(None, "he_normal")];
+    assert_eq!(planned(&source, &to).warnings.len(), 1, "layer 2 is new: only the missing config is worth a word");
+    to.parameters.truncate(2);
+    to.parameters.push(head("cls.weight", &[4, 4], Role::Linear));
+    let warnings = planned(&source, &to).warnings;
+    assert!(warnings[0].contains("`--init 'PATTERN=he_normal'`"), "{warnings:?}");
+}
+
+#[test]
 fn a_rule_that_meets_only_what_is_transferred_is_a_warning() {
     let (source, mut to) = layers("layer.0.*");
     to.rules.init = vec![init(Some("layer.0.*"), "zeros"), init(Some("layer.*.weight"), "ones")];
@@ -317,6 +353,8 @@ fn buffers_are_computed_whatever_the_rules_say() {
         buffer("bn.num_batches_tracked", &[], Some(Dtype::I64)),
         buffer("embeddings.position_ids", &[1, 5], Some(Dtype::I64)),
         buffer("embeddings.token_type_ids", &[1, 5], Some(Dtype::I64)),
+        buffer("layers.0.relative_position_index", &[4, 4], Some(Dtype::I64)),
+        buffer("layers.1.relative_position_index", &[4, 4], Some(Dtype::I64)),
     ]);
     to.rules.init.push(init(Some("**"), "normal"));
     let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
@@ -334,6 +372,11 @@ fn buffers_are_computed_whatever_the_rules_say() {
     assert_eq!(count("embeddings.position_ids"), Some(1));
     assert_eq!(count("embeddings.token_type_ids"), None);
     assert_eq!(count("bn.num_batches_tracked"), None);
+    assert!(
+        plan.warnings.iter().any(|warning| warning.starts_with("buffer layers.**: no source")),
+        "{:?}",
+        plan.warnings
+    );
 }
 
 #[test]

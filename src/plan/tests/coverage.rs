@@ -103,6 +103,39 @@ fn a_tensor_that_a_rule_makes_new_is_declared_by_it() {
     assert!(!planned.violations.iter().any(new), "{:?}", planned.violations);
 }
 
+#[test]
+fn a_layer_that_starts_as_the_identity_is_declared_by_its_depth_rule() {
+    use crate::arch::{DepthList, DepthRule};
+    let mut to = gpt();
+    to.rules.depth.push(DepthRule { path: selector("block"), list: DepthList::Expand });
+    let source = stored(&[("block.0.fc.weight", &[4, 4]), ("block.0.fc.bias", &[4])]);
+    let planned = planned_with(&source, &to, &strict(options())).unwrap();
+    let end = of(&planned.plan, "block.1.fc.weight");
+    assert_eq!(end.action, Action::New);
+    assert_eq!(end.init.as_ref().unwrap().scheme, "zeros");
+    assert!(planned.violations.is_empty(), "{:?}", planned.violations);
+}
+
+/// Two residual layers of one product each.
+fn gpt() -> crate::arch::Architecture {
+    use crate::graph::{Builder, Dim, Layer};
+    let mut at = Builder::new();
+    let mut x = at.input("x", vec![Dim::Batch, Dim::Known(4)], Dtype::F32, None).unwrap();
+    for layer in 0..2 {
+        let y = at
+            .under(&format!("block.{layer}"), |at| {
+                at.branch(|at| at.layer("fc", Layer::Linear { out: 4, bias: true }, &[x]))
+            })
+            .unwrap();
+        x = at.layer("", Layer::Add, &[x, y]).unwrap();
+    }
+    let (parameters, graph) = at.finish(vec![("y".into(), x)]).unwrap();
+    crate::arch::Architecture {
+        graph: Some(graph),
+        ..crate::arch::Architecture::new(crate::arch::Form::Layers, parameters)
+    }
+}
+
 /// The patterns for some names, checked to match exactly these.
 fn patterns(all: &[&str], some: &[&str]) -> Vec<String> {
     let some: BTreeSet<&str> = some.iter().copied().collect();
