@@ -22,10 +22,13 @@ pub fn index_of(component: &str) -> Option<u64> {
     component.parse().ok()
 }
 
+/// Names of real models have a tenth of this; what stands behind is looked at no closer, so that no name is slow.
+pub const MOST_COMPONENTS: usize = 64;
+
 /// The places of a name in repeated blocks, the outermost first.
 pub fn places(name: &str) -> impl Iterator<Item = Place<'_>> {
     let mut start = 0;
-    name.split('.').filter_map(move |component| {
+    name.split('.').take(MOST_COMPONENTS).filter_map(move |component| {
         let (from, to) = (start, start + component.len());
         start = to + 1;
         let index = index_of(component)?;

@@ -33,6 +33,16 @@ pub(super) struct Gaps<'a> {
     pub used: &'a [Vec<bool>],
 }
 
+/// The layers with and without one name below them.
+#[derive(Default)]
+struct Tail {
+    missing: Vec<(u64, ParameterId)>,
+    found: Vec<u64>,
+}
+
+/// Unused tensors by source and block (without wrappers), and by layer.
+type UnusedBlocks = BTreeMap<(usize, String), BTreeMap<u64, Vec<usize>>>;
+
 /// A target without a source and stored tensors that may be it.
 struct Unpaired<'a> {
     name: &'a str,
@@ -104,20 +114,21 @@ impl Gaps<'_> {
     }
 
     fn holes(&self, path: &str, whole: &HashSet<ParameterId>, holed: &mut HashSet<ParameterId>) -> Vec<PlanError> {
-        let mut tails: BTreeMap<&str, (Vec<(u64, ParameterId)>, Vec<u64>)> = BTreeMap::new();
+        let mut tails: BTreeMap<&str, Tail> = BTreeMap::new();
         for (layer, names) in self.blocks.layers(path).into_iter().flatten() {
             for (tail, id) in names {
                 if self.is_missing(*id) && !whole.contains(id) {
-                    tails.entry(tail).or_default().0.push((*layer, *id));
+                    tails.entry(tail).or_default().missing.push((*layer, *id));
                 } else if self.is_found(*id) {
-                    tails.entry(tail).or_default().1.push(*layer);
+                    tails.entry(tail).or_default().found.push(*layer);
                 }
             }
         }
         let mut holes = Vec::new();
-        for (tail, (missing, found)) in
-            tails.into_iter().filter(|(_, (missing, found))| !missing.is_empty() && !found.is_empty())
-        {
+        for (tail, Tail { missing, found }) in tails {
+            if missing.is_empty() || found.is_empty() {
+                continue;
+            }
             let fresh = missing.iter().any(|(_, id)| !holed.contains(id));
             holed.extend(missing.iter().map(|(_, id)| *id));
             if fresh {
@@ -132,10 +143,10 @@ impl Gaps<'_> {
     fn renames(&self, except: &HashSet<ParameterId>) -> Vec<PlanError> {
         let mut by_block: BTreeMap<&str, Vec<ParameterId>> = BTreeMap::new();
         for (id, parameter) in self.target.parameters.iter().enumerate() {
-            if self.is_missing(id) && !except.contains(&id) && parameter.role != Role::Buffer {
-                if let Some(place) = places(&parameter.name).find(|place| self.blocks.is_stack(place.path)) {
-                    by_block.entry(place.path).or_default().push(id);
-                }
+            let is_lost = self.is_missing(id) && !except.contains(&id) && parameter.role != Role::Buffer;
+            let stack = places(&parameter.name).filter(|_| is_lost).find(|place| self.blocks.is_stack(place.path));
+            if let Some(place) = stack {
+                by_block.entry(place.path).or_default().push(id);
             }
         }
         if by_block.is_empty() {
@@ -145,17 +156,15 @@ impl Gaps<'_> {
         by_block.into_iter().filter_map(|(path, missing)| self.rename(path, &missing, &unused)).collect()
     }
 
-    /// Unused tensors by source, block (outermost, without wrappers) and layer.
-    fn unused_by_block(&self) -> BTreeMap<(usize, String), BTreeMap<u64, Vec<usize>>> {
-        let mut unused: BTreeMap<(usize, String), BTreeMap<u64, Vec<usize>>> = BTreeMap::new();
+    fn unused_by_block(&self) -> UnusedBlocks {
+        let mut unused = UnusedBlocks::new();
         for (source, view) in self.sources.iter().enumerate() {
             for (tensor, info) in view.listing.tensors.iter().enumerate() {
                 let is_used = self.used.get(source).and_then(|used| used.get(tensor)).copied().unwrap_or(false);
                 if is_used || is_known_buffer(&info.name) {
                     continue;
                 }
-                let name = plain(&info.name);
-                for place in places(&name) {
+                for place in places(&plain(&info.name)) {
                     let block = unused.entry((source, place.path.to_string())).or_default();
                     block.entry(place.index).or_default().push(tensor);
                 }
@@ -164,23 +173,20 @@ impl Gaps<'_> {
         unused
     }
 
-    fn rename(
-        &self,
-        path: &str,
-        missing: &[ParameterId],
-        unused: &BTreeMap<(usize, String), BTreeMap<u64, Vec<usize>>>,
-    ) -> Option<PlanError> {
+    fn rename(&self, path: &str, missing: &[ParameterId], unused: &UnusedBlocks) -> Option<PlanError> {
         let counterpart = self.counterparts.get(path);
+        let wanted = self.first_layers(path, missing);
+        let weighed: usize = wanted.values().map(Vec::len).sum();
         let candidates = unused.iter().filter(|((source, block), _)| match counterpart {
             Some(counterpart) => *source == counterpart.source && *block == counterpart.path,
-            None => true,
+            None => places(block).next().is_none(),
         });
-        let best = candidates
-            .map(|((source, block), layers)| (*source, block, self.pair(path, missing, *source, layers)))
+        let (source, block, pairs) = candidates
+            .take(MOST_BLOCKS)
+            .map(|((source, block), layers)| (*source, block, self.pair(&wanted, *source, layers)))
             .max_by(|a, b| a.2.len().cmp(&b.2.len()).then_with(|| (b.0, b.1).cmp(&(a.0, a.1))))?;
-        let (source, block, pairs) = best;
         // between blocks that have nothing else in common a few equal shapes are chance
-        if pairs.is_empty() || (counterpart.is_none() && pairs.len() * 2 < missing.len()) {
+        if pairs.is_empty() || (counterpart.is_none() && pairs.len() * 2 < weighed) {
             return None;
         }
         let left: Vec<usize> = unused.get(&(source, block.clone()))?.values().flatten().copied().collect();
@@ -195,28 +201,33 @@ impl Gaps<'_> {
         })
     }
 
-    /// Targets and unused tensors of the same layer, paired by shape and then by likeness of the names.
-    fn pair(
-        &self,
-        path: &str,
-        missing: &[ParameterId],
-        source: usize,
-        layers: &BTreeMap<u64, Vec<usize>>,
-    ) -> Vec<(String, String)> {
+    /// What is missing in the first few layers, by the source's layer: the others are spelt alike.
+    fn first_layers(&self, path: &str, missing: &[ParameterId]) -> BTreeMap<u64, Vec<Unpaired<'_>>> {
         let mut by_layer: BTreeMap<u64, Vec<Unpaired>> = BTreeMap::new();
         for parameter in missing.iter().filter_map(|id| self.target.parameters.get(*id)) {
-            if let Some(place) = places(&parameter.name).find(|place| place.path == path) {
-                let layer = self.depths.source_layer(path, place.index).unwrap_or(place.index);
+            let Some(place) = places(&parameter.name).find(|place| place.path == path) else { continue };
+            let layer = self.depths.source_layer(path, place.index).unwrap_or(place.index);
+            if by_layer.len() < FIRST_LAYERS || by_layer.contains_key(&layer) {
                 by_layer.entry(layer).or_default().push(Unpaired { name: &parameter.name, shape: &parameter.shape });
             }
         }
+        by_layer
+    }
+
+    /// Targets and unused tensors of the same layer, paired by shape and then by likeness of the names.
+    fn pair(
+        &self,
+        wanted: &BTreeMap<u64, Vec<Unpaired>>,
+        source: usize,
+        layers: &BTreeMap<u64, Vec<usize>>,
+    ) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
-        for (layer, wanted) in by_layer {
-            let offered = layers.get(&layer).into_iter().flatten().filter_map(|tensor| {
+        for (layer, wanted) in wanted {
+            let offered = layers.get(layer).into_iter().flatten().filter_map(|tensor| {
                 let info = self.sources.get(source)?.listing.tensors.get(*tensor)?;
                 Some(Unpaired { name: &info.name, shape: &info.shape })
             });
-            pairs.extend(pair_layer(&wanted, &offered.collect::<Vec<_>>()));
+            pairs.extend(pair_layer(wanted, &offered.collect::<Vec<_>>()));
         }
         pairs
     }
@@ -256,6 +267,10 @@ impl Gaps<'_> {
         lost.map(|(_, parameter)| PlanError::BufferWithoutSource { target: parameter.name.clone() }).collect()
     }
 }
+
+/// So many layers are paired, and so many blocks of the sources are tried.
+const FIRST_LAYERS: usize = 4;
+const MOST_BLOCKS: usize = 32;
 
 /// More pairs than this in one layer are not weighed by likeness.
 const MOST_PAIRS: usize = 1 << 16;

@@ -123,9 +123,7 @@ impl Templates {
 
     /// The shortest path below which the name fits a template.
     fn path<'n>(&self, name: &'n str) -> Option<&'n str> {
-        if self.likely(name).next().is_none() {
-            return None;
-        }
+        self.likely(name).next()?;
         let whole = std::iter::once(("", name));
         whole.chain(cuts(name)).find(|(_, rest)| self.first(rest).is_some()).map(|(path, _)| path)
     }
@@ -146,6 +144,12 @@ impl Respelling {
     }
 }
 
+/// What one application of a rule takes.
+struct Group {
+    bindings: Bindings,
+    inputs: Vec<Option<usize>>,
+}
+
 type Sides = (&'static [&'static str], &'static [&'static str], Vec<Vec<Op>>);
 
 /// All rules of a dialect at once over the units below a path. What a rule lacks an input for stays as it is.
@@ -161,19 +165,20 @@ fn respell(
         .enumerate()
         .flat_map(|(rule, (from, _, _))| from.iter().enumerate().map(move |(slot, text)| (rule, slot, *text)));
     let templates = Templates::parse(from)?;
-    let mut groups: BTreeMap<(usize, Vec<String>), (Bindings, Vec<Option<usize>>)> = BTreeMap::new();
+    // by rule and what its wildcards stand for
+    let mut groups: BTreeMap<(usize, Vec<String>), Group> = BTreeMap::new();
     for (id, unit) in units.iter().enumerate() {
         let Some((rule, slot, bindings)) = below(&unit.name, path).and_then(|name| templates.first(name)) else {
             continue;
         };
         let key = (rule, bindings.0.values().cloned().collect());
-        let (_, slots) = groups.entry(key).or_insert_with(|| (bindings, vec![None; rules[rule].0.len()]));
-        slots[slot] = Some(id);
+        let group = || Group { bindings, inputs: vec![None; rules[rule].0.len()] };
+        groups.entry(key).or_insert_with(group).inputs[slot] = Some(id);
     }
     let mut made = Vec::new();
-    for ((rule, _), (bindings, slots)) in groups {
+    for ((rule, _), Group { bindings, inputs }) in groups {
         let (_, to, ops) = &rules[rule];
-        let Some(inputs) = slots.into_iter().collect::<Option<Vec<usize>>>() else { continue };
+        let Some(inputs) = inputs.into_iter().collect::<Option<Vec<usize>>>() else { continue };
         let results = results(&units, &inputs, to, ops, &bindings, path, dialect.name)?;
         match (inputs.as_slice(), <[Unit; 1]>::try_from(results)) {
             ([input], Ok([result])) => units[*input] = result,

@@ -350,5 +350,5 @@ impl Making<'_> {
 /// `None` where the size is no multiple.
 fn equal_pieces(size: u64, parts: u64) -> Option<Vec<u64>> {
     let count = usize::try_from(parts).ok().filter(|count| (1..=65_536).contains(count))?;
-    (size % parts == 0).then(|| vec![size / parts; count])
+    size.is_multiple_of(parts).then(|| vec![size / parts; count])
 }

@@ -1,5 +1,7 @@
 //! Dotted names: wrappers, suffixes, integers in them, and the names that mean something everywhere.
 
+use crate::plan::blocks::MOST_COMPONENTS;
+
 /// Components that trainers and containers put around a model's own, wherever they stand.
 const WRAPPERS: &[&str] = &[
     "module",
@@ -77,9 +79,10 @@ pub(crate) fn below<'a>(name: &'a str, path: &str) -> Option<&'a str> {
     name.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'))
 }
 
-/// Every way to cut a name at a dot, the longest suffix first: what stands before, what stands after.
+/// Every way to cut a name at a dot, the longest suffix first: what stands before, what stands after. Beyond `MOST_COMPONENTS`
+/// a name is not cut.
 pub(super) fn cuts(name: &str) -> impl Iterator<Item = (&str, &str)> {
-    name.match_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]))
+    name.match_indices('.').take(MOST_COMPONENTS).map(|(at, _)| (&name[..at], &name[at + 1..]))
 }
 
 /// The longest path that all names share; empty for none.

@@ -97,7 +97,7 @@ impl Search<'_> {
         let mut wants = BTreeSet::new();
         let mut sides = Vec::new();
         for group in std::iter::once(&id).chain(rivals) {
-            let pairs: Vec<(usize, usize)> = ranking.alive(*group, undecided).map(|(want, id)| (want, id)).collect();
+            let pairs: Vec<(usize, usize)> = ranking.alive(*group, undecided).collect();
             wants.extend(pairs.iter().map(|(want, _)| *want));
             sides.push(pairs);
         }

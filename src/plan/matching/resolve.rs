@@ -313,7 +313,7 @@ impl<'a> Pass<'a> {
             let base = Resolution::new(Step::None, "no source tensor matches".into(), false);
             let suggested = self.suggestions.get(&want).map(|id| {
                 let pair = (parameter.name.clone(), self.stored_name(*id));
-                format!("`{}` ends alike: {}", pair.1, map_flags(&[pair.clone()]).join(" "))
+                format!("`{}` ends alike: {}", pair.1, map_flags(std::slice::from_ref(&pair)).join(" "))
             });
             return Ok(Resolution { runners_up: runners_up.into_iter().chain(suggested).collect(), ..base });
         };

@@ -122,3 +122,12 @@ fn the_time_grows_with_the_tensors_and_not_with_their_square() {
     // sixteen times the tensors: far below the 256 of a square, whatever else the machine does
     assert!(large < small.max(0.002) * 100.0, "{small} s, {large} s");
 }
+
+#[test]
+fn a_name_of_a_hundred_thousand_components_is_no_work() {
+    let long = |first: &str| format!("{first}.{}weight", "0.".repeat(100_000));
+    let case = texts(&format!("{} 2\nb.weight 2", long("a")), &format!("{} 2\nb.weight 2", long("c")));
+    let started = std::time::Instant::now();
+    assert_eq!(case.matched().from(&long("c")), "new");
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
