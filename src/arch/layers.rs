@@ -1,7 +1,9 @@
 //! The layer that an object of a layers file describes.
 
 use super::json::{Json, Node, Read};
-use crate::graph::{Attention, AttentionKind, Convolution, Dim, Layer, Nonlinearity, Projections, Use};
+use crate::graph::{
+    Attention, AttentionKind, Convolution, Dim, Layer, Nonlinearity, Projections, Rope, RopeScaling, Use,
+};
 use crate::tensor::Shape;
 
 /// A layer that is neither container nor family block: its type, its object, and the shapes of what goes in.
@@ -29,7 +31,7 @@ impl Plain<'_> {
             "parameter" => Layer::Parameter { shape: self.need("shape")?, usage: self.usage()? },
             "attention" => Layer::Attention(self.attention()?),
             "layer_norm" => Layer::LayerNorm { eps: self.or("eps", 1e-5)?, bias: self.or("bias", true)? },
-            "rms_norm" => Layer::RmsNorm { eps: self.or("eps", 1e-6)? },
+            "rms_norm" => Layer::RmsNorm { eps: self.or("eps", 1e-6)?, centred: false },
             "batch_norm" => Layer::BatchNorm { eps: self.or("eps", 1e-5)? },
             "group_norm" => Layer::GroupNorm { groups: self.need("groups")?, eps: self.or("eps", 1e-5)? },
             "flatten" => Layer::Flatten { start: self.position("start", 1)? },
@@ -169,17 +171,17 @@ impl Plain<'_> {
     fn attention(&self) -> Read<Attention> {
         let heads: u64 = self.need("heads")?;
         let bias = self.or("bias", true)?;
+        let head_dim = match self.node.maybe("head_dim")? {
+            Some(size) => size,
+            None => self.head_dim(heads)?,
+        };
         Ok(Attention {
-            heads,
             kv_heads: self.or("kv_heads", heads)?,
-            head_dim: match self.node.maybe("head_dim")? {
-                Some(size) => size,
-                None => self.head_dim(heads)?,
-            },
             causal: self.or("causal", false)?,
-            kind: self.attention_kind()?,
+            kind: self.attention_kind(head_dim)?,
             bias,
-            projections: self.projections()?,
+            out_bias: bias,
+            ..Attention::new(heads, head_dim, self.projections()?)
         })
     }
 
@@ -195,12 +197,13 @@ impl Plain<'_> {
         }
     }
 
-    fn attention_kind(&self) -> Read<AttentionKind> {
-        Ok(match self.node.get("rope").map(|rope| &rope.value) {
-            None | Some(Json::Bool(false)) => AttentionKind::Plain,
-            Some(Json::Bool(true)) => AttentionKind::Rope { theta: 10_000.0 },
-            Some(_) => AttentionKind::Rope { theta: self.need("rope")? },
-        })
+    fn attention_kind(&self, head_dim: u64) -> Read<AttentionKind> {
+        let theta = match self.node.get("rope").map(|rope| &rope.value) {
+            None | Some(Json::Bool(false)) => return Ok(AttentionKind::Plain),
+            Some(Json::Bool(true)) => 10_000.0,
+            Some(_) => self.need("rope")?,
+        };
+        Ok(AttentionKind::Rope(Rope { theta, rotary: head_dim, scaling: RopeScaling::Unscaled }))
     }
 
     fn projections(&self) -> Read<Projections> {

@@ -4,9 +4,7 @@
 use super::config::Reader;
 use super::{Class, Config, Dialect, Family, Inputs, Outputs, Rule, same};
 use crate::error::{FamilyError, Result};
-use crate::graph::{
-    Attention, AttentionKind, Builder, Dim, Layer, NodeId, Nonlinearity, ParameterId, Projections, Use,
-};
+use crate::graph::{Attention, Builder, Dim, Layer, NodeId, Nonlinearity, ParameterId, Projections, Use};
 use crate::init::Scheme;
 use crate::tensor::{Dtype, Role};
 
@@ -296,20 +294,13 @@ fn layer(size: &Sizes, input: NodeId, mask: Option<NodeId>, at: &mut Builder) ->
 }
 
 fn attention(size: &Sizes) -> Attention {
-    Attention {
-        heads: size.heads,
-        kv_heads: size.heads,
-        head_dim: size.hidden / size.heads,
-        causal: size.causal,
-        kind: AttentionKind::Plain,
-        bias: true,
-        projections: Projections::Separate {
-            q: "self.query".into(),
-            k: "self.key".into(),
-            v: "self.value".into(),
-            out: "output.dense".into(),
-        },
-    }
+    let projections = Projections::Separate {
+        q: "self.query".into(),
+        k: "self.key".into(),
+        v: "self.value".into(),
+        out: "output.dense".into(),
+    };
+    Attention { causal: size.causal, ..Attention::new(size.heads, size.hidden / size.heads, projections) }
 }
 
 /// tanh(W · x₀) of the first token.

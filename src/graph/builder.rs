@@ -227,6 +227,29 @@ impl Builder {
         Ok(())
     }
 
+    /// Puts the parameters from `since` on into the order of their `rank`, equal ranks as they were declared: a `state_dict` follows
+    /// the order of a module's attributes, and a graph that of their use.
+    pub fn sort_parameters(&mut self, since: ParameterId, rank: impl Fn(&Parameter) -> usize) {
+        let mut order: Vec<ParameterId> = (since..self.parameters.len()).collect();
+        order.sort_by_key(|id| rank(&self.parameters[*id]));
+        let mut moved: BTreeMap<ParameterId, ParameterId> = BTreeMap::new();
+        moved.extend(order.iter().enumerate().map(|(place, id)| (*id, since + place)));
+        let now = |id: &mut ParameterId| *id = moved.get(id).copied().unwrap_or(*id);
+        let sorted: Vec<Parameter> = order.iter().map(|id| self.parameters[*id].clone()).collect();
+        self.parameters.truncate(since);
+        self.parameters.extend(sorted);
+        for (id, parameter) in self.parameters.iter_mut().enumerate().skip(since) {
+            self.names.insert(parameter.name.clone(), id);
+            parameter.tied_to.iter_mut().for_each(now);
+        }
+        for (node, before_output) in self.nodes.iter_mut().zip(&mut self.before_output).rev() {
+            if node.parameters.last().is_some_and(|id| *id < since) {
+                break;
+            }
+            node.parameters.iter_mut().chain(before_output).for_each(now);
+        }
+    }
+
     /// Declares `scheme` as the family's rule for all parameters from `since` on that have no rule yet and satisfy `of`.
     pub fn init_rule(&mut self, since: ParameterId, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
         for parameter in self.parameters.iter_mut().skip(since) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Nonlinearity;
+use super::{Layout, Nonlinearity};
 use crate::tensor::{Dtype, Shape};
 
 /// How the attention of one node is made.
@@ -16,12 +16,42 @@ pub struct Attention {
     pub head_dim: u64,
     /// Whether a position sees only those before it.
     pub causal: bool,
+    /// How many positions a position sees at most, itself the last of them; `None` for all.
+    pub window: Option<u64>,
     /// Which positions mean what.
     pub kind: AttentionKind,
-    /// Whether the projections have biases.
+    /// What the products of q and k are multiplied by; `None` for 1 / √head_dim.
+    pub scale: Option<f64>,
+    /// Whether the projections to q, k and v have biases.
     pub bias: bool,
+    /// Whether the output's projection has one.
+    pub out_bias: bool,
+    /// The norms over each head of q and k, before they are placed.
+    pub norms: Option<HeadNorms>,
     /// Whether q, k and v are one tensor.
     pub projections: Projections,
+    /// How the weights of the projections are stored.
+    pub layout: Layout,
+}
+
+impl Attention {
+    /// Full attention without positions over `heads` heads of `head_dim`, everything with a bias.
+    pub fn new(heads: u64, head_dim: u64, projections: Projections) -> Attention {
+        Attention {
+            heads,
+            kv_heads: heads,
+            head_dim,
+            causal: false,
+            window: None,
+            kind: AttentionKind::Plain,
+            scale: None,
+            bias: true,
+            out_bias: true,
+            norms: None,
+            projections,
+            layout: Layout::OutIn,
+        }
+    }
 }
 
 /// How attention learns of positions.
@@ -29,11 +59,57 @@ pub struct Attention {
 pub enum AttentionKind {
     /// It does not.
     Plain,
-    /// Rotary embedding of base `theta`, in the layout of halves.
-    Rope {
-        /// The base.
-        theta: f64,
+    /// Rotary embedding, in the layout of halves.
+    Rope(Rope),
+}
+
+/// A rotary embedding (Su et al., arXiv:2104.09864).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rope {
+    /// The base.
+    pub theta: f64,
+    /// How many leading dimensions of each head are rotated; even.
+    pub rotary: u64,
+    /// What becomes of the frequencies.
+    pub scaling: RopeScaling,
+}
+
+/// How the frequencies of a rotary embedding are stretched to longer texts than it was trained on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// They are not.
+    Unscaled,
+    /// All divided by a factor (Chen et al., arXiv:2306.15595).
+    Linear {
+        /// The factor.
+        factor: f64,
     },
+    /// Low frequencies divided, high ones kept, smoothly between them (Llama 3.1, arXiv:2407.21783).
+    Llama3 {
+        /// The factor of low frequencies.
+        factor: f64,
+        /// Fewer turns than this over the original length are a low frequency.
+        low: f64,
+        /// More turns than this are a high one.
+        high: f64,
+        /// The length that it was trained on.
+        original: f64,
+    },
+    /// In a way that there is no code for, in these words: the parameters are what they are, and the graph does not run.
+    NotRunnable(&'static str),
+}
+
+/// RMS norms over the heads of q and of k, one scale for all heads of each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadNorms {
+    /// The name of the query's.
+    pub q: String,
+    /// The name of the key's.
+    pub k: String,
+    /// What is added to the mean square.
+    pub eps: f64,
+    /// Whether the scale is 1 + weight.
+    pub centred: bool,
 }
 
 /// The names of an attention's projections below its path.
@@ -117,6 +193,11 @@ pub enum Layer {
         /// Whether a bias is added.
         bias: bool,
     },
+    /// `x W + b` over the last axis, GPT-2's `Conv1D`: `weight` `(in, out)`, `bias`.
+    Conv1D {
+        /// The size of the last axis of the result.
+        out: u64,
+    },
     /// A convolution over `(batch, channels, …)`, of the rank that its kernel has: `weight` `(out, in / groups, …)`, `bias`.
     Conv(Convolution),
     /// A transposed convolution over `(batch, channels, …)`: `weight` `(in, out / groups, …)`, `bias`.
@@ -142,7 +223,7 @@ pub enum Layer {
         usage: Use,
     },
     /// Self-attention over `(batch, positions, width)`; a second input, where there is one, is the mask `(batch, positions)`
-    /// (1 attend, 0 padding). For q, k, v (or the fused three) and out: `weight`, `bias`.
+    /// (1 attend, 0 padding). For q, k, v (or the fused three) and out: `weight`, `bias`; then the `weight`s of the norms of q and k.
     Attention(Attention),
     /// Normalisation over the last axis, scale and shift: `weight`, `bias`.
     LayerNorm {
@@ -155,6 +236,8 @@ pub enum Layer {
     RmsNorm {
         /// What is added to the mean square.
         eps: f64,
+        /// Whether the scale is 1 + weight (Gemma).
+        centred: bool,
     },
     /// Normalisation of each channel by running statistics: `weight`, `bias`, `running_mean`, `running_var`, `num_batches_tracked`.
     BatchNorm {
@@ -232,6 +315,26 @@ pub enum Layer {
         /// The index.
         index: u64,
     },
+    /// `len` indices of an axis from `start`.
+    Narrow {
+        /// The axis; never the batch.
+        axis: usize,
+        /// The first index kept.
+        start: u64,
+        /// How many are kept.
+        len: u64,
+    },
+    /// Of `(batch, positions, …)` the last position; with a second input, the ids `(batch, positions)`, the last whose id is not
+    /// `padding` (the first where all are).
+    Last {
+        /// The id of padding, where there is one.
+        padding: Option<u64>,
+    },
+    /// Its input times a constant.
+    Scale {
+        /// The constant.
+        factor: f64,
+    },
     /// Nothing: it acts in training only.
     Dropout,
     /// The sum of its inputs, which have one shape but for axes of size 1.
@@ -251,7 +354,7 @@ impl Layer {
         match self {
             Layer::Input { .. } => "input",
             Layer::Fill { .. } => "fill",
-            Layer::Linear { .. } => "linear",
+            Layer::Linear { .. } | Layer::Conv1D { .. } => "linear",
             Layer::Conv(convolution) => match convolution.kernel.len() {
                 1 => "conv1d",
                 2 => "conv2d",
@@ -282,6 +385,9 @@ impl Layer {
             Layer::Upsample { .. } => "upsample",
             Layer::Mean { .. } => "mean",
             Layer::Select { .. } => "select",
+            Layer::Narrow { .. } => "narrow",
+            Layer::Last { .. } => "last",
+            Layer::Scale { .. } => "scale",
             Layer::Dropout => "dropout",
             Layer::Add => "add",
             Layer::Mul => "mul",

@@ -180,5 +180,5 @@ mod shape;
 #[cfg(test)]
 mod tests;
 pub use builder::{Builder, Said};
-pub use layer::{Attention, AttentionKind, Convolution, Layer, Projections, Use};
+pub use layer::{Attention, AttentionKind, Convolution, HeadNorms, Layer, Projections, Rope, RopeScaling, Use};
 pub use run::{Hook, Weights, run};

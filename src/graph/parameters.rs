@@ -18,6 +18,7 @@ pub(super) struct Declared {
 pub(super) fn of(layer: &Layer, width: u64, rank: usize) -> Vec<Declared> {
     match layer {
         Layer::Linear { out, bias } => linear("", *out, width, *bias, true),
+        Layer::Conv1D { out } => stored(Layout::InOut, linear("", *out, width, true, true)),
         Layer::Conv(convolution) => self::convolution(convolution, width),
         Layer::ConvTranspose(convolution) => transposed(convolution, width),
         Layer::Embedding { num, dim } => vec![table(*num, *dim, Role::Embedding)],
@@ -42,6 +43,9 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize) -> Vec<Declared> {
         | Layer::Upsample { .. }
         | Layer::Mean { .. }
         | Layer::Select { .. }
+        | Layer::Narrow { .. }
+        | Layer::Last { .. }
+        | Layer::Scale { .. }
         | Layer::Dropout
         | Layer::Add
         | Layer::Mul
@@ -75,6 +79,22 @@ fn matrix(path: &str, pieces: &[u64], fan_in: u64, before_output: bool) -> Decla
 fn linear(path: &str, out: u64, width: u64, has_bias: bool, before_output: bool) -> Vec<Declared> {
     let mut parameters = vec![matrix(path, &[out], width, before_output)];
     parameters.extend(has_bias.then(|| bias(path, out, "Linear")));
+    parameters
+}
+
+/// Matrices as they are stored in this layout: `(in, out)` is what GPT-2's `Conv1D` holds. A single piece then has the rows of
+/// axis 0; several stay the pieces of the outputs.
+fn stored(layout: Layout, mut parameters: Vec<Declared>) -> Vec<Declared> {
+    for Declared { parameter, .. } in parameters.iter_mut().filter(|_| layout == Layout::InOut) {
+        parameter.module = Some("Conv1D".into());
+        if parameter.role == Role::Linear {
+            parameter.layout = layout;
+            parameter.shape.reverse();
+            if let [part] = parameter.parts.as_mut_slice() {
+                part.rows = part.fans.fan_in;
+            }
+        }
+    }
     parameters
 }
 
@@ -153,7 +173,10 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
             (fused, out)
         }
     };
-    parameters.extend(linear(out, width, queries, has_bias, true));
+    parameters.extend(linear(out, width, queries, attention.out_bias, true));
+    let mut parameters = stored(attention.layout, parameters);
+    let norms = attention.norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
+    parameters.extend(norms.map(|name| declared(below(name, "weight"), vec![attention.head_dim], Role::Norm, "RMSNorm")));
     parameters
 }
 

@@ -282,7 +282,8 @@ fn branch_ends(graph: &Graph) -> impl Iterator<Item = (usize, &Node)> {
         sum.inputs.iter().filter_map(move |input| {
             let mut node = graph.nodes.get(*input)?;
             let branch = node.branch.filter(|branch| sum.branch != Some(*branch))?;
-            while node.parameters.is_empty() {
+            // an RMS norm gives zero where it gets zero
+            while node.parameters.is_empty() || matches!(node.layer, Layer::RmsNorm { .. }) {
                 node = graph.nodes.get(*node.inputs.first()?).filter(|before| before.branch == Some(branch))?;
             }
             Some((branch, node))

@@ -3,46 +3,73 @@
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{ops, rotary_emb};
 
-use super::layers::{blocked, linear};
-use crate::graph::{Attention, AttentionKind, Projections};
+use super::Failure;
+use super::layers::{Outcome, blocked, projected, rms_norm};
+use crate::graph::{Attention, AttentionKind, Projections, Rope, RopeScaling};
 
-/// softmax(q kᵀ / √d) v over heads, projected. The second input is the mask.
-pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Tensor]) -> Result<Tensor> {
+/// softmax(scale · q kᵀ) v over heads, projected. The second input is the mask.
+pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Tensor]) -> Outcome {
+    if let AttentionKind::Rope(Rope { scaling: RopeScaling::NotRunnable(detail), .. }) = attention.kind {
+        return Err(Failure::NotRunnable(detail));
+    }
+    Ok(mixed(attention, inputs, weights)?)
+}
+
+fn mixed(attention: &Attention, inputs: &[Tensor], weights: &[Tensor]) -> Result<Tensor> {
     let input = &inputs[0];
     let (batch, length, _) = input.dims3()?;
     let head = attention.head_dim as usize;
-    let (q, k, v, out) = projected(attention, input, weights)?;
-    let split = |x: Tensor, heads: u64| x.reshape((batch, length, heads as usize, head))?.transpose(1, 2)?.contiguous();
-    let q = placed(attention, split(q, attention.heads)?)?;
-    let k = repeated(attention, placed(attention, split(k, attention.kv_heads)?)?)?;
-    let v = repeated(attention, split(v, attention.kv_heads)?)?;
-    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (head as f64).sqrt())?;
+    let Pieces { q, k, v, out, norms } = pieces(attention, input, weights)?;
+    let split = |x: Tensor, heads: u64| x.reshape((batch, length, heads as usize, head));
+    let across = |x: Tensor| x.transpose(1, 2)?.contiguous();
+    let q = placed(attention, across(normed(attention, split(q, attention.heads)?, norms.first())?)?)?;
+    let k = placed(attention, across(normed(attention, split(k, attention.kv_heads)?, norms.get(1))?)?)?;
+    let (k, v) = (repeated(attention, k)?, repeated(attention, across(split(v, attention.kv_heads)?)?)?);
+    let scale = attention.scale.unwrap_or(1.0 / (head as f64).sqrt());
+    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?;
     let scores = masked(attention, scores, inputs.get(1))?;
     let mixed = ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
-    linear(&mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?, out)
+    projected(attention.layout, &mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?, out)
 }
 
-/// q, k, v in the width of their heads, and the output's weights.
-fn projected<'a>(
-    attention: &Attention,
-    input: &Tensor,
-    weights: &'a [Tensor],
-) -> Result<(Tensor, Tensor, Tensor, &'a [Tensor])> {
-    let each = if attention.bias { 2 } else { 1 };
-    let mut layers = weights.chunks(each);
-    let mut next = || layers.next().unwrap_or(&[]);
-    match attention.projections {
+/// q, k and v in the width of their heads, the output's weights, and those of the norms.
+struct Pieces<'a> {
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: &'a [Tensor],
+    norms: &'a [Tensor],
+}
+
+fn pieces<'a>(attention: &Attention, input: &Tensor, weights: &'a [Tensor]) -> Result<Pieces<'a>> {
+    let mut rest = weights;
+    let mut next = |bias: bool| {
+        let (layer, after) = rest.split_at((1 + usize::from(bias)).min(rest.len()));
+        rest = after;
+        layer
+    };
+    let linear = |layer: &[Tensor]| projected(attention.layout, input, layer);
+    let (q, k, v) = match attention.projections {
         Projections::Separate { .. } => {
-            let (q, k, v) = (linear(input, next())?, linear(input, next())?, linear(input, next())?);
-            Ok((q, k, v, next()))
+            (linear(next(attention.bias))?, linear(next(attention.bias))?, linear(next(attention.bias))?)
         }
         Projections::Fused { .. } => {
-            let fused = linear(input, next())?;
+            let fused = linear(next(attention.bias))?;
             let rows = (attention.heads * attention.head_dim) as usize;
             let keys = (attention.kv_heads * attention.head_dim) as usize;
             let piece = |start, len| fused.narrow(D::Minus1, start, len);
-            Ok((piece(0, rows)?, piece(rows, keys)?, piece(rows + keys, keys)?, next()))
+            (piece(0, rows)?, piece(rows, keys)?, piece(rows + keys, keys)?)
         }
+    };
+    let out = next(attention.out_bias);
+    Ok(Pieces { q, k, v, out, norms: rest })
+}
+
+/// Each head's RMS norm, where there is one.
+fn normed(attention: &Attention, heads: Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
+    match (&attention.norms, weight) {
+        (Some(norms), Some(weight)) => rms_norm(&heads, norms.eps, norms.centred, std::slice::from_ref(weight)),
+        _ => Ok(heads),
     }
 }
 
@@ -56,22 +83,42 @@ fn repeated(attention: &Attention, heads: Tensor) -> Result<Tensor> {
     heads.unsqueeze(2)?.repeat((1, 1, group, 1, 1))?.reshape((batch, kv * group, length, head))
 }
 
-/// Rotated by its position, where the attention is rotary (halves: dimension i goes with i + d/2).
-#[expect(clippy::disallowed_methods, reason = "the bits of activations reach no output")]
+/// Rotated by its position, where the attention is rotary (halves: dimension i goes with i + rotary / 2).
 fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
-    match attention.kind {
-        AttentionKind::Plain => Ok(heads),
-        AttentionKind::Rope { theta } => {
-            let (length, half) = (heads.dim(2)?, attention.head_dim as usize / 2);
-            let angle = |index: usize| {
-                let (position, i) = (index / half, index % half);
-                position as f64 * theta.powf(-(2.0 * i as f64) / attention.head_dim as f64)
-            };
-            let table = |f: fn(f64) -> f64| {
-                let values: Vec<f32> = (0..length * half).map(|index| f(angle(index)) as f32).collect();
-                Tensor::from_vec(values, (length, half), &Device::Cpu)
-            };
-            rotary_emb::rope_slow(&heads, &table(f64::cos)?, &table(f64::sin)?)
+    let AttentionKind::Rope(rope) = attention.kind else { return Ok(heads) };
+    let (cos, sin) = tables(&rope, heads.dim(2)?)?;
+    let (rotary, all) = (rope.rotary as usize, attention.head_dim as usize);
+    if rotary == all {
+        return rotary_emb::rope_slow(&heads, &cos, &sin);
+    }
+    let turned = rotary_emb::rope_slow(&heads.narrow(D::Minus1, 0, rotary)?.contiguous()?, &cos, &sin)?;
+    Tensor::cat(&[&turned, &heads.narrow(D::Minus1, rotary, all - rotary)?], D::Minus1)
+}
+
+/// Cosines and sines of every position's angles, `(length, rotary / 2)`.
+#[expect(clippy::disallowed_methods, reason = "the bits of activations reach no output")]
+fn tables(rope: &Rope, length: usize) -> Result<(Tensor, Tensor)> {
+    let half = rope.rotary as usize / 2;
+    let frequencies: Vec<f64> = (0..half)
+        .map(|i| scaled(rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope.scaling))
+        .collect();
+    let table = |f: fn(f64) -> f64| {
+        let angle = |index: usize| (index / half) as f64 * frequencies[index % half];
+        let values: Vec<f32> = (0..length * half).map(|index| f(angle(index)) as f32).collect();
+        Tensor::from_vec(values, (length, half), &Device::Cpu)
+    };
+    Ok((table(f64::cos)?, table(f64::sin)?))
+}
+
+/// A frequency after scaling.
+fn scaled(frequency: f64, scaling: RopeScaling) -> f64 {
+    match scaling {
+        RopeScaling::Unscaled | RopeScaling::NotRunnable(_) => frequency,
+        RopeScaling::Linear { factor } => frequency / factor,
+        RopeScaling::Llama3 { factor, low, high, original } => {
+            let turns = original * frequency / std::f64::consts::TAU;
+            let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+            frequency * (kept + (1.0 - kept) / factor)
         }
     }
 }
@@ -83,9 +130,13 @@ fn masked(attention: &Attention, scores: Tensor, mask: Option<&Tensor>) -> Resul
     if let Some(mask) = mask {
         away.push(blocked(mask)?.reshape((batch, 1, 1, length))?);
     }
-    if attention.causal {
-        let later: Vec<u8> = (0..length * length).map(|index| u8::from(index % length > index / length)).collect();
-        away.push(Tensor::from_vec(later, (1, 1, length, length), &Device::Cpu)?);
+    if attention.causal || attention.window.is_some() {
+        let window = attention.window.and_then(|window| usize::try_from(window).ok()).unwrap_or(usize::MAX);
+        let unseen = |query: usize, key: usize| {
+            (attention.causal && key > query) || query.checked_sub(key).is_some_and(|back| back >= window)
+        };
+        let unseen: Vec<u8> = (0..length * length).map(|at| u8::from(unseen(at / length, at % length))).collect();
+        away.push(Tensor::from_vec(unseen, (1, 1, length, length), &Device::Cpu)?);
     }
     let least = Tensor::full(f32::MIN, scores.dims(), &Device::Cpu)?;
     away.into_iter().try_fold(scores, |scores, away| {

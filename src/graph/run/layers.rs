@@ -4,7 +4,7 @@ use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops;
 
 use super::{Failure, attention, window};
-use crate::graph::{Layer, Node, Nonlinearity, Use};
+use crate::graph::{Layer, Layout, Node, Nonlinearity, Use};
 
 /// What a layer gave.
 pub(super) type Outcome = std::result::Result<Tensor, Failure>;
@@ -16,14 +16,15 @@ pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor]) -> Ou
         Layer::Input { .. } => return Err(Failure::NotRunnable(": it was not fed")),
         Layer::Fill { value } => fill(input, *value),
         Layer::Linear { .. } => linear(input, weights),
+        Layer::Conv1D { .. } => projected(Layout::InOut, input, weights),
         Layer::Conv(convolution) => return window::convolution(convolution, input, weights),
         Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights),
         Layer::Embedding { dim, .. } => embedding(input, weights, *dim),
         Layer::Positions { .. } => input.broadcast_add(&weights[0].narrow(0, 0, input.dim(1)?)?),
         Layer::Parameter { usage, .. } => parameter(*usage, input, weights),
-        Layer::Attention(attention) => attention::attention(attention, inputs, weights),
+        Layer::Attention(attention) => return attention::attention(attention, inputs, weights),
         Layer::LayerNorm { eps, .. } => layer_norm(input, *eps, weights),
-        Layer::RmsNorm { eps } => rms_norm(input, *eps, weights),
+        Layer::RmsNorm { eps, centred } => rms_norm(input, *eps, *centred, weights),
         Layer::BatchNorm { eps } => batch_norm(input, *eps, weights),
         Layer::GroupNorm { groups, eps } => group_norm(input, *groups, *eps, weights),
         Layer::Activation(nonlinearity) => activation(*nonlinearity, input),
@@ -38,6 +39,9 @@ pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor]) -> Ou
         Layer::Upsample { scale } => return window::upsample(*scale, input),
         Layer::Mean { axis } => input.mean(*axis),
         Layer::Select { axis, index } => input.narrow(*axis, *index as usize, 1).and_then(|one| one.squeeze(*axis)),
+        Layer::Narrow { axis, start, len } => input.narrow(*axis, *start as usize, *len as usize),
+        Layer::Last { padding } => last(input, inputs.get(1), *padding),
+        Layer::Scale { factor } => input * *factor,
         Layer::Dropout => Ok(input.clone()),
         Layer::Add => inputs[1..].iter().try_fold(input.clone(), |sum, next| sum.broadcast_add(next)),
         Layer::Mul => inputs[1..].iter().try_fold(input.clone(), |product, next| product.broadcast_mul(next)),
@@ -66,6 +70,28 @@ pub(super) fn linear(input: &Tensor, weights: &[Tensor]) -> Candle {
         None => product,
     };
     product.reshape(shape)
+}
+
+/// The same with a weight in this layout.
+pub(super) fn projected(layout: Layout, input: &Tensor, weights: &[Tensor]) -> Candle {
+    let [weight, rest @ ..] = weights else { return linear(input, weights) };
+    match layout {
+        Layout::InOut => linear(input, &[std::slice::from_ref(&weight.t()?), rest].concat()),
+        Layout::OutIn | Layout::Unknown => linear(input, weights),
+    }
+}
+
+/// The last position of each row, or the last whose id is not padding.
+fn last(input: &Tensor, ids: Option<&Tensor>, padding: Option<u64>) -> Candle {
+    let (batch, length) = (input.dim(0)?, input.dim(1)?);
+    let (Some(ids), Some(padding)) = (ids, padding.and_then(|id| i64::try_from(id).ok())) else {
+        return input.narrow(1, length - 1, 1)?.squeeze(1);
+    };
+    let rows = ids.to_vec2::<i64>()?;
+    let place = |ids: &Vec<i64>| ids.iter().rposition(|id| *id != padding).unwrap_or(0);
+    let flat: Vec<u32> = rows.iter().enumerate().map(|(row, ids)| (row * length + place(ids)) as u32).collect();
+    let positions = input.flatten(0, 1)?;
+    positions.index_select(&Tensor::from_vec(flat, batch, &Device::Cpu)?, 0)
 }
 
 fn embedding(ids: &Tensor, weights: &[Tensor], dim: u64) -> Candle {
@@ -112,9 +138,11 @@ fn layer_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
     affine(&standardised(input, eps)?, weights)
 }
 
-fn rms_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
+/// With the weight as scale, or 1 + weight where it is centred.
+pub(super) fn rms_norm(input: &Tensor, eps: f64, centred: bool, weights: &[Tensor]) -> Candle {
     let square = input.sqr()?.mean_keepdim(D::Minus1)?;
-    affine(&input.broadcast_div(&(square + eps)?.sqrt()?)?, weights)
+    let normed = input.broadcast_div(&(square + eps)?.sqrt()?)?;
+    if centred { normed.broadcast_mul(&(&weights[0] + 1.0)?) } else { affine(&normed, weights) }
 }
 
 /// A vector over the channels of `(batch, channels, …)`, ready to broadcast.

@@ -4,7 +4,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 
 use super::*;
-use crate::graph::{Attention, AttentionKind, Builder, Convolution, Dim, Nonlinearity, Projections};
+use crate::graph::{Attention, AttentionKind, Builder, Convolution, Dim, Nonlinearity, Projections, Rope, RopeScaling};
 use crate::tensor::Dtype;
 
 type Arrays = BTreeMap<String, Tensor>;
@@ -34,15 +34,8 @@ fn without_bias(convolution: Convolution) -> Convolution {
 
 fn attention(heads: u64, kv_heads: u64, head_dim: u64) -> Attention {
     let name = |name: &str| name.to_string();
-    Attention {
-        heads,
-        kv_heads,
-        head_dim,
-        causal: false,
-        kind: AttentionKind::Plain,
-        bias: true,
-        projections: Projections::Separate { q: name("q"), k: name("k"), v: name("v"), out: name("out") },
-    }
+    let projections = Projections::Separate { q: name("q"), k: name("k"), v: name("v"), out: name("out") };
+    Attention { kv_heads, ..Attention::new(heads, head_dim, projections) }
 }
 
 fn fused(attention: Attention) -> Attention {
@@ -62,7 +55,7 @@ fn avg_pool((kernel, stride, padding): (Vec<u64>, Vec<u64>, Vec<u64>)) -> Layer 
 }
 
 fn weighted() -> Vec<(&'static str, Layer)> {
-    let rope = AttentionKind::Rope { theta: 10000.0 };
+    let rope = AttentionKind::Rope(Rope { theta: 10000.0, rotary: 6, scaling: RopeScaling::Unscaled });
     vec![
         ("linear", Layer::Linear { out: 7, bias: true }),
         ("linear_of_positions", Layer::Linear { out: 7, bias: true }),
@@ -88,12 +81,12 @@ fn weighted() -> Vec<(&'static str, Layer)> {
         ("attention_fused_causal", Layer::Attention(fused(Attention { causal: true, ..attention(3, 3, 2) }))),
         (
             "attention_rotary_grouped",
-            Layer::Attention(Attention { causal: true, bias: false, kind: rope, ..attention(4, 2, 6) }),
+            Layer::Attention(Attention { causal: true, bias: false, out_bias: false, kind: rope, ..attention(4, 2, 6) }),
         ),
-        ("attention_fused_grouped", Layer::Attention(fused(Attention { bias: false, ..attention(4, 2, 2) }))),
+        ("attention_fused_grouped", Layer::Attention(fused(Attention { bias: false, out_bias: false, ..attention(4, 2, 2) }))),
         ("layer_norm", Layer::LayerNorm { eps: 1e-5, bias: true }),
         ("layer_norm_without_bias", Layer::LayerNorm { eps: 1e-3, bias: false }),
-        ("rms_norm", Layer::RmsNorm { eps: 1e-6 }),
+        ("rms_norm", Layer::RmsNorm { eps: 1e-6, centred: false }),
         ("batch_norm_of_vectors", Layer::BatchNorm { eps: 1e-5 }),
         ("batch_norm_of_sequences", Layer::BatchNorm { eps: 1e-5 }),
         ("batch_norm_of_images", Layer::BatchNorm { eps: 1e-3 }),

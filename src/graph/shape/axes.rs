@@ -70,3 +70,26 @@ pub(super) fn select(site: &Site, axis: usize, index: u64) -> Result<Inferred> {
     }
     remove(site, axis)
 }
+
+pub(super) fn narrow(site: &Site, axis: usize, start: u64, len: u64) -> Result<Inferred> {
+    let end = start.checked_add(len).filter(|_| len > 0);
+    let fits = matches!((inner(site, axis)?, end), (Dim::Known(size), Some(end)) if end <= size);
+    if !fits {
+        return Err(site.misfit(0, format!("an axis {axis} with indices {start} to {}", start.saturating_add(len))));
+    }
+    let mut shape = site.first().shape.clone();
+    shape[axis] = Dim::Known(len);
+    Ok(reshaped(site, shape, 0))
+}
+
+/// One position of `(batch, positions, …)`, chosen by ids of the same positions where there are any.
+pub(super) fn last(site: &Site) -> Result<Inferred> {
+    inner(site, 1)?;
+    let axes = &site.first().shape[..2];
+    if let Some((_, ids)) = site.inputs.get(1)
+        && ids.shape != axes
+    {
+        return Err(site.misfit(1, format!("ids of {}", crate::graph::DimsText(axes))));
+    }
+    remove(site, 1)
+}

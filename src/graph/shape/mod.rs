@@ -4,7 +4,7 @@ mod axes;
 mod join;
 mod window;
 
-use super::{Attention, AttentionKind, Dim, DimsText, Layer, NodeId, Use};
+use super::{Attention, AttentionKind, Dim, DimsText, Layer, NodeId, Rope, Use};
 use crate::error::{Error, GraphError, Result};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
@@ -112,6 +112,7 @@ fn arity(layer: &Layer) -> (std::ops::RangeInclusive<usize>, &'static str) {
         Layer::Input { .. } => (0..=0, "no inputs"),
         Layer::Parameter { usage: Use::None, .. } => (0..=1, "at most one input"),
         Layer::Attention(_) => (1..=2, "one input, or an input and a mask"),
+        Layer::Last { .. } => (1..=2, "one input, or an input and its ids"),
         Layer::Add | Layer::Mul | Layer::Concat { .. } => (1..=usize::MAX, "at least one input"),
         _ => (1..=1, "one input"),
     }
@@ -133,14 +134,14 @@ fn layer(site: &Site) -> Result<Inferred> {
     match site.layer {
         Layer::Input { .. } => Err(site.value("type", "input", "a layer (inputs are declared apart)")),
         Layer::Fill { value } => fill(site, *value),
-        Layer::Linear { out, .. } => linear(site, *out),
+        Layer::Linear { out, .. } | Layer::Conv1D { out } => linear(site, *out),
         Layer::Conv(convolution) => window::convolution(site, convolution),
         Layer::ConvTranspose(convolution) => window::transposed(site, convolution),
         Layer::Embedding { num, dim } => embedding(site, *num, *dim),
         Layer::Positions { num } => positions(site, *num),
         Layer::Parameter { shape, usage } => parameter(site, shape, *usage),
         Layer::Attention(attention) => self::attention(site, attention),
-        Layer::LayerNorm { eps, .. } | Layer::RmsNorm { eps } => {
+        Layer::LayerNorm { eps, .. } | Layer::RmsNorm { eps, .. } => {
             epsilon(site, *eps)?;
             Ok(unchanged(site, site.last("[batch, …, width]")?))
         }
@@ -162,6 +163,10 @@ fn layer(site: &Site) -> Result<Inferred> {
         Layer::GlobalAvgPool => window::global(site),
         Layer::Upsample { scale } => window::upsample(site, *scale),
         Layer::Mean { axis } => axes::remove(site, *axis),
+        Layer::Narrow { axis, start, len } => axes::narrow(site, *axis, *start, *len),
+        Layer::Last { .. } => axes::last(site),
+        Layer::Scale { factor } if factor.is_finite() => Ok(unchanged(site, 0)),
+        Layer::Scale { factor } => Err(site.value("factor", factor, "a finite number")),
         Layer::Select { axis, index } => axes::select(site, *axis, *index),
         Layer::Add | Layer::Mul => join::broadcast(site),
         Layer::Concat { axis } => join::concat(site, *axis),
@@ -175,6 +180,7 @@ fn check_kinds(site: &Site) -> Result<()> {
         let fits = match site.layer {
             Layer::Embedding { .. } => ids,
             Layer::Attention(_) => index == 1 || !ids,
+            Layer::Last { .. } => index == 0 || ids,
             Layer::Flatten { .. }
             | Layer::Reshape { .. }
             | Layer::Permute { .. }
@@ -316,14 +322,11 @@ fn attention(site: &Site, attention: &Attention) -> Result<Inferred> {
     if heads % kv_heads != 0 {
         return Err(site.value("kv_heads", kv_heads, format!("a divisor of heads, which is {heads}")));
     }
-    match kind {
-        AttentionKind::Rope { .. } if head_dim % 2 != 0 => {
-            return Err(site.value("head_dim", head_dim, "even for rotary embeddings"));
-        }
-        AttentionKind::Rope { theta } if !(theta.is_finite() && *theta > 0.0) => {
-            return Err(site.value("rope theta", theta, "a positive number"));
-        }
-        AttentionKind::Rope { .. } | AttentionKind::Plain => {}
+    if let AttentionKind::Rope(rope) = kind {
+        self::rope(site, rope, *head_dim)?;
+    }
+    if attention.window == Some(0) {
+        return Err(site.value("window", 0, "at least 1"));
     }
     let takes = "[batch, positions, width]";
     if site.first().shape.len() != 3 {
@@ -338,6 +341,19 @@ fn attention(site: &Site, attention: &Attention) -> Result<Inferred> {
     let keys = site.product("kv_heads × head_dim", *kv_heads, *head_dim)?;
     keys.checked_mul(2).and_then(|both| both.checked_add(rows)).ok_or_else(|| site.overflow("q, k and v together"))?;
     Ok(unchanged(site, site.last(takes)?))
+}
+
+fn rope(site: &Site, rope: &Rope, head_dim: u64) -> Result<()> {
+    if rope.rotary == head_dim && head_dim % 2 != 0 {
+        return Err(site.value("head_dim", head_dim, "even for rotary embeddings"));
+    }
+    if rope.rotary == 0 || rope.rotary % 2 != 0 || rope.rotary > head_dim {
+        return Err(site.value("rotary", rope.rotary, format!("even, and at most head_dim, which is {head_dim}")));
+    }
+    if !(rope.theta.is_finite() && rope.theta > 0.0) {
+        return Err(site.value("rope theta", rope.theta, "a positive number"));
+    }
+    Ok(())
 }
 
 /// The kind of an input of this type, or `None` where models take no such inputs.

@@ -96,8 +96,7 @@ fn fans_are_those_of_the_logical_layer() {
 #[test]
 fn a_fused_projection_has_the_fans_of_its_pieces() {
     let projections = Projections::Fused { qkv: "qkv".into(), out: "proj".into() };
-    let kind = AttentionKind::Plain;
-    let attention = Attention { heads: 4, kv_heads: 2, head_dim: 3, causal: false, kind, bias: true, projections };
+    let attention = Attention { kv_heads: 2, ..Attention::new(4, 3, projections) };
     let expected = vec![
         ("qkv.weight".to_string(), vec![(12, 10, 12), (6, 10, 6), (6, 10, 6)]),
         ("proj.weight".to_string(), vec![(10, 12, 10)]),

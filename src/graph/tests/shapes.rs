@@ -144,8 +144,7 @@ fn sizes_that_overflow_are_refused() {
     }
     let attention = |heads, head_dim| {
         let projections = Projections::Fused { qkv: "qkv".into(), out: "out".into() };
-        let kind = AttentionKind::Plain;
-        Layer::Attention(Attention { heads, kv_heads: heads, head_dim, causal: false, kind, bias: true, projections })
+        Layer::Attention(Attention::new(heads, head_dim, projections))
     };
     for layer in [attention(large, 16), attention(large, 2), attention(1 << 31, 1 << 31)] {
         let message = refused(&[8, 6], layer);
