@@ -41,6 +41,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The id of a token, or `None` for none: null, or below 0.
+    pub fn id(&self, key: &str, default: Option<u64>) -> Result<Option<u64>> {
+        match self.config.0.get(key) {
+            None => Ok(default),
+            Some(Value::Null) => Ok(None),
+            Some(value) if value.as_i64().is_some_and(|id| id < 0) => Ok(None),
+            Some(value) => value.as_u64().map(Some).ok_or_else(|| self.wrong(key, value, "an integer or null")),
+        }
+    }
+
     /// A finite number, 0 or more.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };

@@ -4,7 +4,10 @@
 mod activation;
 mod bert;
 mod config;
+mod decoder;
+mod llama;
 mod recognise;
+mod rope;
 #[cfg(test)]
 mod tests;
 
@@ -120,7 +123,16 @@ pub trait Family: Sync {
 }
 
 /// Every family, in display order.
-pub const FAMILIES: &[&dyn Family] = &[&bert::Bert];
+pub const FAMILIES: &[&dyn Family] = &[
+    &bert::Bert,
+    &llama::GEMMA3,
+    &llama::QWEN3,
+    &llama::QWEN2,
+    &llama::PHI3,
+    &llama::LLAMA,
+    &llama::MISTRAL,
+    &llama::GEMMA,
+];
 
 /// No operation in either direction: the dialect only spells differently.
 fn same(_config: &Config) -> Vec<Vec<Op>> {

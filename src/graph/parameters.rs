@@ -176,7 +176,8 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
     parameters.extend(linear(out, width, queries, attention.out_bias, true));
     let mut parameters = stored(attention.layout, parameters);
     let norms = attention.norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
-    parameters.extend(norms.map(|name| declared(below(name, "weight"), vec![attention.head_dim], Role::Norm, "RMSNorm")));
+    parameters
+        .extend(norms.map(|name| declared(below(name, "weight"), vec![attention.head_dim], Role::Norm, "RMSNorm")));
     parameters
 }
 

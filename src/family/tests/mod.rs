@@ -8,6 +8,7 @@ use crate::graph::{Builder, Dim, Graph, Parameter};
 use crate::init::Scheme;
 use crate::tensor::{Dtype, Role, TensorInfo};
 
+mod decoders;
 mod runs;
 
 fn fixtures() -> PathBuf {
@@ -72,8 +73,13 @@ fn every_class_has_the_state_dict_of_transformers() {
 
 #[test]
 fn every_class_that_is_named_has_a_reference() {
-    let referenced: BTreeSet<String> =
-        cases().iter().map(|case| case["config"]["architectures"][0].as_str().unwrap().to_string()).collect();
+    let mut referenced = BTreeSet::new();
+    for folder in std::fs::read_dir(fixtures()).unwrap() {
+        let Ok(text) = std::fs::read_to_string(folder.unwrap().path().join("state_dict.json")) else { continue };
+        let cases = serde_json::from_str::<Value>(&text).unwrap()["cases"].as_array().cloned().unwrap_or_default();
+        let named = |case: &Value| Some(case["config"]["architectures"][0].as_str()?.to_string());
+        referenced.extend(cases.iter().filter_map(named));
+    }
     for family in FAMILIES {
         for architecture in family.architectures() {
             assert!(referenced.contains(*architecture), "{architecture}");

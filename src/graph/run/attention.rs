@@ -99,9 +99,8 @@ fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
 #[expect(clippy::disallowed_methods, reason = "the bits of activations reach no output")]
 fn tables(rope: &Rope, length: usize) -> Result<(Tensor, Tensor)> {
     let half = rope.rotary as usize / 2;
-    let frequencies: Vec<f64> = (0..half)
-        .map(|i| scaled(rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope.scaling))
-        .collect();
+    let frequencies: Vec<f64> =
+        (0..half).map(|i| scaled(rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope.scaling)).collect();
     let table = |f: fn(f64) -> f64| {
         let angle = |index: usize| (index / half) as f64 * frequencies[index % half];
         let values: Vec<f32> = (0..length * half).map(|index| f(angle(index)) as f32).collect();

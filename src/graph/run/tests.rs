@@ -81,9 +81,18 @@ fn weighted() -> Vec<(&'static str, Layer)> {
         ("attention_fused_causal", Layer::Attention(fused(Attention { causal: true, ..attention(3, 3, 2) }))),
         (
             "attention_rotary_grouped",
-            Layer::Attention(Attention { causal: true, bias: false, out_bias: false, kind: rope, ..attention(4, 2, 6) }),
+            Layer::Attention(Attention {
+                causal: true,
+                bias: false,
+                out_bias: false,
+                kind: rope,
+                ..attention(4, 2, 6)
+            }),
         ),
-        ("attention_fused_grouped", Layer::Attention(fused(Attention { bias: false, out_bias: false, ..attention(4, 2, 2) }))),
+        (
+            "attention_fused_grouped",
+            Layer::Attention(fused(Attention { bias: false, out_bias: false, ..attention(4, 2, 2) })),
+        ),
         ("layer_norm", Layer::LayerNorm { eps: 1e-5, bias: true }),
         ("layer_norm_without_bias", Layer::LayerNorm { eps: 1e-3, bias: false }),
         ("rms_norm", Layer::RmsNorm { eps: 1e-6, centred: false }),

@@ -1,0 +1,594 @@
+//! Llama (Touvron et al., arXiv:2302.13971) and those that differ from it in a few places: Mistral (arXiv:2310.06825), Qwen 2 and 3
+//! (arXiv:2407.10671, arXiv:2505.09388), Phi-3 (arXiv:2404.14219), Gemma and Gemma 3 (arXiv:2403.08295, arXiv:2503.19786).
+//! Rotary positions, grouped heads, RMS norms before each branch, a gated feed-forward network.
+
+use super::config::Reader;
+use super::decoder::{self, Body, Feed, Heads, Spelling};
+use super::{Class, Config, Dialect, Family, Inputs, Outputs, rope};
+use crate::error::{FamilyError, Result};
+use crate::graph::{
+    Attention, AttentionKind, Builder, HeadNorms, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Part,
+    Projections, Rope,
+};
+use crate::init::{Fans, Scheme};
+use crate::tensor::Role;
+
+/// One of the siblings: what it is called, and where it differs.
+pub struct Llama {
+    name: &'static str,
+    model_types: &'static [&'static str],
+    architectures: &'static [&'static str],
+    markers: &'static [&'static str],
+    bias: Bias,
+    /// Whether each head's query and key are normed.
+    head_norms: bool,
+    /// Whether q, k and v are one matrix, and gate and up another.
+    fused: bool,
+    /// Whether norms scale by 1 + weight, and embeddings by √width.
+    gemma: bool,
+    /// Whether each branch ends in a norm too.
+    sandwich: bool,
+    windows: Windows,
+    /// The defaults of its config in transformers.
+    defaults: Defaults,
+}
+
+/// Which projections of the attention have biases.
+#[derive(Clone, Copy, PartialEq)]
+enum Bias {
+    /// None.
+    Never,
+    /// Those of q, k and v.
+    Inputs,
+    /// All or none, as `attention_bias` says.
+    Said,
+}
+
+/// Which layers see only the last `sliding_window` positions.
+#[derive(Clone, Copy, PartialEq)]
+enum Windows {
+    /// None.
+    Never,
+    /// All, where the config has a window; this one where it says nothing.
+    All(Option<u64>),
+    /// With `use_sliding_window`, those from `max_window_layers` on.
+    Upper,
+    /// All but every sixth, with rotary embeddings of their own.
+    Pattern,
+}
+
+struct Defaults {
+    vocabulary: u64,
+    hidden: u64,
+    intermediate: u64,
+    layers: u64,
+    heads: u64,
+    /// `None`: as many as heads.
+    kv_heads: Option<u64>,
+    /// `None`: the width over the heads.
+    head_dim: Option<u64>,
+    activation: (&'static str, &'static str),
+    positions: u64,
+    eps: f64,
+    tied: bool,
+    padding: Option<u64>,
+    theta: f64,
+}
+
+const LLAMA_DEFAULTS: Defaults = Defaults {
+    vocabulary: 32000,
+    hidden: 4096,
+    intermediate: 11008,
+    layers: 32,
+    heads: 32,
+    kv_heads: None,
+    head_dim: None,
+    activation: ("hidden_act", "silu"),
+    positions: 2048,
+    eps: 1e-6,
+    tied: false,
+    padding: None,
+    theta: 10_000.0,
+};
+
+const QWEN_DEFAULTS: Defaults =
+    Defaults { vocabulary: 151_936, intermediate: 22016, kv_heads: Some(32), positions: 32768, ..LLAMA_DEFAULTS };
+
+/// Llama itself.
+pub const LLAMA: Llama = Llama {
+    name: "llama",
+    model_types: &["llama"],
+    architectures: &["LlamaModel", "LlamaForCausalLM", "LlamaForSequenceClassification", "LlamaForTokenClassification"],
+    markers: &["layers.0.self_attn.q_proj.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
+    bias: Bias::Said,
+    head_norms: false,
+    fused: false,
+    gemma: false,
+    sandwich: false,
+    windows: Windows::Never,
+    defaults: LLAMA_DEFAULTS,
+};
+
+/// With a sliding window.
+pub const MISTRAL: Llama = Llama {
+    name: "mistral",
+    model_types: &["mistral"],
+    architectures: &[
+        "MistralModel",
+        "MistralForCausalLM",
+        "MistralForSequenceClassification",
+        "MistralForTokenClassification",
+    ],
+    bias: Bias::Never,
+    windows: Windows::All(Some(4096)),
+    defaults: Defaults { intermediate: 14336, kv_heads: Some(8), positions: 131_072, ..LLAMA_DEFAULTS },
+    ..LLAMA
+};
+
+/// With biases of q, k and v.
+pub const QWEN2: Llama = Llama {
+    name: "qwen2",
+    model_types: &["qwen2"],
+    architectures: &["Qwen2Model", "Qwen2ForCausalLM", "Qwen2ForSequenceClassification", "Qwen2ForTokenClassification"],
+    markers: &["layers.0.self_attn.q_proj.bias", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
+    bias: Bias::Inputs,
+    windows: Windows::Upper,
+    defaults: QWEN_DEFAULTS,
+    ..LLAMA
+};
+
+/// With norms of q and k.
+pub const QWEN3: Llama = Llama {
+    name: "qwen3",
+    model_types: &["qwen3"],
+    architectures: &["Qwen3Model", "Qwen3ForCausalLM", "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification"],
+    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
+    bias: Bias::Said,
+    head_norms: true,
+    windows: Windows::Upper,
+    defaults: Defaults { head_dim: Some(128), ..QWEN_DEFAULTS },
+    ..LLAMA
+};
+
+/// With fused projections.
+pub const PHI3: Llama = Llama {
+    name: "phi3",
+    model_types: &["phi3"],
+    architectures: &["Phi3Model", "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3ForTokenClassification"],
+    markers: &["layers.0.self_attn.qkv_proj.weight", "layers.0.mlp.gate_up_proj.weight"],
+    bias: Bias::Never,
+    fused: true,
+    windows: Windows::All(None),
+    defaults: Defaults {
+        vocabulary: 32064,
+        hidden: 3072,
+        intermediate: 8192,
+        positions: 4096,
+        eps: 1e-5,
+        padding: Some(32000),
+        ..LLAMA_DEFAULTS
+    },
+    ..LLAMA
+};
+
+/// With norms around zero and scaled embeddings.
+pub const GEMMA: Llama = Llama {
+    name: "gemma",
+    model_types: &["gemma"],
+    architectures: &["GemmaModel", "GemmaForCausalLM", "GemmaForSequenceClassification", "GemmaForTokenClassification"],
+    bias: Bias::Said,
+    gemma: true,
+    defaults: Defaults {
+        vocabulary: 256_000,
+        hidden: 3072,
+        intermediate: 24576,
+        layers: 28,
+        heads: 16,
+        kv_heads: Some(16),
+        head_dim: Some(256),
+        activation: ("hidden_act", "gelu_pytorch_tanh"),
+        positions: 8192,
+        tied: true,
+        padding: Some(0),
+        ..LLAMA_DEFAULTS
+    },
+    ..LLAMA
+};
+
+/// The text part of Gemma 3: besides, norms on both sides of a branch and of q and k, and windows in five layers of six.
+pub const GEMMA3: Llama = Llama {
+    name: "gemma3_text",
+    model_types: &["gemma3_text"],
+    architectures: &["Gemma3TextModel", "Gemma3ForCausalLM", "Gemma3TextForSequenceClassification"],
+    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.pre_feedforward_layernorm.weight"],
+    head_norms: true,
+    sandwich: true,
+    windows: Windows::Pattern,
+    defaults: Defaults {
+        vocabulary: 262_208,
+        hidden: 2304,
+        intermediate: 9216,
+        layers: 26,
+        heads: 8,
+        kv_heads: Some(4),
+        activation: ("hidden_activation", "gelu_pytorch_tanh"),
+        positions: 131_072,
+        theta: 1_000_000.0,
+        ..GEMMA.defaults
+    },
+    ..GEMMA
+};
+
+/// The dropout rates do nothing to weights; they are copied to the output.
+const CONFIG_KEYS: &[&str] = &[
+    "attention_bias",
+    "attention_dropout",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "head_dim",
+    "hidden_act",
+    "hidden_activation",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "layer_types",
+    "max_position_embeddings",
+    "max_window_layers",
+    "mlp_bias",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "query_pre_attn_scalar",
+    "rms_norm_eps",
+    "rope_local_base_freq",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "sliding_window",
+    "sliding_window_pattern",
+    "use_bidirectional_attention",
+    "use_cache",
+    "use_sliding_window",
+    "vocab_size",
+];
+
+const SPELLING: Spelling = Spelling { base_prefix: "model", embedding: "embed_tokens", token_classifier: "score" };
+
+impl Family for Llama {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn model_types(&self) -> &'static [&'static str] {
+        self.model_types
+    }
+    fn architectures(&self) -> &'static [&'static str] {
+        self.architectures
+    }
+    fn inputs(&self) -> &'static [&'static str] {
+        decoder::INPUTS
+    }
+    fn config_keys(&self) -> &'static [&'static str] {
+        CONFIG_KEYS
+    }
+    fn base_prefix(&self) -> &'static str {
+        SPELLING.base_prefix
+    }
+    fn markers(&self) -> &'static [&'static str] {
+        self.markers
+    }
+    fn dialects(&self) -> &'static [Dialect] {
+        &[]
+    }
+    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+        let config = Reader { family: self.name, config };
+        let size = Sizes::read(self, config)?;
+        let since = at.parameters().len();
+        let heads = || {
+            Ok(Heads {
+                head: decoder::head(config, self.architectures)?,
+                vocabulary: size.vocabulary,
+                labels: config.labels()?,
+                tied: config.flag("tie_word_embeddings", self.defaults.tied)?,
+                padding: config.id("pad_token_id", self.defaults.padding)?,
+            })
+        };
+        let outputs = decoder::class(class, heads, &SPELLING, |at| body(&size, inputs, at), at)?;
+        initialise(&size, since, at);
+        Ok(outputs)
+    }
+}
+
+/// The config, with the defaults of transformers.
+struct Sizes<'a> {
+    of: &'a Llama,
+    vocabulary: u64,
+    hidden: u64,
+    intermediate: u64,
+    heads: u64,
+    kv_heads: u64,
+    head_dim: u64,
+    bias: bool,
+    out_bias: bool,
+    mlp_bias: bool,
+    activation: Nonlinearity,
+    positions: u64,
+    eps: f64,
+    range: f64,
+    scale: Option<f64>,
+    /// The rotary embedding and the window of each layer.
+    layers: Vec<(Rope, Option<u64>)>,
+}
+
+impl<'a> Sizes<'a> {
+    fn read(of: &'a Llama, config: Reader) -> Result<Sizes<'a>> {
+        let defaults = &of.defaults;
+        refuse(of, config)?;
+        let (heads, kv_heads) = heads(defaults, config)?;
+        let hidden = config.size("hidden_size", defaults.hidden)?;
+        let head_dim = match (config.get("head_dim"), defaults.head_dim) {
+            (None, None) if hidden % heads != 0 => {
+                let must = format!("a multiple of num_attention_heads, which is {heads}, or head_dim stated");
+                return Err(config.wrong("hidden_size", hidden, must));
+            }
+            (_, default) => config.size("head_dim", default.unwrap_or(hidden / heads))?,
+        };
+        let said = of.bias == Bias::Said && config.flag("attention_bias", false)?;
+        Ok(Sizes {
+            of,
+            vocabulary: config.size("vocab_size", defaults.vocabulary)?,
+            hidden,
+            intermediate: config.size("intermediate_size", defaults.intermediate)?,
+            heads,
+            kv_heads,
+            head_dim,
+            bias: said || of.bias == Bias::Inputs,
+            out_bias: said,
+            mlp_bias: of.name == LLAMA.name && config.flag("mlp_bias", false)?,
+            activation: activation(of, config)?,
+            positions: config.size("max_position_embeddings", defaults.positions)?,
+            eps: config.number("rms_norm_eps", defaults.eps)?,
+            range: config.number("initializer_range", 0.02)?,
+            scale: scale(of, config)?,
+            layers: layers(of, config, head_dim)?,
+        })
+    }
+}
+
+/// What a sibling exists with and is not built here.
+fn refuse(of: &Llama, config: Reader) -> Result<()> {
+    if of.gemma && config.flag("use_bidirectional_attention", false)? {
+        return Err(config.unsupported("use_bidirectional_attention", true, "false: attention to what came before"));
+    }
+    for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+        if let Some(value) = config.get(key).filter(|_| of.sandwich) {
+            return Err(config.unsupported(key, value, "null: logits that are not capped"));
+        }
+    }
+    Ok(())
+}
+
+/// Query heads, and key and value heads, which divide them. A null means as many.
+fn heads(defaults: &Defaults, config: Reader) -> Result<(u64, u64)> {
+    const KEY: &str = "num_key_value_heads";
+    let heads = config.size("num_attention_heads", defaults.heads)?;
+    let missing = if config.config.0.contains_key(KEY) { None } else { defaults.kv_heads };
+    let kv_heads = config.size(KEY, missing.unwrap_or(heads))?;
+    if heads % kv_heads != 0 {
+        let must = format!("a divisor of num_attention_heads, which is {heads}");
+        return Err(config.wrong(KEY, kv_heads, must));
+    }
+    Ok((heads, kv_heads))
+}
+
+/// Gemma's configs of its first weeks say `gelu` and mean the approximation by tanh.
+fn activation(of: &Llama, config: Reader) -> Result<Nonlinearity> {
+    let (key, default) = of.defaults.activation;
+    match config.activation(key, default)? {
+        Nonlinearity::Gelu if of.name == GEMMA.name => Ok(Nonlinearity::GeluTanh),
+        activation => Ok(activation),
+    }
+}
+
+/// Gemma 3 divides by the root of a number of its config, not of the width of a head.
+fn scale(of: &Llama, config: Reader) -> Result<Option<f64>> {
+    if of.windows != Windows::Pattern {
+        return Ok(None);
+    }
+    const KEY: &str = "query_pre_attn_scalar";
+    match config.number(KEY, 256.0)? {
+        0.0 => Err(config.wrong(KEY, 0, "above 0")),
+        scalar => Ok(Some(1.0 / scalar.sqrt())),
+    }
+}
+
+/// The rotary embedding and the window of each layer.
+fn layers(of: &Llama, config: Reader, head_dim: u64) -> Result<Vec<(Rope, Option<u64>)>> {
+    let count = config.count("num_hidden_layers", of.defaults.layers)?;
+    let sliding = sliding(of, config, count)?;
+    let pattern = of.windows == Windows::Pattern;
+    let kind = |name| if pattern { Some(name) } else { None };
+    let full = rope::read(config, head_dim, of.defaults.theta, kind("full_attention"))?;
+    let local = if pattern { local_rope(config, head_dim)? } else { full };
+    let default = if let Windows::All(default) = of.windows { default } else { Some(4096) };
+    let window = match config.config.0.get("sliding_window") {
+        None => default,
+        Some(_) => config.get("sliding_window").map(|_| config.size("sliding_window", 1)).transpose()?,
+    };
+    Ok(sliding.into_iter().map(|slides| if slides { (local, window) } else { (full, None) }).collect())
+}
+
+/// Gemma 3's for the layers with windows.
+fn local_rope(config: Reader, head_dim: u64) -> Result<Rope> {
+    let parameters = config.get("rope_parameters").and_then(|parameters| parameters.get("sliding_attention"));
+    if parameters.is_some() && config.get("rope_scaling").is_none() {
+        return rope::read(config, head_dim, 10_000.0, Some("sliding_attention"));
+    }
+    let theta = config.number("rope_local_base_freq", 10_000.0)?;
+    Ok(Rope { theta, rotary: head_dim, scaling: crate::graph::RopeScaling::Unscaled })
+}
+
+/// Which layers have windows: by `layer_types`, else by the sibling's rule.
+fn sliding(of: &Llama, config: Reader, count: u64) -> Result<Vec<bool>> {
+    let by_rule: Box<dyn Fn(u64) -> bool> = match of.windows {
+        Windows::Never => Box::new(|_| false),
+        Windows::All(_) => Box::new(|_| true),
+        Windows::Upper if !config.flag("use_sliding_window", false)? => Box::new(|_| false),
+        Windows::Upper => {
+            let from = config.count("max_window_layers", 28)?;
+            Box::new(move |layer| layer >= from)
+        }
+        Windows::Pattern => {
+            let period = config.size("sliding_window_pattern", 6)?;
+            Box::new(move |layer| (layer + 1) % period != 0)
+        }
+    };
+    let listed = matches!(of.windows, Windows::Upper | Windows::Pattern);
+    match config.get("layer_types").filter(|_| listed) {
+        Some(value) => layer_types(config, value, count),
+        None => Ok((0..count).map(by_rule).collect()),
+    }
+}
+
+fn layer_types(config: Reader, value: &serde_json::Value, count: u64) -> Result<Vec<bool>> {
+    const MUST: &str = "a list of \"full_attention\" and \"sliding_attention\"";
+    let list = value.as_array().ok_or_else(|| config.wrong("layer_types", value, MUST))?;
+    if list.len() as u64 != count {
+        return Err(FamilyError::Contradiction {
+            family: config.family,
+            key: "num_hidden_layers",
+            value: count.to_string(),
+            other: "layer_types",
+            other_value: format!("{} layers", list.len()),
+        }
+        .into());
+    }
+    let slides = |kind: &serde_json::Value| match kind.as_str() {
+        Some("full_attention") => Ok(false),
+        Some("sliding_attention") => Ok(true),
+        _ => Err(config.wrong("layer_types", kind, MUST)),
+    };
+    list.iter().map(slides).collect()
+}
+
+fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
+    let feed = decoder::feed(size.of.name, size.vocabulary, size.positions, inputs, at)?;
+    let embedding = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
+    let mut hidden = at.layer(SPELLING.embedding, embedding, &[feed.ids])?;
+    if size.of.gemma {
+        hidden = at.layer("", Layer::Scale { factor: (size.hidden as f64).sqrt() }, &[hidden])?;
+    }
+    let mut layers = Vec::new();
+    for (i, (rope, window)) in size.layers.iter().enumerate() {
+        let attention = attention(size, *rope, *window);
+        hidden = at.under(&format!("layers.{i}"), |at| layer(size, attention, hidden, feed, at))?;
+        layers.push(hidden);
+    }
+    Ok(Body { feed, hidden: norm("norm", size, hidden, at)?, layers })
+}
+
+/// x ← x + attention(norm(x)); x ← x + W · (act(gate · norm(x)) ⊙ up · norm(x)).
+fn layer(size: &Sizes, attention: Attention, input: NodeId, feed: Feed, at: &mut Builder) -> Result<NodeId> {
+    let since = at.parameters().len();
+    let attended = at.branch(|at| {
+        let normed = norm("input_layernorm", size, input, at)?;
+        let sources: Vec<NodeId> = std::iter::once(normed).chain(feed.mask).collect();
+        let attended = at.layer("self_attn", Layer::Attention(attention), &sources)?;
+        if size.of.sandwich { norm("post_attention_layernorm", size, attended, at) } else { Ok(attended) }
+    })?;
+    let middle = at.layer("", Layer::Add, &[attended, input])?;
+    let transformed = at.branch(|at| {
+        let before = if size.of.sandwich { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
+        let normed = norm(before, size, middle, at)?;
+        let transformed = at.under("mlp", |at| feed_forward(size, normed, at))?;
+        if size.of.sandwich { norm("post_feedforward_layernorm", size, transformed, at) } else { Ok(transformed) }
+    })?;
+    let output = at.layer("", Layer::Add, &[transformed, middle])?;
+    at.sort_parameters(since, |parameter| rank(size, parameter));
+    Ok(output)
+}
+
+/// A layer's norms stand after its projections, and Phi-3's output before its input.
+fn rank(size: &Sizes, parameter: &Parameter) -> usize {
+    match parameter.name.as_str() {
+        name if name.ends_with("layernorm.weight") => 2,
+        name if size.of.fused && name.ends_with("o_proj.weight") => 0,
+        _ => 1,
+    }
+}
+
+fn attention(size: &Sizes, rope: Rope, window: Option<u64>) -> Attention {
+    let out = "o_proj".to_string();
+    let projections = if size.of.fused {
+        Projections::Fused { qkv: "qkv_proj".into(), out }
+    } else {
+        Projections::Separate { q: "q_proj".into(), k: "k_proj".into(), v: "v_proj".into(), out }
+    };
+    let norms = HeadNorms { q: "q_norm".into(), k: "k_norm".into(), eps: size.eps, centred: size.of.gemma };
+    Attention {
+        kv_heads: size.kv_heads,
+        causal: true,
+        window,
+        kind: AttentionKind::Rope(rope),
+        scale: size.scale,
+        bias: size.bias,
+        out_bias: size.out_bias,
+        norms: Some(norms).filter(|_| size.of.head_norms),
+        ..Attention::new(size.heads, size.head_dim, projections)
+    }
+}
+
+fn feed_forward(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    let (gate, up) = if size.of.fused {
+        gate_and_up(size, input, at)?
+    } else {
+        (
+            linear("gate_proj", size.intermediate, size, input, at)?,
+            linear("up_proj", size.intermediate, size, input, at)?,
+        )
+    };
+    let active = at.layer("", Layer::Activation(size.activation), &[gate])?;
+    let gated = at.layer("", Layer::Mul, &[active, up])?;
+    linear("down_proj", size.hidden, size, gated, at)
+}
+
+/// Gate and up from one matrix, in this order, each with fans of its own.
+fn gate_and_up(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<(NodeId, NodeId)> {
+    let rows = size.intermediate;
+    let both = rows.checked_mul(2).ok_or_else(|| {
+        let (layer, what) = (at.full_name("gate_up_proj"), format!("gate and up of {rows} each"));
+        crate::error::GraphError::Overflow { layer, what }
+    })?;
+    let wide = linear("gate_up_proj", both, size, input, at)?;
+    if let Some(id) = at.find(&at.full_name("gate_up_proj.weight")) {
+        let part = Part { rows, fans: Fans { fan_in: size.hidden, fan_out: rows } };
+        at.parameter_mut(id).parts = vec![part; 2];
+    }
+    let gate = at.layer("", Layer::Narrow { axis: 2, start: 0, len: rows }, &[wide])?;
+    let up = at.layer("", Layer::Narrow { axis: 2, start: rows, len: rows }, &[wide])?;
+    Ok((gate, up))
+}
+
+fn linear(name: &str, out: u64, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    at.layer(name, Layer::Linear { out, bias: size.mlp_bias }, &[input])
+}
+
+fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    at.layer(name, Layer::RmsNorm { eps: size.eps, centred: size.of.gemma }, &[input])
+}
+
+/// transformers' `_init_weights`: matrices and embeddings N(0, initializer_range) at every depth, biases 0, norms a scale of 1. A
+/// range of 0 counts as unsaid there.
+fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
+    let (name, std) = (size.of.name, if size.range > 0.0 { size.range } else { 0.02 });
+    let drawn = Scheme::Normal { mean: 0.0, std };
+    at.init_rule(since, drawn, &format!("{name}: initializer_range {std}"), |parameter| {
+        matches!(parameter.role, Role::Linear | Role::Embedding)
+    });
+    let (value, by) = if size.of.gemma { (0.0, "norms are centred at 0") } else { (1.0, "norms start at 1") };
+    at.init_rule(since, Scheme::Constant { value }, &format!("{name}: {by}"), |parameter| parameter.role == Role::Norm);
+    at.init_rule(since, Scheme::Constant { value: 0.0 }, &format!("{name}: biases start at 0"), |parameter| {
+        parameter.role == Role::Bias
+    });
+}

@@ -1,0 +1,87 @@
+//! What a config says about its rotary embedding: `rope_parameters` as transformers 5 writes it, `rope_theta` and `rope_scaling`
+//! as it was before.
+
+use serde_json::{Map, Value};
+
+use super::config::Reader;
+use crate::error::Result;
+use crate::graph::{Rope, RopeScaling};
+
+/// Kinds of scaling that change with the length of a text, or stretch by lists of factors.
+const WITHOUT_CODE: &[(&str, &str)] = &[
+    ("dynamic", " with rope_scaling of type dynamic"),
+    ("yarn", " with rope_scaling of type yarn"),
+    ("longrope", " with rope_scaling of type longrope"),
+    ("su", " with rope_scaling of type su"),
+    ("proportional", " with rope_scaling of type proportional"),
+];
+
+/// The rotary embedding of heads of `head_dim`, its base `theta` where the config states none. `layers` is the kind of layer that
+/// it serves where the config tells several apart (`sliding_attention`).
+pub(super) fn read(config: Reader, head_dim: u64, theta: f64, layers: Option<&str>) -> Result<Rope> {
+    let said = parameters(config, layers)?;
+    let number = |key: &str| said.and_then(|said| said.get(key)).filter(|value| !value.is_null());
+    let theta = positive(config, "rope_theta", number("rope_theta"), config.number("rope_theta", theta)?)?;
+    let whole = config.number("partial_rotary_factor", 1.0)?;
+    let part = positive(config, "partial_rotary_factor", number("partial_rotary_factor"), whole)?;
+    if part > 1.0 {
+        return Err(config.wrong("partial_rotary_factor", part, "at most 1"));
+    }
+    // truncated, as Python's int()
+    let rotary = (head_dim as f64 * part) as u64;
+    Ok(Rope { theta, rotary, scaling: scaling(config, said)? })
+}
+
+/// The object of parameters for a kind of layer.
+fn parameters<'a>(config: Reader<'a>, layers: Option<&str>) -> Result<Option<&'a Map<String, Value>>> {
+    let key = if config.get("rope_scaling").is_some() { "rope_scaling" } else { "rope_parameters" };
+    let Some(value) = config.get(key) else { return Ok(None) };
+    let all = value.as_object().ok_or_else(|| config.wrong(key, value, "an object"))?;
+    Ok(match layers.and_then(|layers| all.get(layers)) {
+        Some(own) => Some(own.as_object().ok_or_else(|| config.wrong(key, value, "an object of objects"))?),
+        None => Some(all),
+    })
+}
+
+fn positive(config: Reader, key: &str, value: Option<&Value>, default: f64) -> Result<f64> {
+    let number = match value {
+        Some(value) => value.as_f64().ok_or_else(|| config.wrong(key, value, "a number above 0"))?,
+        None => default,
+    };
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err(config.wrong(key, number, "a number above 0")) }
+}
+
+fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScaling> {
+    let Some(said) = said else { return Ok(RopeScaling::Unscaled) };
+    let kind = said.get("rope_type").or_else(|| said.get("type")).and_then(Value::as_str).unwrap_or("default");
+    let number = |key: &str| {
+        let value = said.get(key).and_then(Value::as_f64).filter(|number| number.is_finite() && *number > 0.0);
+        value.ok_or_else(|| config.wrong(&format!("rope_scaling.{key}"), text(said.get(key)), "a number above 0"))
+    };
+    Ok(match kind {
+        "default" => RopeScaling::Unscaled,
+        "linear" => RopeScaling::Linear { factor: number("factor")? },
+        "llama3" => {
+            let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
+            if low >= high {
+                let must = format!("below high_freq_factor, which is {high}");
+                return Err(config.wrong("rope_scaling.low_freq_factor", low, must));
+            }
+            let original = match said.get("original_max_position_embeddings") {
+                Some(_) => number("original_max_position_embeddings")?,
+                None => config.size("max_position_embeddings", 2048)? as f64,
+            };
+            RopeScaling::Llama3 { factor: number("factor")?, low, high, original }
+        }
+        other => RopeScaling::NotRunnable(
+            WITHOUT_CODE
+                .iter()
+                .find(|(name, _)| *name == other)
+                .map_or(" with a rope_scaling of unknown type", |(_, detail)| *detail),
+        ),
+    })
+}
+
+fn text(value: Option<&Value>) -> String {
+    value.map_or("missing".into(), Value::to_string)
+}
