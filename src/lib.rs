@@ -1,17 +1,19 @@
 //! xfer moves pretrained weights into a new architecture, every tensor accounted for.
 //!
 //! From the bottom up; a module uses only what stands above it here: `tensor`, `error`, `progress`, `source`, `checkpoint`,
-//! `init` and `adapt`, `graph`, `family`, `arch`, `plan`, `save`, `transfer`, `report`, `job`, and the binary's `cli`.
+//! `init` and `adapt`, `graph`, `family`, `arch`, `plan`, `save`, `transfer`, `batch`, `lsuv`, `report`, `job`, and the binary's `cli`.
 #![deny(missing_docs)]
 
 pub mod adapt;
 pub mod arch;
+pub mod batch;
 pub mod checkpoint;
 pub mod error;
 pub mod family;
 pub mod graph;
 pub mod init;
 pub mod job;
+pub mod lsuv;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -16,6 +16,8 @@ const RANKS: &[&[&str]] = &[
     &["plan"],
     &["save"],
     &["transfer"],
+    &["batch"],
+    &["lsuv"],
     &["report"],
     &["job"],
 ];

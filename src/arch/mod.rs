@@ -29,7 +29,7 @@ mod vocabulary;
 
 pub use depth::{DepthItem, DepthList, ListItem};
 pub use describe::describe;
-pub use open::open;
+pub use open::{open, open_path};
 pub use pattern::{Bindings, Pattern};
 pub use rules::{
     AdaptRule, Channels, DepthRule, Flags, Frames, Heads, InitRule, LabelRule, MapRule, NewRows, Patch, Positions,

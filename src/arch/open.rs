@@ -13,8 +13,21 @@ use crate::source::{Access, Reference, Source};
 /// Opens `--arch ARCH`: a file, a directory, or `org/name[@rev]` for its config. `--set` and `--labels` change a Hugging Face
 /// config; the flags' rules are appended to the file's, and are stronger. Reads a `vocab` rule's tokenizer.
 pub fn open(reference: &str, flags: &Flags, access: &Access, progress: &dyn Progress) -> Result<Architecture> {
+    open_reference(Reference::parse(reference)?, flags, access, progress)
+}
+
+/// The same for a directory or file of this machine, without flags.
+pub fn open_path(path: &Path, access: &Access, progress: &dyn Progress) -> Result<Architecture> {
+    open_reference(Reference::Path(path.to_path_buf()), &Flags::default(), access, progress)
+}
+
+fn open_reference(
+    reference: Reference,
+    flags: &Flags,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<Architecture> {
     let rules = Rules::from_flags(flags)?;
-    let reference = Reference::parse(reference)?;
     // `--revision` is about the weights
     let access = Access { revision: None, ..access.clone() };
     let beside =

@@ -29,7 +29,9 @@ Examples:
   xfer init --from old=./a --from new=./b --arch my.json --map 'enc.**=old:encoder.**' --map 'dec.**=new:decoder.**'
       two sources
   xfer init --from none --arch my.json --init he_normal --seed 7
-      a model from scratch";
+      a model from scratch
+  xfer init --from none --arch my.json --init lsuv --data batch.safetensors
+      a model from scratch, every layer scaled to unit variance on a batch";
 
 /// Transfer pretrained weights into an architecture and initialise the rest
 #[derive(Args)]
@@ -46,6 +48,10 @@ pub struct InitArgs {
     rules: RuleArgs,
     #[command(flatten)]
     contract: ContractArgs,
+    /// The batch that `lsuv` measures the model on: safetensors with one array for each input, examples first; or
+    /// random:64, drawn from the declared inputs
+    #[arg(long, value_name = "FILE|random:N")]
+    data: Option<String>,
     /// Seed of every draw
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -148,6 +154,9 @@ pub struct ExecutionArgs {
     /// Let a cast overflow to infinity
     #[arg(long)]
     allow_overflow: bool,
+    /// Let weights that `lsuv` finds dead, not finite or not used stay as they are
+    #[arg(long, value_name = "PATTERN")]
+    allow_dead: Vec<String>,
     /// Write the JSON report here too
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -179,7 +188,7 @@ impl HubArgs {
 impl ExecutionArgs {
     /// The execution into `out`.
     pub fn execution(&self, out: PathBuf) -> Execution {
-        let ExecutionArgs { threads, max_memory, force, no_sync, allow_overflow, report: _ } = self;
+        let ExecutionArgs { threads, max_memory, force, no_sync, allow_overflow, allow_dead, report: _ } = self;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Execution {
             out,
@@ -190,6 +199,7 @@ impl ExecutionArgs {
                 allow_overflow: *allow_overflow,
             },
             max_memory: *max_memory,
+            allow_dead: allow_dead.clone(),
         }
     }
 }
@@ -210,6 +220,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
         arch,
         rules,
         contract,
+        data,
         seed,
         dtype,
         max_shard_size,
@@ -228,6 +239,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
         key,
         arch,
         flags: Flags { new, unused, ..rules.flags() },
+        data,
         options: Options { seed, dtype: choice(dtype), max_shard_size, min_coverage, strict },
         access: hub.access()?,
     };

@@ -232,13 +232,29 @@ pub enum FitError {
         /// The target.
         name: String,
     },
-    /// `lsuv` without what it measures.
-    #[error("tensor {name}: `lsuv` ({by}) measures the model on a batch, and is not available in this version")]
-    NoLsuv {
+    /// `lsuv` without a model that can run.
+    #[error("tensor {name}: `lsuv` ({by}) runs the model on a batch, and a listing has no graph")]
+    LsuvWithoutGraph {
         /// The target.
         name: String,
         /// What asked for it.
         by: String,
+    },
+    /// `lsuv` for one tensor by its name, and it is none that is scaled.
+    #[error("tensor {name}: `lsuv` ({by}) scales weights of linear and convolutional layers outside heads and ties")]
+    NotScalable {
+        /// The target.
+        name: String,
+        /// What asked for it.
+        by: String,
+    },
+    /// An assignment of a plan cannot be scaled as it says.
+    #[error("tensor {name}: `lsuv`: {problem}")]
+    LsuvMark {
+        /// The target.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
     },
     /// `match` without anything to match.
     #[error("tensor {name}: `match` ({by}) has no transferred sibling layer to take statistics from")]
@@ -329,13 +345,14 @@ impl From<FitError> for super::Error {
 impl Fault for FitError {
     fn exit(&self) -> Exit {
         match self {
-            FitError::NoLsuv { .. } => Exit::Usage,
+            FitError::LsuvWithoutGraph { .. } | FitError::NotScalable { .. } => Exit::Usage,
             FitError::LowCoverage { .. } | FitError::UndeclaredNew { .. } | FitError::UndeclaredUnused { .. } => {
                 Exit::Contract
             }
             FitError::NoEvidence { .. } => Exit::Machine,
             FitError::Syntax { .. }
             | FitError::Version { .. }
+            | FitError::LsuvMark { .. }
             | FitError::Generator { .. }
             | FitError::Twice { .. }
             | FitError::Count { .. }
@@ -379,7 +396,11 @@ impl Fault for FitError {
                 names.iter().map(|name| format!("`\"vocab\": {{ …, \"match\": \"{name}\" }}`")).collect()
             }
             FitError::NoCovariance { .. } => vec!["say `mean`, `new` or `zeros`".into()],
-            FitError::NoLsuv { .. } => vec!["say `auto`, or a scheme with a formula such as `orthogonal`".into()],
+            FitError::LsuvWithoutGraph { .. } => vec![
+                "--arch with a Hugging Face config or native layers, which can run".into(),
+                "--init orthogonal needs no graph".into(),
+            ],
+            FitError::NotScalable { name, .. } => vec![format!("--init '{name}=auto'")],
             FitError::NoOperation { name, .. } => vec![format!("`--reinit '{name}'` initialises it afresh")],
             FitError::NoSiblings { name, .. } => vec![format!("`--init '{name}=auto'`")],
             FitError::Unresolved { name, .. } => vec![format!("`--init '{name}=auto'`")],
@@ -391,6 +412,7 @@ impl Fault for FitError {
             FitError::UndeclaredNew { lines, .. } | FitError::UndeclaredUnused { lines, .. } => lines.clone(),
             FitError::Expression { source, .. } | FitError::ConfigDtype { source } => source.hints(),
             FitError::Syntax { .. }
+            | FitError::LsuvMark { .. }
             | FitError::Twice { .. }
             | FitError::Count { .. }
             | FitError::Yields { .. }

@@ -4,12 +4,14 @@
 mod adapt;
 mod arch;
 mod archive;
+mod batch;
 mod checkpoint;
 mod family;
 mod fit;
 mod graph;
 mod init;
 mod job;
+mod lsuv;
 mod plan;
 mod save;
 mod source;
@@ -20,12 +22,14 @@ mod transfer;
 pub use adapt::{AdaptError, ArgumentProblem};
 pub use arch::{ArchError, Problem};
 pub use archive::ArchiveError;
+pub use batch::BatchError;
 pub use checkpoint::CheckpointError;
 pub use family::FamilyError;
 pub use fit::FitError;
 pub use graph::GraphError;
 pub use init::InitError;
 pub use job::JobError;
+pub use lsuv::LsuvError;
 pub use plan::PlanError;
 pub use save::SaveError;
 pub use source::SourceError;
@@ -113,6 +117,12 @@ pub enum Error {
     /// A transfer cannot be carried out.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// A batch cannot be read or drawn.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A layer cannot be brought to its variance.
+    #[error(transparent)]
+    Lsuv(#[from] LsuvError),
     /// A command cannot be carried out as it was given.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -151,6 +161,8 @@ impl Error {
             Error::Plan(e) => Some(e),
             Error::Save(e) => Some(e),
             Error::Transfer(e) => Some(e),
+            Error::Batch(e) => Some(e),
+            Error::Lsuv(e) => Some(e),
             Error::Job(e) => Some(e),
             Error::Family(e) => Some(e),
             Error::Io { .. } | Error::Interrupted(_) => None,

@@ -153,6 +153,11 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// Whether a batch (by input name) is what the inputs declare: types, shapes, ids in range; the same errors as `run`'s.
+    pub fn check(&self, batch: &std::collections::BTreeMap<String, candle_core::Tensor>) -> crate::error::Result<()> {
+        run::check(self, batch)
+    }
+
     /// How messages call a node: `linear hidden.fc`, `relu after linear hidden.fc`.
     pub fn describe(&self, node: NodeId) -> String {
         let Node { name, layer, inputs, .. } = &self.nodes[node];

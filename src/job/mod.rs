@@ -1,7 +1,8 @@
-//! The commands as straight lines: source → plan → transfer → report → publish. Nothing here decides; nothing here prints.
+//! The commands as straight lines: source → plan → transfer → lsuv → report → publish. Nothing here decides; nothing here prints.
 
 mod companions;
 mod current;
+mod measured;
 mod saved;
 mod sources;
 
@@ -32,6 +33,8 @@ pub struct PlanRequest {
     pub arch: String,
     /// The rule flags.
     pub flags: arch::Flags,
+    /// `--data`, as typed: what `lsuv` measures the model on.
+    pub data: Option<String>,
     /// Seed, dtype, shards and the coverage contract.
     pub options: plan::Options,
     /// How to reach the Hub.
@@ -51,6 +54,8 @@ pub struct Execution {
     pub transfer: transfer::Options,
     /// `--max-memory` in bytes.
     pub max_memory: Option<u64>,
+    /// `--allow-dead`, as typed: weights that `lsuv` may leave as they are.
+    pub allow_dead: Vec<String>,
 }
 
 /// A plan, its sources still open.
@@ -92,8 +97,9 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
-    let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
-    let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
+    let mut planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
+    let mut notes: Vec<String> = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
+    notes.extend(measured::plan_batch(request, &architecture, &mut planned.plan, progress)?);
     Ok(Prepared { planned, sources, architecture, notes, access: request.access.clone() })
 }
 
@@ -127,13 +133,22 @@ fn execute(
     }
     let layout = Layout::of(plan)?;
     let staging = Staging::open(&execution.out, &plan.hash(), execution.replace)?;
-    let outcomes = transfer::run(plan, &layout, &readers, &staging, execution.transfer, progress)?;
-    let report = Report::of(plan, Some(&outcomes));
+    let mut outcomes = transfer::run(plan, &layout, &readers, &staging, execution.transfer, progress)?;
     write_companions(plan, sources, &layout, &staging, progress)?;
+    let written = Written { plan, layout: &layout, staging: &staging };
+    let visits = measured::scale(&written, access, execution, &mut outcomes, progress)?;
+    let report = Report::of(plan, Some(&outcomes)).with_visits(&visits);
     staging.write(Report::FILE, report.to_json().as_bytes())?;
     progress.interrupted()?;
     staging.publish(execution.sync)?;
     Ok(Finished { report, up_to_date: false, bytes_read })
+}
+
+/// An output that is not published yet.
+struct Written<'a> {
+    plan: &'a Plan,
+    layout: &'a Layout,
+    staging: &'a Staging,
 }
 
 fn write_companions(

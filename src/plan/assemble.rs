@@ -70,6 +70,7 @@ pub fn plan(
         dropped,
         warnings,
         evidence: evidence.to_vec(),
+        batch: None,
     };
     validate::validate(&plan)?;
     Ok(Planned { plan, violations, strict_lines: judged.strict_lines })
@@ -176,7 +177,7 @@ impl<'a> Assembly<'a> {
         let initial = self.initializer.initial(id)?;
         let value = cast(initial.value, initial.dtype, decision.dtype);
         let assignment = assignment(parameter, decision, value, Step::None, reason, found);
-        Ok(Assignment { init: Some(initial.init), ..assignment })
+        Ok(Assignment { init: Some(initial.init), lsuv: initial.lsuv, ..assignment })
     }
 
     /// Type and owner are settled once all owners are known.
@@ -215,6 +216,7 @@ fn assignment(
         init: None,
         new_rows: 0,
         head: parameter.head,
+        lsuv: None,
     }
 }
 

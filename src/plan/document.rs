@@ -3,7 +3,10 @@
 
 use serde::Serialize;
 
-use super::{Answer, Assignment, Companion, Content, FORMAT, Plan, PlannedSource, Question, Target, Unused, validate};
+use super::{
+    Answer, Assignment, Companion, Content, FORMAT, Plan, PlannedBatch, PlannedSource, Question, Target, Unused,
+    validate,
+};
 use crate::error::{FitError, Result};
 
 /// What the digest covers: everything but where things lay when the plan was made.
@@ -21,6 +24,8 @@ struct Canonical<'a> {
     dropped: &'a [Unused],
     warnings: &'a [String],
     evidence: &'a [(Question, Answer)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<PlannedBatch>,
 }
 
 impl<'a> Canonical<'a> {
@@ -38,6 +43,7 @@ impl<'a> Canonical<'a> {
             dropped: &plan.dropped,
             warnings: &plan.warnings,
             evidence: &plan.evidence,
+            batch: plan.batch.clone().map(batch_without_location),
         }
     }
 }
@@ -52,6 +58,13 @@ fn companion_without_location(companion: Companion) -> Companion {
         content @ (Content::Text(_) | Content::Source { .. }) => content,
     };
     Companion { content, ..companion }
+}
+
+fn batch_without_location(batch: PlannedBatch) -> PlannedBatch {
+    match batch {
+        PlannedBatch::File { digest, .. } => PlannedBatch::File { location: String::new(), digest },
+        batch @ PlannedBatch::Random { .. } => batch,
+    }
 }
 
 impl Plan {
@@ -79,6 +92,7 @@ impl Plan {
             dropped,
             warnings,
             evidence,
+            batch,
         } = self;
         let mut text = String::from("{");
         field(&mut text, "xfer_plan", &line(xfer_plan));
@@ -93,6 +107,9 @@ impl Plan {
         field(&mut text, "dropped", &list(dropped));
         field(&mut text, "warnings", &list(warnings));
         field(&mut text, "evidence", &list(evidence));
+        if let Some(batch) = batch {
+            field(&mut text, "batch", &line(batch));
+        }
         text.push_str("\n}\n");
         text
     }

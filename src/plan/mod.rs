@@ -12,7 +12,7 @@ mod fit;
 mod gaps;
 mod initialize;
 pub mod matching;
-mod names;
+pub(crate) mod names;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -123,6 +123,38 @@ pub struct Assignment {
     /// Whether it belongs to a head.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub head: bool,
+    /// That it is scaled after it was written, by what the model's batch measures at its layer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lsuv: Option<Lsuv>,
+}
+
+/// Layer-sequential unit variance (Mishkin and Matas, arXiv:1511.06422) of one weight.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lsuv {
+    /// The variance that the layer's output is to have, where it was said; else it follows from the model.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<f64>,
+    /// How far from its target the variance may be at the end, as a share of the target.
+    pub tolerance: f64,
+}
+
+/// The batch that the model is measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PlannedBatch {
+    /// Drawn from the declared inputs: numbers from N(0, 1), ids uniformly.
+    Random {
+        /// How many examples.
+        rows: u64,
+    },
+    /// A file with one array for each input, examples first.
+    File {
+        /// Where, as typed. Not part of the plan's hash.
+        location: String,
+        /// `blake3:…` of the whole file.
+        digest: String,
+    },
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -243,6 +275,9 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What was measured before planning.
     pub evidence: Vec<(Question, Answer)>,
+    /// What `lsuv` measures the model on; there is one where any assignment has the mark.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub batch: Option<PlannedBatch>,
 }
 
 /// A fact about data that a decision needs, measured before planning.

@@ -16,7 +16,7 @@ pub(super) fn parent(name: &str) -> &str {
 }
 
 /// The name with every index replaced by `{i}`: what is alike in all layers of a repeated block.
-pub(super) fn template(name: &str) -> String {
+pub(crate) fn template(name: &str) -> String {
     let components: Vec<&str> = name.split('.').map(|part| if is_index(part) { "{i}" } else { part }).collect();
     components.join(".")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Answer, Assignment, Companion, Content, InitPart, Plan, Question, Value};
+use super::{Action, Answer, Assignment, Companion, Content, InitPart, Lsuv, Plan, Question, Value};
 use crate::error::{FitError, Result};
 use crate::init::Generator;
 use crate::tensor::{Dtype, Shape, TensorInfo};
@@ -76,6 +76,7 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
             }
         }
         check_words(assignment)?;
+        check_lsuv(assignment)?;
     }
     Ok(())
 }
@@ -184,6 +185,20 @@ fn check_words(assignment: &Assignment) -> Result<()> {
         return Err(FitError::Count { what, expected: most, found: assignment.new_rows }.into());
     }
     Ok(())
+}
+
+/// Whether what is to be scaled was drawn whole, in a type that can be, and to numbers that can be reached.
+fn check_lsuv(assignment: &Assignment) -> Result<()> {
+    let Some(Lsuv { target, tolerance }) = assignment.lsuv else { return Ok(()) };
+    let is_positive = |number: f64| number > 0.0 && number.is_finite();
+    let problem = match assignment.action {
+        Action::New if !assignment.target.dtype.is_float() => "only floats can be scaled",
+        Action::New if !is_positive(tolerance) => "its tolerance must be above 0",
+        Action::New if !target.is_none_or(is_positive) => "its target must be above 0",
+        Action::New => return Ok(()),
+        Action::Copied | Action::Adapted | Action::Tied => "only what is new may be scaled",
+    };
+    Err(FitError::LsuvMark { name: assignment.target.name.clone(), problem }.into())
 }
 
 fn word(action: Action) -> &'static str {

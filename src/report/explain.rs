@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::text::measured;
 use super::{Report, ReportedTensor};
 use crate::error::{JobError, Result, nearest};
 use crate::plan::{Action, Step, Value};
@@ -28,6 +29,9 @@ pub fn render(report: &Report, tensor: &ReportedTensor) -> String {
     if let Some(init) = &tensor.init {
         let std = init.std.map(|std| format!(", std {std:.6}")).unwrap_or_default();
         let _ = writeln!(out, "  new values {}{std}, chosen by {}", init.scheme, init.by);
+    }
+    if let Some(visit) = tensor.lsuv {
+        let _ = writeln!(out, "  scaled     {}", measured(visit));
     }
     if tensor.new_rows > 0 {
         let _ = writeln!(out, "  new rows   {}", tensor.new_rows);

@@ -6,8 +6,11 @@ pub mod explain;
 pub mod inspection;
 pub mod text;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::lsuv::Visit;
 use crate::plan::{Action, Assignment, Initialisation, PinnedFile, Plan, Step, Target, Unused, Value};
 use crate::tensor::{Dtype, Shape, elements};
 use crate::transfer::Outcome;
@@ -163,6 +166,9 @@ pub struct ReportedTensor {
     /// Rows without a source.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub new_rows: u64,
+    /// What was measured at its layer, where it was scaled by `lsuv`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lsuv: Option<Visit>,
     /// `blake3:…` of its bytes; `None` in a dry run and for a tied one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<String>,
@@ -211,6 +217,18 @@ impl Report {
             dropped: plan.dropped.clone(),
             warnings,
         }
+    }
+
+    /// The same with what was measured where weights were scaled, by the index of the assignment.
+    pub fn with_visits(mut self, visits: &BTreeMap<usize, Visit>) -> Report {
+        for (index, visit) in visits {
+            let Some(tensor) = self.tensors.get_mut(*index) else { continue };
+            tensor.lsuv = Some(*visit);
+            if visit.factor == 1.0 && visit.before == visit.after {
+                self.warnings.push(format!("{}: dead or not finite, and left as it was drawn", tensor.name));
+            }
+        }
+        self
     }
 
     /// As it stands in `xfer.json`.
@@ -271,6 +289,7 @@ fn reported(plan: &Plan, assignment: &Assignment, outcome: Option<&Outcome>) -> 
         reason: assignment.reason.clone(),
         runners_up: assignment.runners_up.clone(),
         new_rows: assignment.new_rows,
+        lsuv: None,
         digest: outcome.and_then(|o| o.digest.clone()),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::collapse::{Line, collapse};
 use super::{Report, ReportedTensor};
+use crate::lsuv::Visit;
 use crate::plan::{Action, Unused};
 use crate::tensor::{Dtype, ShapeText};
 
@@ -107,8 +108,17 @@ fn explanation(tensor: &ReportedTensor) -> String {
         let std = init.std.map(|std| format!(", std {}", figures(std))).unwrap_or_default();
         words.push(format!("{}{std} by {}", init.scheme, init.by));
     }
+    words.extend(tensor.lsuv.map(measured));
     words.push(tensor.reason.clone());
     words.join("; ")
+}
+
+/// What was measured at the layer of a weight, and what was done about it.
+pub(super) fn measured(visit: Visit) -> String {
+    let number = |value: Option<f64>| value.map_or("not finite".to_string(), figures);
+    let Visit { target, before, after, factor } = visit;
+    let (before, after) = (number(before), number(after));
+    format!("variance {before} to {after}, target {}, factor {}", figures(target), figures(factor))
 }
 
 fn leftover(out: &mut String, tensors: &[Unused], title: &str) {

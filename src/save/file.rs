@@ -27,6 +27,17 @@ impl StagedFile {
         Ok(StagedFile { file, bytes, target })
     }
 
+    /// Opens `path`, which was created before; errors mention `target`.
+    pub(super) fn open(path: &Path, target: PathBuf) -> Result<StagedFile> {
+        let open = || {
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            let bytes = file.metadata()?.len();
+            Ok((file, bytes))
+        };
+        let (file, bytes) = open().map_err(|error| Error::io("open", &target, error))?;
+        Ok(StagedFile { file, bytes, target })
+    }
+
     /// Writes at an offset; a full disk is `Error::Io` with the path of the output, not of the staging file.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check(offset, bytes.len())?;

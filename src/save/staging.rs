@@ -66,6 +66,11 @@ impl Staging {
         Ok(Arc::new(StagedFile::create(&path, self.place.typed.join(name), bytes)?))
     }
 
+    /// Opens a file that was created here, to read it and to change it in place.
+    pub fn reopen(&self, name: &str) -> Result<Arc<StagedFile>> {
+        Ok(Arc::new(StagedFile::open(&self.folder.join(name), self.place.typed.join(name))?))
+    }
+
     /// Writes a small file whole; its name may contain `/`.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.prepare(name)?;

@@ -3,23 +3,19 @@
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{ops, rotary_emb};
 
-use super::Failure;
 use super::layers::{Outcome, blocked, projected, rms_norm};
+use super::{Failure, Tap};
 use crate::graph::{Attention, AttentionKind, Projections, Rope, RopeScaling};
 
 /// softmax(scale · q kᵀ) v over heads, projected. The second input is the mask.
-pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Tensor]) -> Outcome {
+pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Tensor], tap: &mut Tap) -> Outcome {
     if let AttentionKind::Rope(Rope { scaling: RopeScaling::NotRunnable(detail), .. }) = attention.kind {
         return Err(Failure::NotRunnable(detail));
     }
-    Ok(mixed(attention, inputs, weights)?)
-}
-
-fn mixed(attention: &Attention, inputs: &[Tensor], weights: &[Tensor]) -> Result<Tensor> {
     let input = &inputs[0];
     let (batch, length, _) = input.dims3()?;
     let head = attention.head_dim as usize;
-    let Pieces { q, k, v, out, norms } = pieces(attention, input, weights)?;
+    let Pieces { q, k, v, out, norms } = pieces(attention, input, weights, tap)?;
     let split = |x: Tensor, heads: u64| x.reshape((batch, length, heads as usize, head));
     let across = |x: Tensor| x.transpose(1, 2)?.contiguous();
     let q = placed(attention, across(normed(attention, split(q, attention.heads)?, norms.first())?)?)?;
@@ -29,7 +25,8 @@ fn mixed(attention: &Attention, inputs: &[Tensor], weights: &[Tensor]) -> Result
     let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?;
     let scores = masked(attention, scores, inputs.get(1))?;
     let mixed = ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
-    projected(attention.layout, &mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?, out)
+    let mixed = mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?;
+    projected(attention.layout, &mixed, out, &mut |product| tap(weights.len() - out.len() - norms.len(), product))
 }
 
 /// q, k and v in the width of their heads, the output's weights, and those of the norms.
@@ -41,14 +38,22 @@ struct Pieces<'a> {
     norms: &'a [Tensor],
 }
 
-fn pieces<'a>(attention: &Attention, input: &Tensor, weights: &'a [Tensor]) -> Result<Pieces<'a>> {
+fn pieces<'a>(
+    attention: &Attention,
+    input: &Tensor,
+    weights: &'a [Tensor],
+    tap: &mut Tap,
+) -> std::result::Result<Pieces<'a>, Failure> {
     let mut rest = weights;
     let mut next = |bias: bool| {
+        let place = weights.len() - rest.len();
         let (layer, after) = rest.split_at((1 + usize::from(bias)).min(rest.len()));
         rest = after;
-        layer
+        (place, layer)
     };
-    let linear = |layer: &[Tensor]| projected(attention.layout, input, layer);
+    let mut linear = |(place, layer): (usize, &[Tensor])| {
+        projected(attention.layout, input, layer, &mut |product| tap(place, product))
+    };
     let (q, k, v) = match attention.projections {
         Projections::Separate { .. } => {
             (linear(next(attention.bias))?, linear(next(attention.bias))?, linear(next(attention.bias))?)
@@ -61,7 +66,7 @@ fn pieces<'a>(attention: &Attention, input: &Tensor, weights: &'a [Tensor]) -> R
             (piece(0, rows)?, piece(rows, keys)?, piece(rows + keys, keys)?)
         }
     };
-    let out = next(attention.out_bias);
+    let (_, out) = next(attention.out_bias);
     Ok(Pieces { q, k, v, out, norms: rest })
 }
 
@@ -96,7 +101,10 @@ fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
 }
 
 /// Cosines and sines of every position's angles, `(length, rotary / 2)`.
-#[expect(clippy::disallowed_methods, reason = "the bits of activations reach no output")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "activations reach an output through `lsuv` alone, which promises its bits for one type of processor"
+)]
 fn tables(rope: &Rope, length: usize) -> Result<(Tensor, Tensor)> {
     let half = rope.rotary as usize / 2;
     let frequencies: Vec<f64> =

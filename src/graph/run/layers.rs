@@ -3,26 +3,26 @@
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops;
 
-use super::{Failure, attention, window};
+use super::{Failure, Tap, attention, window};
 use crate::graph::{Layer, Layout, Node, Nonlinearity, Use};
 
 /// What a layer gave.
 pub(super) type Outcome = std::result::Result<Tensor, Failure>;
 
 /// The result of a node from its inputs and its parameters, both in order.
-pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor]) -> Outcome {
+pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: &mut Tap) -> Outcome {
     let Some(input) = inputs.first() else { return Err(Failure::NotRunnable(": it has no input")) };
     let result = match &node.layer {
         Layer::Input { .. } => return Err(Failure::NotRunnable(": it was not fed")),
         Layer::Fill { value } => fill(input, *value),
-        Layer::Linear { .. } => linear(input, weights),
-        Layer::Conv1D { .. } => projected(Layout::InOut, input, weights),
-        Layer::Conv(convolution) => return window::convolution(convolution, input, weights),
-        Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights),
+        Layer::Linear { .. } => return linear(input, weights, &mut |product| tap(0, product)),
+        Layer::Conv1D { .. } => return projected(Layout::InOut, input, weights, &mut |product| tap(0, product)),
+        Layer::Conv(convolution) => return window::convolution(convolution, input, weights, tap),
+        Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights, tap),
         Layer::Embedding { dim, .. } => embedding(input, weights, *dim),
         Layer::Positions { .. } => input.broadcast_add(&weights[0].narrow(0, 0, input.dim(1)?)?),
         Layer::Parameter { usage, .. } => parameter(*usage, input, weights),
-        Layer::Attention(attention) => return attention::attention(attention, inputs, weights),
+        Layer::Attention(attention) => return attention::attention(attention, inputs, weights, tap),
         Layer::LayerNorm { eps, .. } => layer_norm(input, *eps, weights),
         Layer::RmsNorm { eps, centred } => rms_norm(input, *eps, *centred, weights),
         Layer::BatchNorm { eps } => batch_norm(input, *eps, weights),
@@ -56,28 +56,32 @@ fn fill(input: &Tensor, value: u64) -> Candle {
     Tensor::full(i64::try_from(value).unwrap_or(i64::MAX), input.dims(), &Device::Cpu)
 }
 
-/// `x Wᵀ + b` over the last axis, whatever the rank.
-pub(super) fn linear(input: &Tensor, weights: &[Tensor]) -> Candle {
+/// `x Wᵀ + b` over the last axis, whatever the rank; `tap` sees `x Wᵀ`.
+pub(super) fn linear(input: &Tensor, weights: &[Tensor], tap: &mut dyn FnMut(Tensor) -> Outcome) -> Outcome {
     let weight = &weights[0];
     let (out, width) = weight.dims2()?;
     let mut shape = input.dims().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = out;
     }
-    let product = input.reshape(((), width))?.matmul(&weight.t()?)?;
-    let product = match weights.get(1) {
-        Some(bias) => product.broadcast_add(bias)?,
-        None => product,
-    };
-    product.reshape(shape)
+    let product = tap(input.reshape(((), width))?.matmul(&weight.t()?)?.reshape(shape)?)?;
+    match weights.get(1) {
+        Some(bias) => Ok(product.broadcast_add(bias)?),
+        None => Ok(product),
+    }
 }
 
 /// The same with a weight in this layout.
-pub(super) fn projected(layout: Layout, input: &Tensor, weights: &[Tensor]) -> Candle {
-    let [weight, rest @ ..] = weights else { return linear(input, weights) };
+pub(super) fn projected(
+    layout: Layout,
+    input: &Tensor,
+    weights: &[Tensor],
+    tap: &mut dyn FnMut(Tensor) -> Outcome,
+) -> Outcome {
+    let [weight, rest @ ..] = weights else { return linear(input, weights, tap) };
     match layout {
-        Layout::InOut => linear(input, &[std::slice::from_ref(&weight.t()?), rest].concat()),
-        Layout::OutIn | Layout::Unknown => linear(input, weights),
+        Layout::InOut => linear(input, &[std::slice::from_ref(&weight.t()?), rest].concat(), tap),
+        Layout::OutIn | Layout::Unknown => linear(input, weights, tap),
     }
 }
 

@@ -19,8 +19,15 @@ use crate::tensor::ShapeText;
 /// a tie, and may answer in any float type.
 pub type Weights<'a> = dyn Fn(&Parameter) -> Result<Tensor> + 'a;
 
-/// Sees the result of every node, and may replace it.
+/// Sees the result of every node and every product of a weight, and may replace them.
 pub trait Hook {
+    /// Called with what a weight (the owner of a tie) gives in a linear layer, a convolution or a projection of an attention,
+    /// before its bias is added, in execution order: `(…, out)`, of a convolution `(batch, out, …)`.
+    fn product(&mut self, node: &Node, weight: ParameterId, product: Tensor) -> Result<Tensor> {
+        let _ = (node, weight);
+        Ok(product)
+    }
+
     /// Called after each node, in execution order.
     fn after(&mut self, node: &Node, inputs: &[Tensor], output: Tensor) -> Result<Tensor>;
 }
@@ -45,7 +52,14 @@ pub fn run(
             Some(fed) => fed,
             None => {
                 let weights = weights_of(node, parameters, weights)?;
-                layers::evaluate(node, &inputs, &weights).map_err(|failure| named(graph, id, failure))?
+                let mut tap = |place: usize, product: Tensor| match (hook.as_deref_mut(), node.parameters.get(place)) {
+                    (Some(hook), Some(weight)) => {
+                        let owner = parameters[*weight].tied_to.unwrap_or(*weight);
+                        hook.product(node, owner, product).map_err(|error| Failure::Hook(Box::new(error)))
+                    }
+                    (None, _) | (_, None) => Ok(product),
+                };
+                layers::evaluate(node, &inputs, &weights, &mut tap).map_err(|failure| named(graph, id, failure))?
             }
         };
         values[id] = Some(match hook.as_deref_mut() {
@@ -55,6 +69,11 @@ pub fn run(
     }
     let result = |(name, node): &(String, NodeId)| values[*node].clone().map(|value| (name.clone(), value));
     Ok(graph.outputs.iter().filter_map(result).collect())
+}
+
+/// Whether a batch is what the inputs that are needed declare.
+pub(super) fn check(graph: &Graph, batch: &BTreeMap<String, Tensor>) -> Result<()> {
+    feed::inputs(graph, &uses(graph), batch).map(|_| ())
 }
 
 /// How often the result of each node is needed; 0 where no output depends on it.
@@ -104,7 +123,12 @@ enum Failure {
     NotRunnable(&'static str),
     /// The tensor library refused.
     Compute(candle_core::Error),
+    /// The hook did not want to go on.
+    Hook(Box<Error>),
 }
+
+/// Sees the product of the weight at this place among a node's parameters, before the bias is added.
+type Tap<'a> = dyn FnMut(usize, Tensor) -> std::result::Result<Tensor, Failure> + 'a;
 
 impl From<candle_core::Error> for Failure {
     fn from(source: candle_core::Error) -> Failure {
@@ -117,5 +141,6 @@ fn named(graph: &Graph, node: NodeId, failure: Failure) -> Error {
     match failure {
         Failure::NotRunnable(detail) => GraphError::NotRunnable { layer, detail }.into(),
         Failure::Compute(source) => GraphError::Compute { layer, source: Box::new(source) }.into(),
+        Failure::Hook(error) => *error,
     }
 }

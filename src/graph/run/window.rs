@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::Failure;
 use super::layers::{Outcome, over_channels};
+use super::{Failure, Tap};
 use crate::graph::Convolution;
 
 /// The one value of a list, or a failure where its axes differ.
@@ -14,14 +14,15 @@ fn uniform(list: &[u64]) -> Result<usize, Failure> {
     }
 }
 
-fn with_bias(result: Tensor, weights: &[Tensor]) -> Outcome {
+fn with_bias(result: Tensor, weights: &[Tensor], tap: &mut Tap) -> Outcome {
+    let result = tap(0, result)?;
     match weights.get(1) {
         Some(bias) => Ok(result.broadcast_add(&over_channels(bias, result.rank())?)?),
         None => Ok(result),
     }
 }
 
-pub(super) fn convolution(convolution: &Convolution, input: &Tensor, weights: &[Tensor]) -> Outcome {
+pub(super) fn convolution(convolution: &Convolution, input: &Tensor, weights: &[Tensor], tap: &mut Tap) -> Outcome {
     let (stride, padding) = (uniform(&convolution.stride)?, uniform(&convolution.padding)?);
     let (dilation, groups) = (uniform(&convolution.dilation)?, convolution.groups as usize);
     // a kernel that is not contiguous gives wrong sums in candle
@@ -32,10 +33,10 @@ pub(super) fn convolution(convolution: &Convolution, input: &Tensor, weights: &[
         2 => input.conv2d(&kernel, padding, stride, dilation, groups)?,
         _ => return Err(Failure::NotRunnable("")),
     };
-    with_bias(result, weights)
+    with_bias(result, weights, tap)
 }
 
-pub(super) fn transposed(convolution: &Convolution, input: &Tensor, weights: &[Tensor]) -> Outcome {
+pub(super) fn transposed(convolution: &Convolution, input: &Tensor, weights: &[Tensor], tap: &mut Tap) -> Outcome {
     let (stride, padding) = (uniform(&convolution.stride)?, uniform(&convolution.padding)?);
     let dilation = uniform(&convolution.dilation)?;
     if convolution.groups != 1 {
@@ -47,7 +48,7 @@ pub(super) fn transposed(convolution: &Convolution, input: &Tensor, weights: &[T
         2 => input.conv_transpose2d(&kernel, padding, 0, stride, dilation)?,
         _ => return Err(Failure::NotRunnable("")),
     };
-    with_bias(result, weights)
+    with_bias(result, weights, tap)
 }
 
 /// Two numbers for a list of one or two.

@@ -201,7 +201,7 @@ impl<'a> Fitter<'a> {
             (0, _) | (_, NewRows::Mean) => (Fill::Mean, None),
             (_, NewRows::Zeros) => (Fill::Fresh(zeros(&subject.parameter.shape)), Some(rows_of_zeros())),
             (_, NewRows::New) => {
-                let initial = self.initializer.initial(subject.id)?;
+                let initial = self.initializer.initial_rows(subject.id)?;
                 (Fill::Fresh(initial.value), Some(initial.init))
             }
             (_, NewRows::MeanCovariance) => {

@@ -20,7 +20,7 @@ fn counted(parameter: &Parameter, dtype: Dtype, last: &str) -> Initial {
     let axis = (last == "position_ids").then(|| parameter.shape.len().checked_sub(1)).flatten();
     let scheme = if axis.is_some() { "index" } else { "zeros" };
     let value = Value::Count { dtype, shape: parameter.shape.clone(), axis };
-    Initial { value, dtype, init: initialisation(scheme, last) }
+    Initial { value, dtype, init: initialisation(scheme, last), lsuv: None }
 }
 
 fn constant(parameter: &Parameter, last: &str) -> Initial {
@@ -28,7 +28,7 @@ fn constant(parameter: &Parameter, last: &str) -> Initial {
     let rows = parameter.shape.first().copied().unwrap_or(1);
     let parts = vec![InitPart { rows, scheme: Scheme::Constant { value } }];
     let value = Value::Init { shape: parameter.shape.clone(), first: 0, parts };
-    Initial { value, dtype: Dtype::F32, init: initialisation(scheme, last) }
+    Initial { value, dtype: Dtype::F32, init: initialisation(scheme, last), lsuv: None }
 }
 
 fn initialisation(scheme: &str, last: &str) -> Initialisation {

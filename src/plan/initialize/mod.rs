@@ -11,7 +11,7 @@ mod tests;
 pub(super) use buffer::is_known_buffer;
 pub(super) use siblings::Siblings;
 
-use super::{Exact, InitPart, Initialisation, Question, Value};
+use super::{Exact, InitPart, Initialisation, Lsuv, Question, Value};
 use crate::adapt::Op;
 use crate::arch::{Architecture, InitRule};
 use crate::error::{FitError, Result};
@@ -28,6 +28,8 @@ pub(super) struct Initial {
     pub dtype: Dtype,
     /// How it is drawn.
     pub init: Initialisation,
+    /// Whether it is scaled after it was written.
+    pub lsuv: Option<Lsuv>,
 }
 
 /// Says how tensors are drawn.
@@ -50,6 +52,7 @@ struct Drawn {
     scheme: String,
     std: Option<f64>,
     by: String,
+    lsuv: Option<Lsuv>,
 }
 
 impl<'a> Initializer<'a> {
@@ -60,6 +63,15 @@ impl<'a> Initializer<'a> {
 
     /// A fresh tensor for target `id`, or an error where a rule asks for what cannot be.
     pub(super) fn initial(&self, id: ParameterId) -> Result<Initial> {
+        self.drawn(id, false)
+    }
+
+    /// The same for new rows of a tensor whose others are transferred: those are never scaled, so `lsuv` does not apply.
+    pub(super) fn initial_rows(&self, id: ParameterId) -> Result<Initial> {
+        self.drawn(id, true)
+    }
+
+    fn drawn(&self, id: ParameterId, are_rows: bool) -> Result<Initial> {
         let Some(parameter) = self.target.parameters.get(id) else {
             return Err(FitError::NoEvidence { tensor: format!("parameter {id}") }.into());
         };
@@ -68,6 +80,12 @@ impl<'a> Initializer<'a> {
         }
         let mut passed_over = None;
         for answer in self.answers(parameter) {
+            if matches!(answer.spec, SchemeSpec::Lsuv { .. })
+                && (are_rows || answer.is_broad && !is_scalable(parameter))
+            {
+                passed_over = Some(answer.spec.to_string());
+                continue;
+            }
             match self.draw(parameter, &answer) {
                 Ok(drawn) => return Ok(assemble(parameter, drawn)),
                 Err(error) if answer.is_broad && has_no_fans(parameter) && is_about_the_layer(&error) => {
@@ -129,7 +147,9 @@ impl<'a> Initializer<'a> {
         match answer.spec {
             SchemeSpec::Auto => self.automatic(parameter),
             SchemeSpec::Match => self.siblings.drawn(parameter, &answer.by),
-            SchemeSpec::Lsuv { .. } => Err(FitError::NoLsuv { name: name(), by: answer.by.clone() }.into()),
+            SchemeSpec::Lsuv { tolerance, target } => {
+                self.lsuv(parameter, answer, Lsuv { target: *target, tolerance: *tolerance })
+            }
             SchemeSpec::Formula(formula) => {
                 let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| {
                     FitError::Unresolved { name: name(), by: answer.by.clone(), source: Box::new(source) }
@@ -139,12 +159,31 @@ impl<'a> Initializer<'a> {
         }
     }
 
+    /// Orthonormal, and marked to be scaled.
+    fn lsuv(&self, parameter: &Parameter, answer: &Answered, lsuv: Lsuv) -> Result<Drawn> {
+        let (name, by) = (|| parameter.name.clone(), || answer.by.clone());
+        if self.target.graph.is_none() {
+            return Err(FitError::LsuvWithoutGraph { name: name(), by: by() }.into());
+        }
+        if !is_scalable(parameter) {
+            return Err(FitError::NotScalable { name: name(), by: by() }.into());
+        }
+        let formula = Formula::Orthogonal { gain: Gain::Factor(1.0) };
+        let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| FitError::Unresolved {
+            name: name(),
+            by: by(),
+            source: Box::new(source),
+        })?;
+        // what comes out is known once it was measured
+        Ok(Drawn { std: None, lsuv: Some(lsuv), ..drawn(resolved, answer.spec.to_string(), by()) })
+    }
+
     fn automatic(&self, parameter: &Parameter) -> Result<Drawn> {
         if let Some(family) = &parameter.init {
             let rows = axis_of_parts(parameter).0;
             let std = std_of(&family.scheme);
             let parts = vec![InitPart { rows, scheme: family.scheme.clone() }];
-            return Ok(Drawn { parts, scheme: words(&family.scheme), std, by: family.by.clone() });
+            return Ok(Drawn { parts, scheme: words(&family.scheme), std, by: family.by.clone(), lsuv: None });
         }
         let (formula, by) = automatic::choose(parameter);
         let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| FitError::Unresolved {
@@ -164,6 +203,11 @@ pub(super) fn is_general(parameter: &Parameter) -> bool {
             false
         }
     }
+}
+
+/// What `lsuv` scales: weights of linear and convolutional layers outside heads and ties.
+fn is_scalable(parameter: &Parameter) -> bool {
+    is_general(parameter) && parameter.tied_to.is_none()
 }
 
 fn has_no_fans(parameter: &Parameter) -> bool {
@@ -245,13 +289,13 @@ fn drawn(resolved: Vec<(u64, Resolved)>, scheme: String, by: String) -> Drawn {
     deviations.dedup();
     let std = if let [std] = deviations.as_slice() { *std } else { None };
     let parts = resolved.into_iter().map(|(rows, resolved)| InitPart { rows, scheme: resolved.scheme }).collect();
-    Drawn { parts, scheme, std, by }
+    Drawn { parts, scheme, std, by, lsuv: None }
 }
 
 /// The expression. Elementwise schemes fill the stored shape; one that sees a matrix sees it as `(out, in)`, and so do pieces
 /// of the outputs of an `(in, out)` matrix whose schemes differ.
 fn assemble(parameter: &Parameter, drawn: Drawn) -> Initial {
-    let Drawn { mut parts, scheme, std, by } = drawn;
+    let Drawn { mut parts, scheme, std, by, lsuv } = drawn;
     let is_matrix = parameter.layout == Layout::InOut && parameter.shape.len() == 2;
     let is_alike = parts.windows(2).all(|pair| matches!(pair, [a, b] if a.scheme == b.scheme));
     let sees_axes = parts.iter().any(|part| sees_axes(&part.scheme));
@@ -274,7 +318,7 @@ fn assemble(parameter: &Parameter, drawn: Drawn) -> Initial {
         true => Value::Apply { op: Op::Transpose, inputs: vec![fresh] },
         false => fresh,
     };
-    Initial { value, dtype: Dtype::F32, init: Initialisation { scheme, std, by, exact } }
+    Initial { value, dtype: Dtype::F32, init: Initialisation { scheme, std, by, exact }, lsuv }
 }
 
 /// Whether a parameter is one piece.

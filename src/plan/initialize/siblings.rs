@@ -78,6 +78,7 @@ impl Siblings {
             scheme: "match".into(),
             std: Some(std),
             by: format!("{by}: {siblings}"),
+            lsuv: None,
         })
     }
 

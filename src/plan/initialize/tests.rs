@@ -164,12 +164,66 @@ fn a_broad_pattern_passes_over_what_its_scheme_makes_no_sense_for() {
 }
 
 #[test]
-fn lsuv_is_refused_and_never_replaced() {
+fn lsuv_without_a_graph_is_refused_and_never_replaced() {
     let mut to = target(vec![linear()]);
     to.rules.init.push(init(Some("fc.*"), "lsuv"));
     let error = plan(&[], &to, &options(), &[]).unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
-    assert!(matches!(error, Error::Plan(PlanError::Fit(FitError::NoLsuv { .. }))));
+    assert!(matches!(error, Error::Plan(PlanError::Fit(FitError::LsuvWithoutGraph { .. }))));
+}
+
+#[test]
+fn lsuv_draws_weights_orthonormal_marks_them_and_passes_over_the_rest() {
+    let mut to = bert(json!({"architectures": ["BertForSequenceClassification"]}));
+    to.rules.init.push(init(Some("**"), "lsuv(tol=0.2)"));
+    let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
+    for assignment in &plan.assignments {
+        let name = &assignment.target.name;
+        let is_weight = name.ends_with(".weight")
+            && ["attention", "dense"].iter().any(|part| name.contains(part))
+            && !name.contains("LayerNorm");
+        assert_eq!(assignment.lsuv.is_some(), is_weight, "{name}");
+        if let (Some(lsuv), Value::Init { parts, .. }) = (assignment.lsuv, &assignment.value) {
+            assert_eq!(lsuv, Lsuv { target: None, tolerance: 0.2 });
+            assert!(parts.iter().all(|part| part.scheme == Scheme::Orthogonal { gain: 1.0 }), "{name}");
+            let init = assignment.init.as_ref().unwrap();
+            assert_eq!((init.scheme.as_str(), init.exact), ("lsuv(tol=0.2)", Exact::Processor));
+        }
+    }
+    assert_eq!(plan.assignments.iter().filter(|a| a.lsuv.is_some()).count(), 2 * 6 + 1);
+    assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
+}
+
+#[test]
+fn the_batch_is_part_of_the_plan_and_its_place_is_not_part_of_the_hash() {
+    let mut plan = plan(&[], &bert(json!({})), &options(), &[]).unwrap().plan;
+    let bare = plan.hash();
+    let file =
+        |location: &str, digest: &str| Some(PlannedBatch::File { location: location.into(), digest: digest.into() });
+    plan.batch = file("a", "blake3:0");
+    let first = plan.hash();
+    assert_ne!(first, bare);
+    assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
+    plan.batch = file("b", "blake3:0");
+    assert_eq!(plan.hash(), first);
+    plan.batch = file("a", "blake3:1");
+    assert_ne!(plan.hash(), first);
+}
+
+#[test]
+fn a_mark_on_what_is_not_new_or_cannot_be_reached_is_refused() {
+    let mut to = bert(json!({}));
+    to.rules.init.push(init(None, "lsuv"));
+    let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
+    let marked = plan.assignments.iter().position(|assignment| assignment.lsuv.is_some()).unwrap();
+    let refused = |lsuv: Lsuv| {
+        let mut plan = plan.clone();
+        plan.assignments[marked].lsuv = Some(lsuv);
+        Plan::from_json(&plan.to_json()).is_err()
+    };
+    assert!(!refused(Lsuv { target: Some(0.5), tolerance: 0.1 }));
+    assert!(refused(Lsuv { target: Some(0.0), tolerance: 0.1 }));
+    assert!(refused(Lsuv { target: None, tolerance: -0.1 }));
 }
 
 /// q, k and v of one matrix, of 4, 2 and 2 rows.

@@ -20,6 +20,7 @@ fn assignment(info: TensorInfo, action: Action) -> Assignment {
         init: None,
         new_rows: 0,
         head: false,
+        lsuv: None,
     }
 }
 
@@ -37,6 +38,7 @@ pub(super) fn plan_of(assignments: Vec<Assignment>, max_shard_size: u64) -> Plan
         dropped: Vec::new(),
         warnings: Vec::new(),
         evidence: Vec::new(),
+        batch: None,
     }
 }
 

@@ -123,6 +123,7 @@ pub(super) fn assign(name: &str, value: Value) -> Assignment {
         init: None,
         new_rows: 0,
         head: false,
+        lsuv: None,
     }
 }
 
@@ -150,6 +151,7 @@ pub(super) fn plan(assignments: Vec<Assignment>) -> Plan {
         dropped: Vec::new(),
         warnings: Vec::new(),
         evidence: Vec::new(),
+        batch: None,
     }
 }
 

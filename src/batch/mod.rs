@@ -1,0 +1,114 @@
+//! The batch that a model is run on: read from a file, or drawn from what the architecture declares.
+
+mod random;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+
+use crate::checkpoint::{self, Reader};
+use crate::error::{BatchError, Result, nearest};
+use crate::graph::{Graph, Layer, Node};
+use crate::plan::PlannedBatch;
+use crate::progress::Progress;
+use crate::source::{Access, Reference, Source};
+use crate::tensor::{Dtype, TensorInfo};
+
+pub(crate) use values::tensor_of;
+
+/// One array for each input of the model, examples first: numbers in f32, ids in i64.
+pub type Batch = BTreeMap<String, Tensor>;
+
+/// What a data file may hold beside the inputs, for those who train on it.
+const ANSWERS: &[&str] = &["labels", "targets"];
+/// How a random batch is asked for.
+const RANDOM: &str = "random:";
+
+/// `--data` as it was typed, pinned: a file by its digest, `random:64` by its count.
+pub fn pin(typed: &str) -> Result<PlannedBatch> {
+    match typed.strip_prefix(RANDOM) {
+        Some(count) => match count.parse::<u64>() {
+            Ok(rows) if rows > 0 => Ok(PlannedBatch::Random { rows }),
+            Ok(_) | Err(_) => Err(BatchError::Count { text: typed.to_string() }.into()),
+        },
+        None => Ok(PlannedBatch::File { location: typed.to_string(), digest: digest(Path::new(typed))? }),
+    }
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let hash = || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(path)?)?;
+        Ok(format!("blake3:{}", hasher.finalize().to_hex()))
+    };
+    hash().map_err(|error: std::io::Error| {
+        BatchError::File { path: path.to_path_buf(), problem: error.to_string() }.into()
+    })
+}
+
+/// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no
+/// example or holds NaN is an error; shapes are checked when the model runs.
+pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, progress: &dyn Progress) -> Result<Batch> {
+    match batch {
+        PlannedBatch::Random { rows } => random::draw(graph, *rows, seed),
+        PlannedBatch::File { location, digest: expected } => {
+            let path = PathBuf::from(location);
+            let found = digest(&path)?;
+            if found != *expected {
+                return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
+            }
+            let source = Source::open(&Reference::Path(path), access, progress)?;
+            read(checkpoint::open(&source, progress)?.reader.as_ref(), graph)
+        }
+    }
+}
+
+fn inputs(graph: &Graph) -> impl Iterator<Item = (&Node, Dtype)> {
+    graph.nodes.iter().filter_map(|node| match node.layer {
+        Layer::Input { dtype, .. } => Some((node, dtype)),
+        _ => None,
+    })
+}
+
+fn read(reader: &dyn Reader, graph: &Graph) -> Result<Batch> {
+    let mut batch = Batch::new();
+    for (index, info) in reader.listing().tensors.iter().enumerate() {
+        let input = inputs(graph).find(|(node, _)| node.name == info.name);
+        match input {
+            Some((_, dtype)) => {
+                batch.insert(info.name.clone(), array(reader, index, info, dtype)?);
+            }
+            None if ANSWERS.contains(&info.name.as_str()) => {}
+            None => return Err(unknown(&info.name, graph)),
+        }
+    }
+    Ok(batch)
+}
+
+fn unknown(name: &str, graph: &Graph) -> crate::error::Error {
+    let names: Vec<&str> = inputs(graph).map(|(node, _)| node.name.as_str()).collect();
+    let near = nearest(name, names.iter().copied()).map(str::to_string);
+    BatchError::Unknown { name: name.into(), inputs: names.join(", "), nearest: near }.into()
+}
+
+fn array(reader: &dyn Reader, index: usize, info: &TensorInfo, dtype: Dtype) -> Result<Tensor> {
+    let are_ids = dtype == Dtype::I64;
+    let array = || info.clone();
+    if info.shape.first().is_none_or(|rows| *rows == 0) {
+        return Err(BatchError::Empty { array: array() }.into());
+    }
+    if are_ids != values::is_whole(info.dtype) {
+        let expected = if are_ids { "whole numbers" } else { "floats" };
+        return Err(BatchError::Type { array: array(), expected }.into());
+    }
+    let bytes = values::read(reader, index, info)?;
+    match crate::adapt::float::non_finite(info.dtype, &bytes).total() {
+        0 => tensor_of(info, &bytes),
+        count => Err(BatchError::NonFinite { array: array(), count }.into()),
+    }
+}

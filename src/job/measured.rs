@@ -1,0 +1,64 @@
+//! `lsuv` among the commands: which batch it measures on, and its pass over an output that is not published yet.
+
+use std::collections::BTreeMap;
+
+use super::{Execution, PlanRequest, Written};
+use crate::arch::{self, Architecture, Selector};
+use crate::batch;
+use crate::error::{LsuvError, Result};
+use crate::lsuv::{self, Pass, Visit};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::source::Access;
+use crate::transfer::Outcome;
+
+/// Pins the batch in a plan that needs one, and proves that it fits the model; what the user should know where it needs none.
+pub fn plan_batch(
+    request: &PlanRequest,
+    architecture: &Architecture,
+    plan: &mut Plan,
+    progress: &dyn Progress,
+) -> Result<Option<String>> {
+    let Some(first) = plan.assignments.iter().find(|assignment| assignment.lsuv.is_some()) else {
+        let idle = "--data: nothing is initialised by lsuv, so the batch is not used";
+        return Ok(request.data.as_ref().map(|_| idle.to_string()));
+    };
+    let name = || first.target.name.clone();
+    let typed = request.data.as_ref().ok_or_else(|| LsuvError::NoBatch { name: name() })?;
+    let graph = architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
+    let pinned = batch::pin(typed)?;
+    let arrays = batch::open(&pinned, graph, plan.seed, &request.access, progress)?;
+    graph.check(&arrays)?;
+    plan.batch = Some(pinned);
+    Ok(None)
+}
+
+/// Scales what the plan marks, with the model that the output itself describes, so that `init` and `run` see the same.
+pub fn scale(
+    written: &Written,
+    access: &Access,
+    execution: &Execution,
+    outcomes: &mut [Outcome],
+    progress: &dyn Progress,
+) -> Result<BTreeMap<usize, Visit>> {
+    let Written { plan, layout, staging } = *written;
+    let Some(first) = plan.assignments.iter().find(|assignment| assignment.lsuv.is_some()) else {
+        return Ok(BTreeMap::new());
+    };
+    let pinned = plan.batch.as_ref().ok_or_else(|| LsuvError::NoBatch { name: first.target.name.clone() })?;
+    let architecture = arch::open_path(staging.path(), access, progress)?;
+    let graph = architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
+    let batch = batch::open(pinned, graph, plan.seed, access, progress)?;
+    let typed = execution.allow_dead.iter();
+    let allow_dead = typed.map(|text| Selector::parse(text, "--allow-dead")).collect::<Result<Vec<_>>>()?;
+    let pass = Pass {
+        plan,
+        layout,
+        staging,
+        architecture: &architecture,
+        batch: &batch,
+        allow_dead: &allow_dead,
+        threads: execution.transfer.threads,
+    };
+    lsuv::run(&pass, outcomes, progress)
+}
