@@ -5,8 +5,6 @@
 mod scale;
 mod staged;
 mod targets;
-#[cfg(test)]
-mod tests;
 mod variance;
 
 use std::collections::BTreeMap;
