@@ -63,7 +63,7 @@ pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, pro
                 return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
             }
             let source = Source::open(&Reference::Path(path), access, progress)?;
-            read(checkpoint::open(&source, progress)?.reader.as_ref(), graph)
+            read(checkpoint::open(&source, &checkpoint::OpenOptions::default(), progress)?.reader.as_ref(), graph)
         }
     }
 }
