@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+mod arrays;
 mod choose;
+mod cursor;
 mod format;
+mod gguf;
 mod json;
 mod natural;
+mod numpy;
 mod open;
 mod part;
 mod safetensors;

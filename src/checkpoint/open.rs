@@ -6,7 +6,7 @@ use super::choose::{Choice, choose, choose_single, passed_over};
 use super::format::{Format, HEAD};
 use super::part::{Joined, Part};
 use super::safetensors::{check_shards, parse_index};
-use super::{Checkpoint, Reader, safetensors, torch};
+use super::{Checkpoint, Reader, gguf, numpy, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
@@ -35,6 +35,9 @@ const READ: &[(Format, OpenPart)] = &[
     (Format::Torch, torch::open_archive),
     (Format::Zip, torch::open_archive),
     (Format::Pickle, torch::open_legacy),
+    (Format::Gguf, |file, _| gguf::open(file)),
+    (Format::Npy, |file, _| numpy::open_array(file)),
+    (Format::Npz, |file, _| numpy::open_archive(file)),
 ];
 
 /// Opens the weights of a source, whatever their format; reads headers only. A directory with several formats prefers

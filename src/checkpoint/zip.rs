@@ -173,6 +173,23 @@ pub(super) fn unpack(file: &dyn Bytes, entry: &str, place: Place, limit: u64) ->
     Ok(bytes)
 }
 
+/// The first `count` bytes at a place, or all where there are fewer, unpacked where needed.
+pub(super) fn unpack_start(file: &dyn Bytes, entry: &str, place: Place, count: u64) -> Result<Vec<u8>> {
+    let count = count.min(place.bytes);
+    let packed = match place.packing {
+        Packing::Stored => return unpack(file, entry, Place { bytes: count, ..place }, count),
+        Packing::Deflated(packed) => packed,
+    };
+    let mut bytes = Vec::new();
+    let range = RangeReader { file, at: place.offset, end: place.offset + packed };
+    let read = flate2::read::DeflateDecoder::new(range).take(count).read_to_end(&mut bytes);
+    if read.is_err() || bytes.len() as u64 != count {
+        let (file, entry, found) = (file.name().into(), entry.into(), bytes.len() as u64);
+        return Err(ArchiveError::Unpacked { file, entry, stated: place.bytes, found }.into());
+    }
+    Ok(bytes)
+}
+
 /// A range of a file as a stream.
 struct RangeReader<'a> {
     file: &'a dyn Bytes,

@@ -8,6 +8,7 @@ mod batch;
 mod checkpoint;
 mod family;
 mod fit;
+mod format;
 mod graph;
 mod init;
 mod job;
@@ -26,6 +27,7 @@ pub use batch::BatchError;
 pub use checkpoint::CheckpointError;
 pub use family::FamilyError;
 pub use fit::FitError;
+pub use format::FormatError;
 pub use graph::GraphError;
 pub use init::InitError;
 pub use job::JobError;
@@ -93,6 +95,9 @@ pub enum Error {
     /// A PyTorch file cannot be read.
     #[error(transparent)]
     Torch(#[from] TorchError),
+    /// A file does not keep to its format.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// An initialisation cannot be carried out.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -154,6 +159,7 @@ impl Error {
             Error::Checkpoint(e) => Some(e),
             Error::Archive(e) => Some(e),
             Error::Torch(e) => Some(e),
+            Error::Format(e) => Some(e),
             Error::Init(e) => Some(e),
             Error::Adapt(e) => Some(e),
             Error::Graph(e) => Some(e),

@@ -1,6 +1,7 @@
 //! How checkpoints and vocabularies are read, and how they can lie.
 
 mod directory;
+pub(super) mod laws;
 mod natural;
 mod safetensors;
 mod vocabulary;
@@ -52,4 +53,9 @@ fn refusal<T>(result: Result<T>) -> CheckpointError {
         Err(Error::Checkpoint(error)) => error,
         other => panic!("expected a refusal, got {other:?}"),
     }
+}
+
+/// Bytes in memory as a file of a name.
+pub(super) fn memory(name: &str, bytes: Vec<u8>) -> Arc<dyn Bytes> {
+    Arc::new(Memory { name: name.into(), bytes })
 }

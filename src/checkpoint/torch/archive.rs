@@ -101,9 +101,9 @@ fn is_big_endian(file: &dyn Bytes, archive: &Archive, prefix: &str) -> Result<bo
 }
 
 /// A compressed entry in memory.
-pub(super) struct Unpacked {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+pub(in crate::checkpoint) struct Unpacked {
+    pub(in crate::checkpoint) name: String,
+    pub(in crate::checkpoint) bytes: Vec<u8>,
 }
 
 impl Bytes for Unpacked {

@@ -15,9 +15,11 @@ mod tree;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(super) use self::archive::Unpacked as InMemory;
 use self::pickle::Values;
 use self::rebuild::Described;
-use self::stored::{Gather, Stored, WINDOW, reach, stored, swap};
+pub(super) use self::stored::{Gather, Stored, WINDOW, swap};
+use self::stored::{reach, stored};
 use self::tree::Tree;
 use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};

@@ -6,18 +6,18 @@ use crate::source::Bytes;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
 /// How much of a storage is held while elements are gathered from it.
-pub(super) const WINDOW: u64 = 1 << 20;
+pub(in crate::checkpoint) const WINDOW: u64 = 1 << 20;
 
 /// A tensor within its storage; everything counts bytes, and was checked to lie inside.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Stored {
-    pub(super) storage: usize,
+pub(in crate::checkpoint) struct Stored {
+    pub(in crate::checkpoint) storage: usize,
     /// Where its first element lies in the storage.
-    pub(super) offset: u64,
+    pub(in crate::checkpoint) offset: u64,
     /// From one index to the next, for each axis.
-    pub(super) stride: Vec<u64>,
+    pub(in crate::checkpoint) stride: Vec<u64>,
     /// Whether its elements lie in order without gaps.
-    pub(super) is_contiguous: bool,
+    pub(in crate::checkpoint) is_contiguous: bool,
 }
 
 /// The bytes of the storage up to the end of the tensor, or why there is no such number; zero without elements.
@@ -70,17 +70,17 @@ struct Axis {
 }
 
 /// Elements of a tensor that lie anywhere in a storage, into row-major order.
-pub(super) struct Gather<'a> {
+pub(in crate::checkpoint) struct Gather<'a> {
     /// The file, and where in it the storage begins.
-    pub(super) file: &'a dyn Bytes,
-    pub(super) start: u64,
-    pub(super) info: &'a TensorInfo,
-    pub(super) stored: &'a Stored,
+    pub(in crate::checkpoint) file: &'a dyn Bytes,
+    pub(in crate::checkpoint) start: u64,
+    pub(in crate::checkpoint) info: &'a TensorInfo,
+    pub(in crate::checkpoint) stored: &'a Stored,
 }
 
 impl Gather<'_> {
     /// The elements of `rows` into `out`, whose length is exactly theirs. Reads follow the order of the storage.
-    pub(super) fn read(&self, rows: Rows, out: &mut [u8]) -> Result<()> {
+    pub(in crate::checkpoint) fn read(&self, rows: Rows, out: &mut [u8]) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }
@@ -165,7 +165,7 @@ fn copy(window: &[u8], from: usize, out: &mut [u8], to: usize, count: usize) {
 }
 
 /// Turns big-endian numbers round; those of a complex number each for itself.
-pub(super) fn swap(dtype: Dtype, bytes: &mut [u8]) {
+pub(in crate::checkpoint) fn swap(dtype: Dtype, bytes: &mut [u8]) {
     let unit = match dtype {
         Dtype::C64 => 4,
         other => other.unit().1 as usize,
