@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::gguf::Block;
 use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};
-use super::torch::{Gather, Stored, InMemory, WINDOW, swap};
+use super::torch::{Gather, InMemory, Stored, WINDOW, swap};
 use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, Reader};
 use crate::error::{CheckpointError, Error, FormatError, Result};
@@ -164,7 +164,13 @@ impl Arrays {
 }
 
 /// Reads from data that begin at `start` of `file`.
-fn read_from(file: &dyn Bytes, start: u64, (info, array): (&TensorInfo, &Array), rows: Rows, out: &mut [u8]) -> Result<()> {
+fn read_from(
+    file: &dyn Bytes,
+    start: u64,
+    (info, array): (&TensorInfo, &Array),
+    rows: Rows,
+    out: &mut [u8],
+) -> Result<()> {
     match &array.order {
         Order::Blocks(block) => read_blocks(file, start, info, block, rows, out),
         Order::Columns { is_big_endian } => {

@@ -44,6 +44,14 @@ const LAYOUTS: &[Layout] = &[
         ending: ".bin",
         beginning: "pytorch_model",
     },
+    // an index of these has not been seen: the parts of a split file are joined by their names
+    Layout {
+        single: "model.gguf",
+        index: "model.gguf.index.json",
+        index_ending: ".gguf.index.json",
+        ending: ".gguf",
+        beginning: "",
+    },
 ];
 /// What training leaves beside the weights.
 const TRAINING_STATE: &[&str] = &["training_args", "optimizer", "scheduler", "rng_state", "scaler", "random_states"];

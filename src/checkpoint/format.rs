@@ -92,26 +92,22 @@ impl Format {
     }
 
     /// What to do about a file of this kind, ready to type.
-    pub(super) fn remedy(self, file: &str) -> String {
-        const CONVERTED: &str = "this version of xfer reads safetensors and PyTorch files: fetch such a form of the model, or write it with";
-        let python = |load: &str| {
-            let file = file.replace('\'', "");
-            format!(r#"python -c "from safetensors.torch import save_file; {}""#, load.replace("FILE", &file))
-        };
+    pub(super) fn remedy(self) -> String {
+        const CONVERTED: &str =
+            "this version of xfer does not read it: fetch another form of the model, or write it with";
         match self {
-            Format::Safetensors | Format::Torch | Format::Pickle => "fetch or copy the file again".into(),
+            Format::Safetensors
+            | Format::Torch
+            | Format::Pickle
+            | Format::Gguf
+            | Format::Npy
+            | Format::Npz
+            | Format::Msgpack => "fetch or copy the file again".into(),
             Format::GitLfs => "git lfs pull".into(),
             Format::Markup | Format::Json => {
                 "the download went wrong (a login page, an error answer): fetch it again".into()
             }
-            Format::Npz => python(
-                "import numpy, torch; save_file({k: torch.from_numpy(v) for k, v in numpy.load('FILE').items()}, \
-                 'model.safetensors')",
-            ),
-            Format::Npy => {
-                "a single array has no name: put it into a safetensors file under the name that it is to have".into()
-            }
-            Format::Gguf | Format::Hdf5 | Format::Onnx | Format::Msgpack | Format::Zip => {
+            Format::Hdf5 | Format::Onnx | Format::Zip => {
                 format!(
                     "{CONVERTED} the library that it comes from, as save_pretrained(\"DIR\", safe_serialization=True)"
                 )

@@ -219,7 +219,7 @@ fn head(file: &dyn Bytes) -> Result<Vec<u8>> {
 }
 
 fn unreadable(name: &str, format: Format) -> Error {
-    CheckpointError::Unreadable { file: name.into(), called: format.called(), remedy: format.remedy(name) }.into()
+    CheckpointError::Unreadable { file: name.into(), called: format.called(), remedy: format.remedy() }.into()
 }
 
 fn refuse_adapter(reader: &Joined, files: &[PinnedFile]) -> Result<()> {

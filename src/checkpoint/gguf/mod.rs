@@ -118,7 +118,8 @@ fn read_entry(cursor: &mut Cursor, file: &str) -> Result<Entry> {
     let offset = cursor.u64()?;
     let (dtype, order) = elements(number).ok_or_else(|| {
         let known = UNREAD.iter().find(|(unread, _)| *unread == number);
-        let found = known.map_or_else(|| format!("the unknown type {number}"), |(_, called)| format!("{called} blocks"));
+        let found =
+            known.map_or_else(|| format!("the unknown type {number}"), |(_, called)| format!("{called} blocks"));
         FormatError::Elements { file: file.into(), tensor: name.clone(), found }
     })?;
     Ok(Entry { info: TensorInfo::new(name, dtype, shape), order, offset })
@@ -135,7 +136,9 @@ fn elements(number: u32) -> Option<(Dtype, Order)> {
 /// The bytes that a tensor takes in the file, or `None` where there is no such number.
 fn bytes(entry: &Entry) -> Option<u64> {
     match &entry.order {
-        Order::Blocks(block) => entry.info.bytes().ok().and(entry.info.elements().ok()).map(|count| block.bytes_of(count)),
+        Order::Blocks(block) => {
+            entry.info.bytes().ok().and(entry.info.elements().ok()).map(|count| block.bytes_of(count))
+        }
         _ => entry.info.bytes().ok(),
     }
 }

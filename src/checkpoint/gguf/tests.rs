@@ -1,7 +1,7 @@
+use crate::checkpoint::Reader;
 use crate::checkpoint::tests::laws::{
     Expected, fixture, open_bytes, reads_as_expected, refusal, refuses_prefixes, survives_mutation,
 };
-use crate::checkpoint::Reader;
 
 fn tiny() -> Vec<u8> {
     fixture("gguf/tiny.gguf")
@@ -155,7 +155,6 @@ fn versions_2_and_3_are_read_and_others_refused_by_name() {
 #[test]
 fn every_way_to_lie_is_refused() {
     let huge = u64::MAX.to_le_bytes();
-    let nested: Vec<u8> = [9u32, 1, 0].iter().flat_map(|n| n.to_le_bytes()).collect();
     let one = |kind: u32| [&kind.to_le_bytes()[..], &1u64.to_le_bytes()].concat();
     let deep = [one(9).repeat(20), one(0), vec![0]].concat();
     let h = Header::default;
@@ -168,7 +167,6 @@ fn every_way_to_lie_is_refused() {
         (h().pair("k", 13, &[0; 8]), "unknown type"),
         (h().pair("k", 9, &[&0u32.to_le_bytes()[..], &huge].concat()), "the length of an array"),
         (h().pair("k", 9, &[&9u32.to_le_bytes()[..], &huge].concat()), "the length of an array"),
-        (h().pair("k", 9, &nested), "the length of an array"),
         (h().pair("k", 9, &deep), "nested too deep"),
         (h().pair("general.alignment", 4, &0u32.to_le_bytes()).tensor("a", &[2], 0, 0), "no power of two"),
         (h().pair("general.alignment", 4, &24u32.to_le_bytes()).tensor("a", &[2], 0, 0), "no power of two"),
