@@ -1,5 +1,7 @@
 //! `xfer init` as a user sees it, on the small checkpoint of `fixtures/tiny-bert`.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use std::fs;

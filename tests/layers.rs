@@ -1,5 +1,7 @@
 //! Modules look only downwards.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! The real MiniLM (BERT, 6 layers of width 384) through the whole command. `fixtures/real.sh` installs it by pinned hash;
 //! `.ci/run` does that and runs these.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use std::collections::BTreeMap;
