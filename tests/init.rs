@@ -112,3 +112,69 @@ fn mistakes_have_names_and_exit_codes() {
     folder.xfer(&pattern).exits(3).complains("clasifier.**");
     assert_eq!(folder.names(), ["broken.json"]);
 }
+
+/// The tiny BERT's own config with another vocabulary, whose rows are matched by token.
+fn with_vocabulary(folder: &Folder, tokens: &[&str]) {
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&fs::read(fixture("tiny-bert/config.json")).unwrap()).unwrap();
+    config["vocab_size"] = tokens.len().into();
+    config["xfer"] = serde_json::json!({ "vocab": { "tokenizer": "tokenizer/" } });
+    folder.write("my.json", config.to_string());
+    folder.write("tokenizer/vocab.txt", tokens.iter().map(|token| format!("{token}\n")).collect::<String>());
+}
+
+#[test]
+fn another_vocabulary_takes_every_shared_tokens_row_wherever_it_stands() {
+    let folder = Folder::new();
+    let old = fs::read_to_string(fixture("tiny-bert/vocab.txt")).unwrap();
+    let old: Vec<&str> = old.lines().collect();
+    let mut new: Vec<&str> = old.iter().copied().filter(|token| *token != old[20]).collect();
+    new[5..].reverse();
+    new.push("neverseen");
+    with_vocabulary(&folder, &new);
+    folder.xfer(&["init", "--from", &tiny(), "--arch", "my.json"]).exits(0).prints("1 new rows");
+    let (before, after) = (tensors(tiny().as_ref()), tensors(&folder.path("my")));
+    for name in ["bert.embeddings.word_embeddings.weight", "cls.predictions.bias"] {
+        let row = |tensor: &(safetensors::Dtype, Vec<usize>, Vec<u8>), r: usize| {
+            let width = tensor.2.len() / tensor.1[0];
+            tensor.2[r * width..(r + 1) * width].to_vec()
+        };
+        for (r, token) in new.iter().enumerate() {
+            if let Some(source) = old.iter().position(|known| known == token) {
+                assert_eq!(row(&after[name], r), row(&before[name], source), "{name}: {token}");
+            }
+        }
+    }
+    assert_eq!(fs::read_to_string(folder.path("my/vocab.txt")).unwrap().lines().count(), new.len());
+    assert!(!folder.path("my/tokenizer.json").exists(), "the source's tokenizer was carried along");
+}
+
+#[test]
+fn an_old_spelling_gives_the_same_weights() {
+    let folder = Folder::new();
+    let old = fixture("tiny-bert-old");
+    folder.xfer(&["init", "--from", &old, "--arch", &tiny(), "--out", "out"]).exits(0).prints("(100 %)");
+    assert_eq!(tensors(&folder.path("out")), tensors(tiny().as_ref()));
+}
+
+#[test]
+fn the_plan_of_an_output_onto_its_own_architecture_is_all_copies() {
+    let folder = Folder::new();
+    folder.xfer(&["init", "--from", &tiny(), "--arch", &fixture("ticket-router.json")]).exits(0);
+    let again =
+        folder.xfer(&["init", "--from", "ticket-router", "--arch", "ticket-router", "--out", "again", "--json"]);
+    let report = again.exits(0).json();
+    let counts = &report["coverage"]["tensors"];
+    assert_eq!((&counts["new"], &counts["adapted"]), (&0.into(), &0.into()), "{counts}");
+    assert_eq!(tensors(&folder.path("again")), tensors(&folder.path("ticket-router")));
+}
+
+#[test]
+fn nothing_of_value_is_random_in_silence() {
+    let folder = Folder::new();
+    let deeper = ["init", "--from", &tiny(), "--arch", &tiny(), "--set", "num_hidden_layers=5", "--out", "out"];
+    folder.xfer(&deeper).exits(4).complains("--depth");
+    folder.write("other.json", r#"{ "xfer": 1, "tensors": { "w": { "shape": [24, 24], "module": "Linear" } } }"#);
+    folder.xfer(&["init", "--from", &tiny(), "--arch", "other.json"]).exits(4).complains("--min-coverage");
+    assert_eq!(folder.names(), ["other.json"]);
+}

@@ -35,7 +35,9 @@ fn the_alias_is_fetched_transferred_and_pinned_to_its_commit() {
     assert_eq!(tensors(&folder.path("my")), tensors(fixture("tiny-bert").as_ref()));
     let seen = hub.seen();
     assert!(seen.iter().any(|request| request.host == Host::Endpoint && request.headers.contains_key("authorization")));
-    assert!(seen.iter().filter(|request| request.host != Host::Endpoint).all(|r| !r.headers.contains_key("authorization")));
+    assert!(
+        seen.iter().filter(|request| request.host != Host::Endpoint).all(|r| !r.headers.contains_key("authorization"))
+    );
     assert!(seen.iter().any(|request| request.host != Host::Endpoint), "nothing was redirected");
     assert!(!run.stderr.contains(TOKEN) && !run.stdout.contains(TOKEN));
 }
@@ -72,5 +74,4 @@ fn a_wrong_body_is_never_transferred() {
     hub.fail(Host::Store, "GET", "", usize::MAX, Fault::WrongBytes);
     folder.xfer_with(&INIT, &[("HF_ENDPOINT", &hub.endpoint())]).exits(75).complains("model.safetensors");
     assert!(!folder.path("my").exists());
-
 }

@@ -18,7 +18,7 @@ use crate::plan::{self, Plan, Planned};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::report::inspection::Inspection;
-use crate::save::{Layout, Replace, Staging, Sync};
+use crate::save::{self, Layout, Replace, Staging, Sync};
 use crate::source::{Access, Reference, Source};
 use crate::transfer;
 
@@ -128,6 +128,7 @@ fn execute(
     let readers = sources::readers(sources);
     check_memory(plan, &readers, execution)?;
     let bytes_read = bytes_read(plan, sources);
+    save::settle(&execution.out)?;
     if let Some(report) = current::up_to_date(plan, sources, access, &execution.out, progress)? {
         return Ok(Finished { report, up_to_date: true, bytes_read });
     }

@@ -14,7 +14,7 @@ mod tests;
 
 pub use file::StagedFile;
 pub use layout::{Layout, Span, WeightFile};
-pub use staging::Staging;
+pub use staging::{Staging, settle};
 
 /// What may stand where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,9 +48,7 @@ impl Staging {
         refuse_busy(&place)?;
         publish::recover(&place)?;
         place.admit(replace)?;
-        for debris in place.stagings()? {
-            publish::remove(&debris)?;
-        }
+        reclaim(&place)?;
         let folder = place.staging(plan_hash);
         let failed = |error| Error::io("create", &folder, error);
         fs::create_dir(&folder).map_err(failed)?;
@@ -137,6 +135,23 @@ impl Drop for Staging {
             let _ = publish::remove(&self.folder);
         }
     }
+}
+
+/// Finishes or undoes what a dead run left of DIR and removes its debris, for a run that may find DIR up to date and then opens no
+/// staging. Where nothing was left it writes nothing, so that a finished output may lie in a read-only place.
+pub fn settle(out: &Path) -> Result<()> {
+    let place = Place::resolve(out)?;
+    if !place.home.is_dir() || place.stagings()?.is_empty() && !place.aside().exists() {
+        return Ok(());
+    }
+    let _gate = gate(&place)?;
+    refuse_busy(&place)?;
+    publish::recover(&place)?;
+    reclaim(&place)
+}
+
+fn reclaim(place: &Place) -> Result<()> {
+    place.stagings()?.iter().try_for_each(|debris| publish::remove(debris))
 }
 
 fn gate(place: &Place) -> Result<Gate> {
