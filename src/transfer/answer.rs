@@ -37,6 +37,10 @@ fn equal(a: &Stored, b: &Stored, scratch: &mut Scratch) -> Result<bool> {
         return Ok(false);
     }
     let len = a.info.bytes()?;
+    if a.is_same_place(b) {
+        scratch.progress.advance(len);
+        return Ok(true);
+    }
     for start in (0..len).step_by(PIECE as usize) {
         scratch.progress.interrupted()?;
         let span = start..(start + PIECE).min(len);

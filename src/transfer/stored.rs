@@ -36,6 +36,14 @@ impl<'a> Stored<'a> {
         self.extent.is_some()
     }
 
+    /// Whether both are the same bytes of one file, as ties of a PyTorch file are.
+    pub fn is_same_place(&self, other: &Stored) -> bool {
+        match (&self.extent, &other.extent) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.file, &b.file) && (a.offset, a.len) == (b.offset, b.len),
+            _ => false,
+        }
+    }
+
     /// Bytes that a read holds meanwhile.
     pub fn scratch(&self) -> u64 {
         self.reader.scratch(self.index)

@@ -59,7 +59,7 @@ fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<
         if matches!(node, Node::Persistent(_))
             && let Some(storage) = rebuild::storage(values, id)
         {
-            elements.insert(storage.key, storage.element);
+            elements.entry(storage.key).or_insert(storage.element);
         }
     }
     let Some(listed) = keys.sequence(keys.root) else {

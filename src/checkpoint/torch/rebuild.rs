@@ -70,6 +70,11 @@ const BUILDERS: &[(&str, Builder)] = &[
     ("torch._utils._rebuild_xla_tensor", Builder::NotPlain("kept as an array of NumPy")),
 ];
 
+/// Whether a value is a tensor, be it one that cannot be read.
+pub(super) fn is_tensor(values: &Values, id: Id) -> bool {
+    values.object(id).is_some_and(|(name, _)| builder(name).is_some())
+}
+
 /// The tensor that a value is, or why it cannot be read; `None` where it is none.
 pub(super) fn tensor(values: &Values, id: Id) -> Option<Result<Described, StoredProblem>> {
     let (name, object) = values.object(id)?;

@@ -29,6 +29,8 @@ const DEPTH: usize = 16;
 const NAME_DEPTH: usize = 256;
 const TENSORS: usize = 1 << 20;
 const NAME_BYTES: usize = 256 << 20;
+/// Entries that are looked at on the way; a shared dictionary counts each time.
+const ENTRIES: usize = 32 << 20;
 
 /// The dictionary that holds the weights.
 #[derive(Debug)]
@@ -167,7 +169,7 @@ fn is_average(key: &str) -> bool {
 
 /// All tensors of the selection with their names, in the order of the file. Optimizers and averages beside them are noted.
 pub(super) fn tensors(tree: &Tree, file: &str, selection: &mut Selection) -> Result<Vec<Named>> {
-    let mut walk = Walk { tree, file, found: Vec::new(), bytes: 0 };
+    let mut walk = Walk { tree, file, found: Vec::new(), bytes: 0, entries: 0 };
     let mut top = tree.entries(selection.id);
     if selection.key.as_deref() != Some(ALL) {
         let passes = |(key, id): &Named| is_average(key) || tree.is_optimizer(*id);
@@ -213,6 +215,7 @@ struct Walk<'t, 'v> {
     file: &'t str,
     found: Vec<Named>,
     bytes: usize,
+    entries: usize,
 }
 
 impl Walk<'_, '_> {
@@ -221,7 +224,12 @@ impl Walk<'_, '_> {
         match self.tree.kind(id) {
             Kind::Nothing => return Ok(None),
             Kind::Dictionary | Kind::Module | Kind::Sequence => {
-                return Ok(Some((name, self.tree.entries(id))));
+                let below = self.tree.entries(id);
+                self.entries += below.len();
+                if self.entries > ENTRIES {
+                    return Err(self.too_many("entries of dictionaries", ENTRIES));
+                }
+                return Ok(Some((name, below)));
             }
             Kind::Unknown => {
                 let class = match self.tree.values.object(id) {

@@ -1,14 +1,16 @@
 //! The values of a pickle as a tree of named things: dictionaries, modules, scripted objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::pickle::{Id, Node, Object, Values};
 use super::rebuild;
 
-/// A pickle, and which of its values lead to a storage.
+/// A pickle, and what each of its values is on the way to tensors. Every value is judged once, however often it is shared.
 pub(super) struct Tree<'v> {
     pub(super) values: &'v Values,
     reaches: Vec<bool>,
+    kinds: Vec<Kind>,
+    optimizers: Vec<bool>,
 }
 
 /// What a value is on the way to tensors.
@@ -40,52 +42,36 @@ const TRANSPARENT: &[&str] = &[
 ];
 
 impl<'v> Tree<'v> {
-    /// Finds what leads to a storage: one pass backwards over all references.
+    /// Judges every value, from the storages backwards.
     pub(super) fn new(values: &'v Values) -> Tree<'v> {
-        let mut users: Vec<Vec<Id>> = vec![Vec::new(); values.len()];
-        let mut found = Vec::new();
-        for (id, node) in values.all() {
-            if matches!(node, Node::Persistent(_)) && rebuild::storage(values, id).is_some() {
-                found.push(id);
-            }
-            for child in values.children(id) {
-                if let Some(users) = users.get_mut(child.index()) {
-                    users.push(id);
-                }
-            }
-            // a tensor on the meta device has no storage, and is one all the same
-            if rebuild::tensor(values, id).is_some() {
-                found.push(id);
-            }
-        }
-        let mut reaches = vec![false; values.len()];
-        while let Some(id) = found.pop() {
-            match reaches.get_mut(id.index()) {
-                Some(reached) if !*reached => *reached = true,
-                _ => continue,
-            }
-            found.extend(users.get(id.index()).into_iter().flatten());
-        }
-        Tree { values, reaches }
+        let mut tree = Tree { values, reaches: reaches(values), kinds: Vec::new(), optimizers: Vec::new() };
+        tree.kinds = values.all().map(|(id, node)| tree.judge(id, node)).collect();
+        tree.optimizers = values.all().map(|(id, node)| tree.has_state_of_optimizer(id, node)).collect();
+        tree
     }
 
     /// What a value is.
     pub(super) fn kind(&self, id: Id) -> Kind {
-        let id = self.inner(id);
-        if !self.reaches.get(id.index()).copied().unwrap_or(false) {
-            return Kind::Nothing;
-        }
-        match self.values.get(id) {
+        self.kinds.get(self.inner(id).index()).copied().unwrap_or(Kind::Nothing)
+    }
+
+    fn judge(&self, id: Id, node: &Node) -> Kind {
+        match node {
+            _ if !self.leads_to_storage(id) => Kind::Nothing,
             Node::Dict(_) => Kind::Dictionary,
             Node::List(_) | Node::Tuple(_) | Node::Set(_) => Kind::Sequence,
-            Node::Object(_) if rebuild::tensor(self.values, id).is_some() => Kind::Tensor,
+            Node::Object(_) if rebuild::is_tensor(self.values, id) => Kind::Tensor,
             Node::Object(object) => self.object_kind(object),
             _ => Kind::Unknown,
         }
     }
 
+    fn leads_to_storage(&self, id: Id) -> bool {
+        self.reaches.get(id.index()).copied().unwrap_or(false)
+    }
+
     fn object_kind(&self, object: &Object) -> Kind {
-        let reaches = |id: Id| self.reaches.get(id.index()).copied().unwrap_or(false);
+        let reaches = |id: Id| self.leads_to_storage(id);
         if self.is_module(object) || (self.is_scripted(object) && object.state.is_some()) {
             return Kind::Module;
         }
@@ -209,8 +195,8 @@ impl<'v> Tree<'v> {
                 _ => Vec::new(),
             },
         });
-        let passing: Vec<&str> = passing.iter().flatten().filter_map(|id| self.values.text(*id)).collect();
-        let buffers = part("_buffers").into_iter().filter(|(name, _)| !passing.contains(&name.as_str()));
+        let passing: HashSet<&str> = passing.iter().flatten().filter_map(|id| self.values.text(*id)).collect();
+        let buffers = part("_buffers").into_iter().filter(|(name, _)| !passing.contains(name.as_str()));
         part("_parameters").into_iter().chain(buffers).chain(part("_modules")).collect()
     }
 
@@ -226,6 +212,13 @@ impl<'v> Tree<'v> {
 
     /// Whether a value is the state of an optimizer.
     pub(super) fn is_optimizer(&self, id: Id) -> bool {
+        self.optimizers.get(self.inner(id).index()).copied().unwrap_or(false)
+    }
+
+    fn has_state_of_optimizer(&self, id: Id, node: &Node) -> bool {
+        if !self.leads_to_storage(id) || !matches!(node, Node::Dict(_) | Node::Object(_)) {
+            return false;
+        }
         let entries = self.entries(id);
         let has = |name: &str| entries.iter().any(|(key, _)| key == name);
         has("param_groups") && has("state")
@@ -242,4 +235,31 @@ impl<'v> Tree<'v> {
 
 fn numbered(elements: &[Id]) -> Vec<(String, Id)> {
     elements.iter().enumerate().map(|(number, id)| (number.to_string(), *id)).collect()
+}
+
+/// Which values lead to a storage or are a tensor: one pass backwards over all references.
+fn reaches(values: &Values) -> Vec<bool> {
+    let mut users: Vec<Vec<Id>> = vec![Vec::new(); values.len()];
+    let mut found = Vec::new();
+    for (id, node) in values.all() {
+        for child in values.children(id) {
+            if let Some(users) = users.get_mut(child.index()) {
+                users.push(id);
+            }
+        }
+        let is_storage = matches!(node, Node::Persistent(_)) && rebuild::storage(values, id).is_some();
+        // a tensor on the meta device has no storage, and is one all the same
+        if is_storage || rebuild::is_tensor(values, id) {
+            found.push(id);
+        }
+    }
+    let mut reaches = vec![false; values.len()];
+    while let Some(id) = found.pop() {
+        match reaches.get_mut(id.index()) {
+            Some(reached) if !*reached => *reached = true,
+            _ => continue,
+        }
+        found.extend(users.get(id.index()).into_iter().flatten());
+    }
+    reaches
 }

@@ -57,7 +57,7 @@ impl<'a> Input<'a> {
             self.window.drain(..self.at);
             self.at = 0;
             let held = self.window.len();
-            let more = (count - held).max(WINDOW.min(self.end - self.next) as usize);
+            let more = (count - held).max(WINDOW.min(self.end.saturating_sub(self.next)) as usize);
             self.window.resize(held + more, 0);
             let fresh = self.window.get_mut(held..).unwrap_or_default();
             self.file.read_at(self.next, fresh)?;

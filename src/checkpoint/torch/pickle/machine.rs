@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::code::runs_code;
 use super::input::Input;
+use super::scalar::shortened;
 use super::value::{Id, Node, Object, Values};
 use crate::error::{PickleProblem, Result, TorchError};
 
@@ -15,16 +16,14 @@ const ENTRIES: usize = 16 << 20;
 const INSTRUCTIONS: u64 = 1 << 28;
 /// Deepest nesting of marks.
 const DEPTH: usize = 10_000;
-/// The longest text that is kept; longer ones are passed over, as no name is so long.
-const TEXT: u64 = 1 << 20;
 /// The longest line of protocol 0.
-const LINE: usize = 1 << 20;
+pub(super) const LINE: usize = 1 << 20;
 
 /// Values that need no memory of their own.
 const NONE: Id = Id(0);
-const FALSE: Id = Id(1);
-const TRUE: Id = Id(2);
-const OPAQUE: Id = Id(3);
+pub(super) const FALSE: Id = Id(1);
+pub(super) const TRUE: Id = Id(2);
+pub(super) const OPAQUE: Id = Id(3);
 const EMPTY_TUPLE: Id = Id(4);
 
 /// Reads one pickle, up to and including its end.
@@ -43,8 +42,8 @@ pub(in crate::checkpoint::torch) fn load(input: &mut Input) -> Result<Values> {
     machine.limit("instructions", INSTRUCTIONS)
 }
 
-struct Machine<'i, 'a> {
-    input: &'i mut Input<'a>,
+pub(super) struct Machine<'i, 'a> {
+    pub(super) input: &'i mut Input<'a>,
     nodes: Vec<Node>,
     stack: Vec<Id>,
     /// How high the stack was at each mark.
@@ -89,7 +88,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn push(&mut self, id: Id) -> Result<()> {
+    pub(super) fn push(&mut self, id: Id) -> Result<()> {
         if self.stack.len() >= ENTRIES {
             return self.limit("values on the stack", ENTRIES as u64);
         }
@@ -105,7 +104,7 @@ impl Machine<'_, '_> {
         Ok(Id((self.nodes.len() - 1) as u32))
     }
 
-    fn push_new(&mut self, node: Node) -> Result<()> {
+    pub(super) fn push_new(&mut self, node: Node) -> Result<()> {
         let id = self.create(node)?;
         self.push(id)
     }
@@ -145,131 +144,6 @@ impl Machine<'_, '_> {
             b'1' => self.since_mark().map(drop),
             _ => self.top().and_then(|id| self.push(id)),
         }
-    }
-
-    fn number(&mut self, instruction: u8) -> Result<()> {
-        match instruction {
-            b'J' => {
-                let number = i32::from_le_bytes(self.input.array()?);
-                self.push_new(Node::Int(number.into()))
-            }
-            b'K' => {
-                let [number] = self.input.array()?;
-                self.push_new(Node::Int(number.into()))
-            }
-            b'M' => {
-                let number = u16::from_le_bytes(self.input.array()?);
-                self.push_new(Node::Int(number.into()))
-            }
-            b'G' => {
-                let number = f64::from_be_bytes(self.input.array()?);
-                self.push_new(Node::Float(number))
-            }
-            0x8a => {
-                let [length] = self.input.array()?;
-                self.long(length.into())
-            }
-            0x8b => {
-                let length = u32::from_le_bytes(self.input.array()?);
-                self.long(length.into())
-            }
-            _ => self.number_text(instruction),
-        }
-    }
-
-    /// A number of `length` bytes in two's complement, little-endian.
-    fn long(&mut self, length: u64) -> Result<()> {
-        if length > 16 {
-            self.input.skip(length)?;
-            return self.push(OPAQUE);
-        }
-        let bytes = self.input.take(length as usize)?;
-        let sign = if bytes.last().is_some_and(|last| *last >= 0x80) { 0xff } else { 0 };
-        let mut wide = [sign; 16];
-        for (to, from) in wide.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        self.whole(i128::from_le_bytes(wide))
-    }
-
-    fn whole(&mut self, number: i128) -> Result<()> {
-        match i64::try_from(number) {
-            Ok(small) => self.push_new(Node::Int(small)),
-            Err(_) => self.push_new(Node::Wide(Box::new(number))),
-        }
-    }
-
-    fn number_text(&mut self, instruction: u8) -> Result<()> {
-        let line = self.input.line(LINE)?;
-        let text = line.trim();
-        match (instruction, text) {
-            (b'I', "00") => return self.push(FALSE),
-            (b'I', "01") => return self.push(TRUE),
-            (b'F', _) => {
-                return match text.parse() {
-                    Ok(number) => self.push_new(Node::Float(number)),
-                    Err(_) => self.input.fault(PickleProblem::Number(shortened(text))),
-                };
-            }
-            _ => {}
-        }
-        let digits = text.strip_suffix('L').unwrap_or(text);
-        let is_number = digits.strip_prefix('-').unwrap_or(digits).bytes().all(|byte| byte.is_ascii_digit());
-        match digits.parse() {
-            Ok(number) => self.whole(number),
-            Err(_) if is_number && !digits.is_empty() && digits != "-" => self.push(OPAQUE),
-            Err(_) => self.input.fault(PickleProblem::Number(shortened(text))),
-        }
-    }
-
-    fn text(&mut self, instruction: u8) -> Result<()> {
-        let length = match instruction {
-            b'S' => {
-                let line = self.input.line(LINE)?;
-                let text = line.trim();
-                let quoted = |quote| text.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
-                let inner = quoted('\'').or_else(|| quoted('"')).map(|inner| inner.replace("\\\\", "\\"));
-                return match inner {
-                    Some(inner) => self.push_new(Node::Text(inner.into())),
-                    None => self.push(OPAQUE),
-                };
-            }
-            b'V' => {
-                let line = self.input.line(LINE)?;
-                return self.push_new(Node::Text(line.into()));
-            }
-            b'U' | 0x8c => {
-                let [length] = self.input.array()?;
-                length.into()
-            }
-            b'T' | b'X' => u32::from_le_bytes(self.input.array()?).into(),
-            _ => u64::from_le_bytes(self.input.array()?),
-        };
-        if length > TEXT {
-            self.input.skip(length)?;
-            return self.push(OPAQUE);
-        }
-        // bytes of Python 2 and lone surrogates of Python 3 need not be UTF-8; they are no names then
-        match std::str::from_utf8(self.input.take(length as usize)?) {
-            Ok(text) => {
-                let text = text.into();
-                self.push_new(Node::Text(text))
-            }
-            Err(_) => self.push(OPAQUE),
-        }
-    }
-
-    fn bytes(&mut self, instruction: u8) -> Result<()> {
-        let length = match instruction {
-            b'C' => {
-                let [length] = self.input.array()?;
-                length.into()
-            }
-            b'B' => u32::from_le_bytes(self.input.array()?).into(),
-            _ => u64::from_le_bytes(self.input.array()?),
-        };
-        self.input.skip(length)?;
-        self.push(OPAQUE)
     }
 
     fn container(&mut self, instruction: u8) -> Result<()> {
@@ -478,14 +352,5 @@ impl Machine<'_, '_> {
             }
         };
         self.push_new(Node::Persistent(key))
-    }
-}
-
-/// Enough of a text for an error.
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 80;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_string(),
     }
 }

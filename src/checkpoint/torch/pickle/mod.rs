@@ -4,6 +4,7 @@
 mod code;
 mod input;
 mod machine;
+mod scalar;
 mod value;
 
 pub(super) use input::Input;

@@ -1,6 +1,7 @@
 //! How PyTorch files are read, and how they can lie.
 
 mod choice;
+mod forge;
 mod hostile;
 mod machine;
 mod mutations;

@@ -110,7 +110,7 @@ fn the_pin_is_that_of_the_description_and_changes_with_it() {
     assert!(pin("plain.pt").starts_with("blake3:"));
     assert_eq!(pin("plain.pt"), pin("plain.pt"));
     assert_ne!(pin("plain.pt"), pin("protocol_3.pt"));
-    assert_ne!(pin("plain_legacy.pt"), pin("protocol_0_legacy.pt"));
+    assert_ne!(pin("plain_legacy.pt"), pin("protocol_1_legacy.pt"));
 }
 
 #[test]
