@@ -1,5 +1,6 @@
 //! Whether DIR already is what the plan makes: the same plan, and source and output still hash to what the report says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use crate::checkpoint::{self, OpenOptions, Reader};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::report::{Report, ReportedTensor};
+use crate::report::Report;
 use crate::source::{Access, Reference, Source};
+use crate::transfer;
 
 /// The report of DIR where it is up to date, else `None`. Two reads, no write.
 pub fn up_to_date(
@@ -17,6 +19,7 @@ pub fn up_to_date(
     opened: &[Opened],
     access: &Access,
     out: &Path,
+    threads: usize,
     progress: &dyn Progress,
 ) -> Result<Option<Report>> {
     let Ok(text) = std::fs::read_to_string(out.join(Report::FILE)) else { return Ok(None) };
@@ -26,8 +29,8 @@ pub fn up_to_date(
     }
     let Some(written) = open_output(out, access, progress) else { return Ok(None) };
     let whole = companions_agree(plan, opened, out, progress)?
-        && outputs_agree(&report, written.as_ref(), progress)?
-        && inputs_agree(&report, opened, progress)?;
+        && outputs_agree(&report, &written, threads, progress)?
+        && inputs_agree(&report, opened, threads, progress)?;
     Ok(whole.then_some(report))
 }
 
@@ -47,53 +50,37 @@ fn companions_agree(plan: &Plan, opened: &[Opened], out: &Path, progress: &dyn P
     Ok(true)
 }
 
-fn outputs_agree(report: &Report, written: &dyn Reader, progress: &dyn Progress) -> Result<bool> {
-    let with_digest: Vec<(&ReportedTensor, &String)> =
-        report.tensors.iter().filter_map(|t| Some((t, t.digest.as_ref()?))).collect();
-    if with_digest.len() != written.listing().tensors.len() {
+fn outputs_agree(report: &Report, written: &Arc<dyn Reader>, threads: usize, progress: &dyn Progress) -> Result<bool> {
+    let expected: Vec<(usize, &str, &str)> =
+        report.tensors.iter().filter_map(|t| Some((0, t.name.as_str(), t.digest.as_deref()?))).collect();
+    if expected.len() != written.listing().tensors.len() {
         return Ok(false);
     }
-    for (tensor, expected) in with_digest {
-        let Some(index) = written.listing().position(&tensor.name) else { return Ok(false) };
-        if digest(written, index, progress)? != *expected {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    agree(&expected, std::slice::from_ref(written), threads, progress)
 }
 
-fn inputs_agree(report: &Report, opened: &[Opened], progress: &dyn Progress) -> Result<bool> {
-    let mut checked = std::collections::BTreeSet::new();
+fn inputs_agree(report: &Report, opened: &[Opened], threads: usize, progress: &dyn Progress) -> Result<bool> {
+    let mut expected = BTreeSet::new();
     for origin in report.tensors.iter().flat_map(|t| &t.from) {
-        if !checked.insert((&origin.source, &origin.tensor)) {
-            continue;
-        }
-        let Some(source) = opened.iter().find(|o| o.argument.name == origin.source) else { return Ok(false) };
-        let reader = source.checkpoint.reader.as_ref();
-        let Some(index) = reader.listing().position(&origin.tensor) else { return Ok(false) };
-        if Some(digest(reader, index, progress)?) != origin.digest {
-            return Ok(false);
-        }
+        let source = opened.iter().position(|o| o.argument.name == origin.source);
+        let (Some(source), Some(digest)) = (source, &origin.digest) else { return Ok(false) };
+        expected.insert((source, origin.tensor.as_str(), digest.as_str()));
     }
-    Ok(true)
+    agree(&Vec::from_iter(expected), &sources::readers(opened), threads, progress)
 }
 
-/// `blake3:…` of a whole tensor in its stored type, read in pieces.
-fn digest(reader: &dyn Reader, tensor: usize, progress: &dyn Progress) -> Result<String> {
-    const PIECE: u64 = 1 << 20;
-    let mut hasher = blake3::Hasher::new();
-    if let Some(info) = reader.listing().tensors.get(tensor) {
-        let row = info.row_bytes()?;
-        let rows = PIECE.checked_div(row).unwrap_or(info.rows()).max(1);
-        let mut first = 0;
-        while first < info.rows() {
-            progress.interrupted()?;
-            let last = info.rows().min(first.saturating_add(rows));
-            let mut piece = vec![0; usize::try_from((last - first).saturating_mul(row)).unwrap_or(usize::MAX)];
-            reader.read(tensor, first..last, &mut piece)?;
-            hasher.update(&piece);
-            first = last;
-        }
+/// Whether tensors (which source, its name there) are there and have these digests.
+fn agree(
+    expected: &[(usize, &str, &str)],
+    readers: &[Arc<dyn Reader>],
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<bool> {
+    let has = |(source, name): (usize, &str)| readers.get(source).is_some_and(|r| r.listing().position(name).is_some());
+    let tensors: Vec<(usize, &str)> = expected.iter().map(|(source, name, _)| (*source, *name)).collect();
+    if !tensors.iter().all(|tensor| has(*tensor)) {
+        return Ok(false);
     }
-    Ok(format!("blake3:{}", hasher.finalize().to_hex()))
+    let found = transfer::digests(&tensors, readers, threads, progress)?;
+    Ok(found.iter().zip(expected).all(|(found, (_, _, expected))| found == expected))
 }

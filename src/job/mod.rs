@@ -1,6 +1,5 @@
 //! The commands as straight lines: source → plan → transfer → lsuv → report → publish. Nothing here decides; nothing here prints.
 
-mod companions;
 mod current;
 mod measured;
 mod saved;
@@ -129,7 +128,8 @@ fn execute(
     check_memory(plan, &readers, execution)?;
     let bytes_read = bytes_read(plan, sources);
     save::settle(&execution.out)?;
-    if let Some(report) = current::up_to_date(plan, sources, access, &execution.out, progress)? {
+    let threads = execution.transfer.threads;
+    if let Some(report) = current::up_to_date(plan, sources, access, &execution.out, threads, progress)? {
         return Ok(Finished { report, up_to_date: true, bytes_read });
     }
     let layout = Layout::of(plan)?;

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::companions::is_companion;
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
 use crate::error::{JobError, Result};
-use crate::plan::{Content, Plan, PlannedSource, SourceView};
+use crate::plan::{Content, Plan, PlannedSource, SourceView, is_companion};
 use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
 

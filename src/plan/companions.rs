@@ -8,29 +8,58 @@ use super::{Action, Assignment, Companion, Content, SourceView};
 use crate::arch::{Architecture, Form, TargetVocabulary};
 use crate::tensor::Role;
 
-/// Files that belong to a tokenizer, by their last component.
-const TOKENIZER: &[&str] = &[
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "source.spm",
-    "target.spm",
-    "chat_template.jinja",
-    "chat_template.json",
+/// The names that Hugging Face and sentence-transformers use at the top of a repository, and what each belongs to.
+const COMPANIONS: &[(&str, Kind)] = &[
+    ("added_tokens.json", Kind::Tokenizer),
+    ("chat_template.jinja", Kind::Tokenizer),
+    ("chat_template.json", Kind::Tokenizer),
+    ("merges.txt", Kind::Tokenizer),
+    ("sentencepiece.bpe.model", Kind::Tokenizer),
+    ("source.spm", Kind::Tokenizer),
+    ("special_tokens_map.json", Kind::Tokenizer),
+    ("spiece.model", Kind::Tokenizer),
+    ("target.spm", Kind::Tokenizer),
+    ("tokenizer.json", Kind::Tokenizer),
+    ("tokenizer.model", Kind::Tokenizer),
+    ("tokenizer_config.json", Kind::Tokenizer),
+    ("vocab.json", Kind::Tokenizer),
+    ("vocab.txt", Kind::Tokenizer),
+    ("config_sentence_transformers.json", Kind::Sentence),
+    ("modules.json", Kind::Sentence),
+    ("sentence_bert_config.json", Kind::Sentence),
+    ("generation_config.json", Kind::Model),
+    ("preprocessor_config.json", Kind::Model),
+    ("processor_config.json", Kind::Model),
 ];
 
-/// Files of the pipeline that sentence-transformers puts behind a bare model; a head of one's own replaces it.
-const SENTENCE: &[&str] = &["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"];
+/// What a file beside the weights belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The tokenizer.
+    Tokenizer,
+    /// The pipeline that sentence-transformers puts behind a bare model; a head of one's own replaces it.
+    Sentence,
+    /// The model itself.
+    Model,
+}
 
-/// Names that the output uses itself.
-const OWN: &[&str] = &["config.json", "arch.json", "xfer.json", "model.safetensors", "model.safetensors.index.json"];
+/// Whether a file of this name, below its source, can stand beside the output's weights. `1_Pooling/config.json` and its
+/// like are the configs of the modules that a `modules.json` lists.
+pub fn is_companion(name: &str) -> bool {
+    kind(name).is_some()
+}
+
+fn kind(name: &str) -> Option<Kind> {
+    let listed = COMPANIONS.iter().find(|(companion, _)| *companion == name).map(|(_, kind)| *kind);
+    listed.or_else(|| is_module_config(name).then_some(Kind::Sentence))
+}
+
+fn is_module_config(name: &str) -> bool {
+    let Some((folder, "config.json")) = name.split_once('/') else { return false };
+    folder.split_once('_').is_some_and(|(number, kind)| {
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && !kind.is_empty()
+    })
+}
 
 /// The files, and what the user should know of them.
 #[derive(Debug, Default)]
@@ -149,14 +178,14 @@ impl Companions {
         let mut carried_tokenizer = false;
         for (source, view) in sources.iter().enumerate() {
             for (name, digest) in &view.companions {
-                let applies = match kind(name) {
-                    Kind::Own => false,
+                let Some(kind) = kind(name) else { continue };
+                let applies = match kind {
                     Kind::Tokenizer => rows.tokenizer_of(target).unwrap_or(usize::MAX) == source,
                     Kind::Sentence => source == main && has_same_family && is_bare,
                     Kind::Model => source == main && has_same_family,
                 };
                 if applies && !self.files.iter().any(|file| file.name == *name) {
-                    carried_tokenizer |= kind(name) == Kind::Tokenizer;
+                    carried_tokenizer |= kind == Kind::Tokenizer;
                     let content = Content::Source { source, name: name.clone(), digest: digest.clone() };
                     self.files.push(Companion { name: name.clone(), content });
                 }
@@ -168,25 +197,6 @@ impl Companions {
                  unchanged; a `vocab` rule names another"
             ));
         }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Own,
-    Tokenizer,
-    Sentence,
-    Model,
-}
-
-fn kind(name: &str) -> Kind {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let is_stage = name.contains('/') && name.starts_with(|c: char| c.is_ascii_digit());
-    match () {
-        () if OWN.contains(&name) || name.ends_with(".safetensors") && !name.contains('/') => Kind::Own,
-        () if SENTENCE.contains(&name) || is_stage => Kind::Sentence,
-        () if TOKENIZER.contains(&last) => Kind::Tokenizer,
-        () => Kind::Model,
     }
 }
 

@@ -22,6 +22,7 @@ mod validate;
 mod value;
 
 pub use assemble::{plan, questions};
+pub use companions::is_companion;
 pub use value::{InitPart, Value};
 
 use serde::{Deserialize, Serialize};

@@ -125,3 +125,13 @@ fn an_architecture_of_its_own_is_kept_beside_the_weights() {
     assert!(text(&plan, "config.json").is_none());
     assert!(!carried(&plan).contains(&"modules.json"));
 }
+
+#[test]
+fn tokenizers_and_module_configs_go_along_and_weights_and_the_config_do_not() {
+    assert!(
+        ["tokenizer.json", "vocab.txt", "source.spm", "1_Pooling/config.json"].iter().all(|name| is_companion(name))
+    );
+    let others =
+        ["config.json", "model.safetensors", "onnx/config.json", "README.md", "x_Pooling/config.json", "xfer.json"];
+    assert!(others.iter().all(|name| !is_companion(name)));
+}
