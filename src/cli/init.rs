@@ -136,12 +136,27 @@ pub struct HubArgs {
     offline: bool,
 }
 
-/// How a plan is carried out.
+/// How many threads work; no byte of a result depends on it.
 #[derive(Args)]
-pub struct ExecutionArgs {
+pub struct ThreadArgs {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+}
+
+impl ThreadArgs {
+    /// The number, at least one.
+    pub fn count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(cores, usize::from)
+    }
+}
+
+/// How a plan is carried out.
+#[derive(Args)]
+pub struct ExecutionArgs {
+    #[command(flatten)]
+    threads: ThreadArgs,
     /// Refuse to start a transfer that needs more memory
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     max_memory: Option<u64>,
@@ -189,15 +204,11 @@ impl ExecutionArgs {
     /// The execution into `out`.
     pub fn execution(&self, out: PathBuf) -> Execution {
         let ExecutionArgs { threads, max_memory, force, no_sync, allow_overflow, allow_dead, report: _ } = self;
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Execution {
             out,
             replace: if *force { Replace::OwnOutput } else { Replace::Refuse },
             sync: if *no_sync { Sync::Skip } else { Sync::Wait },
-            transfer: transfer::Options {
-                threads: threads.map_or_else(cores, usize::from),
-                allow_overflow: *allow_overflow,
-            },
+            transfer: transfer::Options { threads: threads.count(), allow_overflow: *allow_overflow },
             max_memory: *max_memory,
             allow_dead: allow_dead.clone(),
         }

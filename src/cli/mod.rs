@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod run;
 mod size;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ enum Command {
     Run(run::RunArgs),
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
     Arch(arch::ArchArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::command(args, &signals),
         Command::Explain(args) => explain::command(args),
         Command::Inspect(args) => inspect::command(args, &signals),
+        Command::Verify(args) => verify::command(args, &signals),
         Command::Arch(args) => arch::command(args, &signals),
         Command::Completions(args) => completions::command(&args),
     };

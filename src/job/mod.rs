@@ -4,11 +4,13 @@ mod current;
 mod measured;
 mod saved;
 mod sources;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 pub use saved::read_plan;
 pub use sources::{Opened, SourceArgument};
+pub use verify::verify;
 
 use crate::arch::{self, Architecture};
 use crate::checkpoint::{self, OpenOptions};

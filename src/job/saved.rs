@@ -1,5 +1,6 @@
 //! Plans and reports that were written before.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::{Error, JobError, Result};
@@ -25,6 +26,20 @@ pub fn report_of(path: &Path) -> Result<Report> {
     serde_json::from_str(&text).map_err(|e| {
         JobError::Unreadable { path: file, what: format!("neither a plan nor a report of xfer: {e}") }.into()
     })
+}
+
+/// The report of an output directory, as it stands there.
+pub fn report_in(directory: &Path) -> Result<Report> {
+    let file = directory.join(Report::FILE);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(JobError::NoReport { path: directory.to_path_buf() }.into());
+        }
+        Err(error) => return Err(Error::io("read", &file, error)),
+    };
+    serde_json::from_str(&text)
+        .map_err(|e| JobError::Unreadable { path: file, what: format!("no report of xfer: {e}") }.into())
 }
 
 fn is_plan(text: &str) -> bool {

@@ -114,6 +114,11 @@ impl Plan {
         text
     }
 
+    /// Checks everything that must hold of a plan, whoever made it; the first error in the plan's order.
+    pub fn check(&self) -> Result<()> {
+        validate::validate(self)
+    }
+
     /// Reads and validates a plan that was written, perhaps edited: versions, shapes of every expression against its target,
     /// names unique, ties resolvable. An error says which assignment and what.
     pub fn from_json(text: &str) -> Result<Plan> {
@@ -126,7 +131,7 @@ impl Plan {
         if plan.xfer_plan != FORMAT {
             return Err(FitError::Version { found: plan.xfer_plan, expected: FORMAT }.into());
         }
-        validate::validate(&plan)?;
+        plan.check()?;
         Ok(plan)
     }
 }

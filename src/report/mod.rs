@@ -5,14 +5,18 @@ pub mod collapse;
 pub mod explain;
 pub mod inspection;
 pub mod text;
+pub mod verification;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::lsuv::Visit;
-use crate::plan::{Action, Assignment, Initialisation, PinnedFile, Plan, Step, Target, Unused, Value};
-use crate::tensor::{Dtype, Shape, elements};
+use crate::plan::{
+    Action, Assignment, Companion, Content, FORMAT, Initialisation, PinnedFile, Plan, PlannedSource, Step, Target,
+    Unused, Value,
+};
+use crate::tensor::{Dtype, Shape, TensorInfo, elements};
 use crate::transfer::Outcome;
 
 /// What `xfer.json` holds. Fields may be added, never changed.
@@ -36,6 +40,9 @@ pub struct Report {
     pub tensors: Vec<ReportedTensor>,
     /// The same for people, collapsed where shape and reason agree.
     pub groups: Groups,
+    /// Every file beside the weights.
+    #[serde(default)]
+    pub companions: Vec<ReportedFile>,
     /// Source tensors that nothing used.
     pub unused: Vec<Unused>,
     /// Buffers of the sources that the target does not name.
@@ -61,6 +68,15 @@ pub struct ReportedSource {
     pub dialects: Vec<String>,
     /// Its files.
     pub files: Vec<PinnedFile>,
+}
+
+/// A file beside the weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedFile {
+    /// Its name in the output directory; may contain `/`.
+    pub name: String,
+    /// `blake3:…` of the whole file.
+    pub digest: String,
 }
 
 /// Counts by what happened.
@@ -213,6 +229,7 @@ impl Report {
             coverage: Coverage::of(plan),
             tensors,
             groups: groups(plan),
+            companions: plan.companions.iter().map(ReportedFile::of).collect(),
             unused: plan.unused.clone(),
             dropped: plan.dropped.clone(),
             warnings,
@@ -239,7 +256,66 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The plan as far as a report holds it: sources and expressions, and neither the size of shards nor the content of files.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            xfer_plan: FORMAT,
+            seed: self.seed,
+            generator: self.generator.clone(),
+            sources: self.sources.iter().map(ReportedSource::planned).collect(),
+            target: self.target.clone(),
+            assignments: self.tensors.iter().map(ReportedTensor::assignment).collect(),
+            max_shard_size: u64::MAX,
+            companions: Vec::new(),
+            unused: self.unused.clone(),
+            dropped: self.dropped.clone(),
+            warnings: Vec::new(),
+            evidence: Vec::new(),
+        }
+    }
+}
+
+impl ReportedFile {
+    fn of(companion: &Companion) -> ReportedFile {
+        let digest = match &companion.content {
+            Content::Text(text) => format!("blake3:{}", blake3::hash(text.as_bytes()).to_hex()),
+            Content::Source { digest, .. } | Content::File { digest, .. } => digest.clone(),
+        };
+        ReportedFile { name: companion.name.clone(), digest }
+    }
+}
+
+impl ReportedTensor {
+    fn assignment(&self) -> Assignment {
+        Assignment {
+            target: TensorInfo::new(self.name.clone(), self.dtype, self.shape.clone()),
+            action: self.action,
+            value: self.value.clone(),
+            step: self.step,
+            reason: self.reason.clone(),
+            runners_up: self.runners_up.clone(),
+            init: self.init.clone(),
+            new_rows: self.new_rows,
+            head: false,
+        }
+    }
+}
+
 impl ReportedSource {
+    fn planned(&self) -> PlannedSource {
+        PlannedSource {
+            name: self.name.clone(),
+            reference: self.reference.clone(),
+            location: String::new(),
+            commit: self.commit.clone(),
+            format: self.format.clone(),
+            family: self.family.clone(),
+            dialects: self.dialects.clone(),
+            files: self.files.clone(),
+        }
+    }
+
     fn of(source: &crate::plan::PlannedSource) -> ReportedSource {
         ReportedSource {
             name: source.name.clone(),

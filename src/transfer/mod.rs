@@ -94,6 +94,17 @@ pub fn run(
     })
 }
 
+/// What `run` would write, written nowhere: one outcome for each assignment, in order.
+pub fn rehearse(
+    plan: &Plan,
+    layout: &Layout,
+    readers: &[Arc<dyn Reader>],
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>> {
+    run::compute("compute", plan, layout, readers, options, progress, PIECE, &|_, _, _| Ok(()))
+}
+
 /// The digest of each of these source tensors (which source, and its name there), whole, in its stored type; read on
 /// `threads` threads, each tensor once.
 pub fn digests(

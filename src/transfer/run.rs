@@ -42,8 +42,23 @@ pub(super) fn transfer(
     piece: u64,
     write: Write,
 ) -> Result<Vec<Outcome>> {
+    compute("write", plan, layout, readers, options, progress, piece, write)
+}
+
+/// The same under another name of the phase.
+#[expect(clippy::too_many_arguments, reason = "those of a transfer and the name of its phase")]
+pub(super) fn compute(
+    phase: &str,
+    plan: &Plan,
+    layout: &Layout,
+    readers: &[Arc<dyn Reader>],
+    options: Options,
+    progress: &dyn Progress,
+    piece: u64,
+    write: Write,
+) -> Result<Vec<Outcome>> {
     let work = Work::of(plan, layout, readers, piece)?;
-    progress.start("write", Some(work.bytes()?));
+    progress.start(phase, Some(work.bytes()?));
     for (file, weights) in layout.files.iter().enumerate() {
         write(file, 0, &weights.header)?;
     }

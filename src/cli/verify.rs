@@ -1,0 +1,44 @@
+//! `xfer verify`: whether an output still is what its report says.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use xfer::error::Exit;
+use xfer::job;
+use xfer::source::Access;
+
+use super::init::ThreadArgs;
+use super::output::{Failure, Outcome, data, warn_all};
+use super::progress::{Shown, Signals};
+
+const EXAMPLES: &str = "\
+Example:
+  xfer verify my
+      reads every tensor and file of ./my, compares them with my/xfer.json, and draws new values again from the seed
+
+Exit codes: 0 everything is what the report says, 4 something differs, 3 there is no report.";
+
+/// Prove that an output is what its report says it is
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct VerifyArgs {
+    /// An output directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[command(flatten)]
+    threads: ThreadArgs,
+    /// Print one JSON object on stdout instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn command(args: VerifyArgs, signals: &Signals) -> Outcome {
+    let VerifyArgs { directory, threads, json } = args;
+    let progress = Shown::new(signals, false);
+    let access = Access::from_environment(None, true, None)?;
+    let found = job::verify(&directory, &access, threads.count(), &progress)?;
+    warn_all(&found.notes);
+    data(&if json { found.to_json() } else { found.to_text(&directory.display().to_string()) })?;
+    if found.same { Ok(()) } else { Err(Failure::Silent(Exit::Contract)) }
+}
