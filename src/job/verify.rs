@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::saved::report_in;
 use super::sources::digest;
-use crate::checkpoint::{self, Reader};
+use crate::checkpoint::{self, OpenOptions, Reader};
 use crate::error::{Error, Exit, Result};
 use crate::init::Generator;
 use crate::plan::{Action, Assignment, Exact, Plan, Target};
@@ -29,7 +29,7 @@ pub fn verify(directory: &Path, access: &Access, threads: usize, progress: &dyn 
     let plan = report.plan();
     let is_sound = contradictions(&report, &plan, &mut found);
     files(directory, &report, &mut found)?;
-    match checkpoint::open(&source, progress) {
+    match checkpoint::open(&source, &OpenOptions::default(), progress) {
         Ok(opened) => {
             found.notes.extend(opened.notes);
             weights(&report, &opened.reader, threads, &mut found, progress)?;

@@ -68,6 +68,9 @@ pub struct ReportedSource {
     pub dialects: Vec<String>,
     /// Its files.
     pub files: Vec<PinnedFile>,
+    /// The dictionary that was read of files that nest them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
 }
 
 /// A file beside the weights.
@@ -313,6 +316,7 @@ impl ReportedSource {
             family: self.family.clone(),
             dialects: self.dialects.clone(),
             files: self.files.clone(),
+            key: self.key.clone(),
         }
     }
 
@@ -325,6 +329,7 @@ impl ReportedSource {
             family: source.family.clone(),
             dialects: source.dialects.clone(),
             files: source.files.clone(),
+            key: source.key.clone(),
         }
     }
 }
