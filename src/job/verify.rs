@@ -175,7 +175,7 @@ fn draw_again(
     let is_anywhere = |a: &Assignment| a.init.as_ref().is_none_or(|init| init.exact == Exact::Anywhere);
     let is_drawn = |a: &Assignment| a.action == Action::New && is_anywhere(a);
     let (tensors, assignments): (Vec<_>, Vec<_>) =
-        report.tensors.iter().zip(plan.assignments).filter(|(_, assignment)| is_drawn(assignment)).unzip();
+        report.tensors.iter().zip(plan.assignments).filter(|(tensor, a)| tensor.lsuv.is_none() && is_drawn(a)).unzip();
     let target = Target { tensors: assignments.len() as u64, ..plan.target };
     let part = Plan { assignments, target, sources: Vec::new(), ..plan };
     // an overflow that was allowed then is no fault now

@@ -275,6 +275,7 @@ impl Report {
             dropped: self.dropped.clone(),
             warnings: Vec::new(),
             evidence: Vec::new(),
+            batch: None,
         }
     }
 }
@@ -301,6 +302,7 @@ impl ReportedTensor {
             init: self.init.clone(),
             new_rows: self.new_rows,
             head: false,
+            lsuv: None,
         }
     }
 }
