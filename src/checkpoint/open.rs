@@ -188,9 +188,16 @@ impl Opening<'_> {
         }
     }
 
-    /// The text of the `config.json` in `folder`, or `None` where there is none.
+    /// The text of the `config.json` in `folder`, else of the `params.json` that Meta and Mistral AI write, or `None`.
     fn config(&self, folder: &str) -> Result<Option<String>> {
-        let name = if folder.is_empty() { "config.json".to_string() } else { format!("{folder}/config.json") };
+        match self.config_called("config.json", folder)? {
+            Some(config) => Ok(Some(config)),
+            None => self.config_called("params.json", folder),
+        }
+    }
+
+    fn config_called(&self, name: &str, folder: &str) -> Result<Option<String>> {
+        let name = if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") };
         if !self.source.is_single_file() && !self.source.names().contains(&name) {
             return Ok(None);
         }

@@ -102,15 +102,27 @@ pub enum PlanError {
         /// The block's path.
         block: String,
     },
+    /// A dialect orders the rows of each head in another way, and nothing says how many heads there are.
+    #[error(
+        "{source_name} is laid out by heads in the {dialect} dialect, and no config of the source says how many it has"
+    )]
+    HeadsUnknown {
+        /// The dialect.
+        dialect: &'static str,
+        /// The source tensor.
+        source_name: String,
+    },
     /// A layout that changes values, and a target that does not say its own.
     #[error(
-        "{target}: the source stores `{source_name}` as (in, out), and the listing does not say how the target stores it"
+        "{target}: the source stores `{source_name}` as {stored}, and the listing does not say how the target stores it"
     )]
     LayoutUnknown {
         /// The target.
         target: String,
         /// The source tensor.
         source_name: String,
+        /// Its layout, in words.
+        stored: &'static str,
     },
     /// A fact about data is missing from the evidence.
     #[error("whether {a} and {b} are equal was not measured")]
@@ -237,7 +249,8 @@ impl Fault for PlanError {
             | PlanError::MapSplit { .. }
             | PlanError::DepthWithoutSource { .. }
             | PlanError::ExpandWithoutGraph { .. }
-            | PlanError::LayoutUnknown { .. } => Exit::Input,
+            | PlanError::LayoutUnknown { .. }
+            | PlanError::HeadsUnknown { .. } => Exit::Input,
             PlanError::Unmeasured { .. } => Exit::Machine,
             PlanError::Ambiguous { .. }
             | PlanError::Hole { .. }
@@ -264,6 +277,9 @@ impl Fault for PlanError {
                 vec![format!("say which with --map '{block}.{{i}}.**=PATH.{{i}}.**'")]
             }
             PlanError::ExpandWithoutGraph { block } => vec![format!("--depth '{block}=interleave'")],
+            PlanError::HeadsUnknown { .. } => {
+                vec!["put its config.json or params.json beside the weights, with head numbers and width".into()]
+            }
             PlanError::LayoutUnknown { target, .. } => {
                 vec![format!(
                     "add \"module\" to `{target}` in the listing: \"Linear\" for (out, in), \"Conv1D\" for (in, out)"

@@ -364,4 +364,5 @@ const DIALECTS: &[Dialect] = &[Dialect {
         Rule { ours: &["{p}.LayerNorm.weight"], theirs: &["{p}.LayerNorm.gamma"], read: same, write: same },
         Rule { ours: &["{p}.LayerNorm.bias"], theirs: &["{p}.LayerNorm.beta"], read: same, write: same },
     ],
+    ..Dialect::PLAIN
 }];

@@ -2,222 +2,24 @@
 //! (arXiv:2407.10671, arXiv:2505.09388), Phi-3 (arXiv:2404.14219), Gemma and Gemma 3 (arXiv:2403.08295, arXiv:2503.19786).
 //! Rotary positions, grouped heads, RMS norms before each branch, a gated feed-forward network.
 
+mod meta;
+mod positions;
+mod siblings;
+
+pub use siblings::{GEMMA, GEMMA3, LLAMA, Llama, MISTRAL, PHI3, QWEN2, QWEN3};
+
+use siblings::{Bias, Defaults, Windows};
+
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
-use super::{Class, Config, Dialect, Family, Inputs, Outputs, rope};
-use crate::error::{FamilyError, Result};
+use super::{Class, Config, Dialect, Family, Inputs, Outputs};
+use crate::error::Result;
 use crate::graph::{
     Attention, AttentionKind, Builder, HeadNorms, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Part,
     Projections, Rope,
 };
 use crate::init::{Fans, Scheme};
 use crate::tensor::Role;
-
-/// One of the siblings: what it is called, and where it differs.
-pub struct Llama {
-    name: &'static str,
-    model_types: &'static [&'static str],
-    architectures: &'static [&'static str],
-    markers: &'static [&'static str],
-    bias: Bias,
-    /// Whether each head's query and key are normed.
-    head_norms: bool,
-    /// Whether q, k and v are one matrix, and gate and up another.
-    fused: bool,
-    /// Whether norms scale by 1 + weight, and embeddings by √width.
-    gemma: bool,
-    /// Whether each branch ends in a norm too.
-    sandwich: bool,
-    windows: Windows,
-    /// The defaults of its config in transformers.
-    defaults: Defaults,
-}
-
-/// Which projections of the attention have biases.
-#[derive(Clone, Copy, PartialEq)]
-enum Bias {
-    /// None.
-    Never,
-    /// Those of q, k and v.
-    Inputs,
-    /// All or none, as `attention_bias` says.
-    Said,
-}
-
-/// Which layers see only the last `sliding_window` positions.
-#[derive(Clone, Copy, PartialEq)]
-enum Windows {
-    /// None.
-    Never,
-    /// All, where the config has a window; this one where it says nothing.
-    All(Option<u64>),
-    /// With `use_sliding_window`, those from `max_window_layers` on.
-    Upper,
-    /// All but every sixth, with rotary embeddings of their own.
-    Pattern,
-}
-
-struct Defaults {
-    vocabulary: u64,
-    hidden: u64,
-    intermediate: u64,
-    layers: u64,
-    heads: u64,
-    /// `None`: as many as heads.
-    kv_heads: Option<u64>,
-    /// `None`: the width over the heads.
-    head_dim: Option<u64>,
-    activation: (&'static str, &'static str),
-    positions: u64,
-    eps: f64,
-    tied: bool,
-    padding: Option<u64>,
-    theta: f64,
-}
-
-const LLAMA_DEFAULTS: Defaults = Defaults {
-    vocabulary: 32000,
-    hidden: 4096,
-    intermediate: 11008,
-    layers: 32,
-    heads: 32,
-    kv_heads: None,
-    head_dim: None,
-    activation: ("hidden_act", "silu"),
-    positions: 2048,
-    eps: 1e-6,
-    tied: false,
-    padding: None,
-    theta: 10_000.0,
-};
-
-const QWEN_DEFAULTS: Defaults =
-    Defaults { vocabulary: 151_936, intermediate: 22016, kv_heads: Some(32), positions: 32768, ..LLAMA_DEFAULTS };
-
-/// Llama itself.
-pub const LLAMA: Llama = Llama {
-    name: "llama",
-    model_types: &["llama"],
-    architectures: &["LlamaModel", "LlamaForCausalLM", "LlamaForSequenceClassification", "LlamaForTokenClassification"],
-    markers: &["layers.0.self_attn.q_proj.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
-    bias: Bias::Said,
-    head_norms: false,
-    fused: false,
-    gemma: false,
-    sandwich: false,
-    windows: Windows::Never,
-    defaults: LLAMA_DEFAULTS,
-};
-
-/// With a sliding window.
-pub const MISTRAL: Llama = Llama {
-    name: "mistral",
-    model_types: &["mistral"],
-    architectures: &[
-        "MistralModel",
-        "MistralForCausalLM",
-        "MistralForSequenceClassification",
-        "MistralForTokenClassification",
-    ],
-    bias: Bias::Never,
-    windows: Windows::All(Some(4096)),
-    defaults: Defaults { intermediate: 14336, kv_heads: Some(8), positions: 131_072, ..LLAMA_DEFAULTS },
-    ..LLAMA
-};
-
-/// With biases of q, k and v.
-pub const QWEN2: Llama = Llama {
-    name: "qwen2",
-    model_types: &["qwen2"],
-    architectures: &["Qwen2Model", "Qwen2ForCausalLM", "Qwen2ForSequenceClassification", "Qwen2ForTokenClassification"],
-    markers: &["layers.0.self_attn.q_proj.bias", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
-    bias: Bias::Inputs,
-    windows: Windows::Upper,
-    defaults: QWEN_DEFAULTS,
-    ..LLAMA
-};
-
-/// With norms of q and k.
-pub const QWEN3: Llama = Llama {
-    name: "qwen3",
-    model_types: &["qwen3"],
-    architectures: &["Qwen3Model", "Qwen3ForCausalLM", "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification"],
-    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
-    bias: Bias::Said,
-    head_norms: true,
-    windows: Windows::Upper,
-    defaults: Defaults { head_dim: Some(128), ..QWEN_DEFAULTS },
-    ..LLAMA
-};
-
-/// With fused projections.
-pub const PHI3: Llama = Llama {
-    name: "phi3",
-    model_types: &["phi3"],
-    architectures: &["Phi3Model", "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3ForTokenClassification"],
-    markers: &["layers.0.self_attn.qkv_proj.weight", "layers.0.mlp.gate_up_proj.weight"],
-    bias: Bias::Never,
-    fused: true,
-    windows: Windows::All(None),
-    defaults: Defaults {
-        vocabulary: 32064,
-        hidden: 3072,
-        intermediate: 8192,
-        positions: 4096,
-        eps: 1e-5,
-        padding: Some(32000),
-        ..LLAMA_DEFAULTS
-    },
-    ..LLAMA
-};
-
-/// With norms around zero and scaled embeddings.
-pub const GEMMA: Llama = Llama {
-    name: "gemma",
-    model_types: &["gemma"],
-    architectures: &["GemmaModel", "GemmaForCausalLM", "GemmaForSequenceClassification", "GemmaForTokenClassification"],
-    bias: Bias::Said,
-    gemma: true,
-    defaults: Defaults {
-        vocabulary: 256_000,
-        hidden: 3072,
-        intermediate: 24576,
-        layers: 28,
-        heads: 16,
-        kv_heads: Some(16),
-        head_dim: Some(256),
-        activation: ("hidden_act", "gelu_pytorch_tanh"),
-        positions: 8192,
-        tied: true,
-        padding: Some(0),
-        ..LLAMA_DEFAULTS
-    },
-    ..LLAMA
-};
-
-/// The text part of Gemma 3: besides, norms on both sides of a branch and of q and k, and windows in five layers of six.
-pub const GEMMA3: Llama = Llama {
-    name: "gemma3_text",
-    model_types: &["gemma3_text"],
-    architectures: &["Gemma3TextModel", "Gemma3ForCausalLM", "Gemma3TextForSequenceClassification"],
-    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.pre_feedforward_layernorm.weight"],
-    head_norms: true,
-    sandwich: true,
-    windows: Windows::Pattern,
-    defaults: Defaults {
-        vocabulary: 262_208,
-        hidden: 2304,
-        intermediate: 9216,
-        layers: 26,
-        heads: 8,
-        kv_heads: Some(4),
-        activation: ("hidden_activation", "gelu_pytorch_tanh"),
-        positions: 131_072,
-        theta: 1_000_000.0,
-        ..GEMMA.defaults
-    },
-    ..GEMMA
-};
 
 /// The dropout rates do nothing to weights; they are copied to the output.
 const CONFIG_KEYS: &[&str] = &[
@@ -279,7 +81,7 @@ impl Family for Llama {
         self.markers
     }
     fn dialects(&self) -> &'static [Dialect] {
-        &[]
+        self.dialects
     }
     fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         let config = Reader { family: self.name, config };
@@ -351,7 +153,7 @@ impl<'a> Sizes<'a> {
             eps: config.number("rms_norm_eps", defaults.eps)?,
             range: config.number("initializer_range", 0.02)?,
             scale: scale(of, config)?,
-            layers: layers(of, config, head_dim)?,
+            layers: positions::layers(of, config, head_dim)?,
         })
     }
 }
@@ -401,75 +203,6 @@ fn scale(of: &Llama, config: Reader) -> Result<Option<f64>> {
         0.0 => Err(config.wrong(KEY, 0, "above 0")),
         scalar => Ok(Some(1.0 / scalar.sqrt())),
     }
-}
-
-/// The rotary embedding and the window of each layer.
-fn layers(of: &Llama, config: Reader, head_dim: u64) -> Result<Vec<(Rope, Option<u64>)>> {
-    let count = config.count("num_hidden_layers", of.defaults.layers)?;
-    let sliding = sliding(of, config, count)?;
-    let pattern = of.windows == Windows::Pattern;
-    let kind = |name| if pattern { Some(name) } else { None };
-    let full = rope::read(config, head_dim, of.defaults.theta, kind("full_attention"))?;
-    let local = if pattern { local_rope(config, head_dim)? } else { full };
-    let default = if let Windows::All(default) = of.windows { default } else { Some(4096) };
-    let window = match config.config.0.get("sliding_window") {
-        None => default,
-        Some(_) => config.get("sliding_window").map(|_| config.size("sliding_window", 1)).transpose()?,
-    };
-    Ok(sliding.into_iter().map(|slides| if slides { (local, window) } else { (full, None) }).collect())
-}
-
-/// Gemma 3's for the layers with windows.
-fn local_rope(config: Reader, head_dim: u64) -> Result<Rope> {
-    let parameters = config.get("rope_parameters").and_then(|parameters| parameters.get("sliding_attention"));
-    if parameters.is_some() && config.get("rope_scaling").is_none() {
-        return rope::read(config, head_dim, 10_000.0, Some("sliding_attention"));
-    }
-    let theta = config.number("rope_local_base_freq", 10_000.0)?;
-    Ok(Rope { theta, rotary: head_dim, scaling: crate::graph::RopeScaling::Unscaled })
-}
-
-/// Which layers have windows: by `layer_types`, else by the sibling's rule.
-fn sliding(of: &Llama, config: Reader, count: u64) -> Result<Vec<bool>> {
-    let by_rule: Box<dyn Fn(u64) -> bool> = match of.windows {
-        Windows::Never => Box::new(|_| false),
-        Windows::All(_) => Box::new(|_| true),
-        Windows::Upper if !config.flag("use_sliding_window", false)? => Box::new(|_| false),
-        Windows::Upper => {
-            let from = config.count("max_window_layers", 28)?;
-            Box::new(move |layer| layer >= from)
-        }
-        Windows::Pattern => {
-            let period = config.size("sliding_window_pattern", 6)?;
-            Box::new(move |layer| (layer + 1) % period != 0)
-        }
-    };
-    let listed = matches!(of.windows, Windows::Upper | Windows::Pattern);
-    match config.get("layer_types").filter(|_| listed) {
-        Some(value) => layer_types(config, value, count),
-        None => Ok((0..count).map(by_rule).collect()),
-    }
-}
-
-fn layer_types(config: Reader, value: &serde_json::Value, count: u64) -> Result<Vec<bool>> {
-    const MUST: &str = "a list of \"full_attention\" and \"sliding_attention\"";
-    let list = value.as_array().ok_or_else(|| config.wrong("layer_types", value, MUST))?;
-    if list.len() as u64 != count {
-        return Err(FamilyError::Contradiction {
-            family: config.family,
-            key: "num_hidden_layers",
-            value: count.to_string(),
-            other: "layer_types",
-            other_value: format!("{} layers", list.len()),
-        }
-        .into());
-    }
-    let slides = |kind: &serde_json::Value| match kind.as_str() {
-        Some("full_attention") => Ok(false),
-        Some("sliding_attention") => Ok(true),
-        _ => Err(config.wrong("layer_types", kind, MUST)),
-    };
-    list.iter().map(slides).collect()
 }
 
 fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {

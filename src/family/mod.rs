@@ -5,6 +5,7 @@ mod activation;
 mod bert;
 mod config;
 mod decoder;
+mod gpt2;
 mod llama;
 mod recognise;
 mod rope;
@@ -16,7 +17,7 @@ pub use recognise::recognise;
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::{FamilyError, Result};
-use crate::graph::{Builder, NodeId};
+use crate::graph::{Builder, Layout, NodeId};
 
 /// A Hugging Face config, as JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,10 +42,23 @@ pub struct Rule {
 pub struct Dialect {
     /// Its name, as in `convert --to`.
     pub name: &'static str,
-    /// Templates of which one present in a source is proof of this dialect.
+    /// Templates of which one present in a source, in a shape that passes `marker_shape`, is proof of this dialect.
     pub markers: &'static [&'static str],
+    /// What the shape of a marker must be, where names alone prove nothing.
+    pub marker_shape: fn(&[u64]) -> bool,
+    /// Names that together prove family and dialect where a source has no config and spells nothing as the family does; empty where
+    /// the family's own names are there too.
+    pub alone: &'static [&'static str],
+    /// How it stores the matrices that the family stores as (in, out), where that is another way.
+    pub layout: Option<Layout>,
     /// The correspondences; a name that no rule mentions is spelt alike.
     pub rules: &'static [Rule],
+}
+
+impl Dialect {
+    /// Spelt and laid out as the family does: what a dialect says nothing of.
+    pub const PLAIN: Dialect =
+        Dialect { name: "", markers: &[], marker_shape: |_| true, alone: &[], layout: None, rules: &[] };
 }
 
 /// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….
@@ -116,6 +130,10 @@ pub trait Family: Sync {
     fn markers(&self) -> &'static [&'static str];
     /// Its dialects, the plain one not among them.
     fn dialects(&self) -> &'static [Dialect];
+    /// Templates, below the body's path, of the matrices that it stores as (in, out).
+    fn in_out(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// A config for a source that has none, from its listing, or `None`.
     fn config_of(&self, _source: &Listing) -> Option<Config> {
         None
@@ -125,6 +143,7 @@ pub trait Family: Sync {
 /// Every family, in display order.
 pub const FAMILIES: &[&dyn Family] = &[
     &bert::Bert,
+    &gpt2::Gpt2,
     &llama::GEMMA3,
     &llama::QWEN3,
     &llama::QWEN2,

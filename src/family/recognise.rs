@@ -13,7 +13,10 @@ pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config
     let model_type = config.as_ref().and_then(|config| config.0.get("model_type")?.as_str());
     let family = match model_type {
         Some(model_type) => by_model_type(model_type)?,
-        None => FAMILIES.iter().copied().find(|family| marked(*family, source))?,
+        None => FAMILIES.iter().copied().find(|family| {
+            let alone = family.dialects().iter().map(|dialect| dialect.alone);
+            std::iter::once(family.markers()).chain(alone).any(|markers| marked(*family, markers, source))
+        })?,
     };
     let config = config.or_else(|| family.config_of(source));
     Some((family, config))
@@ -24,8 +27,7 @@ fn parsed(text: &str) -> Option<Config> {
 }
 
 /// Whether all markers of the family stand below one path that ends in nothing, in its base prefix or in wrappers.
-fn marked(family: &dyn Family, source: &Listing) -> bool {
-    let markers = family.markers();
+fn marked(family: &dyn Family, markers: &[&str], source: &Listing) -> bool {
     let Some(first) = markers.first() else { return false };
     source.tensors.iter().filter_map(|tensor| tensor.name.strip_suffix(first)).any(|path| {
         let inner = path.strip_suffix('.').and_then(|path| path.rsplit('.').next());

@@ -13,7 +13,7 @@ use crate::graph::{Builder, Graph, Parameter, run};
 use crate::init::Scheme;
 use crate::tensor::Role;
 
-const FOLDERS: &[&str] = &["llama"];
+const FOLDERS: &[&str] = &["gpt2", "llama"];
 
 type Arrays = BTreeMap<String, Tensor>;
 
@@ -214,4 +214,32 @@ fn the_published_sizes_count_as_published() {
     assert_eq!(count(json!({ "model_type": "mistral", "architectures": ["MistralForCausalLM"] })), 7_241_732_096);
     assert_eq!(count(json!({ "model_type": "phi3", "architectures": ["Phi3ForCausalLM"] })), 3_821_079_552);
     assert_eq!(count(json!({ "model_type": "gemma", "architectures": ["GemmaForCausalLM"] })), 8_537_680_896);
+}
+
+#[test]
+fn the_matrices_of_a_family_that_are_stored_the_other_way_round_are_those_that_it_names() {
+    for case in cases() {
+        let family = by_model_type(case["config"]["model_type"].as_str().unwrap()).unwrap();
+        let templates: Vec<crate::arch::Pattern> =
+            family.in_out().iter().map(|text| crate::arch::Pattern::parse(text).unwrap()).collect();
+        for parameter in built(&config(case["config"].clone())).0 {
+            let prefix = format!("{}.", family.base_prefix());
+            let name = parameter.name.strip_prefix(&prefix).unwrap_or(&parameter.name);
+            let named = templates.iter().any(|template| template.matches(name).is_some());
+            assert_eq!(parameter.layout == crate::graph::Layout::InOut, named, "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_ends_of_residual_branches_of_gpt2_start_narrower() {
+    let (parameters, _) = built(&config(json!({ "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"] })));
+    for parameter in &parameters {
+        let expected = if parameter.name.ends_with("c_proj.weight") { 0.02 / 24f64.sqrt() } else { 0.02 };
+        if let Scheme::Normal { std, .. } = parameter.init.as_ref().unwrap().scheme {
+            assert_eq!(std, expected, "{}", parameter.name);
+        }
+    }
+    let own = parameters.iter().filter(|p| p.tied_to.is_none());
+    assert_eq!(own.map(|p| p.shape.iter().product::<u64>()).sum::<u64>(), 124_439_808);
 }

@@ -104,7 +104,7 @@ impl Catalog {
         let own = |name: &str| family.as_ref().is_some_and(|(family, _)| family.name() == name);
         self.dialects.push(match &family {
             Some((family, _)) => {
-                let names = || view.listing.tensors.iter().map(|tensor| tensor.name.as_str());
+                let names = || view.listing.tensors.iter().map(|one| (one.name.as_str(), one.shape.as_slice()));
                 let mut found: Vec<String> = dialects::find_dialects(*family, names)?
                     .into_iter()
                     .map(|(_, dialect)| dialect.name.into())

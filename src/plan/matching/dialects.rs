@@ -6,7 +6,7 @@ use super::names::{below, cuts, join, last};
 use crate::adapt::Op;
 use crate::arch::{Architecture, Bindings, Pattern};
 use crate::checkpoint::Listing;
-use crate::error::Result;
+use crate::error::{PlanError, Result};
 use crate::family::{self, Config, Dialect, Family, Rule};
 use crate::plan::Value;
 use crate::tensor::TensorInfo;
@@ -51,18 +51,19 @@ pub(super) fn respellings(
     own: Option<&(&'static dyn Family, Option<Config>)>,
     target: &Architecture,
 ) -> Result<Vec<Respelling>> {
+    // a config of the target says nothing of how the source is laid out
     let mut families: Vec<(&'static dyn Family, Option<Config>)> = own.cloned().into_iter().collect();
     for block in &target.blocks {
-        let config = Some(block.config.clone());
-        match families.iter_mut().find(|(family, _)| family.name() == block.family.name()) {
-            Some((_, known)) => *known = known.take().or(config),
-            None => families.push((block.family, config)),
+        if !families.iter().any(|(family, _)| family.name() == block.family.name()) {
+            families.push((block.family, None));
         }
     }
     let mut all = Vec::new();
     for (family, config) in families {
-        let read = find_dialects(family, || source.tensors.iter().map(|tensor| tensor.name.as_str()))?;
-        let write = find_dialects(family, || target.parameters.iter().map(|parameter| parameter.name.as_str()))?;
+        let read =
+            find_dialects(family, || source.tensors.iter().map(|one| (one.name.as_str(), one.shape.as_slice())))?;
+        let write =
+            find_dialects(family, || target.parameters.iter().map(|one| (one.name.as_str(), one.shape.as_slice())))?;
         let names =
             |found: &[(String, &Dialect)]| found.iter().map(|(_, dialect)| dialect.name).collect::<HashSet<_>>();
         if names(&read) != names(&write) {
@@ -73,15 +74,15 @@ pub(super) fn respellings(
     Ok(all)
 }
 
-/// The dialects whose markers stand among the names, with the path before the marker; the first of the family for each path.
-pub(super) fn find_dialects<'a, I: Iterator<Item = &'a str>>(
+/// The dialects whose markers stand among the names and shapes, with the path before the marker; the first of the family for each path.
+pub(super) fn find_dialects<'a, I: Iterator<Item = (&'a str, &'a [u64])>>(
     family: &'static dyn Family,
     names: impl Fn() -> I,
 ) -> Result<Vec<(String, &'static Dialect)>> {
     let mut found: Vec<(String, &'static Dialect)> = Vec::new();
     for dialect in family.dialects() {
         let markers = Templates::parse(dialect.markers.iter().enumerate().map(|(id, text)| (id, 0, *text)))?;
-        for name in names() {
+        for (name, _) in names().filter(|(_, shape)| (dialect.marker_shape)(shape)) {
             let path = markers.path(name).filter(|path| !found.iter().any(|(known, _)| known == path));
             found.extend(path.map(|path| (path.to_string(), dialect)));
         }
@@ -90,14 +91,14 @@ pub(super) fn find_dialects<'a, I: Iterator<Item = &'a str>>(
 }
 
 /// Templates, found by the last component of a name where that is plain text.
-struct Templates {
+pub(super) struct Templates {
     by_last: HashMap<String, Vec<(usize, usize, Pattern)>>,
     any: Vec<(usize, usize, Pattern)>,
 }
 
 impl Templates {
     /// Each template with the number of its rule and its place there.
-    fn parse<'a>(texts: impl IntoIterator<Item = (usize, usize, &'a str)>) -> Result<Templates> {
+    pub fn parse<'a>(texts: impl IntoIterator<Item = (usize, usize, &'a str)>) -> Result<Templates> {
         let mut templates = Templates { by_last: HashMap::new(), any: Vec::new() };
         for (rule, slot, text) in texts {
             let entry = (rule, slot, Pattern::parse(text)?);
@@ -122,7 +123,7 @@ impl Templates {
     }
 
     /// The shortest path below which the name fits a template.
-    fn path<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub fn path<'n>(&self, name: &'n str) -> Option<&'n str> {
         self.likely(name).next()?;
         let whole = std::iter::once(("", name));
         whole.chain(cuts(name)).find(|(_, rest)| self.first(rest).is_some()).map(|(path, _)| path)
@@ -134,11 +135,11 @@ impl Respelling {
     pub fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
         for (path, dialect) in &self.read {
             let sides = |rule: &Rule| (rule.theirs, rule.ours, (rule.read)(&self.config));
-            units = respell(units, path, dialect, sides)?;
+            units = respell(units, path, "", dialect, sides)?;
         }
         for (path, dialect) in &self.write {
             let sides = |rule: &Rule| (rule.ours, rule.theirs, (rule.write)(&self.config));
-            units = respell(units, path, dialect, sides)?;
+            units = respell(units, path, self.family.base_prefix(), dialect, sides)?;
         }
         Ok(units)
     }
@@ -152,10 +153,12 @@ struct Group {
 
 type Sides = (&'static [&'static str], &'static [&'static str], Vec<Vec<Op>>);
 
-/// All rules of a dialect at once over the units below a path. What a rule lacks an input for stays as it is.
+/// All rules of a dialect at once over the units below a path. What a rule lacks an input for stays as it is. A name that no rule
+/// has is tried below `body`, for what was saved from the body alone.
 fn respell(
     mut units: Vec<Unit>,
     path: &str,
+    body: &str,
     dialect: &'static Dialect,
     sides: impl Fn(&Rule) -> Sides,
 ) -> Result<Vec<Unit>> {
@@ -168,9 +171,9 @@ fn respell(
     // by rule and what its wildcards stand for
     let mut groups: BTreeMap<(usize, Vec<String>), Group> = BTreeMap::new();
     for (id, unit) in units.iter().enumerate() {
-        let Some((rule, slot, bindings)) = below(&unit.name, path).and_then(|name| templates.first(name)) else {
-            continue;
-        };
+        let found = below(&unit.name, path)
+            .and_then(|name| templates.first(name).or_else(|| templates.first(&join(body, name))));
+        let Some((rule, slot, bindings)) = found else { continue };
         let key = (rule, bindings.0.values().cloned().collect());
         let group = || Group { bindings, inputs: vec![None; rules[rule].0.len()] };
         groups.entry(key).or_insert_with(group).inputs[slot] = Some(id);
@@ -204,7 +207,12 @@ fn results(
         let Some(name) = Pattern::parse(text)?.substitute(bindings) else { continue };
         let parts: Vec<(Value, TensorInfo)> =
             inputs.iter().map(|id| (units[*id].value.clone(), units[*id].info.clone())).collect();
-        let (value, info) = apply(parts, ops.get(slot).map_or(&[], Vec::as_slice))?;
+        let ops = ops.get(slot).map_or(&[][..], Vec::as_slice);
+        if let Some(Op::RopePermute { heads: 0, .. }) = ops.first() {
+            let source_name = inputs.first().map(|id| units[*id].name.clone()).unwrap_or_default();
+            return Err(PlanError::HeadsUnknown { dialect, source_name }.into());
+        }
+        let (value, info) = apply(parts, ops)?;
         results.push(Unit {
             name: join(path, &name),
             tensors: inputs.iter().flat_map(|id| units[*id].tensors.iter().copied()).collect(),

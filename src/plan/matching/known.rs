@@ -1,8 +1,12 @@
-//! What a family says of the names in a model: which are tied, and how a matrix is stored.
+//! What families say of the names in a model: which are tied, and how a matrix is stored.
 
 use std::collections::HashMap;
 
-use crate::family::{Class, Config, Family, Inputs};
+use super::dialects::{Templates, find_dialects};
+use super::names::plain;
+use crate::checkpoint::Listing;
+use crate::error::Result;
+use crate::family::{Class, Config, FAMILIES, Family, Inputs};
 use crate::graph::{Builder, Layout, Parameter};
 
 /// The parameters of a family's class under a path, with its ties made; empty where the config does not build.
@@ -23,32 +27,60 @@ pub(super) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
     parameters.iter().filter_map(pair).collect()
 }
 
-/// The matrices that a family stores as (in, out), by name.
+/// How a source stores the matrices that a family of its tensors stores as (in, out): names and often shapes say nothing of it.
 #[derive(Default)]
 pub(super) struct Layouts {
-    by_name: HashMap<String, Layout>,
-    base_prefix: &'static str,
+    families: Vec<FamilyLayouts>,
+}
+
+struct FamilyLayouts {
+    templates: Templates,
+    /// Whether the config says that the source is of this family, wherever its tensors stand.
+    recognised: bool,
+    /// The paths of bodies, without wrappers, and how each is laid out.
+    bodies: HashMap<String, Layout>,
 }
 
 impl Layouts {
-    /// What these parameters of a family say.
-    pub fn of(family: &'static dyn Family, parameters: &[Parameter]) -> Layouts {
-        let swapped = parameters.iter().filter(|parameter| parameter.layout == Layout::InOut);
-        Layouts {
-            by_name: swapped.map(|parameter| (parameter.name.clone(), parameter.layout)).collect(),
-            base_prefix: family.base_prefix(),
+    /// What names and shapes of a source say; `own` is the family that it was recognised as. A body counts where all marker
+    /// names of its family stand, so that another family of a few like names is not taken for it.
+    pub fn of(source: &Listing, own: Option<&'static dyn Family>) -> Result<Layouts> {
+        let mut families = Vec::new();
+        for family in FAMILIES.iter().copied().filter(|family| !family.in_out().is_empty()) {
+            let recognised = own.is_some_and(|own| own.name() == family.name());
+            let templates = |texts: &[&'static str]| {
+                Templates::parse(texts.iter().enumerate().map(|(rule, text)| (rule, 0, *text)).collect::<Vec<_>>())
+            };
+            let Some(marker) = family.markers().first() else { continue };
+            let tail = format!(".{marker}");
+            if !recognised && !source.tensors.iter().any(|one| one.name == *marker || one.name.ends_with(&tail)) {
+                continue;
+            }
+            let names: HashMap<String, &[u64]> =
+                source.tensors.iter().map(|one| (plain(&one.name), one.shape.as_slice())).collect();
+            let ends = names.keys().filter_map(|name| name.strip_suffix(marker));
+            let paths = ends
+                .filter(|path| path.is_empty() || path.ends_with('.'))
+                .filter(|path| family.markers().iter().all(|marker| names.contains_key(&format!("{path}{marker}"))));
+            let mut bodies: HashMap<String, Layout> =
+                paths.map(|path| (path.trim_end_matches('.').to_string(), Layout::InOut)).collect();
+            let all = || names.iter().map(|(name, shape)| (name.as_str(), *shape));
+            let dialects = find_dialects(family, all)?.into_iter();
+            bodies.extend(dialects.filter_map(|(path, dialect)| Some((path, dialect.layout?))));
+            families.push(FamilyLayouts { templates: templates(family.in_out())?, recognised, bodies });
         }
+        Ok(Layouts { families })
     }
 
-    /// Whether the family stores this tensor as (in, out), whichever of body and model it was saved from.
-    pub fn is_in_out(&self, name: &str) -> bool {
-        if self.by_name.is_empty() {
-            return false;
+    /// How the source stores the matrix of this name, or `None` where no family stores it in more than one way.
+    pub fn layout(&self, name: &str) -> Option<Layout> {
+        if self.families.is_empty() {
+            return None;
         }
-        let name = super::names::plain(name);
-        let has = |name: &str| self.by_name.contains_key(name);
-        has(&name)
-            || has(&super::names::join(self.base_prefix, &name))
-            || super::names::below(&name, self.base_prefix).is_some_and(has)
+        let name = plain(name);
+        self.families.iter().find_map(|family| {
+            let known = family.bodies.get(family.templates.path(&name)?).copied();
+            known.or(Some(Layout::InOut).filter(|_| family.recognised))
+        })
     }
 }

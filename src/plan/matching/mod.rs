@@ -28,6 +28,7 @@ use super::depth::{self, Counterpart, Depths, Expansion};
 use super::gaps::Gaps;
 use super::{Answer, Question, SourceView, Step, Value, ties};
 use crate::arch::{Architecture, DepthItem, Selector};
+use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
 use crate::family::{Config, Family};
 use crate::graph::ParameterId;
@@ -178,7 +179,8 @@ fn find(sources: &[SourceView], target: &Architecture, blocks: &Blocks) -> Resul
     pass.check_rules()?;
     let mut violations = pass.ambiguities();
     let zeroed = zeroed(target, &depths, &mut violations)?;
-    let known: Vec<Known> = catalog.families.iter().map(Known::of).collect();
+    let known = catalog.families.iter().zip(sources).map(|(family, source)| Known::of(family, source.listing));
+    let known: Vec<Known> = known.collect::<Result<_>>()?;
     let layouts: Vec<&Layouts> = known.iter().map(|known| &known.layouts).collect();
     let mut resolutions = pass.resolve(&layouts, &zeroed)?;
     let warnings = pass.given_away(&resolutions).into_iter().collect();
@@ -199,12 +201,12 @@ struct Known {
 }
 
 impl Known {
-    fn of(family: &Option<(&'static dyn Family, Option<Config>)>) -> Known {
-        let Some((family, Some(config))) = family else {
-            return Known { layouts: Layouts::default(), ties: Vec::new() };
+    fn of(family: &Option<(&'static dyn Family, Option<Config>)>, source: &Listing) -> Result<Known> {
+        let ties = match family {
+            Some((family, Some(config))) => known::ties(&known::parameters(*family, config, "")),
+            Some((_, None)) | None => Vec::new(),
         };
-        let parameters = known::parameters(*family, config, "");
-        Known { layouts: Layouts::of(*family, &parameters), ties: known::ties(&parameters) }
+        Ok(Known { layouts: Layouts::of(source, family.as_ref().map(|(family, _)| *family))?, ties })
     }
 }
 

@@ -23,6 +23,7 @@ const COMPUTED: &[&str] = &[
     "relative_position_index",
     "relative_coords_table",
     "attn_mask",
+    "rope.freqs",
 ];
 
 /// State without learning that starts as a constant.

@@ -284,7 +284,8 @@ impl<'a> Pass<'a> {
                     && self.target.rules.map.get(*rule).is_some_and(|rule| rule.ops.is_empty())
                     && let Some((source, _)) = tensors.first()
                 {
-                    made = relaid(parameter, made, &info.name, layouts.get(*source).copied())?;
+                    let stored = layouts.get(*source).and_then(|layouts| layouts.layout(&info.name));
+                    made = relaid(parameter, made, &info.name, stored)?;
                 }
                 let mut resolution = Resolution::new(Step::Map, format!("rule `{}`", text(rule)), false);
                 resolution.origin = Origin::Found { value: made.0, info: made.1 };
@@ -318,14 +319,9 @@ impl<'a> Pass<'a> {
             return Ok(Resolution { runners_up: runners_up.into_iter().chain(suggested).collect(), ..base });
         };
         let candidate = self.search.candidate(hit.candidate);
-        let mut made = (candidate.value.clone(), candidate.info.clone());
-        for name in candidate.names() {
-            let relaying = layouts.get(candidate.source).copied().filter(|layouts| layouts.is_in_out(name));
-            if relaying.is_some() {
-                made = relaid(parameter, made, name, relaying)?;
-                break;
-            }
-        }
+        let layouts = layouts.get(candidate.source);
+        let stored = layouts.and_then(|layouts| candidate.names().find_map(|name| layouts.layout(name)));
+        let made = relaid(parameter, (candidate.value.clone(), candidate.info.clone()), candidate.shown(), stored)?;
         Ok(Resolution {
             origin: Origin::Found { value: made.0, info: made.1 },
             runners_up,
@@ -421,22 +417,22 @@ fn aligned(name: &str, index: u64, tail: &str) -> Option<String> {
     Some(components.get(..at)?.join("."))
 }
 
-/// A matrix that the source stores as (in, out), laid out as the target stores it.
+/// A matrix that the source stores in a layout that is known to matter, laid out as the target stores it.
 fn relaid(
     parameter: &Parameter,
     made: (Value, TensorInfo),
     name: &str,
-    layouts: Option<&Layouts>,
+    stored: Option<Layout>,
 ) -> Result<(Value, TensorInfo)> {
-    if made.1.shape.len() != 2 || !layouts.is_some_and(|layouts| layouts.is_in_out(name)) {
-        return Ok(made);
-    }
-    match parameter.layout {
-        Layout::InOut => Ok(made),
-        Layout::OutIn => apply_one(vec![made], &Op::Transpose),
-        Layout::Unknown => {
-            Err(PlanError::LayoutUnknown { target: parameter.name.clone(), source_name: name.to_string() }.into())
+    match (stored, parameter.layout) {
+        (None, _) => Ok(made),
+        (Some(stored), Layout::Unknown) => {
+            let stored = if stored == Layout::InOut { "(in, out)" } else { "(out, in)" };
+            let (target, source_name) = (parameter.name.clone(), name.to_string());
+            Err(PlanError::LayoutUnknown { target, source_name, stored }.into())
         }
+        (Some(stored), wanted) if stored == wanted || made.1.shape.len() != 2 => Ok(made),
+        (Some(_), _) => apply_one(vec![made], &Op::Transpose),
     }
 }
 

@@ -86,7 +86,12 @@ fn bert_config(class: &str, layers: u64) -> serde_json::Value {
 
 /// A BERT of transformers, tiny.
 fn bert(config: &serde_json::Value) -> Architecture {
-    let family = by_name("bert").unwrap();
+    of_config(config)
+}
+
+/// What a Hugging Face config says.
+fn of_config(config: &serde_json::Value) -> Architecture {
+    let family = crate::family::by_model_type(config["model_type"].as_str().unwrap()).unwrap();
     let config = Config(config.as_object().unwrap().clone());
     let mut at = Builder::new();
     let outputs = family.build(&config, &Inputs::default(), &Class::OfConfig, &mut at).unwrap();

@@ -1,0 +1,76 @@
+//! What each layer knows of positions: its rotary embedding, and how far it sees.
+
+use super::siblings::{Llama, Windows};
+use crate::error::{FamilyError, Result};
+use crate::family::config::Reader;
+use crate::family::rope;
+use crate::graph::{Rope, RopeScaling};
+
+/// The rotary embedding and the window of each layer.
+pub(super) fn layers(of: &Llama, config: Reader, head_dim: u64) -> Result<Vec<(Rope, Option<u64>)>> {
+    let count = config.count("num_hidden_layers", of.defaults.layers)?;
+    let sliding = sliding(of, config, count)?;
+    let pattern = of.windows == Windows::Pattern;
+    let kind = |name| if pattern { Some(name) } else { None };
+    let full = rope::read(config, head_dim, of.defaults.theta, kind("full_attention"))?;
+    let local = if pattern { local_rope(config, head_dim)? } else { full };
+    let default = if let Windows::All(default) = of.windows { default } else { Some(4096) };
+    let window = match config.config.0.get("sliding_window") {
+        None => default,
+        Some(_) => config.get("sliding_window").map(|_| config.size("sliding_window", 1)).transpose()?,
+    };
+    Ok(sliding.into_iter().map(|slides| if slides { (local, window) } else { (full, None) }).collect())
+}
+
+/// Gemma 3's for the layers with windows.
+fn local_rope(config: Reader, head_dim: u64) -> Result<Rope> {
+    let parameters = config.get("rope_parameters").and_then(|parameters| parameters.get("sliding_attention"));
+    if parameters.is_some() && config.get("rope_scaling").is_none() {
+        return rope::read(config, head_dim, 10_000.0, Some("sliding_attention"));
+    }
+    let theta = config.number("rope_local_base_freq", 10_000.0)?;
+    Ok(Rope { theta, rotary: head_dim, scaling: RopeScaling::Unscaled })
+}
+
+/// Which layers have windows: by `layer_types`, else by the sibling's rule.
+fn sliding(of: &Llama, config: Reader, count: u64) -> Result<Vec<bool>> {
+    let by_rule: Box<dyn Fn(u64) -> bool> = match of.windows {
+        Windows::Never => Box::new(|_| false),
+        Windows::All(_) => Box::new(|_| true),
+        Windows::Upper if !config.flag("use_sliding_window", false)? => Box::new(|_| false),
+        Windows::Upper => {
+            let from = config.count("max_window_layers", 28)?;
+            Box::new(move |layer| layer >= from)
+        }
+        Windows::Pattern => {
+            let period = config.size("sliding_window_pattern", 6)?;
+            Box::new(move |layer| (layer + 1) % period != 0)
+        }
+    };
+    let listed = matches!(of.windows, Windows::Upper | Windows::Pattern);
+    match config.get("layer_types").filter(|_| listed) {
+        Some(value) => layer_types(config, value, count),
+        None => Ok((0..count).map(by_rule).collect()),
+    }
+}
+
+fn layer_types(config: Reader, value: &serde_json::Value, count: u64) -> Result<Vec<bool>> {
+    const MUST: &str = "a list of \"full_attention\" and \"sliding_attention\"";
+    let list = value.as_array().ok_or_else(|| config.wrong("layer_types", value, MUST))?;
+    if list.len() as u64 != count {
+        return Err(FamilyError::Contradiction {
+            family: config.family,
+            key: "num_hidden_layers",
+            value: count.to_string(),
+            other: "layer_types",
+            other_value: format!("{} layers", list.len()),
+        }
+        .into());
+    }
+    let slides = |kind: &serde_json::Value| match kind.as_str() {
+        Some("full_attention") => Ok(false),
+        Some("sliding_attention") => Ok(true),
+        _ => Err(config.wrong("layer_types", kind, MUST)),
+    };
+    list.iter().map(slides).collect()
+}

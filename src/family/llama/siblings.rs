@@ -1,0 +1,218 @@
+//! The siblings, each as what it has that Llama has not.
+
+use super::meta;
+use crate::family::Dialect;
+
+/// One of the siblings: what it is called, and where it differs.
+pub struct Llama {
+    pub(super) name: &'static str,
+    pub(super) model_types: &'static [&'static str],
+    pub(super) architectures: &'static [&'static str],
+    pub(super) markers: &'static [&'static str],
+    pub(super) dialects: &'static [Dialect],
+    pub(super) bias: Bias,
+    /// Whether each head's query and key are normed.
+    pub(super) head_norms: bool,
+    /// Whether q, k and v are one matrix, and gate and up another.
+    pub(super) fused: bool,
+    /// Whether norms scale by 1 + weight, and embeddings by √width.
+    pub(super) gemma: bool,
+    /// Whether each branch ends in a norm too.
+    pub(super) sandwich: bool,
+    pub(super) windows: Windows,
+    /// The defaults of its config in transformers.
+    pub(super) defaults: Defaults,
+}
+
+/// Which projections of the attention have biases.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Bias {
+    /// None.
+    Never,
+    /// Those of q, k and v.
+    Inputs,
+    /// All or none, as `attention_bias` says.
+    Said,
+}
+
+/// Which layers see only the last `sliding_window` positions.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Windows {
+    /// None.
+    Never,
+    /// All, where the config has a window; this one where it says nothing.
+    All(Option<u64>),
+    /// With `use_sliding_window`, those from `max_window_layers` on.
+    Upper,
+    /// All but every sixth, with rotary embeddings of their own.
+    Pattern,
+}
+
+/// The defaults of a config.
+pub(super) struct Defaults {
+    pub(super) vocabulary: u64,
+    pub(super) hidden: u64,
+    pub(super) intermediate: u64,
+    pub(super) layers: u64,
+    pub(super) heads: u64,
+    /// `None`: as many as heads.
+    pub(super) kv_heads: Option<u64>,
+    /// `None`: the width over the heads.
+    pub(super) head_dim: Option<u64>,
+    pub(super) activation: (&'static str, &'static str),
+    pub(super) positions: u64,
+    pub(super) eps: f64,
+    pub(super) tied: bool,
+    pub(super) padding: Option<u64>,
+    pub(super) theta: f64,
+}
+
+const LLAMA_DEFAULTS: Defaults = Defaults {
+    vocabulary: 32000,
+    hidden: 4096,
+    intermediate: 11008,
+    layers: 32,
+    heads: 32,
+    kv_heads: None,
+    head_dim: None,
+    activation: ("hidden_act", "silu"),
+    positions: 2048,
+    eps: 1e-6,
+    tied: false,
+    padding: None,
+    theta: 10_000.0,
+};
+
+const QWEN_DEFAULTS: Defaults =
+    Defaults { vocabulary: 151_936, intermediate: 22016, kv_heads: Some(32), positions: 32768, ..LLAMA_DEFAULTS };
+
+/// Llama itself.
+pub const LLAMA: Llama = Llama {
+    name: "llama",
+    model_types: &["llama"],
+    architectures: &["LlamaModel", "LlamaForCausalLM", "LlamaForSequenceClassification", "LlamaForTokenClassification"],
+    markers: &["layers.0.self_attn.q_proj.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
+    dialects: meta::DIALECTS,
+    bias: Bias::Said,
+    head_norms: false,
+    fused: false,
+    gemma: false,
+    sandwich: false,
+    windows: Windows::Never,
+    defaults: LLAMA_DEFAULTS,
+};
+
+/// With a sliding window.
+pub const MISTRAL: Llama = Llama {
+    name: "mistral",
+    model_types: &["mistral"],
+    architectures: &[
+        "MistralModel",
+        "MistralForCausalLM",
+        "MistralForSequenceClassification",
+        "MistralForTokenClassification",
+    ],
+    bias: Bias::Never,
+    windows: Windows::All(Some(4096)),
+    defaults: Defaults { intermediate: 14336, kv_heads: Some(8), positions: 131_072, ..LLAMA_DEFAULTS },
+    ..LLAMA
+};
+
+/// With biases of q, k and v.
+pub const QWEN2: Llama = Llama {
+    name: "qwen2",
+    dialects: &[],
+    model_types: &["qwen2"],
+    architectures: &["Qwen2Model", "Qwen2ForCausalLM", "Qwen2ForSequenceClassification", "Qwen2ForTokenClassification"],
+    markers: &["layers.0.self_attn.q_proj.bias", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
+    bias: Bias::Inputs,
+    windows: Windows::Upper,
+    defaults: QWEN_DEFAULTS,
+    ..LLAMA
+};
+
+/// With norms of q and k.
+pub const QWEN3: Llama = Llama {
+    name: "qwen3",
+    dialects: &[],
+    model_types: &["qwen3"],
+    architectures: &["Qwen3Model", "Qwen3ForCausalLM", "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification"],
+    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
+    bias: Bias::Said,
+    head_norms: true,
+    windows: Windows::Upper,
+    defaults: Defaults { head_dim: Some(128), ..QWEN_DEFAULTS },
+    ..LLAMA
+};
+
+/// With fused projections.
+pub const PHI3: Llama = Llama {
+    name: "phi3",
+    dialects: &[],
+    model_types: &["phi3"],
+    architectures: &["Phi3Model", "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3ForTokenClassification"],
+    markers: &["layers.0.self_attn.qkv_proj.weight", "layers.0.mlp.gate_up_proj.weight"],
+    bias: Bias::Never,
+    fused: true,
+    windows: Windows::All(None),
+    defaults: Defaults {
+        vocabulary: 32064,
+        hidden: 3072,
+        intermediate: 8192,
+        positions: 4096,
+        eps: 1e-5,
+        padding: Some(32000),
+        ..LLAMA_DEFAULTS
+    },
+    ..LLAMA
+};
+
+/// With norms around zero and scaled embeddings.
+pub const GEMMA: Llama = Llama {
+    name: "gemma",
+    dialects: &[],
+    model_types: &["gemma"],
+    architectures: &["GemmaModel", "GemmaForCausalLM", "GemmaForSequenceClassification", "GemmaForTokenClassification"],
+    bias: Bias::Said,
+    gemma: true,
+    defaults: Defaults {
+        vocabulary: 256_000,
+        hidden: 3072,
+        intermediate: 24576,
+        layers: 28,
+        heads: 16,
+        kv_heads: Some(16),
+        head_dim: Some(256),
+        activation: ("hidden_act", "gelu_pytorch_tanh"),
+        positions: 8192,
+        tied: true,
+        padding: Some(0),
+        ..LLAMA_DEFAULTS
+    },
+    ..LLAMA
+};
+
+/// The text part of Gemma 3: besides, norms on both sides of a branch and of q and k, and windows in five layers of six.
+pub const GEMMA3: Llama = Llama {
+    name: "gemma3_text",
+    dialects: &[],
+    model_types: &["gemma3_text"],
+    architectures: &["Gemma3TextModel", "Gemma3ForCausalLM", "Gemma3TextForSequenceClassification"],
+    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.pre_feedforward_layernorm.weight"],
+    head_norms: true,
+    sandwich: true,
+    windows: Windows::Pattern,
+    defaults: Defaults {
+        vocabulary: 262_208,
+        hidden: 2304,
+        intermediate: 9216,
+        layers: 26,
+        heads: 8,
+        kv_heads: Some(4),
+        activation: ("hidden_activation", "gelu_pytorch_tanh"),
+        positions: 131_072,
+        theta: 1_000_000.0,
+        ..GEMMA.defaults
+    },
+    ..GEMMA
+};
