@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::collapse::{Line, collapse};
 use super::{Report, ReportedTensor};
 use crate::lsuv::Visit;
-use crate::plan::{Action, Unused};
+use crate::plan::{Action, Unused, Value};
 use crate::tensor::{Dtype, ShapeText};
 
 /// How much of the report is printed.
@@ -57,7 +57,8 @@ fn head(out: &mut String, report: &Report) {
         ("new", tensors.new, parameters.new),
     ] {
         if n > 0 || p > 0 {
-            let _ = writeln!(out, "  {word:<8}{n:>6} tensors {:>10} parameters", count(p));
+            let unit = if n == 1 { "tensor " } else { "tensors" };
+            let _ = writeln!(out, "  {word:<8}{n:>6} {unit} {:>10} parameters", count(p));
         }
     }
     for source in &report.sources {
@@ -109,7 +110,12 @@ fn explanation(tensor: &ReportedTensor) -> String {
         words.push(format!("{}{std} by {}", init.scheme, init.by));
     }
     words.extend(tensor.lsuv.map(measured));
-    words.push(tensor.reason.clone());
+    match &tensor.value {
+        Value::Tied { to } => words.push(format!("another name of {to}")),
+        Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Apply { .. } => {
+            words.push(tensor.reason.clone());
+        }
+    }
     words.join("; ")
 }
 
