@@ -97,7 +97,7 @@ impl Dtype {
     /// Bytes of `elements` elements, or an error where they do not fill whole units or the number overflows.
     pub fn bytes_of(self, elements: u64) -> Result<u64> {
         let (unit, bytes) = self.unit();
-        if elements % unit != 0 {
+        if !elements.is_multiple_of(unit) {
             return Err(TensorError::PartialUnit { dtype: self, elements, unit }.into());
         }
         (elements / unit)

@@ -31,6 +31,9 @@ pub fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -
     groups.into_iter().flat_map(|(template, key, numbers)| template.lines(numbers, key)).collect()
 }
 
+/// The numbers further out, and the ranges further in as they are spelt.
+type Rest = (Vec<u64>, Vec<String>);
+
 /// A name with its integer components taken out.
 struct Template {
     components: Vec<Option<String>>,
@@ -70,8 +73,8 @@ impl Template {
         let width = tuples.first().map_or(0, Vec::len);
         let mut rows: Vec<(Vec<u64>, Vec<String>, usize)> = tuples.into_iter().map(|t| (t, Vec::new(), 1)).collect();
         for _ in 0..width {
-            let mut order: Vec<(Vec<u64>, Vec<String>)> = Vec::new();
-            let mut merged: BTreeMap<(Vec<u64>, Vec<String>), (Vec<u64>, usize)> = BTreeMap::new();
+            let mut order: Vec<Rest> = Vec::new();
+            let mut merged: BTreeMap<Rest, (Vec<u64>, usize)> = BTreeMap::new();
             for (mut prefix, suffix, count) in rows {
                 let last = prefix.pop().unwrap_or_default();
                 let entry = merged.entry((prefix.clone(), suffix.clone())).or_insert_with(|| {

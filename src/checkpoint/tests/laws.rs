@@ -99,7 +99,7 @@ fn reads_by_rows(reader: &dyn Reader, tensor: usize, whole: &[u8]) {
 /// A file that is cut anywhere is refused as an input; what was cut must have been padding where it is not.
 pub(in crate::checkpoint) fn refuses_prefixes(name: &str, bytes: &[u8], padding: usize) {
     // all cuts near the ends, where headers are, and some between
-    let is_tried = |length: &usize| *length < 1000 || length % 101 == 0 || length + 100 > bytes.len();
+    let is_tried = |length: &usize| *length < 1000 || length.is_multiple_of(101) || length + 100 > bytes.len();
     for length in (0..bytes.len()).filter(is_tried) {
         match open_bytes(name, &bytes[..length]) {
             Err(error) => assert_eq!(error.exit(), Exit::Input, "{length} bytes: {error}"),

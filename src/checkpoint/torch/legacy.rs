@@ -88,7 +88,7 @@ fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<
         let offset = offset.ok_or_else(|| beyond(&key, at, COUNT))?;
         let mut count = [0; COUNT as usize];
         file.read_at(at, &mut count)?;
-        let bytes = u64::from_le_bytes(count).checked_mul(*element).unwrap_or(u64::MAX);
+        let bytes = u64::from_le_bytes(count).saturating_mul(*element);
         at = offset.checked_add(bytes).filter(|end| *end <= file.len()).ok_or_else(|| beyond(&key, offset, bytes))?;
         storages.insert(key, Place { offset, bytes, packing: Packing::Stored });
     }

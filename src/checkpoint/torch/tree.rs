@@ -126,7 +126,7 @@ impl<'v> Tree<'v> {
             Node::Object(object) if self.is_module(object) => self.module_entries(object),
             Node::Object(object) if !object.items.is_empty() => self.named(&object.items),
             Node::Object(object) if !object.elements.is_empty() => numbered(&object.elements),
-            Node::Object(object) if self.class(object).starts_with("collections.") => self.from_pairs(object),
+            Node::Object(object) if self.class(object).starts_with("collections.") => self.pairs_of(object),
             Node::Object(object) => self.attributes(object),
             _ => Vec::new(),
         }
@@ -154,7 +154,7 @@ impl<'v> Tree<'v> {
     }
 
     /// `OrderedDict([[key, value], …])`, as Python 2 pickles it, and `OrderedDict({…})`.
-    fn from_pairs(&self, object: &Object) -> Vec<(String, Id)> {
+    fn pairs_of(&self, object: &Object) -> Vec<(String, Id)> {
         let arguments = self.values.sequence(object.arguments).unwrap_or_default();
         let dictionary = |id: &Id| match self.values.get(*id) {
             Node::Dict(items) => Some(self.named(items)),
@@ -205,7 +205,7 @@ impl<'v> Tree<'v> {
         match self.values.get(id) {
             Node::Dict(items) => self.named(items),
             Node::Object(object) if !object.items.is_empty() => self.named(&object.items),
-            Node::Object(object) => self.from_pairs(object),
+            Node::Object(object) => self.pairs_of(object),
             _ => Vec::new(),
         }
     }

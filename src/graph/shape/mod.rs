@@ -344,10 +344,10 @@ fn attention(site: &Site, attention: &Attention) -> Result<Inferred> {
 }
 
 fn rope(site: &Site, rope: &Rope, head_dim: u64) -> Result<()> {
-    if rope.rotary == head_dim && head_dim % 2 != 0 {
+    if rope.rotary == head_dim && !head_dim.is_multiple_of(2) {
         return Err(site.value("head_dim", head_dim, "even for rotary embeddings"));
     }
-    if rope.rotary == 0 || rope.rotary % 2 != 0 || rope.rotary > head_dim {
+    if rope.rotary == 0 || !rope.rotary.is_multiple_of(2) || rope.rotary > head_dim {
         return Err(site.value("rotary", rope.rotary, format!("even, and at most head_dim, which is {head_dim}")));
     }
     if !(rope.theta.is_finite() && rope.theta > 0.0) {

@@ -227,7 +227,8 @@ fn named(names: &[&str]) -> serde_json::Value {
 
 #[test]
 fn class_rows_go_by_name_for_weight_and_bias_alike() {
-    let some: &[(&[&str], &[&str], &[Option<u64>])] = &[
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a [Option<u64>]);
+    let some: &[Case] = &[
         (&["a", "b", "c"], &["c", "x", "a"], &[Some(2), None, Some(0)]),
         (&["Not Spam", "spam"], &["SPAM", "not  spam", "other"], &[Some(1), Some(0), None]),
         (&["A", "a"], &["a", "A"], &[Some(1), Some(0)]),

@@ -171,7 +171,7 @@ impl Machine<'_, '_> {
     }
 
     fn pairs(&self, flat: &[Id]) -> Result<Vec<(Id, Id)>> {
-        if flat.len() % 2 != 0 {
+        if !flat.len().is_multiple_of(2) {
             return self.input.fault(PickleProblem::Unpaired(flat.len()));
         }
         Ok(flat.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect())
