@@ -80,7 +80,7 @@ impl Found {
         let listing = Listing::new(self.format, infos, self.metadata, None);
         let reader = Arc::new(Arrays { listing, arrays, unpacked: Mutex::new(None) });
         let (name, bytes, key) = (file.name().to_string(), file.len(), None);
-        Ok(Part { name, bytes, digest: self.digest, reader, key, notes: self.notes })
+        Ok(Part { name, bytes, digest: self.digest, reader, key, beside: Vec::new(), notes: self.notes })
     }
 }
 

@@ -123,6 +123,11 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// Goes to a place within the file, back to what was moved over or on behind it.
+    pub(super) fn go(&mut self, place: u64) {
+        self.at = place.min(self.end);
+    }
+
     /// Moves over `count` bytes of data, which are not read.
     pub(super) fn jump(&mut self, count: u64) -> Result<()> {
         if count > self.left() {

@@ -102,12 +102,13 @@ impl Format {
             | Format::Gguf
             | Format::Npy
             | Format::Npz
-            | Format::Msgpack => "fetch or copy the file again".into(),
+            | Format::Msgpack
+            | Format::Onnx => "fetch or copy the file again".into(),
             Format::GitLfs => "git lfs pull".into(),
             Format::Markup | Format::Json => {
                 "the download went wrong (a login page, an error answer): fetch it again".into()
             }
-            Format::Hdf5 | Format::Onnx | Format::Zip => {
+            Format::Hdf5 | Format::Zip => {
                 format!(
                     "{CONVERTED} the library that it comes from, as save_pretrained(\"DIR\", safe_serialization=True)"
                 )

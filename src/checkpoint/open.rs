@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::choose::{Choice, choose, choose_single, passed_over};
 use super::format::{Format, HEAD};
-use super::part::{Joined, Part};
+use super::part::{Beside, Joined, Part};
 use super::safetensors::{check_shards, parse_index};
-use super::{Checkpoint, Reader, gguf, numpy, safetensors, torch};
+use super::{Checkpoint, Reader, gguf, msgpack, numpy, onnx, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
@@ -27,17 +27,19 @@ pub struct OpenOptions<'a> {
 }
 
 /// Opens one file of a format.
-type OpenPart = fn(Arc<dyn Bytes>, &OpenOptions) -> Result<Part>;
+type OpenPart = fn(Arc<dyn Bytes>, &OpenOptions, Beside) -> Result<Part>;
 
 /// The formats that are read.
 const READ: &[(Format, OpenPart)] = &[
-    (Format::Safetensors, |file, _| safetensors::open(file)),
-    (Format::Torch, torch::open_archive),
-    (Format::Zip, torch::open_archive),
-    (Format::Pickle, torch::open_legacy),
-    (Format::Gguf, |file, _| gguf::open(file)),
-    (Format::Npy, |file, _| numpy::open_array(file)),
-    (Format::Npz, |file, _| numpy::open_archive(file)),
+    (Format::Safetensors, |file, _, _| safetensors::open(file)),
+    (Format::Torch, |file, options, _| torch::open_archive(file, options)),
+    (Format::Zip, |file, options, _| torch::open_archive(file, options)),
+    (Format::Pickle, |file, options, _| torch::open_legacy(file, options)),
+    (Format::Gguf, |file, _, _| gguf::open(file)),
+    (Format::Npy, |file, _, _| numpy::open_array(file)),
+    (Format::Npz, |file, _, _| numpy::open_archive(file)),
+    (Format::Msgpack, |file, _, _| msgpack::open(file)),
+    (Format::Onnx, |file, _, beside| onnx::open(file, beside)),
 ];
 
 /// Opens the weights of a source, whatever their format; reads headers only. A directory with several formats prefers
@@ -69,11 +71,15 @@ pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> 
 /// Opens one file that is at hand, whatever its format; there is no config beside it.
 pub fn open_file(file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<Arc<dyn Reader>> {
     let name = file.name().to_string();
-    Ok(open_part(&name, file, options)?.reader)
+    let nothing = |wanted: &str| {
+        let (by, shard) = (name.clone(), wanted.to_string());
+        Err(CheckpointError::MissingShard { by, shard, tensors: None }.into())
+    };
+    Ok(open_part(&name, file, options, &nothing)?.reader)
 }
 
 /// Opens a file by its bytes; what is called safetensors and is of no other kind is left to the header's errors.
-fn open_part(name: &str, file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<Part> {
+fn open_part(name: &str, file: Arc<dyn Bytes>, options: &OpenOptions, beside: Beside) -> Result<Part> {
     let head = head(file.as_ref())?;
     let format = match Format::of_bytes(&head) {
         None if name.ends_with(".safetensors") => Format::Safetensors,
@@ -84,7 +90,7 @@ fn open_part(name: &str, file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<
         }
     };
     match opener(format) {
-        Some(open) => open(file, options),
+        Some(open) => open(file, options, beside),
         None => Err(unreadable(name, format)),
     }
 }
@@ -125,18 +131,25 @@ impl Opening<'_> {
     fn several(&self, names: Vec<String>) -> Result<Opened> {
         let mut opened = Opened::default();
         for name in names {
-            let (part, file) = self.part(&name)?;
+            let (part, files) = self.part(&name)?;
             opened.parts.push(part);
-            opened.files.push(file);
+            opened.files.extend(files);
         }
         Ok(opened)
     }
 
-    fn part(&self, name: &str) -> Result<(Part, PinnedFile)> {
+    /// Opens a file; it is pinned, and after it the files beside it that hold its data.
+    fn part(&self, name: &str) -> Result<(Part, Vec<PinnedFile>)> {
         self.progress.interrupted()?;
-        let part = open_part(name, self.source.file(name, self.progress)?, self.options)?;
+        let beside = |other: &str| self.source.file(&format!("{}{other}", folder(name)), self.progress);
+        let part = open_part(name, self.source.file(name, self.progress)?, self.options, &beside)?;
         let pin = self.source.etag(name).unwrap_or_else(|| part.digest.clone());
-        let pinned = PinnedFile { name: name.into(), bytes: part.bytes, pin };
+        let mut pinned = vec![PinnedFile { name: name.into(), bytes: part.bytes, pin }];
+        for (other, file) in &part.beside {
+            let name = format!("{}{other}", folder(name));
+            let pin = self.source.etag(&name).map_or_else(|| pin_of_data(file.as_ref()), Ok)?;
+            pinned.push(PinnedFile { name, bytes: file.len(), pin });
+        }
         Ok((part, pinned))
     }
 
@@ -213,6 +226,19 @@ impl Opening<'_> {
         })?;
         Ok(Some(text))
     }
+}
+
+/// The folder of a name, with its `/`.
+fn folder(name: &str) -> &str {
+    name.rfind('/').and_then(|slash| name.get(..=slash)).unwrap_or_default()
+}
+
+/// The pin of a local file that has no header of its own: `blake3:…` of its first mebibyte.
+fn pin_of_data(file: &dyn Bytes) -> Result<String> {
+    const START: u64 = 1 << 20;
+    let mut start = vec![0; file.len().min(START) as usize];
+    file.read_at(0, &mut start)?;
+    Ok(format!("blake3:{}", blake3::hash(&start).to_hex()))
 }
 
 fn first(names: &[String]) -> &str {

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use super::natural::natural_cmp;
 use super::{Extent, Listing, Reader};
 use crate::error::{CheckpointError, Result};
+use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
+
+/// Opens a file in the directory of another by its name relative to it.
+pub(super) type Beside<'a> = &'a dyn Fn(&str) -> Result<Arc<dyn Bytes>>;
 
 /// One file, opened.
 pub(super) struct Part {
@@ -20,6 +24,8 @@ pub(super) struct Part {
     pub(super) reader: Arc<dyn Reader>,
     /// Which of its dictionaries was read, where it nests them.
     pub(super) key: Option<String>,
+    /// Files that hold its data, by their names relative to it.
+    pub(super) beside: Vec<(String, Arc<dyn Bytes>)>,
     /// What the user should know.
     pub(super) notes: Vec<String>,
 }

@@ -162,12 +162,12 @@ fn place(file: &Arc<dyn Bytes>, data: u64, alignment: u64, entry: Entry) -> Resu
         let TensorInfo { name: tensor, dtype, shape } = entry.info;
         return Err(CheckpointError::Uncountable { file: name, tensor, dtype, shape }.into());
     };
-    let Some(offset) = data.checked_add(entry.offset).filter(|_| entry.offset % alignment == 0) else {
+    if entry.offset % alignment != 0 {
         let what = "a tensor's offset is not aligned";
         return Err(FormatError::Invalid { file: name, format: "GGUF", offset: entry.offset, what }.into());
-    };
-    // without data the file may end before their place
-    let offset = if bytes == 0 { 0 } else { offset };
+    }
+    // without data the file may end before their place; a place that overflows is behind the end of every file
+    let offset = if bytes == 0 { 0 } else { data.saturating_add(entry.offset) };
     let place = Place { offset, bytes, packing: Packing::Stored };
     Ok((entry.info, Array { file: file.clone(), place, skip: 0, order: entry.order }))
 }

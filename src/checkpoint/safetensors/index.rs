@@ -63,7 +63,8 @@ pub(in crate::checkpoint) fn parse_index(file: &str, bytes: &[u8]) -> Result<Ind
     Ok(Index { file: file.into(), weight_map })
 }
 
-fn stays_inside(shard: &str) -> bool {
+/// Whether a name stays in the directory of the file that gives it.
+pub(in crate::checkpoint) fn stays_inside(shard: &str) -> bool {
     !shard.is_empty()
         && !shard.contains(['\\', '\0'])
         && Path::new(shard).components().all(|part| matches!(part, Component::Normal(_)))

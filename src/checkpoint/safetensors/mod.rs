@@ -6,7 +6,7 @@ mod index;
 use std::sync::Arc;
 
 pub(super) use header::LIMIT as HEADER_LIMIT;
-pub(super) use index::{check_shards, parse_index};
+pub(super) use index::{check_shards, parse_index, stays_inside};
 
 use super::part::{Part, row_bytes};
 use crate::checkpoint::{Extent, Listing, Reader};
@@ -36,7 +36,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     let (places, tensors) = header.entries.into_iter().map(split).unzip();
     let listing = Listing::new("safetensors", tensors, header.metadata, None);
     let reader = Arc::new(Safetensors { file, listing, places });
-    Ok(Part { name, bytes, digest: header.digest, reader, key: None, notes: Vec::new() })
+    Ok(Part { name, bytes, digest: header.digest, reader, key: None, beside: Vec::new(), notes: Vec::new() })
 }
 
 impl Safetensors {

@@ -2,7 +2,9 @@
 
 mod directory;
 pub(super) mod laws;
+mod msgpack;
 mod natural;
+mod onnx;
 mod safetensors;
 mod vocabulary;
 

@@ -49,7 +49,7 @@ const STORAGES: &[(&str, &str, u64)] = &[
 ];
 
 /// The element type that `torch` calls `name`, or `None` for one that cannot be carried.
-pub(super) fn dtype(name: &str) -> Option<Dtype> {
+pub(in crate::checkpoint) fn dtype(name: &str) -> Option<Dtype> {
     DTYPES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype)
 }
 

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use self::archive::Unpacked as InMemory;
+pub(super) use self::element::dtype as dtype_called;
 use self::pickle::Values;
 use self::rebuild::Described;
 pub(super) use self::stored::{Gather, Stored, WINDOW, swap};
@@ -80,7 +81,8 @@ struct Opened {
 impl Opened {
     fn part(self, file: &dyn Bytes, digest: String) -> Part {
         let Opened { reader, key, notes } = self;
-        Part { name: file.name().into(), bytes: file.len(), digest, reader: Arc::new(reader), key, notes }
+        let (name, bytes, beside) = (file.name().into(), file.len(), Vec::new());
+        Part { name, bytes, digest, reader: Arc::new(reader), key, beside, notes }
     }
 }
 
