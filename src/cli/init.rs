@@ -177,12 +177,29 @@ pub struct ExecutionArgs {
     pub report: Option<PathBuf>,
 }
 
+/// `--dtype`.
 #[derive(Clone, Copy, ValueEnum)]
-enum DtypeArg {
+pub enum DtypeArg {
+    /// Each tensor keeps its own
     Keep,
+    /// Single precision
     F32,
+    /// Half precision
     F16,
+    /// Half the bits and the range of single precision
     Bf16,
+}
+
+impl DtypeArg {
+    /// The type that floats become; `None` keeps each tensor's own.
+    pub fn dtype(self) -> Option<Dtype> {
+        match self {
+            DtypeArg::Keep => None,
+            DtypeArg::F32 => Some(Dtype::F32),
+            DtypeArg::F16 => Some(Dtype::F16),
+            DtypeArg::Bf16 => Some(Dtype::Bf16),
+        }
+    }
 }
 
 fn share(text: &str) -> std::result::Result<f64, String> {
@@ -265,7 +282,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
         return dry(&prepared, &how, &output, execution.report.as_deref());
     }
     let finished = job::init(prepared, &how, &progress)?;
-    conclude(&finished, &how.out, execution.report.as_deref(), &output, started)
+    conclude(&finished, &how.out, READY, execution.report.as_deref(), &output, started)
 }
 
 fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
@@ -273,12 +290,10 @@ fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
 }
 
 fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
-    match dtype {
+    match dtype.map(DtypeArg::dtype) {
         None => DtypeChoice::Unsaid,
-        Some(DtypeArg::Keep) => DtypeChoice::Keep,
-        Some(DtypeArg::F32) => DtypeChoice::To(Dtype::F32),
-        Some(DtypeArg::F16) => DtypeChoice::To(Dtype::F16),
-        Some(DtypeArg::Bf16) => DtypeChoice::To(Dtype::Bf16),
+        Some(None) => DtypeChoice::Keep,
+        Some(Some(dtype)) => DtypeChoice::To(dtype),
     }
 }
 
@@ -316,10 +331,14 @@ fn strict_lines(lines: &[String]) -> Outcome {
     data(&format!("\nto pass --strict add\n  {}\n", lines.join(" \\\n  ")))
 }
 
-/// Prints what was done, by `init` and by `run` alike.
+/// What an output of `init` and `run` is.
+pub const READY: &str = "is ready to fine-tune";
+
+/// Prints what was done, and what `out` is now.
 pub fn conclude(
     finished: &Finished,
     out: &Path,
+    state: &str,
     report_file: Option<&Path>,
     output: &OutputArgs,
     started: Instant,
@@ -334,7 +353,7 @@ pub fn conclude(
         return data(&json(report, seconds, *bytes_read));
     }
     data(&text::render(report, output.detail()))?;
-    let state = if *up_to_date { "is already up to date" } else { "is ready to fine-tune" };
+    let state = if *up_to_date { "is already up to date" } else { state };
     data(&format!("\n{} {state} ({seconds:.1} s)\n", out.display()))
 }
 

@@ -4,12 +4,20 @@ use clap::Args;
 use xfer::job;
 use xfer::source::aliases;
 
-use super::init::HubArgs;
+use super::init::{HubArgs, ThreadArgs};
 use super::output::{Outcome, data, warn_all};
 use super::progress::{Shown, Signals};
 
+const EXAMPLES: &str = "\
+Examples:
+  xfer inspect bert-base
+      from the headers alone
+  xfer inspect ./my --stats
+      what the values of each tensor are like";
+
 /// Print what is in a checkpoint: format, tensors, dtypes, parameters, family
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct InspectArgs {
     /// org/name[@rev], hf://…, an alias, a directory or a file
     #[arg(required_unless_present = "aliases")]
@@ -17,9 +25,14 @@ pub struct InspectArgs {
     /// Print the aliases and what they stand for
     #[arg(long)]
     aliases: bool,
+    /// Read all values too: mean, standard deviation, extremes, NaN and infinite ones of each tensor
+    #[arg(long)]
+    stats: bool,
     /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all [default: the usual ones]
     #[arg(long)]
     key: Option<String>,
+    #[command(flatten)]
+    threads: ThreadArgs,
     #[command(flatten)]
     hub: HubArgs,
     /// Print one JSON object on stdout instead of text
@@ -29,12 +42,13 @@ pub struct InspectArgs {
 
 /// Runs the command.
 pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
-    let InspectArgs { source, aliases: list, key, hub, json } = args;
+    let InspectArgs { source, aliases: list, stats, key, threads, hub, json } = args;
     if list {
         return data(&aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n")).collect::<String>());
     }
     let progress = Shown::new(signals, false);
-    let inspected = job::inspect(&source.unwrap_or_default(), key.as_deref(), &hub.access()?, &progress)?;
+    let opened = job::open(&source.unwrap_or_default(), key.as_deref(), &hub.access()?, &progress)?;
+    let inspected = job::inspect(&opened, stats, threads.count(), &progress)?;
     warn_all(&inspected.notes);
     data(&if json { inspected.to_json() } else { inspected.to_text() })
 }

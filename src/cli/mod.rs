@@ -2,6 +2,8 @@
 
 mod arch;
 mod completions;
+mod convert;
+mod diff;
 mod explain;
 mod init;
 mod inspect;
@@ -43,6 +45,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Diff(diff::DiffArgs),
+    Convert(Box<convert::ConvertArgs>),
     Arch(arch::ArchArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -58,6 +62,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::command(args, &signals),
         Command::Explain(args) => explain::command(args),
         Command::Inspect(args) => inspect::command(args, &signals),
+        Command::Diff(args) => diff::command(args, &signals),
+        Command::Convert(args) => convert::command(*args, &signals),
         Command::Verify(args) => verify::command(args, &signals),
         Command::Arch(args) => arch::command(args, &signals),
         Command::Completions(args) => completions::command(&args),

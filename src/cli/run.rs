@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use xfer::job;
 
-use super::init::{ExecutionArgs, HubArgs, conclude};
+use super::init::{ExecutionArgs, HubArgs, READY, conclude};
 use super::output::{Outcome, OutputArgs};
 use super::progress::{Shown, Signals};
 
@@ -40,5 +40,5 @@ pub fn command(args: RunArgs, signals: &Signals) -> Outcome {
     let progress = Shown::new(signals, output.quiet);
     let how = execution.execution(out);
     let finished = job::run(&plan, &hub.access()?, &how, &progress)?;
-    conclude(&finished, &how.out, execution.report.as_deref(), &output, started)
+    conclude(&finished, &how.out, READY, execution.report.as_deref(), &output, started)
 }

@@ -55,6 +55,20 @@ pub enum JobError {
         /// Its pin now.
         found: String,
     },
+    /// A conversion into a format that is not written.
+    #[error("{}: nothing is written as .{ending}", path.display())]
+    Ending {
+        /// DST.
+        path: PathBuf,
+        /// Its ending.
+        ending: String,
+    },
+    /// Shards of a single file.
+    #[error("--max-shard-size: {} is one file", path.display())]
+    ShardsOfFile {
+        /// DST.
+        path: PathBuf,
+    },
     /// A directory is no output of xfer.
     #[error("{}: no xfer.json: not an output of xfer", path.display())]
     NoReport {
@@ -84,6 +98,8 @@ impl Fault for JobError {
         match self {
             JobError::UnusedKey { .. }
             | JobError::NoOut { .. }
+            | JobError::Ending { .. }
+            | JobError::ShardsOfFile { .. }
             | JobError::NoSource
             | JobError::SourceName { .. }
             | JobError::NoneAmongSources => Exit::Usage,
@@ -98,6 +114,11 @@ impl Fault for JobError {
     fn hints(&self) -> Vec<String> {
         match self {
             JobError::NoOut { .. } => vec!["--out DIR".into()],
+            JobError::Ending { path, .. } => vec![
+                format!("one file: {}", path.with_extension("safetensors").display()),
+                format!("a directory of this name: {}/", path.display()),
+            ],
+            JobError::ShardsOfFile { path } => vec![format!("a directory: {}", path.with_extension("").display())],
             JobError::NoSource => vec!["--from bert-base, --from DIR, or --from none for a model from scratch".into()],
             JobError::SourceName { text } => vec![format!("--from body={text} --from head=OTHER")],
             JobError::UnusedKey { .. }

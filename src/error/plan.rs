@@ -18,6 +18,22 @@ pub enum PlanError {
         /// The nearest name.
         nearest: Option<String>,
     },
+    /// A checkpoint of no family cannot be spelt otherwise.
+    #[error("--to {to}: no family is recognised in the source")]
+    NoFamily {
+        /// The dialect.
+        to: String,
+    },
+    /// A family has no such dialect.
+    #[error("--to {to}: {family} has no such dialect")]
+    NoDialect {
+        /// The dialect.
+        to: String,
+        /// The family.
+        family: &'static str,
+        /// The dialects that it has.
+        known: Vec<&'static str>,
+    },
     /// A map rule's sources do not exist.
     #[error("{place} `{rule}`: no source tensor is called `{name}`")]
     MapNamesNothing {
@@ -241,6 +257,8 @@ impl Fault for PlanError {
         match self {
             PlanError::Fit(error) => error.exit(),
             PlanError::MatchesNothing { .. }
+            | PlanError::NoFamily { .. }
+            | PlanError::NoDialect { .. }
             | PlanError::MapNamesNothing { .. }
             | PlanError::UnknownSource { .. }
             | PlanError::ArithmeticAndDepth { .. }
@@ -269,6 +287,8 @@ impl Fault for PlanError {
                 let near = nearest.iter().map(|name| format!("did you mean `{name}`?"));
                 near.chain(["with `?` in front a pattern may match nothing".to_string()]).collect()
             }
+            PlanError::NoFamily { .. } => vec!["a config.json beside the weights names the family".into()],
+            PlanError::NoDialect { known, .. } => vec![format!("the dialects are {}", known.join(", "))],
             PlanError::UnknownSource { known, .. } => vec![format!("the sources are {}", known.join(", "))],
             PlanError::ArithmeticAndDepth { .. } => {
                 vec!["write {i} without arithmetic, it goes through the depth rule; or leave the depth rule out".into()]

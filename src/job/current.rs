@@ -1,6 +1,8 @@
 //! Whether DIR already is what the plan makes: the same plan, and source and output still hash to what the report says.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::save::Layout;
 use crate::source::{Access, Reference, Source};
 use crate::transfer;
 
@@ -32,6 +35,23 @@ pub fn up_to_date(
         && outputs_agree(&report, &written, threads, progress)?
         && inputs_agree(&report, opened, threads, progress)?;
     Ok(whole.then_some(report))
+}
+
+/// Whether a file could be the only one of a layout: its length and its header say so.
+pub fn may_be(layout: &Layout, path: &Path) -> bool {
+    let [file] = layout.files.as_slice() else { return false };
+    let has_length = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.bytes);
+    let mut header = vec![0; file.header.len()];
+    let read = |header: &mut [u8]| File::open(path)?.read_exact(header);
+    has_length && read(&mut header).is_ok() && header == file.header
+}
+
+/// Whether the tensors of a file hash to what a report says.
+pub fn is_file(report: &Report, access: &Access, path: &Path, threads: usize, progress: &dyn Progress) -> Result<bool> {
+    match open_output(path, access, progress) {
+        Some(written) => outputs_agree(report, &written, threads, progress),
+        None => Ok(false),
+    }
 }
 
 /// An output that cannot be opened is not up to date, whatever the reason.

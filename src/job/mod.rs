@@ -1,6 +1,8 @@
 //! The commands as straight lines: source → plan → transfer → lsuv → report → publish. Nothing here decides; nothing here prints.
 
+mod convert;
 mod current;
+mod look;
 mod measured;
 mod saved;
 mod sources;
@@ -8,17 +10,18 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
+pub use convert::{ConvertRequest, convert};
+pub use look::{diff, inspect};
 pub use saved::read_plan;
 pub use sources::{Opened, SourceArgument};
 pub use verify::verify;
 
 use crate::arch::{self, Architecture};
-use crate::checkpoint::{self, OpenOptions};
+use crate::checkpoint::{self, Checkpoint, OpenOptions};
 use crate::error::{JobError, Result};
 use crate::plan::{self, Plan, Planned};
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::report::inspection::Inspection;
 use crate::save::{self, Layout, Replace, Staging, Sync};
 use crate::source::{Access, Reference, Source};
 use crate::transfer;
@@ -204,10 +207,10 @@ pub fn report_of(path: &Path) -> Result<Report> {
     saved::report_of(path)
 }
 
-/// What a checkpoint holds, from its headers; of one that nests dictionaries the one that `key` names, else the usual one.
-pub fn inspect(typed: &str, key: Option<&str>, access: &Access, progress: &dyn Progress) -> Result<Inspection> {
+/// Opens the weights of a source to look at them; of one that nests dictionaries the one that `key` names, else the usual one.
+pub fn open(typed: &str, key: Option<&str>, access: &Access, progress: &dyn Progress) -> Result<Checkpoint> {
     let source = Source::open(&Reference::parse(typed)?, access, progress)?;
     let checkpoint = checkpoint::open(&source, &OpenOptions { key }, progress)?;
     sources::check_key(key, std::iter::once(&checkpoint))?;
-    Inspection::of(checkpoint.reader.listing(), &checkpoint.files, &checkpoint.notes)
+    Ok(checkpoint)
 }

@@ -24,6 +24,11 @@ pub struct SourceArgument {
 }
 
 impl SourceArgument {
+    /// A source that is the only one.
+    pub fn only(typed: &str) -> Result<SourceArgument> {
+        Ok(SourceArgument { name: "source".into(), typed: typed.into(), reference: Reference::parse(typed)? })
+    }
+
     /// Parses all `--from`; the empty list is `none`. Several need names, all different.
     pub fn parse_all(from: &[String]) -> Result<Vec<SourceArgument>> {
         if from.is_empty() {

@@ -352,16 +352,9 @@ fn left_over(
 }
 
 fn planned_sources(sources: &[SourceView], matching: &Matching) -> Vec<PlannedSource> {
-    let one = |(index, view): (usize, &SourceView)| PlannedSource {
-        name: view.name.clone(),
-        reference: view.reference.clone(),
-        location: view.location.clone(),
-        commit: view.commit.clone(),
-        format: view.listing.format.to_string(),
-        family: matching.families.get(index).cloned().flatten(),
-        dialects: matching.dialects.get(index).cloned().unwrap_or_default(),
-        files: view.files.clone(),
-        key: view.key.clone(),
+    let one = |(index, view): (usize, &SourceView)| {
+        let family = matching.families.get(index).cloned().flatten();
+        PlannedSource::of(view, family, matching.dialects.get(index).cloned().unwrap_or_default())
     };
     sources.iter().enumerate().map(one).collect()
 }

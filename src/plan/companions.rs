@@ -6,7 +6,7 @@ use super::fit::{VocabularyRows, dominant};
 use super::matching::Matching;
 use super::{Action, Assignment, Companion, Content, SourceView};
 use crate::arch::{Architecture, Form, TargetVocabulary};
-use crate::tensor::Role;
+use crate::tensor::{Dtype, Role};
 
 /// The names that Hugging Face and sentence-transformers use at the top of a repository, and what each belongs to.
 const COMPANIONS: &[(&str, Kind)] = &[
@@ -104,12 +104,8 @@ fn config(target: &Architecture, assignments: &[Assignment]) -> Option<String> {
     config.shift_remove("xfer");
     config.shift_remove("_name_or_path");
     let written = assignments.iter().filter(|a| a.action != Action::Tied).map(|assignment| &assignment.target);
-    if let Some(name) = dominant(written).and_then(|dtype| dtype.torch_name()) {
-        // transformers 5 reads `dtype`, older ones `torch_dtype`: a config that has the old key keeps both alike
-        if let Some(old) = config.get_mut("torch_dtype") {
-            *old = name.into();
-        }
-        config.insert("dtype".into(), name.into());
+    if let Some(dtype) = dominant(written) {
+        state_dtype(&mut config, dtype);
     }
     if let Some(rows) = vocabulary_rows(target, assignments) {
         config.insert("vocab_size".into(), rows.into());
@@ -126,6 +122,16 @@ fn config(target: &Architecture, assignments: &[Assignment]) -> Option<String> {
         }
     }
     serde_json::to_string_pretty(&Json::Object(config)).ok().map(|text| text + "\n")
+}
+
+/// States the type that was written. transformers 5 reads `dtype`, older ones `torch_dtype`: a config that has the old key
+/// keeps both alike.
+pub(super) fn state_dtype(config: &mut Map<String, Json>, written: Dtype) {
+    let Some(name) = written.torch_name() else { return };
+    if let Some(old) = config.get_mut("torch_dtype") {
+        *old = name.into();
+    }
+    config.insert("dtype".into(), name.into());
 }
 
 /// The rows of the only embedding that a `vocab` rule fills, where the config states a vocabulary.

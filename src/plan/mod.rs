@@ -4,6 +4,7 @@
 mod assemble;
 mod blocks;
 mod companions;
+mod convert;
 mod coverage;
 mod depth;
 mod document;
@@ -23,6 +24,7 @@ mod value;
 
 pub use assemble::{plan, questions};
 pub use companions::is_companion;
+pub use convert::{Conversion, convert};
 pub use value::{InitPart, Value};
 
 use serde::{Deserialize, Serialize};
@@ -185,6 +187,23 @@ pub struct PlannedSource {
     /// The dictionary that was read of files that nest them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+impl PlannedSource {
+    /// A source as planning saw it, its family and dialects where they were recognised.
+    fn of(view: &SourceView, family: Option<String>, dialects: Vec<String>) -> PlannedSource {
+        PlannedSource {
+            name: view.name.clone(),
+            reference: view.reference.clone(),
+            location: view.location.clone(),
+            commit: view.commit.clone(),
+            format: view.listing.format.to_string(),
+            family,
+            dialects,
+            files: view.files.clone(),
+            key: view.key.clone(),
+        }
+    }
 }
 
 /// What a file beside the weights holds.

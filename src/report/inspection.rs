@@ -5,12 +5,13 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::collapse::collapse;
-use super::text::count;
+use super::text::{count, figures};
 use crate::checkpoint::Listing;
 use crate::error::Result;
-use crate::family;
+use crate::plan::matching;
 use crate::source::PinnedFile;
 use crate::tensor::{Dtype, Shape, ShapeText};
+use crate::transfer::Statistics;
 
 /// What `xfer inspect` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -19,7 +20,7 @@ pub struct Inspection {
     pub format: String,
     /// The family, where recognised.
     pub family: Option<String>,
-    /// The dialect, where it is not the family's own.
+    /// The dialects, where they are not the family's own, with commas.
     pub dialect: Option<String>,
     /// The files.
     pub files: Vec<PinnedFile>,
@@ -34,6 +35,9 @@ pub struct Inspection {
     /// What was passed over.
     #[serde(skip)]
     pub notes: Vec<String>,
+    /// Whether the tensors have statistics.
+    #[serde(skip)]
+    pub has_stats: bool,
 }
 
 /// One tensor.
@@ -47,6 +51,9 @@ pub struct InspectedTensor {
     pub shape: Shape,
     /// Its length.
     pub bytes: u64,
+    /// What its values are like, where that was asked for and they are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<Statistics>,
 }
 
 impl Inspection {
@@ -63,20 +70,22 @@ impl Inspection {
                 dtype: tensor.dtype,
                 shape: tensor.shape.clone(),
                 bytes: length,
+                stats: None,
             });
         }
-        let family = family::recognise(listing).map(|(family, _)| family);
+        let (family, dialects) = matching::recognise(listing)?.unzip();
         let metadata = listing.metadata.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
         Ok(Inspection {
             format: listing.format.to_string(),
-            family: family.map(|f| f.name().to_string()),
-            dialect: None,
+            family,
+            dialect: dialects.filter(|names| !names.is_empty()).map(|names| names.join(", ")),
             files: files.to_vec(),
             tensors,
             parameters,
             bytes,
             metadata,
             notes: notes.to_vec(),
+            has_stats: false,
         })
     }
 
@@ -106,6 +115,10 @@ impl Inspection {
         for (key, value) in &self.metadata {
             let _ = writeln!(out, "metadata {key} {value}");
         }
+        if self.has_stats {
+            self.list_statistics(&mut out);
+            return out;
+        }
         let lines = collapse(self.tensors.iter().map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype))));
         let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0).min(72);
         for line in &lines {
@@ -114,4 +127,25 @@ impl Inspection {
         }
         out
     }
+
+    /// One line for each tensor: no two are alike.
+    fn list_statistics(&self, out: &mut String) {
+        let width = self.tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0).min(72);
+        for tensor in &self.tensors {
+            let shape = format!("{} {}", ShapeText(&tensor.shape), tensor.dtype);
+            let words = tensor.stats.as_ref().map_or_else(|| "no numbers by themselves".to_string(), spell);
+            let _ = writeln!(out, "  {:<width$}  {shape}  {words}", tensor.name);
+        }
+    }
+}
+
+fn spell(stats: &Statistics) -> String {
+    let Statistics { mean, std, min, max, nan, infinite } = stats;
+    let named = [("mean", mean), ("std", std), ("min", min), ("max", max)];
+    let mut words: Vec<String> =
+        named.iter().filter_map(|(name, value)| Some(format!("{name} {}", figures((**value)?)))).collect();
+    words.extend(
+        [("NaN", nan), ("infinite", infinite)].iter().filter(|(_, n)| **n > 0).map(|(w, n)| format!("{n} {w}")),
+    );
+    if words.is_empty() { "empty".into() } else { words.join(", ") }
 }

@@ -175,7 +175,7 @@ pub fn percent(part: u64, whole: u64) -> String {
 }
 
 /// A number with up to four significant digits, without trailing zeros.
-fn figures(value: f64) -> String {
+pub(super) fn figures(value: f64) -> String {
     let text = format!("{value:.3e}");
     match text.parse::<f64>() {
         Ok(rounded) if rounded == 0.0 || (1e-4..1e6).contains(&rounded.abs()) => rounded.to_string(),

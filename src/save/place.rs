@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub(super) home: PathBuf,
     /// The last component of DIR.
     pub(super) stem: OsString,
+    /// Whether one file is written, and no directory.
+    pub(super) is_file: bool,
 }
 
 /// What stands at DIR.
@@ -65,7 +67,16 @@ impl Place {
         };
         let inside = exists && (is_mount_point(&out, &parent) || !is_writable(&parent));
         let home = if inside { out.clone() } else { parent };
-        Ok(Place { typed: typed.to_path_buf(), out, home, stem })
+        Ok(Place { typed: typed.to_path_buf(), out, home, stem, is_file: false })
+    }
+
+    /// The place of one file. Links are followed; a path without a name is an error.
+    pub(super) fn of_file(typed: &Path) -> Result<Place> {
+        let out = fs::canonicalize(typed).unwrap_or_else(|_| typed.to_path_buf());
+        let no_name = || SaveError::NoName { path: typed.to_path_buf() };
+        let stem = out.file_name().ok_or_else(no_name)?.to_os_string();
+        let home = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+        Ok(Place { typed: typed.to_path_buf(), out, home, stem, is_file: true })
     }
 
     /// Whether the staging folder stands inside DIR.
@@ -129,6 +140,10 @@ impl Place {
         if !self.out.try_exists().map_err(|error| Error::io("look at", &self.typed, error))? {
             return Ok(Occupant::Absent);
         }
+        if self.is_file {
+            // a file says nothing of who wrote it: --force is enough
+            return Ok(if self.out.is_file() { Occupant::Own } else { Occupant::Foreign });
+        }
         Ok(match self.content()?.as_slice() {
             [] => Occupant::Empty,
             _ if is_report(&self.out.join(REPORT)) => Occupant::Own,
@@ -142,7 +157,8 @@ impl Place {
         match (self.occupant()?, replace) {
             (Occupant::Own, Replace::Refuse) => Err(SaveError::Exists { out }.into()),
             (Occupant::Foreign, _) => {
-                let example = self.content()?.first().map(|name| name.to_string_lossy().into_owned());
+                let content = if self.is_file { Vec::new() } else { self.content()? };
+                let example = content.first().map(|name| name.to_string_lossy().into_owned());
                 Err(SaveError::Foreign { out, example: example.unwrap_or_default() }.into())
             }
             (occupant, _) => Ok(occupant),

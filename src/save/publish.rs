@@ -67,6 +67,12 @@ pub(super) fn publish(place: &Place, folder: &Path, route: Route, sync: Sync) ->
     }
 }
 
+/// Publishes one file by a rename.
+pub(super) fn publish_file(place: &Place, staged: &Path, sync: Sync) -> Result<()> {
+    fs::rename(staged, &place.out).map_err(|error| Error::io("publish", &place.typed, error))?;
+    sync_directory(&place.home, sync)
+}
+
 /// Whether a publication in place was begun with this folder, so that it must stay.
 pub(super) fn is_unfinished(folder: &Path) -> bool {
     folder.join(CLEARING).exists() || folder.join(MOVING).exists()

@@ -33,7 +33,15 @@ impl Staging {
     /// missing parents of DIR are created, and where DIR is a link, the output goes where it leads.
     /// Another live writer of the same DIR is an error with exit 75; a foreign DIR is exit 3 and nothing is touched.
     pub fn open(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
-        let place = Place::resolve(out)?;
+        Staging::open_in(Place::resolve(out)?, plan_hash, replace)
+    }
+
+    /// The same for a single file in the place of DIR, which `publish_file` makes of a staged one.
+    pub fn open_file(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
+        Staging::open_in(Place::of_file(out)?, plan_hash, replace)
+    }
+
+    fn open_in(place: Place, plan_hash: &str, replace: Replace) -> Result<Staging> {
         fs::create_dir_all(&place.home).map_err(|error| match error.kind() {
             ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                 SaveError::NotADirectory { path: place.home.clone() }.into()
@@ -104,6 +112,16 @@ impl Staging {
     /// Makes DIR the staged content, by rename or atomic exchange; weights first, index and config last in a mount point.
     pub fn publish(self, sync: Sync) -> Result<()> {
         self.publish_by(sync, None)
+    }
+
+    /// Makes the single file the staged file of this name, by one rename.
+    pub fn publish_file(self, name: &str, sync: Sync) -> Result<()> {
+        if sync == Sync::Wait {
+            publish::flush(&self.folder)?;
+        }
+        let _gate = gate(&self.place)?;
+        self.place.admit(self.replace)?;
+        publish::publish_file(&self.place, &self.folder.join(name), sync)
     }
 
     /// `route` is what the situation asks for, unless it is given.

@@ -2,12 +2,16 @@
 
 mod answer;
 mod count;
+mod difference;
 mod digest;
 mod fresh;
 mod node;
+mod number;
+mod parallel;
 mod peak;
 mod run;
 mod scratch;
+mod statistics;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -21,8 +25,11 @@ use crate::plan::{Answer, Assignment, Plan, Question};
 use crate::progress::{Progress, Silent};
 use crate::save::{Layout, StagedFile, Staging};
 use crate::tensor::Rows;
+pub use difference::Difference;
 use node::Node;
 use scratch::{PIECE, Scratch};
+pub use statistics::Statistics;
+use stored::Stored;
 
 /// How a transfer runs; nothing here changes a byte of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +126,48 @@ pub fn digests(
 /// The bytes that `run` holds at most beside its code: buffers of all threads, the largest demand, scratch of the readers.
 pub fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> Result<u64> {
     peak::peak(plan, readers, threads)
+}
+
+/// The statistics of every tensor of a checkpoint, in the order of its listing; `None` for types that are no numbers by
+/// themselves. Each tensor is read once, on one thread, in bounded memory.
+pub fn statistics(
+    reader: &Arc<dyn Reader>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Option<Statistics>>> {
+    let (tensors, readers) = (&reader.listing().tensors, std::slice::from_ref(reader));
+    progress.start("measure", Some(tensors.iter().map(|tensor| tensor.bytes().unwrap_or(0)).sum()));
+    let measure = |index: usize| {
+        let name = tensors.get(index).map_or("", |tensor| tensor.name.as_str());
+        statistics::statistics(&Stored::find(readers, 0, name)?, &mut Scratch::new(PIECE, progress))
+    };
+    let found = parallel::each(tensors.len(), threads, measure)?;
+    progress.finish();
+    Ok(found)
+}
+
+/// How the values of tensors differ that two checkpoints have under one name and in one shape, in the order of the names;
+/// `None` where their types have no values in common. Each is read once, on one thread, in bounded memory.
+pub fn differences(
+    names: &[&str],
+    checkpoints: [&Arc<dyn Reader>; 2],
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Option<Difference>>> {
+    let readers = checkpoints.map(Arc::clone);
+    let pair = |index: usize| {
+        let name = names.get(index).copied().unwrap_or_default();
+        Ok::<_, crate::error::Error>((Stored::find(&readers, 0, name)?, Stored::find(&readers, 1, name)?))
+    };
+    let bytes = |index| pair(index).map_or(0, |(a, b)| a.info.bytes().unwrap_or(0) + b.info.bytes().unwrap_or(0));
+    progress.start("compare", Some((0..names.len()).map(bytes).sum()));
+    let compare = |index| {
+        let (a, b) = pair(index)?;
+        difference::difference(&a, &b, &mut Scratch::new(PIECE, progress))
+    };
+    let found = parallel::each(names.len(), threads, compare)?;
+    progress.finish();
+    Ok(found)
 }
 
 /// Measures what planning asked for, in bounded memory.

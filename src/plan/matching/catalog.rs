@@ -133,7 +133,8 @@ impl Catalog {
     }
 }
 
-fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
+/// A stored tensor as the first unit of every respelling.
+pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
     Unit { name: info.name.clone(), tensors: vec![id], value, info: info.clone(), single: true, dialect: None }
 }

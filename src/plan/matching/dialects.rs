@@ -1,6 +1,6 @@
 //! The families and dialects of both sides, and names and values carried from one spelling to the other.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::names::{below, cuts, join, last};
 use crate::adapt::Op;
@@ -43,6 +43,19 @@ pub(super) struct Respelling {
 /// The family of a source as recognised, with its config.
 pub(super) fn family_of(source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
     family::recognise(source)
+}
+
+/// The family of a checkpoint and the dialects in which it is spelt, each once; `None` where no family is recognised.
+pub fn recognise(listing: &Listing) -> Result<Option<(String, Vec<String>)>> {
+    let Some((family, _)) = family_of(listing) else { return Ok(None) };
+    let found = find_dialects(family, || listing.tensors.iter().map(|tensor| tensor.name.as_str()))?;
+    let mut dialects: Vec<String> = Vec::new();
+    for (_, dialect) in found {
+        if !dialects.iter().any(|known| known == dialect.name) {
+            dialects.push(dialect.name.into());
+        }
+    }
+    Ok(Some((family.name().into(), dialects)))
 }
 
 /// What is to be respelt, family by family: the source's own and those of the target's blocks.
@@ -88,6 +101,14 @@ pub(super) fn find_dialects<'a, I: Iterator<Item = (&'a str, &'a [u64])>>(
         }
     }
     Ok(found)
+}
+
+/// The paths below which names fit the family's own side of a dialect, each once, in order.
+pub(super) fn paths<'a>(dialect: &Dialect, names: impl Iterator<Item = &'a str>) -> Result<BTreeSet<String>> {
+    let ours = dialect.rules.iter().enumerate();
+    let ours = ours.flat_map(|(id, rule)| rule.ours.iter().enumerate().map(move |(slot, text)| (id, slot, *text)));
+    let templates = Templates::parse(ours)?;
+    Ok(names.filter_map(|name| templates.path(name)).map(str::to_string).collect())
 }
 
 /// Templates, found by the last component of a name where that is plain text.

@@ -10,6 +10,7 @@ mod map;
 pub(super) mod names;
 mod prefix;
 pub(super) mod resolve;
+mod respell;
 mod search;
 mod selectors;
 mod suffix;
@@ -19,9 +20,12 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use catalog::Catalog;
+pub use dialects::recognise;
 use known::Layouts;
 pub use names::is_known_buffer;
 use resolve::{Pass, Resolution};
+pub(super) use respell::{Respelt, as_stored, respell};
+pub(super) use selectors::require;
 
 use super::blocks::Blocks;
 use super::depth::{self, Counterpart, Depths, Expansion};

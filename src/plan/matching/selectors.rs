@@ -45,7 +45,8 @@ fn modules<'a>(names: &[&'a str]) -> Vec<&'a str> {
     seen.into_iter().collect()
 }
 
-fn require(selector: &Selector, of: &'static str, names: &[&str]) -> Result<()> {
+/// An error where a pattern matches none of these names and does not say that it may.
+pub(in crate::plan) fn require(selector: &Selector, of: &'static str, names: &[&str]) -> Result<()> {
     if selector.optional || names.iter().any(|name| selector.pattern.matches(name).is_some()) {
         return Ok(());
     }

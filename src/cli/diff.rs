@@ -1,0 +1,50 @@
+//! `xfer diff`: how two checkpoints differ.
+
+use clap::Args;
+use xfer::error::Exit;
+use xfer::job;
+
+use super::init::{HubArgs, ThreadArgs};
+use super::output::{Failure, Outcome, data, warn_all};
+use super::progress::{Shown, Signals};
+
+const EXAMPLES: &str = "\
+Examples:
+  xfer diff bert-base ./my-bert
+      names, shapes and types, from the headers alone
+  xfer diff before.safetensors after.safetensors --values
+      how far apart the values of each tensor are
+
+Exit codes: 0 nothing differs, 4 something does.";
+
+/// Show which tensors of two checkpoints differ, in name, shape, type and, on demand, values
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DiffArgs {
+    /// org/name[@rev], hf://…, an alias, a directory or a file
+    a: String,
+    /// The other
+    b: String,
+    /// Compare values too: the largest absolute and relative difference of each tensor
+    #[arg(long)]
+    values: bool,
+    #[command(flatten)]
+    threads: ThreadArgs,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// Print one JSON object on stdout instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
+    let DiffArgs { a, b, values, threads, hub, json } = args;
+    let progress = Shown::new(signals, false);
+    let access = hub.access()?;
+    let (left, right) = (job::open(&a, None, &access, &progress)?, job::open(&b, None, &access, &progress)?);
+    warn_all(left.notes.iter().chain(&right.notes));
+    let found = job::diff(&left.reader, &right.reader, values, threads.count(), &progress)?;
+    data(&if json { found.to_json() } else { found.to_text(&a, &b) })?;
+    if found.same { Ok(()) } else { Err(Failure::Silent(Exit::Contract)) }
+}

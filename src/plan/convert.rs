@@ -1,0 +1,189 @@
+//! The plan of a conversion: every assignment is the copy of one tensor, or a cast of it.
+
+use serde_json::{Map, Value as Json};
+
+use super::companions;
+use super::fit::{cast, dominant};
+use super::matching::{self, Respelt};
+use super::{
+    Assignment, Companion, Content, FORMAT, Plan, PlannedSource, SourceView, Step, Target, Unused, Value, facts, names,
+};
+use crate::adapt::Op;
+use crate::arch::Selector;
+use crate::checkpoint::natural_cmp;
+use crate::error::Result;
+use crate::family::Config;
+use crate::init::Generator;
+use crate::tensor::{Dtype, TensorInfo};
+
+/// What is asked of a conversion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversion {
+    /// The type that floats become; `None` keeps each tensor's own.
+    pub dtype: Option<Dtype>,
+    /// The dialect in which tensors are spelt and laid out, `hf` for Hugging Face's own; `None` keeps names and layouts.
+    pub to: Option<String>,
+    /// Patterns of the source tensors that are written; all where there is none.
+    pub only: Vec<Selector>,
+    /// The largest size of a shard, in bytes.
+    pub max_shard_size: u64,
+    /// Whether files beside the weights go along.
+    pub with_companions: bool,
+}
+
+/// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error.
+pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
+    let listing = source.listing;
+    let stored: Vec<&str> = listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    asked.only.iter().try_for_each(|selector| matching::require(selector, "source tensor", &stored))?;
+    let is_asked = |tensor: &TensorInfo| {
+        asked.only.is_empty() || asked.only.iter().any(|only| only.pattern.matches(&tensor.name).is_some())
+    };
+    let asked_for: Vec<bool> = listing.tensors.iter().map(is_asked).collect();
+    let is_whole = |one: &Respelt| one.tensors.iter().all(|id| asked_for.get(*id).copied().unwrap_or(false));
+    let respelt = match &asked.to {
+        Some(to) => matching::respell(listing, to)?,
+        None => matching::as_stored(listing),
+    };
+    let (mut assignments, mut kept) = (Vec::new(), Vec::new());
+    for one in respelt.into_iter().filter(is_whole) {
+        let (dtype, reason) = decide(source, &one.info, asked.dtype);
+        if asked.dtype.is_some_and(|asked| asked != dtype) {
+            kept.push((one.info.clone(), reason));
+        }
+        assignments.push(assignment(one, dtype, reason));
+    }
+    assignments.sort_by(|a, b| natural_cmp(&a.target.name, &b.target.name));
+    let unused = listing.tensors.iter().zip(&asked_for).filter(|(_, is_asked)| !**is_asked);
+    let reason = "no --only names it";
+    let unused =
+        unused.map(|(tensor, _)| Unused { source: 0, tensor: tensor.clone(), reason: reason.into() }).collect();
+    let (family, dialects) = matching::recognise(listing)?.unzip();
+    let companions = if asked.with_companions { files(source, &assignments) } else { Vec::new() };
+    let plan = Plan {
+        xfer_plan: FORMAT,
+        seed: 0,
+        generator: Generator::VERSION.into(),
+        sources: vec![PlannedSource::of(source, family.clone(), dialects.unwrap_or_default())],
+        target: summary(&assignments, family),
+        assignments,
+        max_shard_size: asked.max_shard_size,
+        companions,
+        unused,
+        dropped: Vec::new(),
+        warnings: warnings(&kept, asked.dtype),
+        evidence: Vec::new(),
+        batch: None,
+    };
+    plan.check()?;
+    Ok(plan)
+}
+
+/// The type that a tensor is written in, and why it is that one.
+fn decide(source: &SourceView, tensor: &TensorInfo, asked: Option<Dtype>) -> (Dtype, &'static str) {
+    let Some(asked) = asked.filter(|asked| *asked != tensor.dtype) else { return (tensor.dtype, "as it is stored") };
+    let is_statistic = ["running_mean", "running_var"].contains(&names::last(&tensor.name));
+    match () {
+        () if !tensor.dtype.is_float() => (tensor.dtype, "no float: never cast"),
+        () if is_scale(source, &tensor.name) => (tensor.dtype, "the scale of a packed tensor: never cast"),
+        // a variance underflows in f16
+        () if is_statistic && asked.bits() < Dtype::F32.bits() => {
+            if tensor.dtype.bits() <= Dtype::F32.bits() {
+                (tensor.dtype, "a batch-norm statistic: never narrower than f32")
+            } else {
+                (Dtype::F32, "a batch-norm statistic: never narrower than f32")
+            }
+        }
+        () => (asked, "asked for by --dtype"),
+    }
+}
+
+/// Whether a tensor scales another that is no float: `x.weight_scale` beside a packed `x.weight`.
+fn is_scale(source: &SourceView, name: &str) -> bool {
+    const ENDINGS: &[&str] = &["_scale", "_scale_inv", "_scale_2", "_scales", "_zero_point"];
+    let scaled = |ending: &&str| {
+        let listing = source.listing;
+        let tensor = listing.tensors.get(listing.position(name.strip_suffix(*ending)?)?)?;
+        Some(!tensor.dtype.is_float())
+    };
+    ENDINGS.iter().filter_map(scaled).any(|is_packed| is_packed)
+}
+
+fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {
+    let Respelt { info, value, dialect, .. } = respelt;
+    let value = cast(value, info.dtype, dtype);
+    let step = if dialect.is_some() { Step::Dialect } else { Step::Name };
+    Assignment {
+        target: TensorInfo { dtype, ..info },
+        action: value.action(),
+        value,
+        step,
+        reason: dialect.map_or_else(|| reason.to_string(), |dialect| format!("the {dialect} dialect; {reason}")),
+        runners_up: Vec::new(),
+        init: None,
+        new_rows: 0,
+        head: false,
+        lsuv: None,
+    }
+}
+
+fn summary(assignments: &[Assignment], family: Option<String>) -> Target {
+    let elements = assignments.iter().map(|assignment| assignment.target.elements().unwrap_or(u64::MAX));
+    Target {
+        form: "conversion".into(),
+        family,
+        tensors: assignments.len() as u64,
+        parameters: elements.fold(0, u64::saturating_add),
+    }
+}
+
+/// What was to be cast and is not.
+fn warnings(kept: &[(TensorInfo, &str)], asked: Option<Dtype>) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let (Some(asked), false) = (asked, kept.is_empty()) else { return Vec::new() };
+    let named: Vec<String> =
+        kept.iter().take(SHOWN).map(|(tensor, why)| format!("{} ({}, {why})", tensor.name, tensor.dtype)).collect();
+    let more = match kept.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let count = kept.len();
+    let tensors = if count == 1 { "tensor is" } else { "tensors are" };
+    vec![format!("{count} {tensors} not cast to {asked}: {}{more}", named.join(", "))]
+}
+
+/// The config with the type that is written, and every file that can stand beside the weights.
+fn files(source: &SourceView, assignments: &[Assignment]) -> Vec<Companion> {
+    let config = source
+        .listing
+        .config
+        .as_deref()
+        .map(|text| Companion { name: "config.json".into(), content: Content::Text(config(text, assignments)) });
+    let carried = source.companions.iter().map(|(name, digest)| Companion {
+        name: name.clone(),
+        content: Content::Source { source: 0, name: name.clone(), digest: digest.clone() },
+    });
+    config.into_iter().chain(carried).collect()
+}
+
+/// A config stays as it is, byte for byte, unless it says another type than is written now.
+fn config(text: &str, assignments: &[Assignment]) -> String {
+    let Ok(Json::Object(mut config)) = serde_json::from_str::<Json>(text) else { return text.into() };
+    let written = dominant(assignments.iter().map(|assignment| &assignment.target));
+    let is_cast = assignments.iter().any(|assignment| {
+        let is_cast = |value: &Value| matches!(value, Value::Apply { op: Op::Cast { .. }, .. });
+        is_cast(&assignment.value)
+    });
+    let stated = stated(&config);
+    match written {
+        Some(written) if stated.map_or(is_cast, |stated| stated != written) => {
+            companions::state_dtype(&mut config, written);
+            serde_json::to_string_pretty(&Json::Object(config)).map_or_else(|_| text.into(), |text| text + "\n")
+        }
+        Some(_) | None => text.into(),
+    }
+}
+
+fn stated(config: &Map<String, Json>) -> Option<Dtype> {
+    facts::config_dtype(&Config(config.clone())).ok().flatten()
+}

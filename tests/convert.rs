@@ -1,0 +1,208 @@
+//! `xfer convert` as a user sees it.
+
+mod support;
+
+use std::fs;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use support::command::{Folder, contents, fixture, names, safetensors_file, tensors};
+
+fn tiny() -> String {
+    fixture("tiny-bert")
+}
+
+fn f32s(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+#[test]
+fn a_directory_is_copied_with_its_config_and_tokenizer_and_verifies() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "out"]).exits(0).prints("out is written");
+    assert_eq!(tensors(&folder.path("out")), tensors(tiny().as_ref()));
+    let (before, after) = (contents(tiny().as_ref()), contents(&folder.path("out")));
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"] {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    folder.xfer(&["verify", "out"]).exits(0);
+    folder.xfer(&["diff", &tiny(), "out", "--values"]).exits(0);
+    folder.xfer(&["convert", &tiny(), "out"]).exits(0).prints("already up to date");
+    assert_eq!(folder.names(), ["out"]);
+}
+
+#[test]
+fn floats_are_rounded_to_nearest_and_the_config_says_so() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "out", "--dtype", "bf16"]).exits(0);
+    let stored = tensors(tiny().as_ref());
+    let written = tensors(&folder.path("out"));
+    assert_eq!(written.len(), stored.len());
+    for (name, (dtype, shape, bytes)) in &written {
+        assert_eq!((dtype, shape), (&Dtype::BF16, &stored[name].1), "{name}");
+        let rounded: Vec<u8> =
+            f32s(&stored[name].2).iter().flat_map(|x| half::bf16::from_f32(*x).to_le_bytes()).collect();
+        assert_eq!(*bytes, rounded, "{name}");
+    }
+    let config: serde_json::Value = serde_json::from_slice(&contents(&folder.path("out"))["config.json"]).unwrap();
+    assert_eq!(config["dtype"], "bfloat16");
+    folder.xfer(&["verify", "out"]).exits(0);
+}
+
+#[test]
+fn a_file_is_one_file_and_nothing_else() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "new/one.safetensors"]).exits(0);
+    assert_eq!(names(&folder.path("new")), ["one.safetensors"]);
+    assert_eq!(tensors(&folder.path("new")), tensors(tiny().as_ref()));
+    folder.xfer(&["convert", &tiny(), "new/one.safetensors"]).exits(0).prints("already up to date");
+}
+
+#[test]
+fn a_file_that_is_another_is_replaced_by_force_alone() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "one.safetensors"]).exits(0);
+    let honest = fs::read(folder.path("one.safetensors")).unwrap();
+    let mut bytes = honest.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    folder.write("one.safetensors", &bytes);
+    folder.xfer(&["convert", &tiny(), "one.safetensors"]).exits(3).complains("--force");
+    assert_eq!(fs::read(folder.path("one.safetensors")).unwrap(), bytes);
+    folder.xfer(&["convert", &tiny(), "one.safetensors", "--force"]).exits(0);
+    assert_eq!(fs::read(folder.path("one.safetensors")).unwrap(), honest);
+    assert_eq!(folder.names(), ["one.safetensors"]);
+}
+
+#[test]
+fn shards_come_together_again() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "shards", "--max-shard-size", "20KB"]).exits(0);
+    assert!(names(&folder.path("shards")).contains(&"model.safetensors.index.json".to_string()));
+    assert!(names(&folder.path("shards")).iter().filter(|name| name.ends_with(".safetensors")).count() > 1);
+    folder.xfer(&["convert", "shards", "whole"]).exits(0);
+    assert_eq!(tensors(&folder.path("whole")), tensors(tiny().as_ref()));
+    let file = ["convert", "shards", "one.safetensors", "--max-shard-size", "20KB"];
+    folder.xfer(&file).exits(2).complains("--max-shard-size");
+}
+
+#[test]
+fn integers_packed_types_and_their_scales_are_never_cast() {
+    let folder = Folder::new();
+    let (ids, packed) = (3i64.to_le_bytes(), [1u8, 2]);
+    let (scale, plain) = (0.1f32.to_le_bytes(), 0.1f32.to_le_bytes());
+    let view = |dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+    let views = [
+        ("ids", view(Dtype::I64, &[1], &ids[..])),
+        ("a.weight", view(Dtype::F8_E4M3, &[2], &packed[..])),
+        ("a.weight_scale", view(Dtype::F32, &[1], &scale[..])),
+        ("b.weight", view(Dtype::F32, &[1], &plain[..])),
+    ];
+    folder.write("in.safetensors", safetensors::serialize(views, None).unwrap());
+    let run = folder.xfer(&["convert", "in.safetensors", "out", "--dtype", "f16"]).exits(0);
+    run.complains("3 tensors are not cast to f16").complains("ids (i64").complains("a.weight_scale (f32");
+    let written = tensors(&folder.path("out"));
+    let kinds: Vec<Dtype> = written.values().map(|(dtype, _, _)| *dtype).collect();
+    assert_eq!(kinds, [Dtype::F8_E4M3, Dtype::F32, Dtype::F16, Dtype::I64], "a.weight, its scale, b.weight, ids");
+    assert_eq!(written["a.weight_scale"].2, scale);
+}
+
+#[test]
+fn batch_norm_statistics_stay_wide() {
+    let folder = Folder::new();
+    let file = safetensors_file(&[("bn.running_var", &[1], vec![1e-30]), ("bn.weight", &[1], vec![1.0])]);
+    folder.write("in.safetensors", file);
+    folder.xfer(&["convert", "in.safetensors", "out", "--dtype", "f16"]).exits(0);
+    let written = tensors(&folder.path("out"));
+    assert_eq!((written["bn.running_var"].0, written["bn.weight"].0), (Dtype::F32, Dtype::F16));
+}
+
+#[test]
+fn overflow_is_refused_unless_it_is_allowed() {
+    let folder = Folder::new();
+    folder.write("in.safetensors", safetensors_file(&[("w", &[2], vec![70_000.0, 1.0])]));
+    let command = ["convert", "in.safetensors", "out", "--dtype", "f16"];
+    folder.xfer(&command).exits(4).complains("tensor w: 1 finite");
+    assert_eq!(folder.names(), ["in.safetensors"]);
+    folder.xfer(&[&command[..], &["--allow-overflow"]].concat()).exits(0);
+    assert!(half::f16::from_le_bytes(tensors(&folder.path("out"))["w"].2[..2].try_into().unwrap()).is_infinite());
+}
+
+#[test]
+fn only_some_tensors_are_written_and_the_report_lists_the_others() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "out", "--only", "bert.embeddings.**"]).exits(0);
+    let all = tensors(tiny().as_ref());
+    let expected: Vec<&String> = all.keys().filter(|name| name.starts_with("bert.embeddings.")).collect();
+    let written = tensors(&folder.path("out"));
+    assert_eq!(written.keys().collect::<Vec<_>>(), expected);
+    let report: serde_json::Value = serde_json::from_slice(&contents(&folder.path("out"))["xfer.json"]).unwrap();
+    assert_eq!(report["unused"].as_array().unwrap().len(), all.len() - written.len());
+    folder.xfer(&["convert", &tiny(), "none", "--only", "bert.embedings.**"]).exits(3).complains("bert.embedings.**");
+    folder.xfer(&["convert", &tiny(), "none", "--only", "?bert.embedings.**", "--only", "bert.pooler.**"]);
+    assert_eq!(names(&folder.path("out")).iter().filter(|name| name.starts_with('.')).count(), 0);
+}
+
+#[test]
+fn a_format_that_is_not_written_is_said_to_be_so() {
+    let folder = Folder::new();
+    for name in ["x.npz", "x.pt", "x.gguf", "x.h5", "x.zip"] {
+        folder.xfer(&["convert", &tiny(), name]).exits(2).complains(name).complains("x.safetensors");
+    }
+    assert!(folder.names().is_empty());
+    folder.xfer(&["convert", &tiny(), "tiny-1.5"]).exits(0);
+    folder.xfer(&["convert", &tiny(), "odd.pt/"]).exits(0);
+    assert_eq!(folder.names(), ["odd.pt", "tiny-1.5"]);
+}
+
+#[test]
+fn nothing_scalars_and_empty_tensors_are_written_too() {
+    let folder = Folder::new();
+    folder.write("none.safetensors", safetensors_file(&[]));
+    folder.xfer(&["convert", "none.safetensors", "none", "--dtype", "f16"]).exits(0).complains("no config.json");
+    assert!(tensors(&folder.path("none")).is_empty());
+    folder.write("some.safetensors", safetensors_file(&[("scalar", &[], vec![1.5]), ("empty", &[0, 4], Vec::new())]));
+    folder.xfer(&["convert", "some.safetensors", "some", "--dtype", "f16"]).exits(0);
+    let written = tensors(&folder.path("some"));
+    assert_eq!(written["scalar"], (Dtype::F16, vec![], half::f16::from_f32(1.5).to_le_bytes().to_vec()));
+    assert_eq!(written["empty"], (Dtype::F16, vec![0, 4], vec![]));
+}
+
+#[test]
+fn a_source_is_needed() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", "none", "out"]).exits(2);
+    folder.xfer(&["convert", "./nowhere", "out"]).exits(5).complains("nowhere");
+}
+
+#[test]
+fn a_dialect_is_written_and_read_back_the_same() {
+    let folder = Folder::new();
+    let (old, new) = (fixture("tiny-bert-old"), tiny());
+    folder.xfer(&["convert", &new, "old", "--to", "gamma_beta"]).exits(0);
+    let (written, stored) = (tensors(&folder.path("old")), tensors(new.as_ref()));
+    let named = |name: &str| {
+        let (path, last) = name.rsplit_once('.').unwrap();
+        let is_norm = path.ends_with("LayerNorm");
+        let last = if is_norm { last.replace("weight", "gamma").replace("bias", "beta") } else { last.into() };
+        format!("{path}.{last}")
+    };
+    assert_eq!(written.keys().cloned().collect::<Vec<_>>(), {
+        let mut names: Vec<String> = stored.keys().map(|name| named(name)).collect();
+        names.sort();
+        names
+    });
+    assert!(stored.iter().all(|(name, tensor)| written[&named(name)] == *tensor));
+    folder.xfer(&["inspect", "old"]).exits(0).prints("gamma_beta");
+    folder.xfer(&["convert", "old", "back", "--to", "hf"]).exits(0);
+    assert_eq!(tensors(&folder.path("back")), stored);
+    folder.xfer(&["convert", &old, "same", "--to", "gamma_beta"]).exits(0);
+    assert_eq!(tensors(&folder.path("same")), tensors(old.as_ref()));
+    folder.xfer(&["convert", &new, "none", "--to", "gammabeta"]).exits(3).complains("hf, gamma_beta");
+}
+
+#[test]
+fn a_dialect_needs_a_family() {
+    let folder = Folder::new();
+    folder.write("w.safetensors", safetensors_file(&[("w", &[1], vec![1.0])]));
+    folder.xfer(&["convert", "w.safetensors", "out", "--to", "hf"]).exits(3).complains("no family");
+}
