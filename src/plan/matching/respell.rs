@@ -41,7 +41,8 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
     let wanted = wanted(family, to)?;
     let names = || listing.tensors.iter().map(|tensor| tensor.name.as_str());
     let is_wanted = |found: &Dialect| wanted.is_some_and(|wanted| wanted.name == found.name);
-    let mut read = find_dialects(family, names)?;
+    let shaped = || listing.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
+    let mut read = find_dialects(family, shaped)?;
     let has_wanted = read.iter().any(|(_, found)| is_wanted(found));
     read.retain(|(_, found)| !is_wanted(found));
     let mut write = Vec::new();
