@@ -1,5 +1,7 @@
 //! `xfer inspect` as a user sees it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! `xfer verify` as a user sees it: an output is proved, and whatever is changed in it is named.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::fs;

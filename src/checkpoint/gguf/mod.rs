@@ -162,7 +162,7 @@ fn place(file: &Arc<dyn Bytes>, data: u64, alignment: u64, entry: Entry) -> Resu
         let TensorInfo { name: tensor, dtype, shape } = entry.info;
         return Err(CheckpointError::Uncountable { file: name, tensor, dtype, shape }.into());
     };
-    if entry.offset % alignment != 0 {
+    if !entry.offset.is_multiple_of(alignment) {
         let what = "a tensor's offset is not aligned";
         return Err(FormatError::Invalid { file: name, format: "GGUF", offset: entry.offset, what }.into());
     }
