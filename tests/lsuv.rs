@@ -226,7 +226,8 @@ fn a_dead_layer_is_named_and_nothing_is_published_unless_it_is_allowed() {
 fn a_batch_that_does_not_fit_is_refused_before_anything_is_written() {
     let folder = Folder::new();
     mlp(&folder, 2, 8);
-    let cases: &[(Vec<(&str, &[usize], Vec<f32>)>, &[&str])] = &[
+    type Arrays<'a> = Vec<(&'a str, &'a [usize], Vec<f32>)>;
+    let cases: &[(Arrays, &[&str])] = &[
         (vec![("y", &[4, 20], noise(80))], &["array y", "no input"]),
         (vec![("x", &[4, 19], noise(76))], &["x", "[4, 19]", "[4, 20]"]),
         (vec![("x", &[0, 20], vec![])], &["x", "no example"]),
