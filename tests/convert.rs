@@ -1,7 +1,5 @@
 //! `xfer convert` as a user sees it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 mod support;
 
 use std::fs;
@@ -207,4 +205,60 @@ fn a_dialect_needs_a_family() {
     let folder = Folder::new();
     folder.write("w.safetensors", safetensors_file(&[("w", &[1], vec![1.0])]));
     folder.xfer(&["convert", "w.safetensors", "out", "--to", "hf"]).exits(3).complains("no family");
+}
+
+/// A directory of a fixture's weights with the config of one of its runs.
+fn model(folder: &Folder, name: &str, family: &str, weights: &str, run: &str) {
+    let runs: serde_json::Value =
+        serde_json::from_slice(&fs::read(fixture(&format!("{family}/runs.json"))).unwrap()).unwrap();
+    let run = runs.as_array().unwrap().iter().find(|one| one["name"] == run).unwrap();
+    folder.write(&format!("{name}/config.json"), run["config"].to_string());
+    folder.write(&format!("{name}/model.safetensors"), fs::read(fixture(&format!("{family}/{weights}"))).unwrap());
+}
+
+#[test]
+fn llama_goes_to_metas_spelling_and_back() {
+    let folder = Folder::new();
+    model(&folder, "ours", "llama", "llama_untied.safetensors", "llama_untied");
+    model(&folder, "theirs", "llama", "meta.safetensors", "llama_untied");
+    folder.xfer(&["convert", "ours", "to-meta", "--to", "meta"]).exits(0);
+    assert_eq!(tensors(&folder.path("to-meta")), tensors(&folder.path("theirs")));
+    folder.xfer(&["convert", "theirs", "to-hf", "--to", "hf"]).exits(0);
+    assert_eq!(tensors(&folder.path("to-hf")), tensors(&folder.path("ours")));
+    folder.xfer(&["verify", "to-meta"]).exits(0);
+}
+
+#[test]
+fn gpt2_goes_to_nanogpts_layout_and_back() {
+    let folder = Folder::new();
+    model(&folder, "ours", "gpt2", "language_model.safetensors", "language_model");
+    model(&folder, "theirs", "gpt2", "nanogpt.safetensors", "language_model");
+    folder.xfer(&["convert", "ours", "to-nano", "--to", "nanogpt"]).exits(0);
+    let theirs = tensors(&folder.path("theirs"));
+    for (name, tensor) in tensors(&folder.path("to-nano")) {
+        assert_eq!(tensor, theirs[&format!("_orig_mod.{name}")], "{name}");
+    }
+    folder.xfer(&["convert", "theirs", "to-hf", "--to", "hf"]).exits(0);
+    let back = tensors(&folder.path("to-hf"));
+    for (name, tensor) in tensors(&folder.path("ours")) {
+        assert_eq!(back[&format!("_orig_mod.{name}")], tensor, "{name}");
+    }
+    folder.xfer(&["convert", "theirs", "as-it-is", "--to", "nanogpt"]).exits(0);
+    assert_eq!(tensors(&folder.path("as-it-is")), theirs);
+}
+
+#[test]
+fn a_layout_is_not_guessed_without_the_config_that_it_follows_from() {
+    let folder = Folder::new();
+    let file = fixture("llama/llama_untied.safetensors");
+    folder.xfer(&["convert", &file, "out", "--to", "meta"]).exits(3).complains("config");
+}
+
+#[test]
+fn a_pickle_becomes_safetensors_with_the_same_values() {
+    let folder = Folder::new();
+    let pickle = fixture("torch/plain.pt");
+    folder.xfer(&["convert", &pickle, "out"]).exits(0);
+    assert!(!tensors(&folder.path("out")).is_empty());
+    folder.xfer(&["diff", &pickle, "out", "--values"]).exits(0);
 }

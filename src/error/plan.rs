@@ -24,6 +24,14 @@ pub enum PlanError {
         /// The dialect.
         to: String,
     },
+    /// Layouts follow from a config, and there is none.
+    #[error("--to {to}: the layout of {family} follows from its config, and the source has none")]
+    NoConfig {
+        /// The dialect.
+        to: String,
+        /// The family.
+        family: &'static str,
+    },
     /// A family has no such dialect.
     #[error("--to {to}: {family} has no such dialect")]
     NoDialect {
@@ -258,6 +266,7 @@ impl Fault for PlanError {
             PlanError::Fit(error) => error.exit(),
             PlanError::MatchesNothing { .. }
             | PlanError::NoFamily { .. }
+            | PlanError::NoConfig { .. }
             | PlanError::NoDialect { .. }
             | PlanError::MapNamesNothing { .. }
             | PlanError::UnknownSource { .. }
@@ -287,7 +296,9 @@ impl Fault for PlanError {
                 let near = nearest.iter().map(|name| format!("did you mean `{name}`?"));
                 near.chain(["with `?` in front a pattern may match nothing".to_string()]).collect()
             }
-            PlanError::NoFamily { .. } => vec!["a config.json beside the weights names the family".into()],
+            PlanError::NoFamily { .. } | PlanError::NoConfig { .. } => {
+                vec!["put the model's config.json beside the weights".into()]
+            }
             PlanError::NoDialect { known, .. } => vec![format!("the dialects are {}", known.join(", "))],
             PlanError::UnknownSource { known, .. } => vec![format!("the sources are {}", known.join(", "))],
             PlanError::ArithmeticAndDepth { .. } => {

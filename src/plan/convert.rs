@@ -1,4 +1,4 @@
-//! The plan of a conversion: every assignment is the copy of one tensor, or a cast of it.
+//! The plan of a conversion: copies, casts, and what takes the layout of one dialect to that of another.
 
 use serde_json::{Map, Value as Json};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::adapt::Op;
 use crate::arch::Selector;
-use crate::checkpoint::natural_cmp;
+use crate::checkpoint::{Listing, natural_cmp};
 use crate::error::Result;
 use crate::family::Config;
 use crate::init::Generator;
@@ -34,30 +34,18 @@ pub struct Conversion {
 /// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error.
 pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
     let listing = source.listing;
-    let stored: Vec<&str> = listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-    asked.only.iter().try_for_each(|selector| matching::require(selector, "source tensor", &stored))?;
-    let is_asked = |tensor: &TensorInfo| {
-        asked.only.is_empty() || asked.only.iter().any(|only| only.pattern.matches(&tensor.name).is_some())
-    };
-    let asked_for: Vec<bool> = listing.tensors.iter().map(is_asked).collect();
-    let is_whole = |one: &Respelt| one.tensors.iter().all(|id| asked_for.get(*id).copied().unwrap_or(false));
-    let respelt = match &asked.to {
+    let chosen = chosen(listing, &asked.only)?;
+    let is_whole = |one: &Respelt| one.tensors.iter().all(|id| chosen.get(*id).copied().unwrap_or(false));
+    let mut respelt = match &asked.to {
         Some(to) => matching::respell(listing, to)?,
         None => matching::as_stored(listing),
     };
-    let (mut assignments, mut kept) = (Vec::new(), Vec::new());
-    for one in respelt.into_iter().filter(is_whole) {
-        let (dtype, reason) = decide(source, &one.info, asked.dtype);
-        if asked.dtype.is_some_and(|asked| asked != dtype) {
-            kept.push((one.info.clone(), reason));
-        }
-        assignments.push(assignment(one, dtype, reason));
-    }
-    assignments.sort_by(|a, b| natural_cmp(&a.target.name, &b.target.name));
-    let unused = listing.tensors.iter().zip(&asked_for).filter(|(_, is_asked)| !**is_asked);
-    let reason = "no --only names it";
-    let unused =
-        unused.map(|(tensor, _)| Unused { source: 0, tensor: tensor.clone(), reason: reason.into() }).collect();
+    respelt.retain(is_whole);
+    respelt.sort_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
+    let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(source, &one.info, asked.dtype)).collect();
+    let warnings = warnings(&respelt, &kinds, asked.dtype);
+    let assignments: Vec<Assignment> =
+        respelt.into_iter().zip(kinds).map(|(one, (dtype, reason))| assignment(one, dtype, reason)).collect();
     let (family, dialects) = matching::recognise(listing)?.unzip();
     let companions = if asked.with_companions { files(source, &assignments) } else { Vec::new() };
     let plan = Plan {
@@ -69,14 +57,28 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
         assignments,
         max_shard_size: asked.max_shard_size,
         companions,
-        unused,
+        unused: unused(listing, &chosen),
         dropped: Vec::new(),
-        warnings: warnings(&kept, asked.dtype),
+        warnings,
         evidence: Vec::new(),
         batch: None,
     };
     plan.check()?;
     Ok(plan)
+}
+
+/// Which of the tensors are written; an error for a pattern that matches none.
+fn chosen(listing: &Listing, only: &[Selector]) -> Result<Vec<bool>> {
+    let stored: Vec<&str> = listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    only.iter().try_for_each(|selector| matching::require(selector, "source tensor", &stored))?;
+    let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|only| only.pattern.matches(name).is_some());
+    Ok(stored.iter().map(is_chosen).collect())
+}
+
+fn unused(listing: &Listing, chosen: &[bool]) -> Vec<Unused> {
+    let left = listing.tensors.iter().zip(chosen).filter(|(_, is_chosen)| !**is_chosen);
+    let reason = "no --only names it";
+    left.map(|(tensor, _)| Unused { source: 0, tensor: tensor.clone(), reason: reason.into() }).collect()
 }
 
 /// The type that a tensor is written in, and why it is that one.
@@ -88,11 +90,8 @@ fn decide(source: &SourceView, tensor: &TensorInfo, asked: Option<Dtype>) -> (Dt
         () if is_scale(source, &tensor.name) => (tensor.dtype, "the scale of a packed tensor: never cast"),
         // a variance underflows in f16
         () if is_statistic && asked.bits() < Dtype::F32.bits() => {
-            if tensor.dtype.bits() <= Dtype::F32.bits() {
-                (tensor.dtype, "a batch-norm statistic: never narrower than f32")
-            } else {
-                (Dtype::F32, "a batch-norm statistic: never narrower than f32")
-            }
+            let dtype = if tensor.dtype == Dtype::F64 { Dtype::F32 } else { tensor.dtype };
+            (dtype, "a batch-norm statistic: never narrower than f32")
         }
         () => (asked, "asked for by --dtype"),
     }
@@ -138,9 +137,18 @@ fn summary(assignments: &[Assignment], family: Option<String>) -> Target {
 }
 
 /// What was to be cast and is not.
-fn warnings(kept: &[(TensorInfo, &str)], asked: Option<Dtype>) -> Vec<String> {
+fn warnings(respelt: &[Respelt], kinds: &[(Dtype, &str)], asked: Option<Dtype>) -> Vec<String> {
     const SHOWN: usize = 3;
-    let (Some(asked), false) = (asked, kept.is_empty()) else { return Vec::new() };
+    let Some(asked) = asked else { return Vec::new() };
+    let kept: Vec<(&TensorInfo, &str)> = respelt
+        .iter()
+        .zip(kinds)
+        .filter(|(_, (dtype, _))| *dtype != asked)
+        .map(|(one, (_, reason))| (&one.info, *reason))
+        .collect();
+    if kept.is_empty() {
+        return Vec::new();
+    }
     let named: Vec<String> =
         kept.iter().take(SHOWN).map(|(tensor, why)| format!("{} ({}, {why})", tensor.name, tensor.dtype)).collect();
     let more = match kept.len().saturating_sub(SHOWN) {

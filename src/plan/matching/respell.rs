@@ -1,10 +1,15 @@
 //! A checkpoint in another spelling and layout of its family, for `convert --to`.
 
+use std::collections::BTreeSet;
+
 use super::catalog::stored_unit;
-use super::dialects::{Respelling, family_of, find_dialects, paths};
+use super::dialects::{Respelling, Unit, apply_one, family_of, find_dialects, paths};
+use super::known::Layouts;
+use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
-use crate::family::{Config, Dialect, Family};
+use crate::family::{Dialect, Family};
+use crate::graph::Layout;
 use crate::plan::Value;
 use crate::tensor::TensorInfo;
 
@@ -33,35 +38,56 @@ pub(in crate::plan) fn as_stored(listing: &Listing) -> Vec<Respelt> {
 }
 
 /// Every tensor in the dialect called `to`, or in today's spelling for `hf`; in an order of its own. An error where no family
-/// is recognised, or the family has no such dialect.
+/// is recognised, where the family has no such dialect, and without a config, which layouts are read from.
 pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respelt>> {
     let Some((family, config)) = family_of(listing) else {
         return Err(PlanError::NoFamily { to: to.into() }.into());
     };
     let wanted = wanted(family, to)?;
-    let names = || listing.tensors.iter().map(|tensor| tensor.name.as_str());
+    let Some(config) = config else {
+        return Err(PlanError::NoConfig { to: to.into(), family: family.name() }.into());
+    };
+    let layouts = Layouts::of(listing, Some(family))?;
+    let tensors = || listing.tensors.iter().map(|one| (one.name.as_str(), one.shape.as_slice()));
     let is_wanted = |found: &Dialect| wanted.is_some_and(|wanted| wanted.name == found.name);
-    let shaped = || listing.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
-    let mut read = find_dialects(family, shaped)?;
+    let mut read = find_dialects(family, tensors)?;
     let has_wanted = read.iter().any(|(_, found)| is_wanted(found));
     read.retain(|(_, found)| !is_wanted(found));
     let mut write = Vec::new();
     if let Some(dialect) = wanted.filter(|_| !has_wanted || !read.is_empty()) {
-        write.extend(read.iter().map(|(path, _)| (path.clone(), dialect)));
-        if read.is_empty() {
-            write.extend(paths(dialect, names())?.into_iter().map(|path| (path, dialect)));
+        let mut places: BTreeSet<String> = read.iter().map(|(path, _)| path.clone()).collect();
+        if places.is_empty() {
+            places = paths(dialect, tensors().map(|(name, _)| name))?;
         }
+        // what was saved from the body alone fits only with the prefix that it lacks
+        let places = if places.is_empty() { BTreeSet::from([String::new()]) } else { places };
+        write.extend(places.into_iter().map(|path| (path, dialect)));
     }
-    let config = config.unwrap_or_else(|| Config(serde_json::Map::new()));
     let units = listing.tensors.iter().enumerate().map(|(id, info)| stored_unit(0, id, info)).collect();
-    let units = Respelling { family, config, read, write }.apply(units)?;
-    let one = |unit: super::dialects::Unit| Respelt {
+    let mut units = Respelling { family, config, read, write }.apply(units)?;
+    for unit in &mut units {
+        lay_out(unit, listing, &layouts, wanted)?;
+    }
+    let one = |unit: Unit| Respelt {
         info: TensorInfo { name: unit.name, ..unit.info },
         value: unit.value,
         tensors: unit.tensors,
         dialect: unit.dialect,
     };
     Ok(units.into_iter().map(one).collect())
+}
+
+/// A matrix that no rule of a dialect made, as the wanted dialect stores it.
+fn lay_out(unit: &mut Unit, listing: &Listing, layouts: &Layouts, wanted: Option<&'static Dialect>) -> Result<()> {
+    let [id] = unit.tensors.as_slice() else { return Ok(()) };
+    let stored = listing.tensors.get(*id).and_then(|stored| layouts.layout(&stored.name));
+    let layout = wanted.and_then(|dialect| dialect.layout).unwrap_or(Layout::InOut);
+    if unit.dialect.is_none() && unit.info.shape.len() == 2 && stored.is_some_and(|stored| stored != layout) {
+        let made = apply_one(vec![(unit.value.clone(), unit.info.clone())], &Op::Transpose)?;
+        (unit.value, unit.info) = made;
+        unit.dialect = Some(wanted.map_or(PLAIN, |dialect| dialect.name));
+    }
+    Ok(())
 }
 
 fn wanted(family: &'static dyn Family, to: &str) -> Result<Option<&'static Dialect>> {
