@@ -1,5 +1,7 @@
 //! `xfer convert` as a user sees it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::fs;
