@@ -1,31 +1,41 @@
 //! Normal and uniform draws, a group of sixty-four at a time: fixed arrays and no branches, so that compilers make vector code of them.
 
+use pulp::NullaryFnOnce;
+
 use super::elementary::{cos_sin, radius};
 use super::generator::{FIRST_DRAW, GROUP, Generator};
+use super::instructions::widest;
 use super::philox::{LANES, Lanes};
 
 /// No standard normal that is drawn here is larger: √(−2 ln 2⁻³²) is 6.6604.
 pub(super) const LARGEST_NORMAL: f32 = 6.67;
 
-/// Calls `make` for every group that `out` touches, whose first value is that of element `first`, and keeps the values that belong to it.
+/// How the values of one group are made. A trait and no closure, because only a function can be inlined always, and one that is not
+/// keeps to the instructions that the program was compiled for.
+pub(super) trait Groups<T> {
+    /// The values of this group.
+    fn make(&self, group: u64, values: &mut [T; GROUP]);
+}
+
+/// Makes every group that `out` touches, whose first value is that of element `first`, and keeps the values that belong to it.
 #[inline(always)]
-pub(super) fn by_groups<T: Copy + Default>(first: u64, out: &mut [T], make: impl Fn(u64, &mut [T; GROUP])) {
+pub(super) fn by_groups<T: Copy + Default>(first: u64, out: &mut [T], groups: &impl Groups<T>) {
     let mut group = first / GROUP as u64;
     let mut values = [T::default(); GROUP];
     let offset = (first % GROUP as u64) as usize;
     let (head, rest) = out.split_at_mut(if offset == 0 { 0 } else { (GROUP - offset).min(out.len()) });
     if !head.is_empty() {
-        make(group, &mut values);
+        groups.make(group, &mut values);
         head.copy_from_slice(&values[offset..offset + head.len()]);
         group += 1;
     }
     let (whole, tail) = rest.as_chunks_mut::<GROUP>();
     for chunk in whole {
-        make(group, chunk);
+        groups.make(group, chunk);
         group += 1;
     }
     if !tail.is_empty() {
-        make(group, &mut values);
+        groups.make(group, &mut values);
         tail.copy_from_slice(&values[..tail.len()]);
     }
 }
@@ -45,14 +55,23 @@ pub(super) fn normals(words: &[Lanes; 4]) -> [[f32; LANES]; 4] {
     made
 }
 
-/// N(mean, std²) of one group.
-#[inline(always)]
-pub(super) fn normal_group(generator: &Generator, mean: f32, std: f32, group: u64, out: &mut [f32; GROUP]) {
-    let made = normals(&generator.group(group, FIRST_DRAW));
-    let (words, _) = out.as_chunks_mut::<LANES>();
-    for (values, made) in words.iter_mut().zip(&made) {
-        for lane in 0..LANES {
-            values[lane] = mean + std * made[lane];
+/// N(mean, std²), group by group.
+#[derive(Clone, Copy)]
+pub(super) struct Normals<'a> {
+    pub generator: &'a Generator,
+    pub mean: f32,
+    pub std: f32,
+}
+
+impl Groups<f32> for Normals<'_> {
+    #[inline(always)]
+    fn make(&self, group: u64, values: &mut [f32; GROUP]) {
+        let made = normals(&self.generator.group(group, FIRST_DRAW));
+        let (words, _) = values.as_chunks_mut::<LANES>();
+        for (values, made) in words.iter_mut().zip(&made) {
+            for lane in 0..LANES {
+                values[lane] = self.mean + self.std * made[lane];
+            }
         }
     }
 }
@@ -60,7 +79,23 @@ pub(super) fn normal_group(generator: &Generator, mean: f32, std: f32, group: u6
 /// N(mean, std²) for the elements from `first`.
 pub(super) fn normal(generator: &Generator, mean: f64, std: f64, first: u64, out: &mut [f32]) {
     let (mean, std) = (mean as f32, std as f32);
-    by_groups(first, out, |group, values| normal_group(generator, mean, std, group, values));
+    widest(Fill { groups: Normals { generator, mean, std }, first, out });
+}
+
+/// The elements from `first`, in the instructions of whoever calls it.
+pub(super) struct Fill<'a, G> {
+    pub groups: G,
+    pub first: u64,
+    pub out: &'a mut [f32],
+}
+
+impl<G: Groups<f32>> NullaryFnOnce for Fill<'_, G> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        by_groups(self.first, self.out, &self.groups);
+    }
 }
 
 /// U(low, high) for the elements from `first`: symmetric about the middle, 32 bits there and 24 at the bounds, never outside `[low, high)`.
@@ -69,28 +104,66 @@ pub(super) fn uniform(generator: &Generator, low: f64, high: f64, first: u64, ou
     let below = highest.next_down();
     let highest = if f64::from(highest) == high && below >= lowest { below } else { highest };
     let (middle, half) = (low / 2.0 + high / 2.0, high / 2.0 - low / 2.0);
-    if middle == 0.0 {
-        let half = half as f32;
-        by_groups(first, out, |group, values| {
-            uniform_group(generator, group, values, |t| within(half * t, lowest, highest));
-        });
-    } else {
-        by_groups(first, out, |group, values| {
-            uniform_group(generator, group, values, |t| within((middle + half * f64::from(t)) as f32, lowest, highest));
-        });
+    match middle == 0.0 {
+        true => {
+            let groups = Symmetric { generator, half: half as f32, lowest, highest };
+            widest(Fill { groups, first, out });
+        }
+        false => {
+            let groups = Between { generator, middle, half, lowest, highest };
+            widest(Fill { groups, first, out });
+        }
     }
 }
 
-/// One group of `value(t)`, t uniform on [−1, 1].
-#[inline(always)]
-fn uniform_group(generator: &Generator, group: u64, out: &mut [f32; GROUP], value: impl Fn(f32) -> f32) {
-    let words = generator.group(group, FIRST_DRAW);
-    let (values, _) = out.as_chunks_mut::<LANES>();
-    for (values, words) in values.iter_mut().zip(&words) {
-        for lane in 0..LANES {
-            values[lane] = value(words[lane] as i32 as f32 * (1.0 / 2_147_483_648.0));
+/// Uniform about zero.
+pub(super) struct Symmetric<'a> {
+    pub generator: &'a Generator,
+    pub half: f32,
+    pub lowest: f32,
+    pub highest: f32,
+}
+
+impl Groups<f32> for Symmetric<'_> {
+    #[inline(always)]
+    fn make(&self, group: u64, values: &mut [f32; GROUP]) {
+        let units = units(self.generator, group);
+        for (value, unit) in values.iter_mut().zip(units.as_flattened()) {
+            *value = within(self.half * unit, self.lowest, self.highest);
         }
     }
+}
+
+/// Uniform about another middle, which f32 might not hold.
+pub(super) struct Between<'a> {
+    pub generator: &'a Generator,
+    pub middle: f64,
+    pub half: f64,
+    pub lowest: f32,
+    pub highest: f32,
+}
+
+impl Groups<f32> for Between<'_> {
+    #[inline(always)]
+    fn make(&self, group: u64, values: &mut [f32; GROUP]) {
+        let units = units(self.generator, group);
+        for (value, unit) in values.iter_mut().zip(units.as_flattened()) {
+            *value = within((self.middle + self.half * f64::from(*unit)) as f32, self.lowest, self.highest);
+        }
+    }
+}
+
+/// One group uniform on [−1, 1]: `[word][lane]`.
+#[inline(always)]
+fn units(generator: &Generator, group: u64) -> [[f32; LANES]; 4] {
+    let words = generator.group(group, FIRST_DRAW);
+    let mut units = [[0f32; LANES]; 4];
+    for (units, words) in units.iter_mut().zip(&words) {
+        for lane in 0..LANES {
+            units[lane] = words[lane] as i32 as f32 * (1.0 / 2_147_483_648.0);
+        }
+    }
+    units
 }
 
 /// `value`, or the bound that it passed. Neither bound may be −0, which `bounds_within` sees to: which zero `max` and `min` choose is

@@ -77,6 +77,7 @@ impl Generator {
     }
 
     /// The words for sixteen elements' own redraws: `[word][lane]`.
+    #[inline(always)]
     pub(super) fn redraws(&self, elements: &[u64; LANES], purpose: u16) -> [Lanes; 4] {
         let low = elements.map(|element| element as u32);
         let high = elements.map(|element| (element >> 32) as u32);

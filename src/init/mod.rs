@@ -11,6 +11,7 @@ mod elementary;
 mod fans;
 mod formula;
 mod generator;
+mod instructions;
 mod moments;
 mod nonlinearity;
 mod orthogonal;

@@ -1,12 +1,25 @@
 //! Matrices whose columns have an exact share of zeros (`torch.nn.init.sparse_`).
 
-use super::draws::{by_groups, normal};
+use super::draws::{Groups, by_groups, normal};
 use super::generator::{GROUP, Generator};
 use super::philox::LANES;
 use crate::error::{InitError, Result};
 
 /// The purpose of the draws that order the rows of a column.
 const ORDER: u16 = 0x8000;
+
+/// The words that order the rows.
+struct Order<'a> {
+    generator: &'a Generator,
+}
+
+impl Groups<u32> for Order<'_> {
+    #[inline(always)]
+    fn make(&self, group: u64, values: &mut [u32; GROUP]) {
+        let (lanes, _) = values.as_chunks_mut::<LANES>();
+        lanes.copy_from_slice(&self.generator.group(group, ORDER));
+    }
+}
 
 /// How many zeros each column of so many rows has: ⌈sparsity · rows⌉.
 pub(super) fn zeros(sparsity: f64, rows: u64) -> u64 {
@@ -41,10 +54,7 @@ pub(super) fn fill(
     let mut words: Vec<u32> = Vec::new();
     words.try_reserve_exact(out.len()).map_err(too_large)?;
     words.resize(out.len(), 0);
-    by_groups(first, &mut words, |group, values: &mut [u32; GROUP]| {
-        let (lanes, _) = values.as_chunks_mut::<LANES>();
-        lanes.copy_from_slice(&generator.group(group, ORDER));
-    });
+    by_groups(first, &mut words, &Order { generator });
     let mut order: Vec<(u32, usize)> = Vec::new();
     order.try_reserve_exact(rows).map_err(too_large)?;
     for column in 0..columns {

@@ -1,9 +1,12 @@
 //! Normals within bounds, by rejection: exact tails for any interval, no inverse of the normal distribution, and each value still a
 //! function of its element's index. (The inverse in 32 bits is what puts outliers at ±2 into `torch.nn.init.trunc_normal_`, pytorch #155588.)
 
-use super::draws::{bounds_within, by_groups, normal_group, normals, within};
+use pulp::NullaryFnOnce;
+
+use super::draws::{Normals, bounds_within, by_groups, normals, within};
 use super::elementary::{cos_sin, ln_f64, radius};
-use super::generator::{GROUP, Generator};
+use super::generator::Generator;
+use super::instructions::widest;
 use super::philox::LANES;
 
 /// After so many redraws the nearest value within the bounds is taken. Every proposal is accepted with a probability of 0.4 or more, so this is
@@ -55,45 +58,12 @@ impl Truncated {
     pub(super) fn fill(&self, generator: &Generator, first: u64, out: &mut [f32]) {
         match self.proposal {
             Proposal::Point => out.fill(self.within(self.mean)),
-            Proposal::Normal => self.fill_normal(generator, first, out),
+            Proposal::Normal => widest(Wide { truncated: self, generator, first, out }),
             Proposal::Around { .. } | Proposal::Narrow { .. } | Proposal::Tail { .. } => {
                 for (value, element) in out.iter_mut().zip(first..) {
                     *value = self.far(generator, element);
                 }
             }
-        }
-    }
-
-    fn fill_normal(&self, generator: &Generator, first: u64, out: &mut [f32]) {
-        by_groups(first, out, |group, values: &mut [f32; GROUP]| {
-            normal_group(generator, self.mean, self.std, group, values);
-        });
-        // sixteen redraws go side by side; which ones meet makes no difference to a value
-        let mut waiting = [(0usize, 0u64); LANES];
-        let mut count = 0;
-        for at in 0..out.len() {
-            if self.accepts(out[at]) {
-                continue;
-            }
-            waiting[count] = (at, first + at as u64);
-            count += 1;
-            if count == LANES {
-                self.redraw(generator, &waiting, count, out);
-                count = 0;
-            }
-        }
-        self.redraw(generator, &waiting, count, out);
-    }
-
-    fn redraw(&self, generator: &Generator, waiting: &[(usize, u64); LANES], count: usize, out: &mut [f32]) {
-        if count == 0 {
-            return;
-        }
-        let candidates = normals(&generator.redraws(&waiting.map(|(_, element)| element), 1));
-        for (lane, (at, element)) in waiting.iter().take(count).enumerate() {
-            let first_accepted =
-                candidates.iter().map(|word| self.mean + self.std * word[lane]).find(|value| self.accepts(*value));
-            out[*at] = first_accepted.unwrap_or_else(|| self.redraw_again(generator, *element));
         }
     }
 
@@ -134,8 +104,61 @@ impl Truncated {
         within(value, self.lowest, self.highest)
     }
 
+    #[inline(always)]
     fn accepts(&self, value: f32) -> bool {
         (self.lowest..=self.highest).contains(&value)
+    }
+}
+
+/// The draws from an interval that holds about half of the normal or more, in the instructions of whoever calls them.
+pub(super) struct Wide<'a> {
+    pub truncated: &'a Truncated,
+    pub generator: &'a Generator,
+    pub first: u64,
+    pub out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Wide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Wide { truncated, generator, first, out } = self;
+        by_groups(first, out, &Normals { generator, mean: truncated.mean, std: truncated.std });
+        // sixteen redraws go side by side; which ones meet makes no difference to a value
+        let mut waiting = [(0usize, 0u64); LANES];
+        let mut count = 0;
+        for at in 0..out.len() {
+            if truncated.accepts(out[at]) {
+                continue;
+            }
+            waiting[count] = (at, first + at as u64);
+            count += 1;
+            if count == LANES {
+                redraw(truncated, generator, &waiting, count, out);
+                count = 0;
+            }
+        }
+        redraw(truncated, generator, &waiting, count, out);
+    }
+}
+
+#[inline(always)]
+fn redraw(
+    truncated: &Truncated,
+    generator: &Generator,
+    waiting: &[(usize, u64); LANES],
+    count: usize,
+    out: &mut [f32],
+) {
+    if count == 0 {
+        return;
+    }
+    let candidates = normals(&generator.redraws(&waiting.map(|(_, element)| element), 1));
+    for (lane, (at, element)) in waiting.iter().take(count).enumerate() {
+        let drawn = candidates.iter().map(|word| truncated.mean + truncated.std * word[lane]);
+        let first_accepted = drawn.into_iter().find(|value| truncated.accepts(*value));
+        out[*at] = first_accepted.unwrap_or_else(|| truncated.redraw_again(generator, *element));
     }
 }
 
