@@ -7,13 +7,16 @@
 pub mod adapt;
 pub mod arch;
 pub mod batch;
+pub mod check;
 pub mod checkpoint;
 pub mod error;
 pub mod family;
 pub mod graph;
 pub mod init;
 pub mod job;
+pub mod loss;
 pub mod lsuv;
+pub mod model;
 pub mod plan;
 pub mod progress;
 pub mod report;

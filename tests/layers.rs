@@ -19,7 +19,9 @@ const RANKS: &[&[&str]] = &[
     &["save"],
     &["transfer"],
     &["batch"],
-    &["lsuv"],
+    &["lsuv", "loss"],
+    &["model"],
+    &["check", "compare"],
     &["report"],
     &["job"],
 ];

@@ -1,5 +1,6 @@
 //! The batch that a model is run on: read from a file, or drawn from what the architecture declares.
 
+mod answers;
 mod random;
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,12 @@ use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
 use crate::tensor::{Dtype, TensorInfo};
 
+pub use answers::Answers;
 pub(crate) use values::tensor_of;
 
 /// One array for each input of the model, examples first: numbers in f32, ids in i64.
 pub type Batch = BTreeMap<String, Tensor>;
 
-/// What a data file may hold beside the inputs, for those who train on it.
-const ANSWERS: &[&str] = &["labels", "targets"];
 /// How a random batch is asked for.
 const RANDOM: &str = "random:";
 
@@ -54,8 +54,19 @@ fn digest(path: &Path) -> Result<String> {
 /// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no
 /// example or holds NaN is an error; shapes are checked when the model runs.
 pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, progress: &dyn Progress) -> Result<Batch> {
+    Ok(with_answers(batch, graph, seed, access, progress)?.0)
+}
+
+/// The same, and the answers that stand beside the inputs, where there are any: as many as there are examples.
+pub fn with_answers(
+    batch: &PlannedBatch,
+    graph: &Graph,
+    seed: u64,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<(Batch, Option<Answers>)> {
     match batch {
-        PlannedBatch::Random { rows } => random::draw(graph, *rows, seed),
+        PlannedBatch::Random { rows } => Ok((random::draw(graph, *rows, seed)?, None)),
         PlannedBatch::File { location, digest: expected } => {
             let path = PathBuf::from(location);
             let found = digest(&path)?;
@@ -63,9 +74,17 @@ pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, pro
                 return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
             }
             let source = Source::open(&Reference::Path(path), access, progress)?;
-            read(checkpoint::open(&source, &checkpoint::OpenOptions::default(), progress)?.reader.as_ref(), graph)
+            let opened = checkpoint::open(&source, &checkpoint::OpenOptions::default(), progress)?;
+            let arrays = read(opened.reader.as_ref(), graph)?;
+            let answers = answers::read(opened.reader.as_ref(), rows(&arrays))?;
+            Ok((arrays, answers))
         }
     }
+}
+
+/// How many examples a batch holds: the rows of its first array.
+pub fn rows(batch: &Batch) -> u64 {
+    batch.values().next().and_then(|array| array.dims().first().copied()).unwrap_or(0) as u64
 }
 
 fn inputs(graph: &Graph) -> impl Iterator<Item = (&Node, Dtype)> {
@@ -83,7 +102,7 @@ fn read(reader: &dyn Reader, graph: &Graph) -> Result<Batch> {
             Some((_, dtype)) => {
                 batch.insert(info.name.clone(), array(reader, index, info, dtype)?);
             }
-            None if ANSWERS.contains(&info.name.as_str()) => {}
+            None if answers::is_answer(&info.name) => {}
             None => return Err(unknown(&info.name, graph)),
         }
     }

@@ -59,6 +59,12 @@ pub(crate) fn tensor_of(info: &TensorInfo, bytes: &[u8]) -> Result<Tensor> {
     Ok(tensor.map_err(failed)?)
 }
 
+/// The elements of a tensor of whole numbers, row-major.
+pub(super) fn whole_numbers(tensor: &Tensor) -> Result<Vec<i64>> {
+    let failed = |source| GraphError::Compute { layer: "labels".into(), source: Box::new(source) };
+    Ok(tensor.flatten_all().and_then(|flat| flat.to_vec1::<i64>()).map_err(failed)?)
+}
+
 fn whole(bytes: &[u8], is_signed: bool) -> i64 {
     let is_negative = is_signed && bytes.last().is_some_and(|last| last & 0x80 != 0);
     let mut wide = [if is_negative { 0xff } else { 0 }; 8];

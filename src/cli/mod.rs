@@ -1,6 +1,7 @@
 //! The command line: what was typed, and what is printed. One file for each command.
 
 mod arch;
+mod check;
 mod completions;
 mod convert;
 mod diff;
@@ -45,6 +46,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Check(check::CheckArgs),
     Diff(diff::DiffArgs),
     Convert(Box<convert::ConvertArgs>),
     Arch(arch::ArchArgs),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::command(args, &signals),
         Command::Diff(args) => diff::command(args, &signals),
         Command::Convert(args) => convert::command(*args, &signals),
+        Command::Check(args) => check::command(args, &signals),
         Command::Verify(args) => verify::command(args, &signals),
         Command::Arch(args) => arch::command(args, &signals),
         Command::Completions(args) => completions::command(&args),

@@ -161,6 +161,9 @@ pub enum GraphError {
         /// The value's shape.
         found: String,
     },
+    /// A listing says nothing of how its tensors work together.
+    #[error("the architecture is a listing: it has no graph, so it cannot run")]
+    None,
     /// The executor does not know the layer.
     #[error("{layer} cannot be run yet{detail}")]
     NotRunnable {
@@ -190,6 +193,7 @@ impl Fault for GraphError {
     fn hints(&self) -> Vec<String> {
         match self {
             GraphError::Unnamed { .. } => vec!["give it a \"name\": it becomes the path of its weights".into()],
+            GraphError::None => vec!["describe the model as a Hugging Face config or in native layers".into()],
             GraphError::TieUnknown { near: Some(near), .. } => vec![format!("did you mean `{near}`?")],
             _ => Vec::new(),
         }

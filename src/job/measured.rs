@@ -6,7 +6,7 @@ use super::{Execution, PlanRequest, Written};
 use crate::arch::{self, Architecture, Selector};
 use crate::batch;
 use crate::error::{LsuvError, Result};
-use crate::lsuv::{self, Pass, Visit};
+use crate::lsuv::{self, Done, Pass, Staged, Visit};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::source::Access;
@@ -53,12 +53,16 @@ pub fn scale(
     let allow_dead = typed.map(|text| Selector::parse(text, "--allow-dead")).collect::<Result<Vec<_>>>()?;
     let pass = Pass {
         plan,
-        layout,
-        staging,
         architecture: &architecture,
         batch: &batch,
         allow_dead: &allow_dead,
         threads: execution.transfer.threads,
     };
-    lsuv::run(&pass, outcomes, progress)
+    let Done { visits, digests } = lsuv::run(&pass, &Staged::open(plan, layout, staging)?, progress)?;
+    for (assignment, digest) in digests {
+        if let Some(outcome) = outcomes.get_mut(assignment) {
+            outcome.digest = Some(digest);
+        }
+    }
+    Ok(visits)
 }

@@ -1,5 +1,6 @@
 //! The commands as straight lines: source → plan → transfer → lsuv → report → publish. Nothing here decides; nothing here prints.
 
+mod check;
 mod convert;
 mod current;
 mod look;
@@ -10,6 +11,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
+pub use check::{CheckRequest, Checked, check};
 pub use convert::{ConvertRequest, convert};
 pub use look::{diff, inspect};
 pub use saved::read_plan;
@@ -95,15 +97,22 @@ pub struct Finished {
 
 /// Opens the sources and the architecture, measures what decisions need, and decides. Writes nothing.
 pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
+    let mut prepared = decide(request, progress)?;
+    let Prepared { planned, architecture, notes, .. } = &mut prepared;
+    notes.extend(measured::plan_batch(request, architecture, &mut planned.plan, progress)?);
+    Ok(prepared)
+}
+
+/// The same without the batch that `lsuv` may need.
+fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
     let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
     let sources = sources::open_all(&arguments, request.key.as_deref(), &request.access, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
-    let mut planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
-    let mut notes: Vec<String> = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
-    notes.extend(measured::plan_batch(request, &architecture, &mut planned.plan, progress)?);
+    let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
+    let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
     Ok(Prepared { planned, sources, architecture, notes, access: request.access.clone() })
 }
 

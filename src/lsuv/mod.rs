@@ -9,18 +9,17 @@ mod variance;
 
 use std::collections::BTreeMap;
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::{Architecture, Selector};
 use crate::batch::Batch;
 use crate::error::{Error, LsuvError, Result, nearest};
 use crate::graph::{self, Parameter};
-use crate::plan::Plan;
+use crate::plan::{Assignment, Plan};
 use crate::progress::Progress;
-use crate::save::{Layout, Staging};
-use crate::transfer::Outcome;
 use scale::Scaler;
-use staged::Staged;
+pub use staged::Staged;
 
 /// What was measured at a weight, and what it was multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,14 +35,38 @@ pub struct Visit {
     pub factor: f64,
 }
 
+/// Where the values of a model lie while its weights are scaled: in files that are not published yet, or in memory.
+pub trait Store: Sync {
+    /// The index and the assignment of a tensor (of its owner, where it is tied), or `None` where the plan has none of this name.
+    fn assignment(&self, name: &str) -> Option<(usize, &Assignment)>;
+    /// The tensor in f32.
+    fn tensor(&self, name: &str) -> Result<Tensor>;
+    /// Multiplies a float tensor by `factor`, in f32, rounded once to its type.
+    fn scale(&self, name: &str, factor: f64) -> Result<Rewritten>;
+}
+
+/// A weight that was rewritten.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewritten {
+    /// By how much its norm grew, once rounded to its type.
+    pub factor: f64,
+    /// `blake3:…` of its bytes, where it lies in a file.
+    pub digest: Option<String>,
+}
+
+/// What a pass did, by the index of the assignment.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// What was done at each weight.
+    pub visits: BTreeMap<usize, Visit>,
+    /// The digests of those that were rewritten.
+    pub digests: BTreeMap<usize, String>,
+}
+
 /// What a pass works on.
 pub struct Pass<'a> {
     /// The plan whose marked weights are scaled.
     pub plan: &'a Plan,
-    /// Where they lie.
-    pub layout: &'a Layout,
-    /// The folder that holds them.
-    pub staging: &'a Staging,
     /// The model.
     pub architecture: &'a Architecture,
     /// What it is run on.
@@ -54,29 +77,22 @@ pub struct Pass<'a> {
     pub threads: usize,
 }
 
-/// Scales every marked weight in the staged files, and corrects its digest in `outcomes`. By the index of the assignment, what was
-/// done at each. A weight that is dead, not finite, not reached or outside its tolerance is an error that names it.
-pub fn run(pass: &Pass, outcomes: &mut [Outcome], progress: &dyn Progress) -> Result<BTreeMap<usize, Visit>> {
+/// Scales every marked weight where it lies. A weight that is dead, not finite, not reached or outside its tolerance is an error
+/// that names it.
+pub fn run(pass: &Pass, store: &dyn Store, progress: &dyn Progress) -> Result<Done> {
     let graph = pass.architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
     check_allowed(pass)?;
-    let staged = Staged::open(pass.plan, pass.layout, pass.staging)?;
-    let mut scaler = Scaler::new(pass, graph, &staged, progress);
+    let mut scaler = Scaler::new(pass, graph, store, progress);
     progress.start("lsuv", None);
-    let weights = |parameter: &Parameter| staged.tensor(&parameter.name);
+    let weights = |parameter: &Parameter| store.tensor(&parameter.name);
     let parameters = &pass.architecture.parameters;
     on_threads(pass.threads, || graph::run(graph, parameters, &weights, pass.batch, Some(&mut scaler)))??;
     progress.finish();
-    let scale::Done { visits, digests } = scaler.done()?;
-    for (assignment, digest) in digests {
-        if let Some(outcome) = outcomes.get_mut(assignment) {
-            outcome.digest = Some(digest);
-        }
-    }
-    Ok(visits)
+    scaler.done()
 }
 
-/// Runs `work` where the tensor library finds so many threads.
-fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+/// Runs `work` where the tensor library finds so many threads; they change no bit.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::io("start threads for", "lsuv", std::io::Error::other(error)))?;
     Ok(pool.install(work))

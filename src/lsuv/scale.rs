@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{Device, Tensor};
 
-use super::staged::Staged;
 use super::targets::Targets;
 use super::variance::{of_channels, variance};
-use super::{Pass, Visit};
+use super::{Done, Pass, Store, Visit};
 use crate::error::{GraphError, LsuvError, Result};
 use crate::graph::{Dim, Graph, Hook, Layer, Node, Parameter, ParameterId};
 use crate::plan::{Action, Assignment, Lsuv, Plan};
@@ -16,18 +15,12 @@ use crate::progress::Progress;
 /// An output that varies less than this does not vary: scaling it would enlarge what rounding left.
 const DEAD: f64 = 1e-12;
 
-/// What a pass did.
-pub(super) struct Done {
-    pub visits: BTreeMap<usize, Visit>,
-    pub digests: BTreeMap<usize, String>,
-}
-
 /// Scales the marked weights as their layers are reached.
 pub(super) struct Scaler<'a> {
     pass: &'a Pass<'a>,
     plan: &'a Plan,
     parameters: &'a [Parameter],
-    staged: &'a Staged<'a>,
+    store: &'a dyn Store,
     targets: Targets,
     masks: Masks,
     /// Weights whose first use is over.
@@ -37,17 +30,17 @@ pub(super) struct Scaler<'a> {
 }
 
 impl<'a> Scaler<'a> {
-    pub fn new(pass: &'a Pass<'a>, graph: &Graph, staged: &'a Staged<'a>, progress: &'a dyn Progress) -> Scaler<'a> {
+    pub fn new(pass: &'a Pass<'a>, graph: &Graph, store: &'a dyn Store, progress: &'a dyn Progress) -> Scaler<'a> {
         let parameters = &pass.architecture.parameters;
         Scaler {
             pass,
             plan: pass.plan,
             parameters,
-            staged,
+            store,
             targets: Targets::new(pass.plan, graph, parameters),
             masks: Masks::of(graph),
             seen: BTreeSet::new(),
-            done: Done { visits: BTreeMap::new(), digests: BTreeMap::new() },
+            done: Done::default(),
             progress,
         }
     }
@@ -96,7 +89,7 @@ impl<'a> Scaler<'a> {
             return Ok(product);
         }
         let factor = (target / before).sqrt();
-        let rewritten = self.staged.scale(name, factor)?;
+        let rewritten = self.store.scale(name, factor)?;
         let product = product.affine(rewritten.factor, 0.0).map_err(|error| failed(node, error))?;
         let after = self.measure(node, &product)?;
         let is_within = (after - target).abs() <= lsuv.tolerance * target;
@@ -104,7 +97,9 @@ impl<'a> Scaler<'a> {
             let tolerance = lsuv.tolerance;
             return Err(LsuvError::OutsideTolerance { name: name.into(), target, after, tolerance }.into());
         }
-        self.done.digests.insert(index, rewritten.digest);
+        if let Some(digest) = rewritten.digest {
+            self.done.digests.insert(index, digest);
+        }
         let after = Some(after).filter(|after| after.is_finite());
         self.done.visits.insert(index, Visit { target, before: Some(before), after, factor });
         Ok(product)
@@ -114,7 +109,7 @@ impl<'a> Scaler<'a> {
     fn by_batch(&self, node: &Node, eps: f64, input: &Tensor) -> Result<Tensor> {
         let tensor = |place: usize| -> Result<Tensor> {
             let parameter = node.parameters.get(place).and_then(|id| self.parameters.get(*id));
-            self.staged.tensor(parameter.map_or("", |parameter| parameter.name.as_str()))
+            self.store.tensor(parameter.map_or("", |parameter| parameter.name.as_str()))
         };
         let (scale, shift) = (tensor(0)?, tensor(1)?);
         let normalise = || {
@@ -132,7 +127,7 @@ impl<'a> Scaler<'a> {
     /// Whether the running mean of a batch norm is new.
     fn is_new(&self, node: &Node) -> bool {
         let parameter = node.parameters.get(2).and_then(|id| self.parameters.get(*id));
-        let assignment = parameter.and_then(|parameter| self.staged.assignment(&parameter.name));
+        let assignment = parameter.and_then(|parameter| self.store.assignment(&parameter.name));
         assignment.is_some_and(|(_, assignment)| assignment.action == Action::New)
     }
 }
@@ -146,10 +141,10 @@ struct Site<'a> {
 }
 
 impl Hook for Scaler<'_> {
-    fn product(&mut self, node: &Node, weight: ParameterId, product: Tensor) -> Result<Tensor> {
+    fn product(&mut self, node: &Node, weight: ParameterId, _input: &Tensor, product: Tensor) -> Result<Tensor> {
         self.progress.interrupted()?;
         let name = self.parameters.get(weight).map_or("", |parameter| parameter.name.as_str());
-        let Some((index, assignment)) = self.staged.assignment(name) else { return Ok(product) };
+        let Some((index, assignment)) = self.store.assignment(name) else { return Ok(product) };
         if !self.seen.insert(weight) {
             return Ok(product);
         }

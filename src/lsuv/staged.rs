@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::{Rewritten, Store};
 use crate::adapt::float::{Float, Real, non_finite};
 use crate::batch::tensor_of;
 use crate::error::{LsuvError, Result, TensorError, TransferError};
 use crate::plan::{Action, Assignment, Plan};
 use crate::save::{Layout, Span, StagedFile, Staging};
 
-/// Every written tensor by its name.
-pub(super) struct Staged<'a> {
+/// Every written tensor of an output that is not published yet, by its name.
+pub struct Staged<'a> {
     files: Vec<Arc<StagedFile>>,
     places: BTreeMap<&'a str, Place<'a>>,
 }
@@ -24,15 +25,8 @@ struct Place<'a> {
     assignment: &'a Assignment,
 }
 
-/// A weight that was rewritten.
-pub(super) struct Rewritten {
-    /// By how much its norm grew, once rounded to its type.
-    pub factor: f64,
-    /// `blake3:…` of its bytes.
-    pub digest: String,
-}
-
 impl<'a> Staged<'a> {
+    /// Opens the staged files again. `layout` must be the plan's.
     pub fn open(plan: &'a Plan, layout: &Layout, staging: &Staging) -> Result<Staged<'a>> {
         let files = layout.files.iter().map(|file| staging.reopen(&file.name)).collect::<Result<_>>()?;
         let spans = layout
@@ -56,19 +50,32 @@ impl<'a> Staged<'a> {
         Ok(Staged { files, places })
     }
 
-    /// The index and the assignment of a tensor (of its owner, where it is tied), or `None` where the plan does not write it.
-    pub fn assignment(&self, name: &str) -> Option<(usize, &'a Assignment)> {
+    fn read(&self, name: &str) -> Result<(Place<'a>, &StagedFile, Vec<u8>)> {
+        let missing = || TransferError::Missing { source_index: 0, tensor: name.into() };
+        let place = *self.places.get(name).ok_or_else(missing)?;
+        let file = self.files.get(place.file).ok_or_else(missing)?;
+        let target = &place.assignment.target;
+        let overflow = || TensorError::Overflow { shape: target.shape.clone(), dtype: target.dtype };
+        let len = usize::try_from(place.span.len).map_err(|_| overflow())?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| overflow())?;
+        bytes.resize(len, 0);
+        file.read_at(place.span.offset, &mut bytes)?;
+        Ok((place, file, bytes))
+    }
+}
+
+impl Store for Staged<'_> {
+    fn assignment(&self, name: &str) -> Option<(usize, &Assignment)> {
         self.places.get(name).map(|place| (place.span.assignment, place.assignment))
     }
 
-    /// The tensor in f32.
-    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+    fn tensor(&self, name: &str) -> Result<Tensor> {
         let (place, _, bytes) = self.read(name)?;
         tensor_of(&place.assignment.target, &bytes)
     }
 
-    /// Multiplies a float tensor by `factor`, in f32, rounded once to its type.
-    pub fn scale(&self, name: &str, factor: f64) -> Result<Rewritten> {
+    fn scale(&self, name: &str, factor: f64) -> Result<Rewritten> {
         let (place, file, mut bytes) = self.read(name)?;
         let target = &place.assignment.target;
         let Some(float) = Float::of(target.dtype) else {
@@ -85,25 +92,14 @@ impl<'a> Staged<'a> {
         }
         file.write_at(place.span.offset, &bytes)?;
         f32::decode(float, &bytes, &mut values);
-        Ok(Rewritten { factor: norm(&values) / before, digest: format!("blake3:{}", blake3::hash(&bytes).to_hex()) })
-    }
-
-    fn read(&self, name: &str) -> Result<(Place<'a>, &StagedFile, Vec<u8>)> {
-        let missing = || TransferError::Missing { source_index: 0, tensor: name.into() };
-        let place = *self.places.get(name).ok_or_else(missing)?;
-        let file = self.files.get(place.file).ok_or_else(missing)?;
-        let target = &place.assignment.target;
-        let overflow = || TensorError::Overflow { shape: target.shape.clone(), dtype: target.dtype };
-        let len = usize::try_from(place.span.len).map_err(|_| overflow())?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| overflow())?;
-        bytes.resize(len, 0);
-        file.read_at(place.span.offset, &mut bytes)?;
-        Ok((place, file, bytes))
+        Ok(Rewritten {
+            factor: norm(&values) / before,
+            digest: Some(format!("blake3:{}", blake3::hash(&bytes).to_hex())),
+        })
     }
 }
 
 /// The Euclidean norm, summed in f64 in order.
-fn norm(values: &[f32]) -> f64 {
+pub fn norm(values: &[f32]) -> f64 {
     values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt()
 }

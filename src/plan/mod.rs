@@ -386,6 +386,13 @@ pub struct Options {
     pub strict: bool,
 }
 
+impl Default for Options {
+    /// Those of the command line.
+    fn default() -> Options {
+        Options { seed: 0, dtype: DtypeChoice::Unsaid, max_shard_size: 5_000_000_000, min_coverage: 0.5, strict: false }
+    }
+}
+
 /// A plan, and what in it breaks the coverage contract. With violations nothing is written (exit 4); a dry run still prints it.
 #[derive(Debug)]
 pub struct Planned {

@@ -26,7 +26,9 @@ pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Ten
     let scores = masked(attention, scores, inputs.get(1))?;
     let mixed = ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
     let mixed = mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?;
-    projected(attention.layout, &mixed, out, &mut |product| tap(weights.len() - out.len() - norms.len(), product))
+    projected(attention.layout, &mixed, out, &mut |input, product| {
+        tap(weights.len() - out.len() - norms.len(), input, product)
+    })
 }
 
 /// q, k and v in the width of their heads, the output's weights, and those of the norms.
@@ -52,7 +54,7 @@ fn pieces<'a>(
         (place, layer)
     };
     let mut linear = |(place, layer): (usize, &[Tensor])| {
-        projected(attention.layout, input, layer, &mut |product| tap(place, product))
+        projected(attention.layout, input, layer, &mut |input, product| tap(place, input, product))
     };
     let (q, k, v) = match attention.projections {
         Projections::Separate { .. } => {

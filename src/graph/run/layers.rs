@@ -15,8 +15,10 @@ pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: 
     let result = match &node.layer {
         Layer::Input { .. } => return Err(Failure::NotRunnable(": it was not fed")),
         Layer::Fill { value } => fill(input, *value),
-        Layer::Linear { .. } => return linear(input, weights, &mut |product| tap(0, product)),
-        Layer::Conv1D { .. } => return projected(Layout::InOut, input, weights, &mut |product| tap(0, product)),
+        Layer::Linear { .. } => return linear(input, weights, &mut |input, product| tap(0, input, product)),
+        Layer::Conv1D { .. } => {
+            return projected(Layout::InOut, input, weights, &mut |input, product| tap(0, input, product));
+        }
         Layer::Conv(convolution) => return window::convolution(convolution, input, weights, tap),
         Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights, tap),
         Layer::Embedding { dim, .. } => embedding(input, weights, *dim),
@@ -57,14 +59,14 @@ fn fill(input: &Tensor, value: u64) -> Candle {
 }
 
 /// `x Wᵀ + b` over the last axis, whatever the rank; `tap` sees `x Wᵀ`.
-pub(super) fn linear(input: &Tensor, weights: &[Tensor], tap: &mut dyn FnMut(Tensor) -> Outcome) -> Outcome {
+pub(super) fn linear(input: &Tensor, weights: &[Tensor], tap: &mut dyn FnMut(&Tensor, Tensor) -> Outcome) -> Outcome {
     let weight = &weights[0];
     let (out, width) = weight.dims2()?;
     let mut shape = input.dims().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = out;
     }
-    let product = tap(input.reshape(((), width))?.matmul(&weight.t()?)?.reshape(shape)?)?;
+    let product = tap(input, input.reshape(((), width))?.matmul(&weight.t()?)?.reshape(shape)?)?;
     match weights.get(1) {
         Some(bias) => Ok(product.broadcast_add(bias)?),
         None => Ok(product),
@@ -76,7 +78,7 @@ pub(super) fn projected(
     layout: Layout,
     input: &Tensor,
     weights: &[Tensor],
-    tap: &mut dyn FnMut(Tensor) -> Outcome,
+    tap: &mut dyn FnMut(&Tensor, Tensor) -> Outcome,
 ) -> Outcome {
     let [weight, rest @ ..] = weights else { return linear(input, weights, tap) };
     match layout {
@@ -160,6 +162,22 @@ fn batch_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
     let over = |index: usize| over_channels(&weights[index], input.rank());
     let (mean, deviation) = (over(2)?, (over(3)? + eps)?.sqrt()?);
     input.broadcast_sub(&mean)?.broadcast_div(&deviation)?.broadcast_mul(&over(0)?)?.broadcast_add(&over(1)?)
+}
+
+/// A batch norm as it acts in training: each channel of `(batch, channels, …)` by the mean and the population variance of the batch.
+/// The result, the means and the variances; gradients flow through all three.
+pub fn batch_norm_in_training(
+    input: &Tensor,
+    eps: f64,
+    weight: &Tensor,
+    bias: &Tensor,
+) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+    let over = |vector: &Tensor| over_channels(vector, input.rank());
+    let channels = input.transpose(0, 1)?.flatten_from(1)?;
+    let mean = channels.mean(1)?;
+    let variance = channels.broadcast_sub(&mean.unsqueeze(1)?)?.sqr()?.mean(1)?;
+    let normed = input.broadcast_sub(&over(&mean)?)?.broadcast_div(&(over(&variance)? + eps)?.sqrt()?)?;
+    Ok((normed.broadcast_mul(&over(weight)?)?.broadcast_add(&over(bias)?)?, mean, variance))
 }
 
 fn group_norm(input: &Tensor, groups: u64, eps: f64, weights: &[Tensor]) -> Candle {

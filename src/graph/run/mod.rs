@@ -7,6 +7,8 @@ mod layers;
 mod tests;
 mod window;
 
+pub use layers::batch_norm_in_training;
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
@@ -22,9 +24,9 @@ pub type Weights<'a> = dyn Fn(&Parameter) -> Result<Tensor> + 'a;
 /// Sees the result of every node and every product of a weight, and may replace them.
 pub trait Hook {
     /// Called with what a weight (the owner of a tie) gives in a linear layer, a convolution or a projection of an attention,
-    /// before its bias is added, in execution order: `(…, out)`, of a convolution `(batch, out, …)`.
-    fn product(&mut self, node: &Node, weight: ParameterId, product: Tensor) -> Result<Tensor> {
-        let _ = (node, weight);
+    /// before its bias is added, in execution order: `(…, out)`, of a convolution `(batch, out, …)`. `input` is what it acted on.
+    fn product(&mut self, node: &Node, weight: ParameterId, input: &Tensor, product: Tensor) -> Result<Tensor> {
+        let _ = (node, weight, input);
         Ok(product)
     }
 
@@ -52,10 +54,13 @@ pub fn run(
             Some(fed) => fed,
             None => {
                 let weights = weights_of(node, parameters, weights)?;
-                let mut tap = |place: usize, product: Tensor| match (hook.as_deref_mut(), node.parameters.get(place)) {
+                let mut tap = |place: usize, input: &Tensor, product: Tensor| match (
+                    hook.as_deref_mut(),
+                    node.parameters.get(place),
+                ) {
                     (Some(hook), Some(weight)) => {
                         let owner = parameters[*weight].tied_to.unwrap_or(*weight);
-                        hook.product(node, owner, product).map_err(|error| Failure::Hook(Box::new(error)))
+                        hook.product(node, owner, input, product).map_err(|error| Failure::Hook(Box::new(error)))
                     }
                     (None, _) | (_, None) => Ok(product),
                 };
@@ -127,8 +132,8 @@ enum Failure {
     Hook(Box<Error>),
 }
 
-/// Sees the product of the weight at this place among a node's parameters, before the bias is added.
-type Tap<'a> = dyn FnMut(usize, Tensor) -> std::result::Result<Tensor, Failure> + 'a;
+/// Sees the product of the weight at this place among a node's parameters, before the bias is added, and what it acted on.
+type Tap<'a> = dyn FnMut(usize, &Tensor, Tensor) -> std::result::Result<Tensor, Failure> + 'a;
 
 impl From<candle_core::Error> for Failure {
     fn from(source: candle_core::Error) -> Failure {

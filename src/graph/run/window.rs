@@ -14,8 +14,8 @@ fn uniform(list: &[u64]) -> Result<usize, Failure> {
     }
 }
 
-fn with_bias(result: Tensor, weights: &[Tensor], tap: &mut Tap) -> Outcome {
-    let result = tap(0, result)?;
+fn with_bias(input: &Tensor, result: Tensor, weights: &[Tensor], tap: &mut Tap) -> Outcome {
+    let result = tap(0, input, result)?;
     match weights.get(1) {
         Some(bias) => Ok(result.broadcast_add(&over_channels(bias, result.rank())?)?),
         None => Ok(result),
@@ -33,7 +33,7 @@ pub(super) fn convolution(convolution: &Convolution, input: &Tensor, weights: &[
         2 => input.conv2d(&kernel, padding, stride, dilation, groups)?,
         _ => return Err(Failure::NotRunnable("")),
     };
-    with_bias(result, weights, tap)
+    with_bias(&input, result, weights, tap)
 }
 
 pub(super) fn transposed(convolution: &Convolution, input: &Tensor, weights: &[Tensor], tap: &mut Tap) -> Outcome {
@@ -48,7 +48,7 @@ pub(super) fn transposed(convolution: &Convolution, input: &Tensor, weights: &[T
         2 => input.conv_transpose2d(&kernel, padding, 0, stride, dilation)?,
         _ => return Err(Failure::NotRunnable("")),
     };
-    with_bias(result, weights, tap)
+    with_bias(&input, result, weights, tap)
 }
 
 /// Two numbers for a list of one or two.
