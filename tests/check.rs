@@ -151,7 +151,7 @@ fn a_loss_above_that_of_chance_is_noted_and_labels_are_checked() {
     let found = with(&["--init", "out.weight=normal(std=3)"]).exits(0).json();
     assert_eq!(kinds(&found, "warn"), ["initial_loss"], "{found}");
     let found = with(&["--init", "out.weight=zeros"]).exits(0).json();
-    assert!((found["loss"].as_f64().unwrap() - 10f64.ln()).abs() < 1e-5, "{found}");
+    assert!((found["loss"].as_f64().unwrap() - std::f64::consts::LN_10).abs() < 1e-5, "{found}");
     folder.write("data.safetensors", data(&[10; 48]));
     with(&[]).exits(3).complains("array labels: element 0 is 10; the model has 10 classes");
     folder.write("data.safetensors", data(&[1; 47]));

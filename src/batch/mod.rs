@@ -9,6 +9,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
@@ -54,7 +55,10 @@ fn digest(path: &Path) -> Result<String> {
 /// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no
 /// example or holds NaN is an error; shapes are checked when the model runs.
 pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, progress: &dyn Progress) -> Result<Batch> {
-    Ok(with_answers(batch, graph, seed, access, progress)?.0)
+    match arrays(batch, access, progress)? {
+        Arrays::Drawn { rows } => random::draw(graph, rows, seed),
+        Arrays::Stored(reader) => read(reader.as_ref(), graph),
+    }
 }
 
 /// The same, and the answers that stand beside the inputs, where there are any: as many as there are examples.
@@ -65,21 +69,35 @@ pub fn with_answers(
     access: &Access,
     progress: &dyn Progress,
 ) -> Result<(Batch, Option<Answers>)> {
-    match batch {
-        PlannedBatch::Random { rows } => Ok((random::draw(graph, *rows, seed)?, None)),
-        PlannedBatch::File { location, digest: expected } => {
-            let path = PathBuf::from(location);
-            let found = digest(&path)?;
-            if found != *expected {
-                return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
-            }
-            let source = Source::open(&Reference::Path(path), access, progress)?;
-            let opened = checkpoint::open(&source, &checkpoint::OpenOptions::default(), progress)?;
-            let arrays = read(opened.reader.as_ref(), graph)?;
-            let answers = answers::read(opened.reader.as_ref(), rows(&arrays))?;
-            Ok((arrays, answers))
+    match arrays(batch, access, progress)? {
+        Arrays::Drawn { rows } => Ok((random::draw(graph, rows, seed)?, None)),
+        Arrays::Stored(reader) => {
+            let inputs = read(reader.as_ref(), graph)?;
+            graph.check(&inputs)?;
+            let answers = answers::read(reader.as_ref(), rows(&inputs))?;
+            Ok((inputs, answers))
         }
     }
+}
+
+/// Where the arrays of a batch are.
+enum Arrays {
+    Drawn { rows: u64 },
+    Stored(Arc<dyn Reader>),
+}
+
+fn arrays(batch: &PlannedBatch, access: &Access, progress: &dyn Progress) -> Result<Arrays> {
+    let (location, expected) = match batch {
+        PlannedBatch::Random { rows } => return Ok(Arrays::Drawn { rows: *rows }),
+        PlannedBatch::File { location, digest } => (location, digest),
+    };
+    let path = PathBuf::from(location);
+    let found = digest(&path)?;
+    if found != *expected {
+        return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
+    }
+    let source = Source::open(&Reference::Path(path), access, progress)?;
+    Ok(Arrays::Stored(checkpoint::open(&source, &checkpoint::OpenOptions::default(), progress)?.reader))
 }
 
 /// How many examples a batch holds: the rows of its first array.
