@@ -9,6 +9,7 @@ pub mod arch;
 pub mod batch;
 pub mod check;
 pub mod checkpoint;
+pub mod compare;
 pub mod error;
 pub mod family;
 pub mod graph;

@@ -128,3 +128,10 @@ fn forward(model: &Path, inputs: &std::collections::HashMap<String, Tensor>) -> 
     let mut outputs = xfer::graph::run(graph, &architecture.parameters, &fetch, &batch, None).unwrap();
     outputs.remove("hidden").unwrap()
 }
+
+#[test]
+#[ignore = "needs fixtures/real: bash fixtures/real.sh"]
+fn a_trained_model_passes_the_check() {
+    let found = Folder::new().xfer(&["check", &fixture(MODEL), "--json"]).exits(0).json();
+    assert_eq!(found["verdict"], "ok", "{found}");
+}

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::checkpoint::{self, Reader};
-use crate::error::{BatchError, Result, nearest};
+use crate::error::{BatchError, GraphError, Result, nearest};
 use crate::graph::{Graph, Layer, Node};
 use crate::plan::PlannedBatch;
 use crate::progress::Progress;
@@ -78,6 +78,16 @@ pub fn with_answers(
             Ok((inputs, answers))
         }
     }
+}
+
+/// These examples of a batch, in this order.
+pub fn rows_of(batch: &Batch, examples: &[u32]) -> Result<Batch> {
+    let choose = |(name, array): (&String, &Tensor)| {
+        let rows = Tensor::from_slice(examples, examples.len(), array.device())?;
+        Ok((name.clone(), array.index_select(&rows, 0)?))
+    };
+    let chosen: candle_core::Result<Batch> = batch.iter().map(choose).collect();
+    Ok(chosen.map_err(|source| GraphError::Compute { layer: "batch".into(), source: Box::new(source) })?)
 }
 
 /// Where the arrays of a batch are.

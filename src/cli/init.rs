@@ -202,7 +202,8 @@ impl DtypeArg {
     }
 }
 
-fn share(text: &str) -> std::result::Result<f64, String> {
+/// A number from 0 to 1.
+pub fn share(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err(format!("`{text}` is no share between 0 and 1")),

@@ -2,6 +2,7 @@
 
 mod arch;
 mod check;
+mod compare;
 mod completions;
 mod convert;
 mod diff;
@@ -47,6 +48,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Check(check::CheckArgs),
+    Compare(compare::CompareArgs),
     Diff(diff::DiffArgs),
     Convert(Box<convert::ConvertArgs>),
     Arch(arch::ArchArgs),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::command(args, &signals),
         Command::Convert(args) => convert::command(*args, &signals),
         Command::Check(args) => check::command(args, &signals),
+        Command::Compare(args) => compare::command(args, &signals),
         Command::Verify(args) => verify::command(args, &signals),
         Command::Arch(args) => arch::command(args, &signals),
         Command::Completions(args) => completions::command(&args),

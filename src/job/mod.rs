@@ -1,6 +1,7 @@
 //! The commands as straight lines: source → plan → transfer → lsuv → report → publish. Nothing here decides; nothing here prints.
 
 mod check;
+mod compare;
 mod convert;
 mod current;
 mod look;
@@ -12,6 +13,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 pub use check::{CheckRequest, Checked, check};
+pub use compare::{CompareRequest, compare};
 pub use convert::{ConvertRequest, convert};
 pub use look::{diff, inspect};
 pub use saved::read_plan;

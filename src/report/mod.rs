@@ -2,6 +2,7 @@
 //! host, thread count or path, so that `diff -r` of two runs finds nothing.
 
 pub mod collapse;
+pub mod comparison;
 pub mod diagnosis;
 pub mod difference;
 pub mod explain;

@@ -27,6 +27,7 @@ use crate::save::{Layout, StagedFile, Staging};
 use crate::tensor::Rows;
 pub use difference::Difference;
 use node::Node;
+pub(crate) use parallel::each;
 use scratch::{PIECE, Scratch};
 pub use statistics::Statistics;
 use stored::Stored;

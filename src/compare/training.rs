@@ -1,0 +1,204 @@
+//! One training of one model.
+
+use candle_core::{Device, Result as Candle, Tensor, Var};
+
+use super::batches::epoch;
+use super::optimizer::State;
+use super::{Candidate, Data, Settings, Trained};
+use crate::batch::{self, Answers, Batch};
+use crate::error::{Error, GraphError, Result};
+use crate::graph::{self, Graph, Hook, Layer, Node, batch_norm_in_training};
+use crate::loss;
+use crate::model::Model;
+use crate::progress::Progress;
+use crate::tensor::Role;
+
+/// A loss so many times the initial one has diverged.
+const DIVERGED: f64 = 10.0;
+/// How much of the newest batch goes into the running statistics of a batch norm, as in PyTorch.
+const MOMENTUM: f64 = 0.1;
+/// Examples that are measured at once.
+const MEASURED: usize = 256;
+
+/// Trains, and measures before and after. A signal ends it early.
+pub(super) fn train(
+    candidate: &Candidate,
+    model: &Model,
+    data: &Data,
+    settings: &Settings,
+    goal: Option<f64>,
+    progress: &dyn Progress,
+) -> Result<(Option<Trained>, Option<i32>)> {
+    let mut training = Training { model, data, state: State::new(settings.optimizer), variables: trainable(model) };
+    let initial = training.measured(&data.split.training, progress)?.loss;
+    let mut trained = Trained {
+        strategy: candidate.strategy.clone(),
+        seed: candidate.seed,
+        initial_loss: finite(initial),
+        final_loss: finite(initial),
+        accuracy: None,
+        steps: None,
+        diverged: !initial.is_finite(),
+        epochs: 0,
+        curve: vec![finite(initial)],
+    };
+    let mut steps = 0;
+    for number in 0..settings.epochs {
+        let batches = epoch(&data.split.training, settings.batch, candidate.seed, number)?;
+        steps += batches.len() as u64;
+        let mean = match training.epoch(&batches, progress) {
+            Ok(mean) => mean,
+            Err(Error::Interrupted(signal)) => return Ok((Some(trained), Some(signal))),
+            Err(error) => return Err(error),
+        };
+        trained.epochs += 1;
+        trained.final_loss = finite(mean);
+        trained.curve.push(finite(mean));
+        if trained.steps.is_none() && goal.is_some_and(|goal| mean < goal) {
+            trained.steps = Some(steps);
+        }
+        if !mean.is_finite() {
+            break;
+        }
+    }
+    let last = trained.final_loss.unwrap_or(f64::INFINITY);
+    trained.diverged |= last > DIVERGED * initial;
+    trained.accuracy = training.measured(&data.split.held_out, progress)?.accuracy;
+    Ok((Some(trained), None))
+}
+
+fn finite(loss: f64) -> Option<f64> {
+    Some(loss).filter(|loss| loss.is_finite())
+}
+
+/// What training changes: everything but buffers.
+fn trainable(model: &Model) -> Vec<(&str, &Var)> {
+    let parameters = model
+        .architecture
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.tied_to.is_none() && !matches!(parameter.role, Role::Buffer));
+    parameters.filter_map(|parameter| Some((parameter.name.as_str(), model.variable(&parameter.name)?))).collect()
+}
+
+struct Training<'a> {
+    model: &'a Model,
+    data: &'a Data<'a>,
+    state: State,
+    variables: Vec<(&'a str, &'a Var)>,
+}
+
+/// The loss over some examples, and the share of them that is classified rightly.
+struct Measured {
+    loss: f64,
+    accuracy: Option<f64>,
+}
+
+impl Training<'_> {
+    /// One step for each batch; the mean loss of all of them.
+    fn epoch(&mut self, batches: &[Vec<u32>], progress: &dyn Progress) -> Result<f64> {
+        let (mut sum, mut count) = (0.0, 0usize);
+        for examples in batches {
+            progress.interrupted()?;
+            let (inputs, answers) = self.chosen(examples)?;
+            let output = self.output(&inputs, true)?;
+            let scalar = loss::loss(&output, &answers).map_err(compute)?;
+            let value = f64::from(scalar.to_scalar::<f32>().map_err(compute)?);
+            let gradients = scalar.backward().map_err(compute)?;
+            self.state.step(&self.variables, &gradients).map_err(compute)?;
+            sum += value * examples.len() as f64;
+            count += examples.len();
+            if !value.is_finite() {
+                return Ok(value);
+            }
+        }
+        Ok(sum / count.max(1) as f64)
+    }
+
+    fn measured(&self, examples: &[u32], progress: &dyn Progress) -> Result<Measured> {
+        let (mut sum, mut counted, mut right) = (0.0, 0u64, 0u64);
+        for examples in examples.chunks(MEASURED) {
+            progress.interrupted()?;
+            let (inputs, answers) = self.chosen(examples)?;
+            let output = self.output(&inputs, false)?;
+            let scalar = loss::loss(&output, &answers).and_then(|loss| loss.to_scalar::<f32>()).map_err(compute)?;
+            sum += f64::from(scalar) * examples.len() as f64;
+            if let Answers::Labels(labels) = &answers {
+                let (all, correct) = loss::correct(&output, labels).map_err(compute)?;
+                counted += all;
+                right += correct;
+            }
+        }
+        let accuracy = (counted > 0).then(|| right as f64 / counted as f64);
+        Ok(Measured { loss: sum / examples.len().max(1) as f64, accuracy })
+    }
+
+    fn chosen(&self, examples: &[u32]) -> Result<(Batch, Answers)> {
+        let inputs = batch::rows_of(self.data.inputs, examples)?;
+        let rows = Tensor::from_slice(examples, examples.len(), &Device::Cpu);
+        let answers = rows.and_then(|rows| self.data.answers.rows(&rows)).map_err(compute)?;
+        Ok((inputs, answers))
+    }
+
+    /// What the model gives: `logits` where there is such an output, else the first.
+    fn output(&self, inputs: &Batch, in_training: bool) -> Result<Tensor> {
+        let graph = self.model.graph()?;
+        let weights = |parameter: &graph::Parameter| self.model.weight(parameter);
+        let mut norms = Norms { model: self.model };
+        let hook: Option<&mut dyn Hook> = if in_training { Some(&mut norms) } else { None };
+        let mut outputs = graph::run(graph, &self.model.architecture.parameters, &weights, inputs, hook)?;
+        let name = judged(graph).ok_or(GraphError::None)?;
+        Ok(outputs.remove(name).ok_or(GraphError::None)?)
+    }
+}
+
+/// The output that answers are compared with: `logits`, else the first.
+pub(super) fn judged(graph: &Graph) -> Option<&str> {
+    let logits = graph.outputs.iter().find(|(name, _)| name == "logits");
+    logits.or(graph.outputs.first()).map(|(name, _)| name.as_str())
+}
+
+fn compute(source: candle_core::Error) -> GraphError {
+    GraphError::Compute { layer: "training".into(), source: Box::new(source) }
+}
+
+/// Batch norms as they act in training: by the batch, which their running statistics then remember.
+struct Norms<'a> {
+    model: &'a Model,
+}
+
+impl Norms<'_> {
+    fn by_batch(&self, node: &Node, eps: f64, input: &Tensor) -> Candle<Option<Tensor>> {
+        let variable = |place: usize| {
+            let parameter = node.parameters.get(place).and_then(|id| self.model.architecture.parameters.get(*id));
+            parameter.and_then(|parameter| self.model.variable(&parameter.name))
+        };
+        let (Some(weight), Some(bias), Some(mean), Some(variance)) =
+            (variable(0), variable(1), variable(2), variable(3))
+        else {
+            return Ok(None);
+        };
+        let (output, batch_mean, batch_variance) =
+            batch_norm_in_training(input, eps, weight.as_tensor(), bias.as_tensor())?;
+        let count = input.elem_count() as f64 / batch_mean.elem_count().max(1) as f64;
+        remember(mean, &batch_mean, 1.0)?;
+        remember(variance, &batch_variance, count / (count - 1.0).max(1.0))?;
+        Ok(Some(output))
+    }
+}
+
+fn remember(running: &Var, batch: &Tensor, factor: f64) -> Candle<()> {
+    let remembered = ((running.as_tensor() * (1.0 - MOMENTUM))? + (batch.detach() * (MOMENTUM * factor))?)?;
+    running.set(&remembered.detach())
+}
+
+impl Hook for Norms<'_> {
+    fn after(&mut self, node: &Node, inputs: &[Tensor], output: Tensor) -> Result<Tensor> {
+        match (&node.layer, inputs.first()) {
+            (Layer::BatchNorm { eps }, Some(input)) => {
+                Ok(self.by_batch(node, *eps, input).map_err(compute)?.unwrap_or(output))
+            }
+            _ => Ok(output),
+        }
+    }
+}
