@@ -1,8 +1,11 @@
 //! The graph on candle, node by node: weights come through one closure and go after their use, activations after their last.
 
 mod attention;
+mod columns;
+mod convolution;
 mod feed;
 mod layers;
+mod pool;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::*;
 use crate::graph::{Attention, AttentionKind, Builder, Convolution, Dim, Nonlinearity, Projections, Rope, RopeScaling};
@@ -139,9 +139,6 @@ fn weightless() -> Vec<(&'static str, Layer)> {
     ]
 }
 
-/// Those that the executor does not know; the others must give what PyTorch gives.
-const NOT_RUNNABLE: &[&str] = &["conv2d_uneven", "conv3d", "conv_transpose2d_of_groups", "max_pool3d"];
-
 fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/layers")
 }
@@ -217,15 +214,131 @@ fn every_layer_gives_the_numbers_that_pytorch_gives() {
         let (batch, parameters, graph) = model(case, layer, &arrays);
         let weights = |parameter: &Parameter| Ok(arrays[&format!("{case}/{}", parameter.name)].clone());
         let outcome = run(&graph, &parameters, &weights, &batch, None);
-        if NOT_RUNNABLE.contains(&case) {
-            assert!(outcome.unwrap_err().to_string().contains("cannot be run yet"), "{case}");
-            continue;
-        }
         let (found, expected) = (&outcome.unwrap()["output"], &arrays[&format!("{case}/output")]);
         assert_eq!(found.dims(), expected.dims(), "{case}");
         let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(difference < 1e-5, "{case}: {difference}");
     }
+}
+
+/// What is differentiated: the output times fixed weights, summed in f64.
+struct Differentiated {
+    graph: Graph,
+    parameters: Vec<Parameter>,
+    /// Inputs by their name and weights by theirs, below `w/`.
+    variables: BTreeMap<String, Var>,
+    /// Inputs and buffers that no gradient is asked of.
+    fixed: Arrays,
+}
+
+impl Differentiated {
+    fn of(case: &str, layer: Layer, arrays: &Arrays) -> Differentiated {
+        let (batch, parameters, graph) = model(case, layer, arrays);
+        let (mut variables, mut fixed) = (BTreeMap::new(), Arrays::new());
+        let weights =
+            parameters.iter().map(|p| (format!("w/{}", p.name), arrays[&format!("{case}/{}", p.name)].clone()));
+        for (name, value) in batch.into_iter().chain(weights) {
+            let is_buffer = ["running", "num_batches"].iter().any(|word| name.contains(word));
+            if value.dtype() == DType::F32 && !is_buffer {
+                variables.insert(name, Var::from_tensor(&value).unwrap());
+            } else {
+                fixed.insert(name, value);
+            }
+        }
+        Differentiated { graph, parameters, variables, fixed }
+    }
+
+    fn value(&self, name: &str) -> Tensor {
+        self.variables.get(name).map_or_else(|| self.fixed[name].clone(), |variable| variable.as_tensor().clone())
+    }
+
+    fn output(&self) -> Tensor {
+        let names = self.variables.keys().chain(self.fixed.keys()).filter(|name| !name.starts_with("w/"));
+        let batch: Arrays = names.map(|name| (name.clone(), self.value(name))).collect();
+        let weights = |parameter: &Parameter| Ok(self.value(&format!("w/{}", parameter.name)));
+        run(&self.graph, &self.parameters, &weights, &batch, None).unwrap().remove("output").unwrap()
+    }
+
+    /// Weights of the sum, which no symmetry of a layer cancels.
+    fn scale(index: usize) -> f64 {
+        ((index * 37 + 11) % 23) as f64 / 11.0 - 1.0
+    }
+
+    fn sum(&self) -> f64 {
+        let values = self.output().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.iter().enumerate().map(|(index, value)| f64::from(*value) * Differentiated::scale(index)).sum()
+    }
+
+    fn gradients(&self) -> candle_core::backprop::GradStore {
+        let output = self.output();
+        let scales: Vec<f32> = (0..output.elem_count()).map(|index| Differentiated::scale(index) as f32).collect();
+        let scales = Tensor::from_vec(scales, output.dims(), &Device::Cpu).unwrap();
+        (output * scales).unwrap().sum_all().unwrap().backward().unwrap()
+    }
+
+    /// The central difference by one element of a variable.
+    fn difference(&self, variable: &Var, element: usize, step: f32) -> f64 {
+        let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let at = |step: f32| {
+            let mut moved = values.clone();
+            moved[element] += step;
+            variable.set(&Tensor::from_vec(moved, variable.dims(), &Device::Cpu).unwrap()).unwrap();
+            self.sum()
+        };
+        let difference = (at(step) - at(-step)) / (2.0 * f64::from(step));
+        variable.set(&Tensor::from_vec(values, variable.dims(), &Device::Cpu).unwrap()).unwrap();
+        difference
+    }
+}
+
+#[test]
+fn every_gradient_is_that_of_central_differences() {
+    let arrays = arrays();
+    for (case, layer) in cases() {
+        // a short step over linear pieces, so that few elements cross from one to the next
+        let step = if case.starts_with("max_pool") || case.contains("elu") { 5e-4 } else { 4e-3 };
+        let differentiated = Differentiated::of(case, layer, &arrays);
+        let gradients = differentiated.gradients();
+        for (name, variable) in &differentiated.variables {
+            let gradient = gradients.get(variable).unwrap_or_else(|| panic!("{case}: no gradient reaches {name}"));
+            let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (element, gradient) in gradient.iter().enumerate() {
+                let expected = differentiated.difference(variable, element, step);
+                let off = (f64::from(*gradient) - expected).abs();
+                assert!(off < 4e-3 * (1.0 + expected.abs()), "{case}: {name}[{element}]: {gradient}, not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_add_up_where_an_enlarged_input_is_used_again() {
+    let x = Var::from_tensor(&Tensor::new(&[[[1f32, 2.0]]], &Device::Cpu).unwrap()).unwrap();
+    let Ok(enlarged) = window::upsample(3, x.as_tensor()) else { panic!("it runs") };
+    let sum = (enlarged.sum_all().unwrap() + (x.as_tensor() * 10.0).unwrap().sum_all().unwrap()).unwrap();
+    let gradient = sum.backward().unwrap().get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(gradient, [13.0, 13.0]);
+}
+
+#[test]
+fn convolutions_have_one_result_on_any_number_of_threads() {
+    let arrays = arrays();
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let layer = Layer::Conv(convolution(6, &[3, 5], &[2, 2], &[1, 1], &[1, 1], 1));
+            let differentiated = Differentiated::of("conv2d", layer, &arrays);
+            let gradients = differentiated.gradients();
+            let bits = |tensor: &Tensor| {
+                let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                values.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+            };
+            let gradients: Vec<Vec<u32>> =
+                differentiated.variables.values().map(|variable| bits(gradients.get(variable).unwrap())).collect();
+            (bits(&differentiated.output()), gradients)
+        })
+    };
+    assert_eq!(on(1), on(3));
 }
 
 #[test]
