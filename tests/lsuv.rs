@@ -296,3 +296,19 @@ fn branches_share_the_variance_and_new_batch_norms_normalise_by_the_batch() {
     assert_eq!([of("0.b.weight"), of("1.b.weight")], [third; 2]);
     assert_eq!(targets.len(), 8);
 }
+
+#[test]
+fn the_pass_counts_for_the_memory_that_is_promised_and_allowed() {
+    let folder = Folder::new();
+    mlp(&folder, 2, 2048);
+    let data = ["--init", "lsuv", "--data", "random:1024"];
+    let command = ["init", "--from", "none", "--arch", "net.json"];
+    // a layer of 2048 x 2048 and three activations of 1024 x 2048, in f32
+    let promised = folder.xfer(&[&command[..], &data, &["--dry-run"]].concat()).exits(0).stdout;
+    let line = promised.lines().find(|line| line.starts_with("memory: at most")).unwrap();
+    let megabytes: u64 = line.split(['t', 'M']).nth(2).unwrap().trim().parse().unwrap();
+    assert!((40..60).contains(&megabytes), "{line}");
+    let run = folder.xfer(&[&command[..], &data, &["--max-memory", "30MB"]].concat());
+    run.exits(4).complains("--max-memory allows 30000000");
+    assert!(!folder.names().iter().any(|name| name == "net" || name.starts_with('.')), "{:?}", folder.names());
+}

@@ -15,7 +15,7 @@ use candle_core::Tensor;
 
 use crate::checkpoint::{self, Reader};
 use crate::error::{BatchError, GraphError, Result, nearest};
-use crate::graph::{Graph, Layer, Node};
+use crate::graph::{Dim, Extent, Graph, Layer, Node};
 use crate::plan::PlannedBatch;
 use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
@@ -78,6 +78,15 @@ pub fn with_answers(
             Ok((inputs, answers))
         }
     }
+}
+
+/// The sizes that a batch gives to the free axes of a graph.
+pub fn extent(batch: &Batch, graph: &Graph) -> Extent {
+    let free = inputs(graph).filter_map(|(node, _)| Some((node, batch.get(&node.name)?))).flat_map(|(node, array)| {
+        let axes = node.output.iter().zip(array.dims());
+        axes.filter(|(dim, _)| matches!(dim, Dim::UpTo(_))).map(|(_, size)| *size as u64).collect::<Vec<u64>>()
+    });
+    Extent { examples: rows(batch), length: free.max().unwrap_or(1) }
 }
 
 /// These examples of a batch, in this order.

@@ -186,4 +186,4 @@ mod shape;
 mod tests;
 pub use builder::{Builder, Said};
 pub use layer::{Attention, AttentionKind, Convolution, HeadNorms, Layer, Projections, Rope, RopeScaling, Use};
-pub use run::{Hook, Weights, batch_norm_in_training, run};
+pub use run::{Extent, Hook, Weights, batch_norm_in_training, live_bytes, run};

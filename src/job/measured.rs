@@ -12,16 +12,25 @@ use crate::progress::Progress;
 use crate::source::Access;
 use crate::transfer::Outcome;
 
-/// Pins the batch in a plan that needs one, and proves that it fits the model; what the user should know where it needs none.
+/// What came of a batch.
+#[derive(Default)]
+pub struct Pinned {
+    /// What the user should know where no batch is needed.
+    pub note: Option<String>,
+    /// Bytes that the pass over the model will hold.
+    pub peak: u64,
+}
+
+/// Pins the batch in a plan that needs one, and proves that it fits the model.
 pub fn plan_batch(
     request: &PlanRequest,
     architecture: &Architecture,
     plan: &mut Plan,
     progress: &dyn Progress,
-) -> Result<Option<String>> {
+) -> Result<Pinned> {
     let Some(first) = plan.assignments.iter().find(|assignment| assignment.lsuv.is_some()) else {
         let idle = "--data: nothing is initialised by lsuv, so the batch is not used";
-        return Ok(request.data.as_ref().map(|_| idle.to_string()));
+        return Ok(Pinned { note: request.data.as_ref().map(|_| idle.to_string()), peak: 0 });
     };
     let name = || first.target.name.clone();
     let typed = request.data.as_ref().ok_or_else(|| LsuvError::NoBatch { name: name() })?;
@@ -30,7 +39,7 @@ pub fn plan_batch(
     let arrays = batch::open(&pinned, graph, plan.seed, &request.access, progress)?;
     graph.check(&arrays)?;
     plan.batch = Some(pinned);
-    Ok(None)
+    Ok(Pinned { note: None, peak: lsuv::peak(architecture, &arrays) })
 }
 
 /// Scales what the plan marks, with the model that the output itself describes, so that `init` and `run` see the same.
@@ -49,6 +58,7 @@ pub fn scale(
     let architecture = arch::open_path(staging.path(), access, progress)?;
     let graph = architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
     let batch = batch::open(pinned, graph, plan.seed, access, progress)?;
+    super::allow_memory(lsuv::peak(&architecture, &batch), execution)?;
     let typed = execution.allow_dead.iter();
     let allow_dead = typed.map(|text| Selector::parse(text, "--allow-dead")).collect::<Result<Vec<_>>>()?;
     let pass = Pass {

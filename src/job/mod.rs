@@ -76,13 +76,16 @@ pub struct Prepared {
     pub architecture: Architecture,
     /// What was passed over while the sources were opened.
     pub notes: Vec<String>,
+    /// Bytes that the pass of `lsuv` will hold.
+    lsuv_peak: u64,
     access: Access,
 }
 
 impl Prepared {
     /// The bytes that carrying it out holds at most.
     pub fn peak(&self, threads: usize) -> Result<u64> {
-        transfer::peak(&self.planned.plan, &sources::readers(&self.sources), threads)
+        let transferred = transfer::peak(&self.planned.plan, &sources::readers(&self.sources), threads)?;
+        Ok(transferred.max(self.lsuv_peak))
     }
 }
 
@@ -101,7 +104,9 @@ pub struct Finished {
 pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let mut prepared = decide(request, progress)?;
     let Prepared { planned, architecture, notes, .. } = &mut prepared;
-    notes.extend(measured::plan_batch(request, architecture, &mut planned.plan, progress)?);
+    let measured::Pinned { note, peak } = measured::plan_batch(request, architecture, &mut planned.plan, progress)?;
+    notes.extend(note);
+    prepared.lsuv_peak = peak;
     Ok(prepared)
 }
 
@@ -115,7 +120,7 @@ fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
     let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
     let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
-    Ok(Prepared { planned, sources, architecture, notes, access: request.access.clone() })
+    Ok(Prepared { planned, sources, architecture, notes, lsuv_peak: 0, access: request.access.clone() })
 }
 
 /// Plans and carries out, or fails with everything that breaks the coverage contract.
@@ -124,6 +129,7 @@ pub fn init(prepared: Prepared, execution: &Execution, progress: &dyn Progress) 
     if !violations.is_empty() {
         return Err(JobError::Contract { violations }.into());
     }
+    allow_memory(prepared.lsuv_peak, execution)?;
     execute(&plan, &prepared.sources, &prepared.access, execution, progress)
 }
 
@@ -189,12 +195,18 @@ fn check_memory(
     readers: &[std::sync::Arc<dyn crate::checkpoint::Reader>],
     execution: &Execution,
 ) -> Result<()> {
-    let Some(allowed) = execution.max_memory else { return Ok(()) };
-    let needed = transfer::peak(plan, readers, execution.transfer.threads)?;
-    if needed <= allowed {
-        return Ok(());
+    match execution.max_memory {
+        Some(_) => allow_memory(transfer::peak(plan, readers, execution.transfer.threads)?, execution),
+        None => Ok(()),
     }
-    Err(JobError::Memory { needed, allowed }.into())
+}
+
+/// An error where so many bytes are more than `--max-memory` allows.
+fn allow_memory(needed: u64, execution: &Execution) -> Result<()> {
+    match execution.max_memory {
+        Some(allowed) if needed > allowed => Err(JobError::Memory { needed, allowed }.into()),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn bytes_read(plan: &Plan, sources: &[Opened]) -> u64 {

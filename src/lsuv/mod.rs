@@ -77,6 +77,12 @@ pub struct Pass<'a> {
     pub threads: usize,
 }
 
+/// The bytes that a pass holds at most: the batch, live activations and one layer.
+pub fn peak(architecture: &Architecture, batch: &Batch) -> u64 {
+    let Some(graph) = &architecture.graph else { return 0 };
+    graph::live_bytes(graph, &architecture.parameters, crate::batch::extent(batch, graph))
+}
+
 /// Scales every marked weight where it lies. A weight that is dead, not finite, not reached or outside its tolerance is an error
 /// that names it.
 pub fn run(pass: &Pass, store: &dyn Store, progress: &dyn Progress) -> Result<Done> {

@@ -5,12 +5,14 @@ mod columns;
 mod convolution;
 mod feed;
 mod layers;
+mod live;
 mod pool;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use layers::batch_norm_in_training;
+pub use live::{Extent, live_bytes};
 
 use std::collections::BTreeMap;
 
