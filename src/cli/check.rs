@@ -1,12 +1,14 @@
 //! `xfer check`: whether the signal passes through a model, forward and backward.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use xfer::check::Verdict;
 use xfer::error::Exit;
 use xfer::job::{self, CheckRequest};
-use xfer::report::diagnosis;
+use xfer::report::{diagnosis, page};
 
-use super::init::{HubArgs, ThreadArgs};
+use super::init::{HubArgs, ThreadArgs, write};
 use super::output::{Failure, Outcome, OutputArgs, data, warn_all};
 use super::progress::{Shown, Signals};
 
@@ -42,17 +44,23 @@ pub struct CheckArgs {
     threads: ThreadArgs,
     #[command(flatten)]
     hub: HubArgs,
+    /// Write what was found as a page with pictures: one file, no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 /// Runs the command.
 pub fn command(args: CheckArgs, signals: &Signals) -> Outcome {
-    let CheckArgs { model, data: batch, init, seed, threads, hub, output } = args;
+    let CheckArgs { model, data: batch, init, seed, threads, hub, html, output } = args;
     let progress = Shown::new(signals, output.quiet);
     let request = CheckRequest { model, init, data: batch, seed, threads: threads.count(), access: hub.access()? };
     let checked = job::check(&request, &progress)?;
     warn_all(&checked.notes);
+    if let Some(file) = html {
+        write(&file, &page::check(&checked.diagnosis, &request.model, &checked.data))?;
+    }
     data(&match output.json {
         true => diagnosis::json(&checked.diagnosis),
         false => diagnosis::text(&checked.diagnosis, &request.model, &checked.data, output.verbose),

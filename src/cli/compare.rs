@@ -1,12 +1,14 @@
 //! `xfer compare`: which initialisation learns, on data of one's own.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use xfer::compare::{Optimizer, Settings};
 use xfer::error::Error;
 use xfer::job::{self, CompareRequest};
-use xfer::report::comparison;
+use xfer::report::{comparison, page};
 
-use super::init::{HubArgs, ThreadArgs, share};
+use super::init::{HubArgs, ThreadArgs, share, write};
 use super::output::{Failure, Outcome, data, talk};
 use super::progress::{Shown, Signals};
 
@@ -66,6 +68,9 @@ pub struct CompareArgs {
     threads: ThreadArgs,
     #[command(flatten)]
     hub: HubArgs,
+    /// Write the table and the loss curves as a page: one file, no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print one JSON object on stdout instead of text
     #[arg(long)]
     json: bool,
@@ -100,6 +105,9 @@ pub fn command(args: CompareArgs, signals: &Signals) -> Outcome {
     let settings = Settings { optimizer, epochs, batch, holdout, goal, threads: args.threads.count() };
     let request = CompareRequest { arch, data: file, from, init, seeds, settings, access: args.hub.access()? };
     let found = job::compare(&request, &Shown::new(signals, args.quiet))?;
+    if let Some(file) = args.html {
+        write(&file, &page::compare(&found, &request.arch))?;
+    }
     data(&if args.json { comparison::json(&found) } else { comparison::text(&found) })?;
     let Some(signal) = found.interrupted else { return Ok(()) };
     talk("interrupted: this is what there was by then");

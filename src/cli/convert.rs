@@ -62,5 +62,5 @@ pub fn command(args: ConvertArgs, signals: &Signals) -> Outcome {
     let progress = Shown::new(signals, output.quiet);
     let how = execution.execution(out);
     let finished = job::convert(&request, &how, &progress)?;
-    conclude(&finished, &how.out, "is written", execution.report.as_deref(), &output, started)
+    conclude(&finished, &how.out, "is written", &execution.reports, &output, started)
 }

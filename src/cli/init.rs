@@ -8,7 +8,7 @@ use xfer::arch::Flags;
 use xfer::error::{Error, Exit, JobError, Result};
 use xfer::job::{self, Execution, Finished, PlanRequest, Prepared};
 use xfer::plan::{DtypeChoice, Options};
-use xfer::report::{Report, text};
+use xfer::report::{Report, page, text};
 use xfer::save::{Replace, Sync, default_out};
 use xfer::source::Access;
 use xfer::tensor::{Dtype, megabytes};
@@ -172,9 +172,33 @@ pub struct ExecutionArgs {
     /// Let weights that `lsuv` finds dead, not finite or not used stay as they are
     #[arg(long, value_name = "PATTERN")]
     allow_dead: Vec<String>,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+/// Where the report goes beside stdout and the output directory.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ReportArgs {
     /// Write the JSON report here too
     #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    report: Option<PathBuf>,
+    /// Write the report as a page with pictures: one file, no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// Writes what was asked for; `out` is what the page is called.
+    pub fn write(&self, report: &Report, out: &Path) -> Result<()> {
+        if let Some(file) = &self.report {
+            write(file, &report.to_json())?;
+        }
+        if let Some(file) = &self.html {
+            let title = out.file_name().map(|name| name.to_string_lossy().into_owned());
+            write(file, &page::init(report, &title.unwrap_or_else(|| "plan".into())))?;
+        }
+        Ok(())
+    }
 }
 
 /// `--dtype`.
@@ -221,7 +245,7 @@ impl HubArgs {
 impl ExecutionArgs {
     /// The execution into `out`.
     pub fn execution(&self, out: PathBuf) -> Execution {
-        let ExecutionArgs { threads, max_memory, force, no_sync, allow_overflow, allow_dead, report: _ } = self;
+        let ExecutionArgs { threads, max_memory, force, no_sync, allow_overflow, allow_dead, reports: _ } = self;
         Execution {
             out,
             replace: if *force { Replace::OwnOutput } else { Replace::Refuse },
@@ -280,10 +304,10 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
     }
     let how = execution.execution(out);
     if dry_run {
-        return dry(&prepared, &how, &output, execution.report.as_deref());
+        return dry(&prepared, &how, &output, &execution.reports);
     }
     let finished = job::init(prepared, &how, &progress)?;
-    conclude(&finished, &how.out, READY, execution.report.as_deref(), &output, started)
+    conclude(&finished, &how.out, READY, &execution.reports, &output, started)
 }
 
 fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
@@ -298,12 +322,10 @@ fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
     }
 }
 
-fn dry(prepared: &Prepared, how: &Execution, output: &OutputArgs, file: Option<&Path>) -> Outcome {
+fn dry(prepared: &Prepared, how: &Execution, output: &OutputArgs, reports: &ReportArgs) -> Outcome {
     let planned = &prepared.planned;
     let report = Report::of(&planned.plan, None);
-    if let Some(file) = file {
-        write(file, &report.to_json())?;
-    }
+    reports.write(&report, &how.out)?;
     warn_all(&report.warnings);
     if output.json {
         data(&report.to_json())?;
@@ -340,14 +362,12 @@ pub fn conclude(
     finished: &Finished,
     out: &Path,
     state: &str,
-    report_file: Option<&Path>,
+    reports: &ReportArgs,
     output: &OutputArgs,
     started: Instant,
 ) -> Outcome {
     let Finished { report, up_to_date, bytes_read } = finished;
-    if let Some(file) = report_file {
-        write(file, &report.to_json())?;
-    }
+    reports.write(report, out)?;
     warn_all(&report.warnings);
     let seconds = started.elapsed().as_secs_f64();
     if output.json {
@@ -376,6 +396,7 @@ fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes a file that the user named.
+pub fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
 }

@@ -40,5 +40,5 @@ pub fn command(args: RunArgs, signals: &Signals) -> Outcome {
     let progress = Shown::new(signals, output.quiet);
     let how = execution.execution(out);
     let finished = job::run(&plan, &hub.access()?, &how, &progress)?;
-    conclude(&finished, &how.out, READY, execution.report.as_deref(), &output, started)
+    conclude(&finished, &how.out, READY, &execution.reports, &output, started)
 }

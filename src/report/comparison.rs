@@ -17,26 +17,36 @@ pub fn text(comparison: &Comparison) -> String {
         "strategy", "seeds", "initial loss", "final loss", "accuracy", "range", goal_title
     );
     for (name, runs) in groups {
-        let accuracies: Vec<f64> = runs.iter().filter_map(|run| run.accuracy).collect();
-        let range = range(&accuracies).map_or("-".to_string(), |(low, high)| format!("{low:.3} - {high:.3}"));
-        let reached: Vec<f64> = runs.iter().filter_map(|run| run.steps).map(|steps| steps as f64).collect();
-        let steps = match (mean(&reached), reached.len() == runs.len()) {
-            (Some(mean), true) => format!("{mean:.0}"),
-            (Some(mean), false) => format!("{mean:.0} ({} of {})", reached.len(), runs.len()),
-            (None, _) => "never".to_string(),
-        };
-        let diverged = runs.iter().filter(|run| run.diverged).count();
+        let [name, seeds, initial, last, accuracy, range, steps, diverged] = row(name, &runs);
         let _ = writeln!(
             text,
-            "{name:<width$}  {:>5}  {:>12}  {:>10}  {:>8}  {range:>13}  {steps:>13}  {}",
-            runs.len(),
-            number(&runs, |run| run.initial_loss),
-            number(&runs, |run| run.final_loss),
-            mean(&accuracies).map_or("-".to_string(), |mean| format!("{mean:.3}")),
-            if diverged == 0 { "no".to_string() } else { format!("{diverged} of {}", runs.len()) },
+            "{name:<width$}  {seeds:>5}  {initial:>12}  {last:>10}  {accuracy:>8}  {range:>13}  {steps:>13}  {diverged}"
         );
     }
     text
+}
+
+/// The cells of a strategy: its name, seeds, initial and final loss, accuracy and its range, steps to the goal, and what diverged.
+pub(super) fn row(name: &str, runs: &[&Trained]) -> [String; 8] {
+    let accuracies: Vec<f64> = runs.iter().filter_map(|run| run.accuracy).collect();
+    let range = range(&accuracies).map_or("-".to_string(), |(low, high)| format!("{low:.3} - {high:.3}"));
+    let reached: Vec<f64> = runs.iter().filter_map(|run| run.steps).map(|steps| steps as f64).collect();
+    let steps = match (mean(&reached), reached.len() == runs.len()) {
+        (Some(mean), true) => format!("{mean:.0}"),
+        (Some(mean), false) => format!("{mean:.0} ({} of {})", reached.len(), runs.len()),
+        (None, _) => "never".to_string(),
+    };
+    let diverged = runs.iter().filter(|run| run.diverged).count();
+    [
+        name.to_string(),
+        runs.len().to_string(),
+        number(runs, |run| run.initial_loss),
+        number(runs, |run| run.final_loss),
+        mean(&accuracies).map_or("-".to_string(), |mean| format!("{mean:.3}")),
+        range,
+        steps,
+        if diverged == 0 { "no".to_string() } else { format!("{diverged} of {}", runs.len()) },
+    ]
 }
 
 /// The whole comparison as one object.

@@ -49,7 +49,7 @@ fn drift(drift: Drift, what: &str) -> String {
 }
 
 /// Findings of one kind and severity together, in their order.
-fn grouped(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+pub(super) fn grouped(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings {
         let is_alike =
@@ -63,7 +63,8 @@ fn grouped(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     groups
 }
 
-fn line(group: &[&Finding]) -> String {
+/// One line for such a group.
+pub(super) fn line(group: &[&Finding]) -> String {
     let first = group[0];
     let severity = match first.severity {
         Severity::Warn => "warn",
@@ -90,7 +91,8 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn advice(kind: Kind) -> &'static str {
+/// What to do about it.
+pub(super) fn advice(kind: Kind) -> &'static str {
     match kind {
         Kind::Vanishing => "hint: --init he_normal under ReLU, --init lsuv --data FILE under anything",
         Kind::Exploding => "hint: smaller weights: --init auto, or --init lsuv --data FILE",

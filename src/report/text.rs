@@ -95,7 +95,8 @@ fn spell(line: &Line<Agreement>, width: usize) -> String {
     format!("{:<width$}  {} {dtype}{times}  {why}", line.name, ShapeText(shape))
 }
 
-fn explanation(tensor: &ReportedTensor) -> String {
+/// Why a tensor is what it is, in one line.
+pub(super) fn explanation(tensor: &ReportedTensor) -> String {
     let mut words = Vec::new();
     if !tensor.ops.is_empty() && tensor.action == Action::Adapted {
         let mut ops = tensor.ops.clone();
