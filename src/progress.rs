@@ -26,3 +26,15 @@ impl Progress for Silent {
         Ok(())
     }
 }
+
+/// Says nothing, and passes on whether to stop: for a part of a phase that is shown as a whole.
+pub struct Quiet<'a>(pub &'a dyn Progress);
+
+impl Progress for Quiet<'_> {
+    fn start(&self, _phase: &str, _total: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn finish(&self) {}
+    fn interrupted(&self) -> Result<()> {
+        self.0.interrupted()
+    }
+}

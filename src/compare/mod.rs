@@ -82,6 +82,15 @@ pub struct Data<'a> {
     pub split: &'a Split,
 }
 
+impl Data<'_> {
+    /// Bytes of the inputs of one example.
+    fn bytes_an_example(&self) -> u64 {
+        let bytes = |array: &candle_core::Tensor| (array.elem_count() * array.dtype().size_in_bytes()) as u64;
+        let all: u64 = self.inputs.values().map(bytes).sum();
+        all / crate::batch::rows(self.inputs).max(1)
+    }
+}
+
 /// A strategy with one seed, and how its model is made.
 pub struct Candidate<'a> {
     /// The strategy.
@@ -102,7 +111,8 @@ pub fn compare(
     let examples = data.split.training.len() as u64;
     let steps_an_epoch = examples.div_ceil(settings.batch.max(1));
     let goal = settings.goal;
-    progress.start("train", None);
+    let total = data.bytes_an_example().saturating_mul(examples).saturating_mul(settings.epochs);
+    progress.start("train", Some(total.saturating_mul(candidates.len() as u64)));
     let jobs = crate::transfer::each(candidates.len(), settings.threads, |index| match candidates.get(index) {
         Some(candidate) => run(candidate, data, settings, goal, progress).map(Some),
         None => Ok(None),

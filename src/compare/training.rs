@@ -108,6 +108,7 @@ impl Training<'_> {
             self.state.step(&self.variables, &gradients).map_err(compute)?;
             sum += value * examples.len() as f64;
             count += examples.len();
+            progress.advance(self.data.bytes_an_example() * examples.len() as u64);
             if !value.is_finite() {
                 return Ok(value);
             }

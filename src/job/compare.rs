@@ -9,7 +9,7 @@ use crate::error::{BatchError, GraphError, JobError, Result};
 use crate::graph::Graph;
 use crate::model::Model;
 use crate::plan::Options;
-use crate::progress::Progress;
+use crate::progress::{Progress, Quiet};
 use crate::source::Access;
 
 /// What `compare` is asked.
@@ -139,5 +139,5 @@ fn model(prepared: &Prepared, seed: u64, measured: &Batch, progress: &dyn Progre
     let mut plan = prepared.planned.plan.clone();
     plan.seed = seed;
     let architecture = prepared.architecture.clone();
-    Made { plan, architecture, readers: sources::readers(&prepared.sources) }.model(measured, 1, progress)
+    Made { plan, architecture, readers: sources::readers(&prepared.sources) }.model(measured, 1, &Quiet(progress))
 }
