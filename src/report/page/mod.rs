@@ -51,7 +51,7 @@ fn table(columns: &[(&str, Column)], rows: &[Vec<String>]) -> String {
     let class = |column: Column| match column {
         Column::Name => " class=\"name\"",
         Column::Number => " class=\"number\"",
-        Column::Text => "",
+        Column::Text => " class=\"text\"",
     };
     let mut html = String::from("<div class=\"box\"><table><tr>");
     for (title, column) in columns {
