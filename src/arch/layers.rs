@@ -2,7 +2,7 @@
 
 use super::json::{Json, Node, Read};
 use crate::graph::{
-    Attention, AttentionKind, Convolution, Dim, Layer, Nonlinearity, Projections, Rope, RopeScaling, Use,
+    Attention, AttentionKind, Convolution, Dim, Layer, Nonlinearity, PositionIds, Projections, Rope, RopeScaling, Use,
 };
 use crate::tensor::Shape;
 
@@ -27,7 +27,7 @@ impl Plain<'_> {
             "conv_transpose1d" => Layer::ConvTranspose(self.convolution(1)?),
             "conv_transpose2d" => Layer::ConvTranspose(self.convolution(2)?),
             "embedding" => Layer::Embedding { num: self.need("num")?, dim: self.need("dim")? },
-            "positions" => Layer::Positions { num: self.need("num")? },
+            "positions" => Layer::Positions { num: self.need("num")?, ids: PositionIds::PLAIN },
             "parameter" => Layer::Parameter { shape: self.need("shape")?, usage: self.usage()? },
             "attention" => Layer::Attention(self.attention()?),
             "layer_norm" => Layer::LayerNorm { eps: self.or("eps", 1e-5)?, bias: self.or("bias", true)? },
@@ -157,7 +157,7 @@ impl Plain<'_> {
         let index: i64 = self.need("index")?;
         let size = match self.inputs.first().and_then(|shape| shape.get(axis)) {
             Some(Dim::Known(size)) => Some(*size),
-            Some(Dim::UpTo(_) | Dim::Batch) | None => None,
+            Some(Dim::UpTo(_) | Dim::Target(_) | Dim::Batch) | None => None,
         };
         let found = match (index < 0, size) {
             (false, _) => u64::try_from(index).ok(),
@@ -193,7 +193,7 @@ impl Plain<'_> {
                 .value("heads")
                 .wrong_type("heads", &format!("a divisor of the width {width}, or head_dim stated"))),
             // nothing to divide: the builder says what is wrong with the input
-            Some(Dim::Batch | Dim::UpTo(_)) | None => Ok(1),
+            Some(Dim::Batch | Dim::UpTo(_) | Dim::Target(_)) | None => Ok(1),
         }
     }
 

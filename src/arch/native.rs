@@ -275,7 +275,7 @@ impl<'a> Native<'a> {
             None => None,
         };
         let input_size = self.read(node.maybe("in"))?;
-        Ok(vec![at.layer_as(name, layer, &inputs, Said { head, init, input_size })?])
+        Ok(vec![at.layer_as(name, layer, &inputs, Said { head, init, input_size, ..Said::default() })?])
     }
 
     /// The problem of a layer that has nothing to take: no input of the file, or several of which none is named.

@@ -84,7 +84,9 @@ pub fn with_answers(
 pub fn extent(batch: &Batch, graph: &Graph) -> Extent {
     let free = inputs(graph).filter_map(|(node, _)| Some((node, batch.get(&node.name)?))).flat_map(|(node, array)| {
         let axes = node.output.iter().zip(array.dims());
-        axes.filter(|(dim, _)| matches!(dim, Dim::UpTo(_))).map(|(_, size)| *size as u64).collect::<Vec<u64>>()
+        axes.filter(|(dim, _)| matches!(dim, Dim::UpTo(_) | Dim::Target(_)))
+            .map(|(_, size)| *size as u64)
+            .collect::<Vec<u64>>()
     });
     Extent { examples: rows(batch), length: free.max().unwrap_or(1) }
 }

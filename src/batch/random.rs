@@ -29,7 +29,7 @@ fn array(node: &Node, dtype: Dtype, max: Option<u64>, rows: u64, seed: u64) -> R
     let size = |dim: &Dim| match dim {
         Dim::Batch => rows,
         Dim::Known(size) => *size,
-        Dim::UpTo(most) => LENGTH.min(*most),
+        Dim::UpTo(most) | Dim::Target(most) => LENGTH.min(*most),
     };
     let shape: Shape = node.output.iter().map(size).collect();
     let count = elements(&shape).filter(|count| *count <= MOST);

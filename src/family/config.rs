@@ -76,6 +76,14 @@ impl<'a> Reader<'a> {
         activation::by_name(name).ok_or_else(|| self.unsupported(key, name, activation::names().join(", ")))
     }
 
+    /// An error where the second number does not divide the first, as heads must the width.
+    pub fn divides(&self, (key, value): (&str, u64), (by_key, by): (&str, u64)) -> Result<()> {
+        match value.is_multiple_of(by) {
+            true => Ok(()),
+            false => Err(self.wrong(key, value, format!("a multiple of {by_key}, which is {by}"))),
+        }
+    }
+
     /// The error that the family exists with this value, and xfer does not know it so.
     pub fn unsupported(&self, key: &'static str, value: impl ToString, known: impl Into<String>) -> Error {
         let (value, known) = (format!("`{}`", value.to_string()), known.into());
@@ -85,8 +93,13 @@ impl<'a> Reader<'a> {
     /// The number of classes: of `id2label`, of `num_labels`, or 2; where both are said they must agree (transformers 4 and 5
     /// believe different ones).
     pub fn labels(&self) -> Result<u64> {
+        self.labels_or(2)
+    }
+
+    /// The same for a family whose configs mean another number where they say none.
+    pub fn labels_or(&self, default: u64) -> Result<u64> {
         let stated = self.get("num_labels").map(|_| self.size("num_labels", 2)).transpose()?;
-        let Some(value) = self.get("id2label") else { return Ok(stated.unwrap_or(2)) };
+        let Some(value) = self.get("id2label") else { return Ok(stated.unwrap_or(default)) };
         let named = value.as_object().map(|labels| labels.len() as u64).filter(|labels| *labels > 0);
         let named = named.ok_or_else(|| self.wrong("id2label", value, "an object of at least one label"))?;
         match stated {

@@ -2,8 +2,9 @@
 
 use super::config::Reader;
 use super::{Class, Inputs, Outputs};
-use crate::error::{FamilyError, Result};
-use crate::graph::{Builder, Dim, Layer, NodeId};
+use crate::error::{FamilyError, GraphError, Result};
+use crate::graph::{Builder, Dim, Layer, NodeId, Part};
+use crate::init::Fans;
 use crate::tensor::Dtype;
 
 /// The inputs of a decoder.
@@ -48,6 +49,8 @@ pub(super) enum Head {
     Sequence,
     /// A classifier of every token.
     Token,
+    /// The first and the last token of an answer.
+    Span,
 }
 
 /// The ends of class names and what they say.
@@ -56,6 +59,7 @@ const HEADS: &[(&str, Head)] = &[
     ("LMHeadModel", Head::Language),
     ("ForSequenceClassification", Head::Sequence),
     ("ForTokenClassification", Head::Token),
+    ("ForQuestionAnswering", Head::Span),
     ("Model", Head::None),
 ];
 
@@ -75,6 +79,8 @@ pub(super) struct Spelling<'a> {
     pub embedding: &'a str,
     /// The path of the classifier of tokens.
     pub token_classifier: &'a str,
+    /// The path of the language model's head.
+    pub lm_head: &'a str,
 }
 
 /// The sizes that heads need.
@@ -117,14 +123,33 @@ pub(super) fn class(
     Ok(outputs)
 }
 
+/// Two results from one matrix, each of `rows` and with fans of its own: gate and up.
+pub(super) fn halves(name: &str, rows: u64, bias: bool, input: NodeId, at: &mut Builder) -> Result<(NodeId, NodeId)> {
+    let both = rows.checked_mul(2).ok_or_else(|| {
+        let (layer, what) = (at.full_name(name), format!("two halves of {rows} each"));
+        GraphError::Overflow { layer, what }
+    })?;
+    let wide = at.layer(name, Layer::Linear { out: both, bias }, &[input])?;
+    if let Some(id) = at.find(&at.full_name(&format!("{name}.weight"))) {
+        let parameter = at.parameter_mut(id);
+        let fan_in = parameter.shape.last().copied().unwrap_or(0);
+        parameter.parts = vec![Part { rows, fans: Fans { fan_in, fan_out: rows } }; 2];
+    }
+    let first = at.layer("", Layer::Narrow { axis: 2, start: 0, len: rows }, &[wide])?;
+    let second = at.layer("", Layer::Narrow { axis: 2, start: rows, len: rows }, &[wide])?;
+    Ok((first, second))
+}
+
 fn logits(heads: &Heads, spelling: &Spelling, body: &Body, at: &mut Builder) -> Result<Option<NodeId>> {
     Ok(match heads.head {
         Head::None => None,
         Head::Language => {
-            let logits = at.layer("lm_head", Layer::Linear { out: heads.vocabulary, bias: false }, &[body.hidden])?;
+            let logits =
+                at.layer(spelling.lm_head, Layer::Linear { out: heads.vocabulary, bias: false }, &[body.hidden])?;
             if heads.tied {
                 let embedding = format!("{}.{}.weight", spelling.base_prefix, spelling.embedding);
-                at.tie(&at.full_name("lm_head.weight"), &at.full_name(&embedding))?;
+                let head = format!("{}.weight", spelling.lm_head);
+                at.tie(&at.full_name(&head), &at.full_name(&embedding))?;
             }
             Some(logits)
         }
@@ -138,5 +163,6 @@ fn logits(heads: &Heads, spelling: &Spelling, body: &Body, at: &mut Builder) -> 
             let classifier = Layer::Linear { out: heads.labels, bias: true };
             Some(at.layer(spelling.token_classifier, classifier, &[kept])?)
         }
+        Head::Span => Some(at.layer("qa_outputs", Layer::Linear { out: 2, bias: true }, &[body.hidden])?),
     })
 }

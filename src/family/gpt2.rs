@@ -4,7 +4,7 @@ use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
 use super::{Class, Config, Dialect, Family, Inputs, Outputs};
 use crate::error::Result;
-use crate::graph::{Attention, Builder, Layer, Layout, NodeId, Nonlinearity, ParameterId, Projections};
+use crate::graph::{Attention, Builder, Layer, Layout, NodeId, Nonlinearity, ParameterId, PositionIds, Projections};
 use crate::init::Scheme;
 use crate::tensor::Role;
 
@@ -41,7 +41,8 @@ const CONFIG_KEYS: &[&str] = &[
     "vocab_size",
 ];
 
-const SPELLING: Spelling = Spelling { base_prefix: "transformer", embedding: "wte", token_classifier: "classifier" };
+const SPELLING: Spelling =
+    Spelling { base_prefix: "transformer", embedding: "wte", token_classifier: "classifier", lm_head: "lm_head" };
 
 impl Family for Gpt2 {
     fn name(&self) -> &'static str {
@@ -142,7 +143,7 @@ fn either(config: Reader, own: &str, common: &str, default: u64) -> Result<u64> 
 fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
     let feed = decoder::feed("gpt2", size.vocabulary, size.positions, inputs, at)?;
     let words = at.layer("wte", Layer::Embedding { num: size.vocabulary, dim: size.hidden }, &[feed.ids])?;
-    let placed = at.layer("wpe", Layer::Positions { num: size.positions }, &[words])?;
+    let placed = at.layer("wpe", Layer::Positions { num: size.positions, ids: PositionIds::PLAIN }, &[words])?;
     let mut hidden = at.layer("", Layer::Dropout, &[placed])?;
     let mut layers = Vec::new();
     for i in 0..size.layers {

@@ -2,12 +2,15 @@
 //! (arXiv:2407.10671, arXiv:2505.09388), Phi-3 (arXiv:2404.14219), Gemma and Gemma 3 (arXiv:2403.08295, arXiv:2503.19786).
 //! Rotary positions, grouped heads, RMS norms before each branch, a gated feed-forward network.
 
+mod experts;
 mod meta;
+mod mixture;
 mod positions;
 mod siblings;
 
-pub use siblings::{GEMMA, GEMMA3, LLAMA, Llama, MISTRAL, PHI3, QWEN2, QWEN3};
+pub use siblings::{GEMMA, GEMMA3, LLAMA, Llama, MISTRAL, MIXTRAL, PHI3, QWEN2, QWEN3, QWEN3_MOE};
 
+use mixture::Mixture;
 use siblings::{Bias, Defaults, Windows};
 
 use super::config::Reader;
@@ -15,10 +18,10 @@ use super::decoder::{self, Body, Feed, Heads, Spelling};
 use super::{Class, Config, Dialect, Family, Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::{
-    Attention, AttentionKind, Builder, HeadNorms, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Part,
-    Projections, Rope,
+    Attention, AttentionKind, Builder, HeadNorms, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Projections,
+    Rope,
 };
-use crate::init::{Fans, Scheme};
+use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The dropout rates do nothing to weights; they are copied to the output.
@@ -33,14 +36,22 @@ const CONFIG_KEYS: &[&str] = &[
     "hidden_size",
     "initializer_range",
     "intermediate_size",
+    "decoder_sparse_step",
     "layer_types",
     "max_position_embeddings",
     "max_window_layers",
     "mlp_bias",
+    "mlp_only_layers",
+    "moe_intermediate_size",
+    "norm_topk_prob",
     "num_attention_heads",
+    "num_experts",
+    "num_experts_per_tok",
     "num_hidden_layers",
     "num_key_value_heads",
+    "num_local_experts",
     "original_max_position_embeddings",
+    "output_router_logits",
     "partial_rotary_factor",
     "query_pre_attn_scalar",
     "rms_norm_eps",
@@ -48,6 +59,8 @@ const CONFIG_KEYS: &[&str] = &[
     "rope_parameters",
     "rope_scaling",
     "rope_theta",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
     "sliding_window",
     "sliding_window_pattern",
     "use_bidirectional_attention",
@@ -56,7 +69,8 @@ const CONFIG_KEYS: &[&str] = &[
     "vocab_size",
 ];
 
-const SPELLING: Spelling = Spelling { base_prefix: "model", embedding: "embed_tokens", token_classifier: "score" };
+const SPELLING: Spelling =
+    Spelling { base_prefix: "model", embedding: "embed_tokens", token_classifier: "score", lm_head: "lm_head" };
 
 impl Family for Llama {
     fn name(&self) -> &'static str {
@@ -121,6 +135,7 @@ struct Sizes<'a> {
     scale: Option<f64>,
     /// The rotary embedding and the window of each layer.
     layers: Vec<(Rope, Option<u64>)>,
+    mixture: Option<Mixture>,
 }
 
 impl<'a> Sizes<'a> {
@@ -154,6 +169,10 @@ impl<'a> Sizes<'a> {
             range: config.number("initializer_range", 0.02)?,
             scale: scale(of, config)?,
             layers: positions::layers(of, config, head_dim)?,
+            mixture: of
+                .experts
+                .map(|experts| mixture::read(experts, defaults, config, activation(of, config)?))
+                .transpose()?,
         })
     }
 }
@@ -215,14 +234,21 @@ fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
     let mut layers = Vec::new();
     for (i, (rope, window)) in size.layers.iter().enumerate() {
         let attention = attention(size, *rope, *window);
-        hidden = at.under(&format!("layers.{i}"), |at| layer(size, attention, hidden, feed, at))?;
+        hidden = at.under(&format!("layers.{i}"), |at| layer(size, i, attention, hidden, feed, at))?;
         layers.push(hidden);
     }
     Ok(Body { feed, hidden: norm("norm", size, hidden, at)?, layers })
 }
 
 /// x ← x + attention(norm(x)); x ← x + W · (act(gate · norm(x)) ⊙ up · norm(x)).
-fn layer(size: &Sizes, attention: Attention, input: NodeId, feed: Feed, at: &mut Builder) -> Result<NodeId> {
+fn layer(
+    size: &Sizes,
+    index: usize,
+    attention: Attention,
+    input: NodeId,
+    feed: Feed,
+    at: &mut Builder,
+) -> Result<NodeId> {
     let since = at.parameters().len();
     let attended = at.branch(|at| {
         let normed = norm("input_layernorm", size, input, at)?;
@@ -234,7 +260,12 @@ fn layer(size: &Sizes, attention: Attention, input: NodeId, feed: Feed, at: &mut
     let transformed = at.branch(|at| {
         let before = if size.of.sandwich { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
         let normed = norm(before, size, middle, at)?;
-        let transformed = at.under("mlp", |at| feed_forward(size, normed, at))?;
+        let transformed = match &size.mixture {
+            Some(mixture) if mixture.layers.get(index).copied().unwrap_or(true) => {
+                at.layer(mixture.path, Layer::Experts(mixture.experts.clone()), &[normed])?
+            }
+            _ => at.under("mlp", |at| feed_forward(size, normed, at))?,
+        };
         if size.of.sandwich { norm("post_feedforward_layernorm", size, transformed, at) } else { Ok(transformed) }
     })?;
     let output = at.layer("", Layer::Add, &[transformed, middle])?;
@@ -274,7 +305,7 @@ fn attention(size: &Sizes, rope: Rope, window: Option<u64>) -> Attention {
 
 fn feed_forward(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
     let (gate, up) = if size.of.fused {
-        gate_and_up(size, input, at)?
+        decoder::halves("gate_up_proj", size.intermediate, size.mlp_bias, input, at)?
     } else {
         (
             linear("gate_proj", size.intermediate, size, input, at)?,
@@ -284,23 +315,6 @@ fn feed_forward(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId>
     let active = at.layer("", Layer::Activation(size.activation), &[gate])?;
     let gated = at.layer("", Layer::Mul, &[active, up])?;
     linear("down_proj", size.hidden, size, gated, at)
-}
-
-/// Gate and up from one matrix, in this order, each with fans of its own.
-fn gate_and_up(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<(NodeId, NodeId)> {
-    let rows = size.intermediate;
-    let both = rows.checked_mul(2).ok_or_else(|| {
-        let (layer, what) = (at.full_name("gate_up_proj"), format!("gate and up of {rows} each"));
-        crate::error::GraphError::Overflow { layer, what }
-    })?;
-    let wide = linear("gate_up_proj", both, size, input, at)?;
-    if let Some(id) = at.find(&at.full_name("gate_up_proj.weight")) {
-        let part = Part { rows, fans: Fans { fan_in: size.hidden, fan_out: rows } };
-        at.parameter_mut(id).parts = vec![part; 2];
-    }
-    let gate = at.layer("", Layer::Narrow { axis: 2, start: 0, len: rows }, &[wide])?;
-    let up = at.layer("", Layer::Narrow { axis: 2, start: rows, len: rows }, &[wide])?;
-    Ok((gate, up))
 }
 
 fn linear(name: &str, out: u64, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {

@@ -2,15 +2,31 @@
 //! which their weights are published. One file for each family and one line in `FAMILIES`; only `plan` applies a dialect.
 
 mod activation;
+mod albert;
+mod bart;
 mod bert;
 mod config;
+mod deberta;
 mod decoder;
+mod described;
+mod distilbert;
+mod electra;
+mod encoder;
+mod fairseq;
 mod gpt2;
+mod gpt_neox;
+mod initial;
 mod llama;
+mod modernbert;
+mod openai;
 mod recognise;
+mod roberta;
 mod rope;
+mod seq2seq;
+mod t5;
 #[cfg(test)]
 mod tests;
+mod whisper;
 
 pub use recognise::recognise;
 
@@ -31,8 +47,9 @@ pub struct Rule {
     pub ours: &'static [&'static str],
     /// Names in the dialect's.
     pub theirs: &'static [&'static str],
-    /// What turns theirs into ours, in order. With several of `theirs` the operation is applied to all of them
-    /// together (`Concat`, `Stack`); with several of `ours` there is one list for each.
+    /// What turns theirs into ours, in order. With several of `theirs` the first operation is applied to all of them together; with
+    /// several of `ours` there is one list for each, and empty lists mean equal pieces of axis 0. `{e}` on one side only numbers the
+    /// layers of a stack: its tensors are those of axis 0 of the one on the other side.
     pub read: fn(&Config) -> Vec<Vec<Op>>,
     /// What turns ours into theirs: the inverse, likewise.
     pub write: fn(&Config) -> Vec<Vec<Op>>,
@@ -142,15 +159,28 @@ pub trait Family: Sync {
 
 /// Every family, in display order.
 pub const FAMILIES: &[&dyn Family] = &[
-    &bert::Bert,
+    &bert::BERT,
+    &roberta::ROBERTA,
+    &roberta::XLM_ROBERTA,
+    &distilbert::DISTILBERT,
+    &electra::ELECTRA,
+    &albert::ALBERT,
+    &deberta::DEBERTA,
+    &modernbert::MODERNBERT,
     &gpt2::Gpt2,
+    &gpt_neox::GPT_NEOX,
     &llama::GEMMA3,
+    &llama::QWEN3_MOE,
+    &llama::MIXTRAL,
     &llama::QWEN3,
     &llama::QWEN2,
     &llama::PHI3,
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::GEMMA,
+    &t5::T5,
+    &bart::BART,
+    &whisper::WHISPER,
 ];
 
 /// No operation in either direction: the dialect only spells differently.

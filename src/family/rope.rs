@@ -19,11 +19,15 @@ const WITHOUT_CODE: &[(&str, &str)] = &[
 /// The rotary embedding of heads of `head_dim`, its base `theta` where the config states none. `layers` is the kind of layer that
 /// it serves where the config tells several apart (`sliding_attention`).
 pub(super) fn read(config: Reader, head_dim: u64, theta: f64, layers: Option<&str>) -> Result<Rope> {
+    partial(config, head_dim, theta, config.number("partial_rotary_factor", 1.0)?, layers)
+}
+
+/// The same for a family that turns this share of each head where the config states none.
+pub(super) fn partial(config: Reader, head_dim: u64, theta: f64, share: f64, layers: Option<&str>) -> Result<Rope> {
     let said = parameters(config, layers)?;
     let number = |key: &str| said.and_then(|said| said.get(key)).filter(|value| !value.is_null());
     let theta = positive(config, "rope_theta", number("rope_theta"), config.number("rope_theta", theta)?)?;
-    let whole = config.number("partial_rotary_factor", 1.0)?;
-    let part = positive(config, "partial_rotary_factor", number("partial_rotary_factor"), whole)?;
+    let part = positive(config, "partial_rotary_factor", number("partial_rotary_factor"), share)?;
     if part > 1.0 {
         return Err(config.wrong("partial_rotary_factor", part, "at most 1"));
     }

@@ -19,6 +19,9 @@ pub struct Said {
     pub init: Option<SchemeSpec>,
     /// The size of the input's last axis (or channels) that the file states; checked against what is inferred.
     pub input_size: Option<u64>,
+    /// Parameters of another layer that this one uses as its own, each with the name that it would have below this layer. Shape and
+    /// role must agree.
+    pub shared: Vec<(&'static str, ParameterId)>,
 }
 
 /// The most nodes, and the most parameters: far more than any model has, and little enough to hold in memory.
@@ -40,6 +43,7 @@ pub struct Builder {
     branches: usize,
     branch: Option<usize>,
     head: bool,
+    again: bool,
 }
 
 impl Default for Builder {
@@ -56,6 +60,7 @@ impl Default for Builder {
             branches: 0,
             branch: None,
             head: false,
+            again: false,
         }
     }
 }
@@ -106,6 +111,14 @@ impl Builder {
         built
     }
 
+    /// Runs `build` with every parameter that is declared already, in the same shape, used once more (ALBERT's layers).
+    pub fn again<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.again, true);
+        let built = build(self);
+        self.again = outer;
+        built
+    }
+
     /// An input of the model, by its name whatever the path. `shape` has the batch first, and only there; `dtype` is `F32`, or
     /// `I64` for ids, below `max` where that is said.
     pub fn input(&mut self, name: &str, shape: Vec<Dim>, dtype: Dtype, max: Option<u64>) -> Result<NodeId> {
@@ -148,7 +161,7 @@ impl Builder {
         let full = if name.is_empty() { String::new() } else { self.full_name(name) };
         let inferred = self.infer(&full, &layer, inputs, &said)?;
         let rank = inputs.first().map_or(0, |node| self.shape(*node).len());
-        let declared = parameters::of(&layer, inferred.width, rank);
+        let declared = parameters::of(&layer, inferred.width, rank, inputs.len());
         if full.is_empty() && !declared.is_empty() {
             let layer = called(&self.nodes, &full, &layer, inputs);
             return Err(GraphError::Unnamed { layer }.into());
@@ -304,6 +317,10 @@ impl Builder {
 
     fn declare(&mut self, path: &str, declared: parameters::Declared, said: &Said) -> Result<ParameterId> {
         let parameters::Declared { mut parameter, weight, .. } = declared;
+        let shared = said.shared.iter().find(|(name, _)| *name == parameter.name);
+        if let Some((_, id)) = shared.filter(|(_, id)| self.parameters[*id].shape == parameter.shape) {
+            return Ok(*id);
+        }
         parameter.name =
             if parameter.name.is_empty() { path.to_string() } else { format!("{path}.{}", parameter.name) };
         parameter.head = self.head || said.head;
@@ -321,8 +338,10 @@ impl Builder {
         if id >= self.most {
             return Err(GraphError::TooMany { limit: self.most }.into());
         }
-        if self.names.contains_key(&parameter.name) {
-            return Err(GraphError::Duplicate { name: parameter.name }.into());
+        match self.names.get(&parameter.name) {
+            Some(known) if self.again && self.parameters[*known].shape == parameter.shape => return Ok(*known),
+            Some(_) => return Err(GraphError::Duplicate { name: parameter.name }.into()),
+            None => {}
         }
         self.names.insert(parameter.name.clone(), id);
         self.parameters.push(parameter);
@@ -386,7 +405,7 @@ fn check_input(name: &str, shape: &[Dim], dtype: Dtype, max: Option<u64>) -> Res
     if shape.first() != Some(&Dim::Batch) || inner.contains(&Dim::Batch) {
         return wrong("shape", DimsText(shape).to_string(), "\"batch\" and then numbers");
     }
-    if inner.iter().any(|dim| matches!(dim, Dim::Known(0) | Dim::UpTo(0))) {
+    if inner.iter().any(|dim| matches!(dim, Dim::Known(0) | Dim::UpTo(0) | Dim::Target(0))) {
         return wrong("shape", DimsText(shape).to_string(), "of sizes of at least 1");
     }
     if !shape::countable(shape) {

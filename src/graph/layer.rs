@@ -16,14 +16,18 @@ pub struct Attention {
     pub head_dim: u64,
     /// Whether a position sees only those before it.
     pub causal: bool,
-    /// How many positions a position sees at most, itself the last of them; `None` for all.
+    /// How many positions a position sees at most, itself the last of them, and as many after it where it is not causal; `None` for all.
     pub window: Option<u64>,
+    /// Whether keys and values are of another sequence: the node's second input, of the same width.
+    pub cross: bool,
     /// Which positions mean what.
     pub kind: AttentionKind,
     /// What the products of q and k are multiplied by; `None` for 1 / √head_dim.
     pub scale: Option<f64>,
     /// Whether the projections to q, k and v have biases.
     pub bias: bool,
+    /// Whether the key's has one too, where the others have (whisper's has none).
+    pub key_bias: bool,
     /// Whether the output's projection has one.
     pub out_bias: bool,
     /// The norms over each head of q and k, before they are placed.
@@ -43,14 +47,21 @@ impl Attention {
             head_dim,
             causal: false,
             window: None,
+            cross: false,
             kind: AttentionKind::Plain,
             scale: None,
             bias: true,
+            key_bias: true,
             out_bias: true,
             norms: None,
             projections,
             layout: Layout::OutIn,
         }
+    }
+
+    /// Which of the node's inputs is the mask, where it has one: the last of all that there can be.
+    pub fn mask_place(&self) -> usize {
+        1 + usize::from(self.cross || matches!(self.kind, AttentionKind::Disentangled(_)))
     }
 }
 
@@ -61,6 +72,34 @@ pub enum AttentionKind {
     Plain,
     /// Rotary embedding, in the layout of halves.
     Rope(Rope),
+    /// A learned number for each head and distance, added to the scores (T5, arXiv:1910.10683): `relative_attention_bias.weight`
+    /// `(buckets, heads)`.
+    Relative(Buckets),
+    /// Scores between contents and distances (DeBERTa, arXiv:2006.03654). The node's second input is the table of distances
+    /// `(2 * span, width)`, projected by the same matrices as queries and keys.
+    Disentangled(Disentangled),
+}
+
+/// The buckets of T5's distances: exact ones near, logarithmic ones far, half of them for either side unless it is causal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buckets {
+    /// How many.
+    pub buckets: u64,
+    /// From this distance on, all are in the last.
+    pub max_distance: u64,
+}
+
+/// What of DeBERTa's disentangled attention there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disentangled {
+    /// How many distances there are on either side.
+    pub span: u64,
+    /// The distance from which on all are one, where distances beyond half the span are logarithmic; `None` where they are exact.
+    pub max_distance: Option<u64>,
+    /// Whether a content looks at distances.
+    pub content_to_position: bool,
+    /// Whether a distance looks at contents.
+    pub position_to_content: bool,
 }
 
 /// A rotary embedding (Su et al., arXiv:2104.09864).
@@ -133,6 +172,71 @@ pub enum Projections {
         /// The output's.
         out: String,
     },
+    /// One matrix in which q, k and v of each head stand together (GPT-NeoX); as many key heads as query heads.
+    PerHead {
+        /// The three together.
+        qkv: String,
+        /// The output's.
+        out: String,
+    },
+}
+
+impl Projections {
+    /// The name of the output's.
+    pub fn out(&self) -> &str {
+        match self {
+            Projections::Separate { out, .. } | Projections::Fused { out, .. } | Projections::PerHead { out, .. } => {
+                out
+            }
+        }
+    }
+}
+
+/// Feed-forward networks of which each position uses a few (Shazeer et al., arXiv:1701.06538): the router's softmax chooses, and
+/// weighs the results. Each is `down · (act(gate · x) ⊙ up · x)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experts {
+    /// How many there are.
+    pub experts: u64,
+    /// How many a position uses.
+    pub per_token: u64,
+    /// The width of the hidden layer of each.
+    pub intermediate: u64,
+    /// The activation.
+    pub activation: Nonlinearity,
+    /// Whether the weights of those that are used sum to 1.
+    pub normalised: bool,
+    /// The names of each expert's gate, up and down, below `experts.{e}`.
+    pub names: [&'static str; 3],
+}
+
+/// Which row of its table a position is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PositionIds {
+    /// The first is row `offset`, and so on (BART has two rows that it uses for nothing).
+    From {
+        /// The row of the first position.
+        offset: u64,
+    },
+    /// Those that are not padding are counted, beginning after the row of padding, which padding gets (RoBERTa); the node's second
+    /// input is the ids.
+    Counted {
+        /// The id of padding, which is its row too.
+        padding: u64,
+    },
+}
+
+impl PositionIds {
+    /// From the first row on.
+    pub const PLAIN: PositionIds = PositionIds::From { offset: 0 };
+
+    /// How many rows stand before that of the first position.
+    pub fn reserved(self) -> u64 {
+        match self {
+            PositionIds::From { offset } => offset,
+            PositionIds::Counted { padding } => padding.saturating_add(1),
+        }
+    }
 }
 
 /// What a bare parameter does to the activation.
@@ -211,8 +315,17 @@ pub enum Layer {
     },
     /// A learned row for each position, added to `(batch, positions, width)`: `weight` `(num, width)`.
     Positions {
-        /// How many positions there are.
+        /// How many rows there are.
         num: u64,
+        /// Which position is given which.
+        ids: PositionIds,
+    },
+    /// A table that is a result of its own, without the batch: `weight` `(num, dim)`.
+    Table {
+        /// How many rows.
+        num: u64,
+        /// The width of a row.
+        dim: u64,
     },
     /// A bare tensor, called as the node. Broadcast from the right where it is added or multiplied; prepended, it is
     /// `(width)`, `(n, width)` or `(1, n, width)`.
@@ -222,9 +335,13 @@ pub enum Layer {
         /// What it does.
         usage: Use,
     },
-    /// Self-attention over `(batch, positions, width)`; a second input, where there is one, is the mask `(batch, positions)`
-    /// (1 attend, 0 padding). For q, k, v (or the fused three) and out: `weight`, `bias`; then the `weight`s of the norms of q and k.
+    /// Attention over `(batch, positions, width)`; the last input, where there is one more than must be, is the mask of the keys
+    /// `(batch, positions)` (1 attend, 0 padding). For q, k, v (or the fused three) and out: `weight`, `bias`; then the `weight`s of
+    /// the norms of q and k, or of the relative bias.
     Attention(Attention),
+    /// A mixture of experts over `(batch, positions, width)`: `gate.weight` `(experts, width)`, and of each expert the `weight`s of
+    /// gate, up `(intermediate, width)` and down `(width, intermediate)`.
+    Experts(Experts),
     /// Normalisation over the last axis, scale and shift: `weight`, `bias`.
     LayerNorm {
         /// What is added to the variance.
@@ -330,6 +447,20 @@ pub enum Layer {
         /// The id of padding, where there is one.
         padding: Option<u64>,
     },
+    /// Of `(batch, positions, …)` the last position whose id, in the second input, is `token` (the first where none is).
+    At {
+        /// The id.
+        token: u64,
+    },
+    /// The mean of `(batch, positions, width)` over the positions that the second input, a mask, does not leave out.
+    MaskedMean,
+    /// Ids one place to the right, as training shifts a target to the decoder's input; the first place is `first`.
+    ShiftRight {
+        /// The id of the first place.
+        first: u64,
+    },
+    /// The sum of its inputs, each times its share of the softmax of the parameter `(inputs)` that is called as the node.
+    WeightedSum,
     /// Its input times a constant.
     Scale {
         /// The constant.
@@ -368,7 +499,9 @@ impl Layer {
             Layer::Embedding { .. } => "embedding",
             Layer::Positions { .. } => "positions",
             Layer::Parameter { .. } => "parameter",
+            Layer::Table { .. } => "table",
             Layer::Attention(_) => "attention",
+            Layer::Experts(_) => "experts",
             Layer::LayerNorm { .. } => "layer_norm",
             Layer::RmsNorm { .. } => "rms_norm",
             Layer::BatchNorm { .. } => "batch_norm",
@@ -387,6 +520,10 @@ impl Layer {
             Layer::Select { .. } => "select",
             Layer::Narrow { .. } => "narrow",
             Layer::Last { .. } => "last",
+            Layer::At { .. } => "at",
+            Layer::MaskedMean => "masked_mean",
+            Layer::ShiftRight { .. } => "shift_right",
+            Layer::WeightedSum => "weighted_sum",
             Layer::Scale { .. } => "scale",
             Layer::Dropout => "dropout",
             Layer::Add => "add",

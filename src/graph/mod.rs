@@ -104,6 +104,8 @@ pub enum Dim {
     /// Any number from 1 to this one: the length of a sequence where nothing depends on it. In one batch, axes of one bound
     /// have one size.
     UpTo(u64),
+    /// The same for the second sequence of a model that has two: what it writes.
+    Target(u64),
 }
 
 impl std::fmt::Display for Dim {
@@ -111,7 +113,7 @@ impl std::fmt::Display for Dim {
         match self {
             Dim::Batch => f.write_str("batch"),
             Dim::Known(size) => write!(f, "{size}"),
-            Dim::UpTo(most) => write!(f, "up to {most}"),
+            Dim::UpTo(most) | Dim::Target(most) => write!(f, "up to {most}"),
         }
     }
 }
@@ -185,5 +187,8 @@ mod shape;
 #[cfg(test)]
 mod tests;
 pub use builder::{Builder, Said};
-pub use layer::{Attention, AttentionKind, Convolution, HeadNorms, Layer, Projections, Rope, RopeScaling, Use};
+pub use layer::{
+    Attention, AttentionKind, Buckets, Convolution, Disentangled, Experts, HeadNorms, Layer, PositionIds, Projections,
+    Rope, RopeScaling, Use,
+};
 pub use run::{Extent, Hook, Weights, batch_norm_in_training, live_bytes, run};

@@ -1,6 +1,6 @@
 //! The parameters of a layer: PyTorch's names and order, roles, and the fans of the logical layer.
 
-use super::{Attention, Convolution, Layer, Layout, Parameter, Part, Projections};
+use super::{Attention, AttentionKind, Convolution, Experts, Layer, Layout, Parameter, Part, Projections};
 use crate::init::Fans;
 use crate::tensor::{Dtype, Role, Shape};
 
@@ -14,17 +14,20 @@ pub(super) struct Declared {
     pub before_output: bool,
 }
 
-/// What `layer` declares, given the width that its weights act on and the rank of its input. Sizes are checked by the caller.
-pub(super) fn of(layer: &Layer, width: u64, rank: usize) -> Vec<Declared> {
+/// What `layer` declares, given the width that its weights act on, the rank of its input and how many it has. Sizes are checked by the caller.
+pub(super) fn of(layer: &Layer, width: u64, rank: usize, inputs: usize) -> Vec<Declared> {
     match layer {
         Layer::Linear { out, bias } => linear("", *out, width, *bias, true),
         Layer::Conv1D { out } => stored(Layout::InOut, linear("", *out, width, true, true)),
         Layer::Conv(convolution) => self::convolution(convolution, width),
         Layer::ConvTranspose(convolution) => transposed(convolution, width),
         Layer::Embedding { num, dim } => vec![table(*num, *dim, Role::Embedding)],
-        Layer::Positions { num } => vec![table(*num, width, Role::Position)],
+        Layer::Positions { num, .. } => vec![table(*num, width, Role::Position)],
+        Layer::Table { num, dim } => vec![table(*num, *dim, Role::Position)],
         Layer::Parameter { shape, .. } => vec![bare(shape)],
         Layer::Attention(attention) => self::attention(attention, width),
+        Layer::Experts(experts) => self::experts(experts, width),
+        Layer::WeightedSum => vec![bare(&vec![inputs as u64])],
         Layer::LayerNorm { bias, .. } => norm("LayerNorm", width, *bias),
         Layer::RmsNorm { .. } => norm("RMSNorm", width, false),
         Layer::GroupNorm { .. } => norm("GroupNorm", width, true),
@@ -45,6 +48,9 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize) -> Vec<Declared> {
         | Layer::Select { .. }
         | Layer::Narrow { .. }
         | Layer::Last { .. }
+        | Layer::At { .. }
+        | Layer::MaskedMean
+        | Layer::ShiftRight { .. }
         | Layer::Scale { .. }
         | Layer::Dropout
         | Layer::Add
@@ -52,6 +58,9 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize) -> Vec<Declared> {
         | Layer::Concat { .. } => Vec::new(),
     }
 }
+
+/// The most pieces that one matrix is seen as; shape inference refuses more heads.
+pub(super) const MOST_PIECES: u64 = 1 << 16;
 
 fn below(path: &str, leaf: &str) -> String {
     if path.is_empty() { leaf.to_string() } else { format!("{path}.{leaf}") }
@@ -163,8 +172,20 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
     let has_bias = attention.bias;
     let (mut parameters, out) = match &attention.projections {
         Projections::Separate { q, k, v, out } => {
-            let each = [(q, queries), (k, keys), (v, keys)].into_iter();
-            (each.flat_map(|(name, rows)| linear(name, rows, width, has_bias, false)).collect::<Vec<_>>(), out)
+            let key_bias = has_bias && attention.key_bias;
+            let each = [(q, queries, has_bias), (k, keys, key_bias), (v, keys, has_bias)].into_iter();
+            (each.flat_map(|(name, rows, bias)| linear(name, rows, width, bias, false)).collect::<Vec<_>>(), out)
+        }
+        Projections::PerHead { qkv, out } => {
+            let pieces = vec![attention.head_dim; attention.heads.saturating_mul(3).min(MOST_PIECES) as usize];
+            let mut fused = vec![matrix(qkv, &pieces, width, false)];
+            // the fans are those of one projection, however its rows are spread
+            fused
+                .iter_mut()
+                .flat_map(|matrix| &mut matrix.parameter.parts)
+                .for_each(|part| part.fans.fan_out = queries);
+            fused.extend(has_bias.then(|| bias(qkv, queries.saturating_mul(3), "Linear")));
+            (fused, out)
         }
         Projections::Fused { qkv, out } => {
             let mut fused = vec![matrix(qkv, &[queries, keys, keys], width, false)];
@@ -178,6 +199,23 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
     let norms = attention.norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
     parameters
         .extend(norms.map(|name| declared(below(name, "weight"), vec![attention.head_dim], Role::Norm, "RMSNorm")));
+    if let AttentionKind::Relative(relative) = attention.kind {
+        let mut bias = table(relative.buckets, attention.heads, Role::Position);
+        bias.parameter.name = "relative_attention_bias.weight".into();
+        parameters.push(bias);
+    }
+    parameters
+}
+
+fn experts(experts: &Experts, width: u64) -> Vec<Declared> {
+    let Experts { intermediate, names: [gate, up, down], .. } = experts;
+    let mut parameters = linear("gate", experts.experts, width, false, false);
+    for expert in 0..experts.experts {
+        let name = |end: &str| format!("experts.{expert}.{end}");
+        parameters.extend(linear(&name(gate), *intermediate, width, false, false));
+        parameters.extend(linear(&name(up), *intermediate, width, false, false));
+        parameters.extend(linear(&name(down), width, *intermediate, false, true));
+    }
     parameters
 }
 

@@ -85,3 +85,24 @@ pub(super) fn ln_f64(value: f64) -> f64 {
     }
     exponent * LN_2[0] + (2.0 * s * sum + exponent * LN_2[1])
 }
+
+/// π / 2 in two parts, of which the first times any quarter turn that is counted here is exact.
+const HALF_PI: [f64; 2] = [1.570_796_251_296_997, 7.549_789_954_891_882e-8];
+
+/// The sine and the cosine of a number from 0 to 2²⁴, to about 1e-12: after whole quarter turns, Taylor's series.
+pub(super) fn sin_cos(angle: f64) -> (f64, f64) {
+    let quarters = (angle / (HALF_PI[0] + HALF_PI[1])).round();
+    let x = (angle - quarters * HALF_PI[0]) - quarters * HALF_PI[1];
+    let z = x * x;
+    // 1 / n!, alternating, from the last term inwards
+    let series = |first: u32| {
+        (0..9).rev().fold(0.0, |sum: f64, term| 1.0 - z / f64::from((first + 2 * term) * (first + 2 * term + 1)) * sum)
+    };
+    let (sine, cosine) = (x * series(2), series(1));
+    match quarters as i64 & 3 {
+        0 => (sine, cosine),
+        1 => (cosine, -sine),
+        2 => (-sine, -cosine),
+        _ => (-cosine, sine),
+    }
+}

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::philox::{LANES, Lanes, philox, philox_one};
-use super::{Scheme, dirac, draws, orthogonal, sparse, truncated};
+use super::{Scheme, dirac, draws, orthogonal, sinusoids, sparse, truncated};
 use crate::error::{InitError, Result};
 use crate::tensor;
 
@@ -58,6 +58,7 @@ impl Generator {
             Scheme::Constant { value } => out.fill(value as f32),
             Scheme::Identity => dirac::identity(shape, range, out),
             Scheme::Dirac { groups } => dirac::dirac(groups, shape, range, out),
+            Scheme::Sinusoids => sinusoids::fill(shape, range, out),
             Scheme::Sparse { sparsity, std } => sparse::fill(self, sparsity, std, shape, first, out)?,
             Scheme::Orthogonal { gain } => orthogonal::fill(self, gain, shape, first, out)?,
         }

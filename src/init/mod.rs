@@ -17,6 +17,7 @@ mod nonlinearity;
 mod orthogonal;
 mod philox;
 mod scheme;
+mod sinusoids;
 mod sparse;
 mod spec;
 mod spelling;

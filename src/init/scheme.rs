@@ -48,6 +48,8 @@ pub enum Scheme {
         /// How many groups.
         groups: u64,
     },
+    /// Fixed positions `(positions, width)`: sines of falling frequencies in the first half of a row, cosines in the second (Whisper).
+    Sinusoids,
     /// In each column a share of zeros, the others N(0, std²) (`torch.nn.init.sparse_`).
     Sparse {
         /// The share of zeros in each column.
@@ -72,6 +74,7 @@ impl Scheme {
             Scheme::Constant { .. } => "constant",
             Scheme::Identity => "identity",
             Scheme::Dirac { .. } => "dirac",
+            Scheme::Sinusoids => "sinusoids",
             Scheme::Sparse { .. } => "sparse",
             Scheme::Orthogonal { .. } => "orthogonal",
         }
@@ -82,7 +85,7 @@ impl Scheme {
         match self {
             Scheme::Sparse { .. } | Scheme::Orthogonal { .. } => true,
             Scheme::Normal { .. } | Scheme::Uniform { .. } | Scheme::TruncatedNormal { .. } => false,
-            Scheme::Constant { .. } | Scheme::Identity | Scheme::Dirac { .. } => false,
+            Scheme::Constant { .. } | Scheme::Identity | Scheme::Dirac { .. } | Scheme::Sinusoids => false,
         }
     }
 
@@ -92,6 +95,7 @@ impl Scheme {
             Scheme::Orthogonal { .. } => false,
             Scheme::Normal { .. } | Scheme::Uniform { .. } | Scheme::TruncatedNormal { .. } => true,
             Scheme::Constant { .. } | Scheme::Identity | Scheme::Dirac { .. } | Scheme::Sparse { .. } => true,
+            Scheme::Sinusoids => true,
         }
     }
 
@@ -102,7 +106,7 @@ impl Scheme {
             Scheme::Orthogonal { .. } => orthogonal::scratch(shape),
             Scheme::Sparse { .. } => sparse::scratch(shape),
             Scheme::Normal { .. } | Scheme::Uniform { .. } | Scheme::TruncatedNormal { .. } => 0,
-            Scheme::Constant { .. } | Scheme::Identity | Scheme::Dirac { .. } => 0,
+            Scheme::Constant { .. } | Scheme::Identity | Scheme::Dirac { .. } | Scheme::Sinusoids => 0,
         }
     }
 
@@ -123,6 +127,10 @@ impl Scheme {
             }
             Scheme::Constant { value } => self.fits("value", value),
             Scheme::Identity => self.rank("2", shape.len() == 2, shape),
+            Scheme::Sinusoids => {
+                self.rank("2", shape.len() == 2, shape)?;
+                self.rank("2 with an even width", shape.get(1).is_some_and(|width| width % 2 == 0), shape)
+            }
             Scheme::Dirac { groups } => {
                 self.rank("3, 4 or 5", (3..=5).contains(&shape.len()), shape)?;
                 dirac::check(groups, shape)

@@ -128,11 +128,11 @@ fn examples(graph: &Graph) -> u64 {
     let size = |dim: &Dim| match dim {
         Dim::Batch => 1,
         Dim::Known(size) => *size,
-        Dim::UpTo(most) => LENGTH.min(*most),
+        Dim::UpTo(most) | Dim::Target(most) => LENGTH.min(*most),
     };
     let inputs = graph.nodes.iter().filter(|node| matches!(node.layer, Layer::Input { .. }));
     let numbers = |dims: &[Dim]| {
-        let ids = dims.len() == 2 && matches!(dims[1], Dim::UpTo(_));
+        let ids = dims.len() == 2 && matches!(dims[1], Dim::UpTo(_) | Dim::Target(_));
         // a position of a text is as much work as a vector
         dims.iter().map(size).fold(1u64, u64::saturating_mul).saturating_mul(if ids { 64 } else { 1 })
     };

@@ -186,7 +186,10 @@ struct Masks {
 impl Masks {
     fn of(graph: &Graph) -> Masks {
         let attentions = graph.nodes.iter().filter(|node| matches!(node.layer, Layer::Attention(_)));
-        let masks = attentions.filter_map(|node| graph.nodes.get(*node.inputs.get(1)?));
+        let masks = attentions.filter_map(|node| match &node.layer {
+            Layer::Attention(attention) => graph.nodes.get(*node.inputs.get(attention.mask_place())?),
+            _ => None,
+        });
         let inputs = masks.filter(|node| matches!(node.layer, Layer::Input { .. }));
         Masks { inputs: inputs.map(|node| (node.name.clone(), (node.output.clone(), Vec::new()))).collect() }
     }

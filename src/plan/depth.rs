@@ -7,7 +7,7 @@ use super::matching::ChosenDepth;
 use super::matching::names::{below, join};
 use crate::arch::{Architecture, DepthItem, DepthList, DepthRule};
 use crate::error::{PlanError, Result};
-use crate::graph::{Graph, Layer, Node, ParameterId, Projections};
+use crate::graph::{Graph, Layer, Node, ParameterId};
 
 /// The block of a source that a block of the target corresponds to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,11 +294,15 @@ fn branch_ends(graph: &Graph) -> impl Iterator<Item = (usize, &Node)> {
 /// The parameters of a branch's last product.
 fn last_parameters(target: &Architecture, node: &Node) -> Vec<ParameterId> {
     let out = match &node.layer {
-        Layer::Attention(attention) => match &attention.projections {
-            Projections::Separate { out, .. } | Projections::Fused { out, .. } => join(&node.name, out),
-        },
+        Layer::Attention(attention) => join(&node.name, attention.projections.out()),
+        Layer::Experts(_) => return downs(node),
         _ => return node.parameters.clone(),
     };
     let is_out = |id: &&ParameterId| target.parameters.get(**id).is_some_and(|p| below(&p.name, &out).is_some());
     node.parameters.iter().filter(is_out).copied().collect()
+}
+
+/// The last product of each expert of a mixture, which are its parameters from the router on in threes.
+fn downs(node: &Node) -> Vec<ParameterId> {
+    node.parameters.iter().skip(3).step_by(3).copied().collect()
 }

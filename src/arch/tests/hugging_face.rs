@@ -109,7 +109,7 @@ fn flags_stand_after_the_rules_of_the_file_and_are_stronger() {
 
 #[test]
 fn a_wrong_config_says_where() {
-    assert_wrong(r#"{"model_type": ^"bart", "a": 1}"#, "no family answers to model_type `bart`; did you mean `bert`?");
+    assert_wrong(r#"{"model_type": ^"barf", "a": 1}"#, "no family answers to model_type `barf`; did you mean `bart`?");
     let error = open(r#"{"model_type": "mamba"}"#).err().unwrap();
     assert!(error.hints().iter().any(|hint| hint.contains("--snippet torch")));
     assert_wrong(r#"{"model_type": ^3}"#, "`model_type` must be a string, found 3");

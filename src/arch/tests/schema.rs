@@ -113,7 +113,7 @@ fn the_schema_accepts_the_examples_and_rejects_what_the_reader_rejects() {
         (super::native::ROUTER, "\"dtype\": \"i64\"", "\"dtype\": \"i32\""),
         (super::listing::EXAMPLE, "\"shape\": [512], \"buffer\"", "\"buffer\""),
         (super::listing::EXAMPLE, "tied_to", "tide_to"),
-        (super::hugging_face::CONFIG, "\"bert\"", "\"bart\""),
+        (super::hugging_face::CONFIG, "\"bert\"", "\"barf\""),
     ] {
         let wrong = text.replace(from, to);
         assert_ne!(wrong, text);

@@ -37,6 +37,10 @@ fn sliding(of: &Llama, config: Reader, count: u64) -> Result<Vec<bool>> {
     let by_rule: Box<dyn Fn(u64) -> bool> = match of.windows {
         Windows::Never => Box::new(|_| false),
         Windows::All(_) => Box::new(|_| true),
+        Windows::Switched => {
+            let slides = config.flag("use_sliding_window", false)?;
+            Box::new(move |_| slides)
+        }
         Windows::Upper if !config.flag("use_sliding_window", false)? => Box::new(|_| false),
         Windows::Upper => {
             let from = config.count("max_window_layers", 28)?;

@@ -1,6 +1,6 @@
 //! The siblings, each as what it has that Llama has not.
 
-use super::meta;
+use super::{experts, meta};
 use crate::family::Dialect;
 
 /// One of the siblings: what it is called, and where it differs.
@@ -20,8 +20,25 @@ pub struct Llama {
     /// Whether each branch ends in a norm too.
     pub(super) sandwich: bool,
     pub(super) windows: Windows,
+    /// The mixtures that stand in place of feed-forward networks, where there are any.
+    pub(super) experts: Option<&'static Experts>,
     /// The defaults of its config in transformers.
     pub(super) defaults: Defaults,
+}
+
+/// How a sibling spells its experts, and its defaults of them.
+pub(super) struct Experts {
+    /// The path of a mixture below its layer.
+    pub(super) path: &'static str,
+    /// The names of gate, up and down of each.
+    pub(super) names: [&'static str; 3],
+    pub(super) count: (&'static str, u64),
+    pub(super) per_token: u64,
+    pub(super) intermediate: (&'static str, u64),
+    /// The key that says whether the shares of the chosen sum to 1; `None` where they do.
+    pub(super) normalised: Option<(&'static str, bool)>,
+    /// Whether the config may leave layers without.
+    pub(super) sparse: bool,
 }
 
 /// Which projections of the attention have biases.
@@ -42,6 +59,8 @@ pub(super) enum Windows {
     Never,
     /// All, where the config has a window; this one where it says nothing.
     All(Option<u64>),
+    /// All with `use_sliding_window`, else none.
+    Switched,
     /// With `use_sliding_window`, those from `max_window_layers` on.
     Upper,
     /// All but every sixth, with rotary embeddings of their own.
@@ -99,6 +118,7 @@ pub const LLAMA: Llama = Llama {
     gemma: false,
     sandwich: false,
     windows: Windows::Never,
+    experts: None,
     defaults: LLAMA_DEFAULTS,
 };
 
@@ -115,6 +135,40 @@ pub const MISTRAL: Llama = Llama {
     bias: Bias::Never,
     windows: Windows::All(Some(4096)),
     defaults: Defaults { intermediate: 14336, kv_heads: Some(8), positions: 131_072, ..LLAMA_DEFAULTS },
+    ..LLAMA
+};
+
+/// Mistral with experts (arXiv:2401.04088).
+pub const MIXTRAL: Llama = Llama {
+    name: "mixtral",
+    model_types: &["mixtral"],
+    architectures: &[
+        "MixtralModel",
+        "MixtralForCausalLM",
+        "MixtralForSequenceClassification",
+        "MixtralForTokenClassification",
+    ],
+    markers: &["layers.0.self_attn.q_proj.weight", "layers.0.block_sparse_moe.experts.0.w1.weight"],
+    dialects: experts::MIXTRAL,
+    bias: Bias::Never,
+    windows: Windows::All(None),
+    experts: Some(&Experts {
+        path: "block_sparse_moe",
+        names: ["w1", "w3", "w2"],
+        count: ("num_local_experts", 8),
+        per_token: 2,
+        intermediate: ("intermediate_size", 14336),
+        normalised: None,
+        sparse: false,
+    }),
+    defaults: Defaults {
+        intermediate: 14336,
+        kv_heads: Some(8),
+        positions: 131_072,
+        eps: 1e-5,
+        theta: 1_000_000.0,
+        ..LLAMA_DEFAULTS
+    },
     ..LLAMA
 };
 
@@ -143,6 +197,39 @@ pub const QWEN3: Llama = Llama {
     windows: Windows::Upper,
     defaults: Defaults { head_dim: Some(128), ..QWEN_DEFAULTS },
     ..LLAMA
+};
+
+/// Qwen 3 with experts.
+pub const QWEN3_MOE: Llama = Llama {
+    name: "qwen3_moe",
+    model_types: &["qwen3_moe"],
+    architectures: &[
+        "Qwen3MoeModel",
+        "Qwen3MoeForCausalLM",
+        "Qwen3MoeForSequenceClassification",
+        "Qwen3MoeForTokenClassification",
+    ],
+    markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.experts.0.gate_proj.weight"],
+    dialects: experts::QWEN3_MOE,
+    windows: Windows::Switched,
+    experts: Some(&Experts {
+        path: "mlp",
+        names: ["gate_proj", "up_proj", "down_proj"],
+        count: ("num_experts", 128),
+        per_token: 8,
+        intermediate: ("moe_intermediate_size", 768),
+        normalised: Some(("norm_topk_prob", false)),
+        sparse: true,
+    }),
+    defaults: Defaults {
+        hidden: 2048,
+        intermediate: 6144,
+        layers: 24,
+        kv_heads: Some(4),
+        head_dim: None,
+        ..QWEN_DEFAULTS
+    },
+    ..QWEN3
 };
 
 /// With fused projections.

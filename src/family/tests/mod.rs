@@ -9,6 +9,7 @@ use crate::init::Scheme;
 use crate::tensor::{Dtype, Role, TensorInfo};
 
 mod decoders;
+mod reference;
 mod runs;
 
 fn fixtures() -> PathBuf {
@@ -33,12 +34,12 @@ fn tiny(changes: Value) -> Config {
 
 fn built(config: &Config) -> (Vec<Parameter>, Graph) {
     let mut builder = Builder::new();
-    let outputs = bert::Bert.build(config, &Inputs::default(), &Class::OfConfig, &mut builder).unwrap();
+    let outputs = bert::BERT.build(config, &Inputs::default(), &Class::OfConfig, &mut builder).unwrap();
     builder.finish(outputs).unwrap()
 }
 
 fn refusal(config: &Config) -> crate::error::Error {
-    bert::Bert.build(config, &Inputs::default(), &Class::OfConfig, &mut Builder::new()).expect_err("it was built")
+    bert::BERT.build(config, &Inputs::default(), &Class::OfConfig, &mut Builder::new()).expect_err("it was built")
 }
 
 fn cases() -> Vec<Value> {
@@ -220,8 +221,8 @@ fn wired(names: &[&str], wanted: &[&str]) -> (Vec<Parameter>, Graph) {
         .collect();
     let wanted: Vec<String> = wanted.iter().map(|name| name.to_string()).collect();
     let inputs = Inputs { wired, wanted: wanted.clone() };
-    let outputs = builder.under("trunk", |at| bert::Bert.build(&tiny(json!({})), &inputs, &Class::Bare, at)).unwrap();
-    let chosen = wanted.iter().map(|name| (name.clone(), output(&bert::Bert, &outputs, name).unwrap())).collect();
+    let outputs = builder.under("trunk", |at| bert::BERT.build(&tiny(json!({})), &inputs, &Class::Bare, at)).unwrap();
+    let chosen = wanted.iter().map(|name| (name.clone(), output(&bert::BERT, &outputs, name).unwrap())).collect();
     builder.finish(chosen).unwrap()
 }
 
@@ -239,11 +240,11 @@ fn an_input_or_output_that_bert_lacks_is_named() {
     let mut builder = Builder::new();
     let node = builder.input("x", vec![Dim::Batch, Dim::Known(7)], Dtype::I64, None).unwrap();
     let inputs = Inputs { wired: vec![("ids".into(), node)], wanted: Vec::new() };
-    let error = bert::Bert.build(&tiny(json!({})), &inputs, &Class::Bare, &mut builder).unwrap_err();
+    let error = bert::BERT.build(&tiny(json!({})), &inputs, &Class::Bare, &mut builder).unwrap_err();
     assert_eq!(error.to_string(), "bert has no input `ids`");
     assert_eq!(error.hints().last().unwrap(), "known: input_ids, attention_mask, token_type_ids");
     let outputs = vec![("hidden".to_string(), 3)];
-    let error = output(&bert::Bert, &outputs, "logits").unwrap_err();
+    let error = output(&bert::BERT, &outputs, "logits").unwrap_err();
     assert_eq!(error.to_string(), "bert has no output `logits`; it has hidden");
 }
 
@@ -253,7 +254,7 @@ fn ids_and_lengths_beyond_the_tables_do_not_fit() {
         let mut builder = Builder::new();
         let node = builder.input("ids", vec![Dim::Batch, Dim::Known(length)], Dtype::I64, Some(max)).unwrap();
         let inputs = Inputs { wired: vec![("input_ids".into(), node)], wanted: Vec::new() };
-        bert::Bert.build(&tiny(json!({})), &inputs, &Class::Bare, &mut builder).map(|_| ()).map_err(|e| e.to_string())
+        bert::BERT.build(&tiny(json!({})), &inputs, &Class::Bare, &mut builder).map(|_| ()).map_err(|e| e.to_string())
     };
     assert_eq!(build(20, 40), Ok(()));
     assert_eq!(
@@ -285,7 +286,7 @@ fn a_source_is_recognised_by_config_or_by_names() {
         assert_eq!(by_names(path), None, "{path}");
     }
     assert_eq!(name(source(Some(r#"{"model_type":"bert"}"#), &["x"])), Some(("bert", true)));
-    assert_eq!(name(source(Some(r#"{"model_type":"roberta"}"#), &body)), None);
+    assert_eq!(name(source(Some(r#"{"model_type":"mamba"}"#), &body)), None);
     assert_eq!(name(source(Some(r#"{"hidden_size":24}"#), &body)), Some(("bert", true)));
     assert_eq!(name(source(Some("not json"), &body)), Some(("bert", false)));
     assert_eq!(name(source(None, &body[..1])), None);

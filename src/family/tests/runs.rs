@@ -51,7 +51,7 @@ fn runs() -> Vec<Run> {
 fn a_run_gives_what_transformers_gives() {
     for Run { config, weights, reference } in runs() {
         let found = outputs(&config, &weights, &reference);
-        let expected = reference.keys().filter(|name| !bert::Bert.inputs().contains(&name.as_str()));
+        let expected = reference.keys().filter(|name| !bert::BERT.inputs().contains(&name.as_str()));
         let mut compared = 0;
         for name in expected {
             let difference = difference(&found[name], &reference[name]);
@@ -99,7 +99,7 @@ fn padding_changes_nothing_for_the_other_positions() {
     let Run { config, weights, reference } = &runs()[0];
     let cut = |name: &str| reference[name].narrow(0, 1, 1).unwrap();
     let short: Arrays =
-        bert::Bert.inputs().iter().map(|name| (name.to_string(), cut(name).narrow(1, 0, 4).unwrap())).collect();
+        bert::BERT.inputs().iter().map(|name| (name.to_string(), cut(name).narrow(1, 0, 4).unwrap())).collect();
     let found = outputs(config, weights, &short);
     assert!(difference(&found["logits"], &cut("logits")) < 1e-5);
 }

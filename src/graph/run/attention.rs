@@ -4,45 +4,88 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{ops, rotary_emb};
 
 use super::layers::{Outcome, blocked, projected, rms_norm};
-use super::{Failure, Tap};
+use super::{Failure, Tap, distances};
 use crate::graph::{Attention, AttentionKind, Projections, Rope, RopeScaling};
 
-/// softmax(scale · q kᵀ) v over heads, projected. The second input is the mask.
+/// softmax(scale · q kᵀ) v over heads, projected. The last input that there can be is the mask of the keys.
 pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Tensor], tap: &mut Tap) -> Outcome {
     if let AttentionKind::Rope(Rope { scaling: RopeScaling::NotRunnable(detail), .. }) = attention.kind {
         return Err(Failure::NotRunnable(detail));
     }
     let input = &inputs[0];
+    let memory = if attention.cross { &inputs[1] } else { input };
     let (batch, length, _) = input.dims3()?;
     let head = attention.head_dim as usize;
-    let Pieces { q, k, v, out, norms } = pieces(attention, input, weights, tap)?;
-    let split = |x: Tensor, heads: u64| x.reshape((batch, length, heads as usize, head));
-    let across = |x: Tensor| x.transpose(1, 2)?.contiguous();
-    let q = placed(attention, across(normed(attention, split(q, attention.heads)?, norms.first())?)?)?;
-    let k = placed(attention, across(normed(attention, split(k, attention.kv_heads)?, norms.get(1))?)?)?;
-    let (k, v) = (repeated(attention, k)?, repeated(attention, across(split(v, attention.kv_heads)?)?)?);
-    let scale = attention.scale.unwrap_or(1.0 / (head as f64).sqrt());
-    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?;
-    let scores = masked(attention, scores, inputs.get(1))?;
+    let Pieces { q, k, v, projections, out, rest } = pieces(attention, input, memory, weights, tap)?;
+    let norms = if attention.norms.is_some() { rest } else { &[] };
+    let q = placed(attention, across(normed(attention, split(attention, q, attention.heads)?, norms.first())?)?)?;
+    let k = placed(attention, across(normed(attention, split(attention, k, attention.kv_heads)?, norms.get(1))?)?)?;
+    let (k, v) = (repeated(attention, k)?, repeated(attention, across(split(attention, v, attention.kv_heads)?)?)?);
+    let scores = q.matmul(&k.transpose(2, 3)?.contiguous()?)?;
+    let scores = match attention.kind {
+        AttentionKind::Disentangled(kind) => {
+            let table = projected_table(attention, &inputs[1], &projections)?;
+            let scale = attention.scale.unwrap_or(distances::scale(kind, head));
+            ((scores + distances::scores(kind, &q, &k, &table)?)? * scale)?
+        }
+        AttentionKind::Relative(buckets) => {
+            let scale = attention.scale.unwrap_or(1.0 / (head as f64).sqrt());
+            let keys = k.dim(2)?;
+            let table = rest.last().ok_or(Failure::NotRunnable(": it has no table of distances"))?;
+            (scores * scale)?.broadcast_add(&distances::bias(buckets, !attention.causal, table, (length, keys))?)?
+        }
+        AttentionKind::Plain | AttentionKind::Rope(_) => {
+            (scores * attention.scale.unwrap_or(1.0 / (head as f64).sqrt()))?
+        }
+    };
+    let scores = masked(attention, scores, inputs.get(attention.mask_place()))?;
     let mixed = ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
     let mixed = mixed.transpose(1, 2)?.contiguous()?.reshape((batch, length, ()))?;
-    projected(attention.layout, &mixed, out, &mut |input, product| {
-        tap(weights.len() - out.len() - norms.len(), input, product)
-    })
+    let place = weights.len() - out.len() - rest.len();
+    projected(attention.layout, &mixed, out, &mut |input, product| tap(place, input, product))
 }
 
-/// q, k and v in the width of their heads, the output's weights, and those of the norms.
+/// `(batch, length, width)` as `(batch, length, heads, head)`.
+fn split(attention: &Attention, x: Tensor, heads: u64) -> Result<Tensor> {
+    let (batch, length, _) = x.dims3()?;
+    x.reshape((batch, length, heads as usize, attention.head_dim as usize))
+}
+
+/// Heads before positions.
+fn across(x: Tensor) -> Result<Tensor> {
+    x.transpose(1, 2)?.contiguous()
+}
+
+/// The distances as queries and as keys: `(heads, 2 * span, head)` each, by the very projections of contents.
+fn projected_table(
+    attention: &Attention,
+    table: &Tensor,
+    [query, key]: &[&[Tensor]; 2],
+) -> std::result::Result<distances::Table, Failure> {
+    let rows = table.dim(0)?;
+    let shape = (rows, attention.heads as usize, attention.head_dim as usize);
+    let heads = |weights: &[Tensor]| -> Outcome {
+        let product = projected(attention.layout, table, weights, &mut |_, product| Ok(product))?;
+        Ok(product.reshape(shape)?.transpose(0, 1)?.contiguous()?)
+    };
+    Ok(distances::Table { queries: heads(query)?, keys: heads(key)? })
+}
+
+/// q, k and v in the width of their heads, the weights of q and k where each has its own, the output's, and what stands after them:
+/// those of norms, or the table of a relative bias.
 struct Pieces<'a> {
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    projections: [&'a [Tensor]; 2],
     out: &'a [Tensor],
-    norms: &'a [Tensor],
+    rest: &'a [Tensor],
 }
 
 fn pieces<'a>(
     attention: &Attention,
     input: &Tensor,
+    memory: &Tensor,
     weights: &'a [Tensor],
     tap: &mut Tap,
 ) -> std::result::Result<Pieces<'a>, Failure> {
@@ -53,23 +96,32 @@ fn pieces<'a>(
         rest = after;
         (place, layer)
     };
-    let mut linear = |(place, layer): (usize, &[Tensor])| {
-        projected(attention.layout, input, layer, &mut |input, product| tap(place, input, product))
+    let mut linear = |of: &Tensor, (place, layer): (usize, &[Tensor])| {
+        projected(attention.layout, of, layer, &mut |input, product| tap(place, input, product))
     };
+    let (heads, head) = (attention.heads as usize, attention.head_dim as usize);
+    let mut projections: [&[Tensor]; 2] = [&[], &[]];
     let (q, k, v) = match attention.projections {
         Projections::Separate { .. } => {
-            (linear(next(attention.bias))?, linear(next(attention.bias))?, linear(next(attention.bias))?)
+            let (query, key) = (next(attention.bias), next(attention.bias && attention.key_bias));
+            projections = [query.1, key.1];
+            (linear(input, query)?, linear(memory, key)?, linear(memory, next(attention.bias))?)
         }
         Projections::Fused { .. } => {
-            let fused = linear(next(attention.bias))?;
-            let rows = (attention.heads * attention.head_dim) as usize;
-            let keys = (attention.kv_heads * attention.head_dim) as usize;
+            let fused = linear(input, next(attention.bias))?;
+            let (rows, keys) = (heads * head, attention.kv_heads as usize * head);
             let piece = |start, len| fused.narrow(D::Minus1, start, len);
             (piece(0, rows)?, piece(rows, keys)?, piece(rows + keys, keys)?)
         }
+        Projections::PerHead { .. } => {
+            let (batch, length, _) = input.dims3()?;
+            let fused = linear(input, next(attention.bias))?.reshape((batch, length, heads, 3 * head))?;
+            let piece = |place| fused.narrow(D::Minus1, place * head, head)?.reshape((batch, length, heads * head));
+            (piece(0)?, piece(1)?, piece(2)?)
+        }
     };
     let (_, out) = next(attention.out_bias);
-    Ok(Pieces { q, k, v, out, norms: rest })
+    Ok(Pieces { q, k, v, projections, out, rest })
 }
 
 /// Each head's RMS norm, where there is one.
@@ -134,18 +186,16 @@ fn scaled(frequency: f64, scaling: RopeScaling) -> f64 {
 
 /// The least number where attention must not go: a finite one, so that a row of nothing but padding is uniform and not NaN.
 fn masked(attention: &Attention, scores: Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-    let (batch, _, length, _) = scores.dims4()?;
+    let (batch, _, length, keys) = scores.dims4()?;
     let mut away = Vec::new();
     if let Some(mask) = mask {
-        away.push(blocked(mask)?.reshape((batch, 1, 1, length))?);
+        away.push(blocked(mask)?.reshape((batch, 1, 1, keys))?);
     }
     if attention.causal || attention.window.is_some() {
         let window = attention.window.and_then(|window| usize::try_from(window).ok()).unwrap_or(usize::MAX);
-        let unseen = |query: usize, key: usize| {
-            (attention.causal && key > query) || query.checked_sub(key).is_some_and(|back| back >= window)
-        };
-        let unseen: Vec<u8> = (0..length * length).map(|at| u8::from(unseen(at / length, at % length))).collect();
-        away.push(Tensor::from_vec(unseen, (1, 1, length, length), &Device::Cpu)?);
+        let unseen = |query: usize, key: usize| (attention.causal && key > query) || query.abs_diff(key) >= window;
+        let unseen: Vec<u8> = (0..length * keys).map(|at| u8::from(unseen(at / keys, at % keys))).collect();
+        away.push(Tensor::from_vec(unseen, (1, 1, length, keys), &Device::Cpu)?);
     }
     let least = Tensor::full(f32::MIN, scores.dims(), &Device::Cpu)?;
     away.into_iter().try_fold(scores, |scores, away| {

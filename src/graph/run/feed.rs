@@ -12,7 +12,18 @@ use crate::tensor::{Dtype, ShapeText};
 #[derive(Default)]
 struct Sizes {
     batch: Option<usize>,
-    lengths: BTreeMap<u64, usize>,
+    lengths: BTreeMap<Length, usize>,
+}
+
+/// A free axis: its bound, and whether it is the target's.
+type Length = (u64, bool);
+
+fn of(dim: Dim) -> Length {
+    match dim {
+        Dim::UpTo(most) => (most, false),
+        Dim::Target(most) => (most, true),
+        Dim::Batch | Dim::Known(_) => (0, false),
+    }
 }
 
 /// The value of every input that is needed, at its node; missing optional ones are filled.
@@ -72,7 +83,9 @@ impl Sizes {
         match dim {
             Dim::Batch => *self.batch.get_or_insert(size) == size,
             Dim::Known(known) => known == size as u64,
-            Dim::UpTo(most) => size >= 1 && size as u64 <= most && *self.lengths.entry(most).or_insert(size) == size,
+            Dim::UpTo(most) | Dim::Target(most) => {
+                size >= 1 && size as u64 <= most && *self.lengths.entry(of(dim)).or_insert(size) == size
+            }
         }
     }
 
@@ -80,7 +93,7 @@ impl Sizes {
     fn text(&self, dims: &[Dim]) -> String {
         let known = |dim: &Dim| match dim {
             Dim::Batch => self.batch.map_or(Dim::Batch, |size| Dim::Known(size as u64)),
-            Dim::UpTo(most) => self.lengths.get(most).map_or(*dim, |size| Dim::Known(*size as u64)),
+            Dim::UpTo(_) | Dim::Target(_) => self.lengths.get(&of(*dim)).map_or(*dim, |size| Dim::Known(*size as u64)),
             Dim::Known(_) => *dim,
         };
         DimsText(&dims.iter().map(known).collect::<Vec<_>>()).to_string()
@@ -89,7 +102,7 @@ impl Sizes {
     fn shape(&self, dims: &[Dim]) -> Option<Vec<usize>> {
         let size = |dim: &Dim| match dim {
             Dim::Batch => self.batch,
-            Dim::UpTo(most) => self.lengths.get(most).copied(),
+            Dim::UpTo(_) | Dim::Target(_) => self.lengths.get(&of(*dim)).copied(),
             Dim::Known(size) => usize::try_from(*size).ok(),
         };
         dims.iter().map(size).collect()

@@ -4,13 +4,16 @@ use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops;
 
 use super::{Failure, Tap, attention, window};
-use crate::graph::{Layer, Layout, Node, Nonlinearity, Use};
+use crate::graph::{Layer, Layout, Node, Nonlinearity, PositionIds, Use};
 
 /// What a layer gave.
 pub(super) type Outcome = std::result::Result<Tensor, Failure>;
 
 /// The result of a node from its inputs and its parameters, both in order.
 pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: &mut Tap) -> Outcome {
+    if let Layer::Table { .. } = node.layer {
+        return weights.first().cloned().ok_or(Failure::NotRunnable(": it has no rows"));
+    }
     let Some(input) = inputs.first() else { return Err(Failure::NotRunnable(": it has no input")) };
     let result = match &node.layer {
         Layer::Input { .. } => return Err(Failure::NotRunnable(": it was not fed")),
@@ -22,9 +25,12 @@ pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: 
         Layer::Conv(convolution) => return window::convolution(convolution, input, weights, tap),
         Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights, tap),
         Layer::Embedding { dim, .. } => embedding(input, weights, *dim),
-        Layer::Positions { .. } => input.broadcast_add(&weights[0].narrow(0, 0, input.dim(1)?)?),
+        Layer::Positions { ids, .. } => positions(*ids, inputs, weights),
+        // it has no input, and was answered before
+        Layer::Table { .. } => Ok(input.clone()),
         Layer::Parameter { usage, .. } => parameter(*usage, input, weights),
         Layer::Attention(attention) => return attention::attention(attention, inputs, weights, tap),
+        Layer::Experts(experts) => return super::experts::experts(experts, input, weights, tap),
         Layer::LayerNorm { eps, .. } => layer_norm(input, *eps, weights),
         Layer::RmsNorm { eps, centred } => rms_norm(input, *eps, *centred, weights),
         Layer::BatchNorm { eps } => batch_norm(input, *eps, weights),
@@ -42,7 +48,14 @@ pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: 
         Layer::Mean { axis } => input.mean(*axis),
         Layer::Select { axis, index } => input.narrow(*axis, *index as usize, 1).and_then(|one| one.squeeze(*axis)),
         Layer::Narrow { axis, start, len } => input.narrow(*axis, *start as usize, *len as usize),
-        Layer::Last { padding } => last(input, inputs.get(1), *padding),
+        Layer::Last { padding } => match padding {
+            Some(padding) => last(input, inputs.get(1), &|id| id != *padding as i64),
+            None => last(input, None, &|_| true),
+        },
+        Layer::At { token } => last(input, inputs.get(1), &|id| id == *token as i64),
+        Layer::MaskedMean => masked_mean(input, &inputs[1]),
+        Layer::ShiftRight { first } => shift_right(input, *first),
+        Layer::WeightedSum => weighted_sum(inputs, &weights[0]),
         Layer::Scale { factor } => input * *factor,
         Layer::Dropout => Ok(input.clone()),
         Layer::Add => inputs[1..].iter().try_fold(input.clone(), |sum, next| sum.broadcast_add(next)),
@@ -87,23 +100,65 @@ pub(super) fn projected(
     }
 }
 
-/// The last position of each row, or the last whose id is not padding.
-fn last(input: &Tensor, ids: Option<&Tensor>, padding: Option<u64>) -> Candle {
+/// The last position of each row, or the last whose id is wanted (the first where none is).
+fn last(input: &Tensor, ids: Option<&Tensor>, wanted: &dyn Fn(i64) -> bool) -> Candle {
     let (batch, length) = (input.dim(0)?, input.dim(1)?);
-    let (Some(ids), Some(padding)) = (ids, padding.and_then(|id| i64::try_from(id).ok())) else {
-        return input.narrow(1, length - 1, 1)?.squeeze(1);
-    };
+    let Some(ids) = ids else { return input.narrow(1, length - 1, 1)?.squeeze(1) };
     let rows = ids.to_vec2::<i64>()?;
-    let place = |ids: &Vec<i64>| ids.iter().rposition(|id| *id != padding).unwrap_or(0);
+    let place = |ids: &Vec<i64>| ids.iter().rposition(|id| wanted(*id)).unwrap_or(0);
     let flat: Vec<u32> = rows.iter().enumerate().map(|(row, ids)| (row * length + place(ids)) as u32).collect();
     let positions = input.flatten(0, 1)?;
     positions.index_select(&Tensor::from_vec(flat, batch, &Device::Cpu)?, 0)
+}
+
+/// The mean over the positions that the mask keeps.
+fn masked_mean(input: &Tensor, mask: &Tensor) -> Candle {
+    let kept = mask.to_dtype(DType::F32)?.unsqueeze(2)?;
+    input.broadcast_mul(&kept)?.sum(1)?.broadcast_div(&kept.sum(1)?)
+}
+
+fn shift_right(ids: &Tensor, first: u64) -> Candle {
+    let (batch, length) = ids.dims2()?;
+    let start = Tensor::full(i64::try_from(first).unwrap_or(i64::MAX), (batch, 1), &Device::Cpu)?;
+    Tensor::cat(&[&start, &ids.narrow(1, 0, length - 1)?], 1)
+}
+
+fn weighted_sum(inputs: &[Tensor], weight: &Tensor) -> Candle {
+    let shares = ops::softmax(weight, D::Minus1)?;
+    let part = |(place, input): (usize, &Tensor)| input.broadcast_mul(&shares.narrow(0, place, 1)?);
+    let mut parts = inputs.iter().enumerate().map(part);
+    let first = parts.next().unwrap_or_else(|| weight.zeros_like())?;
+    parts.try_fold(first, |sum, part| sum + part?)
 }
 
 fn embedding(ids: &Tensor, weights: &[Tensor], dim: u64) -> Candle {
     let mut shape = ids.dims().to_vec();
     shape.push(dim as usize);
     weights[0].index_select(&ids.flatten_all()?, 0)?.reshape(shape)
+}
+
+/// The rows of a table of positions, added.
+fn positions(ids: PositionIds, inputs: &[Tensor], weights: &[Tensor]) -> Candle {
+    let (input, table) = (&inputs[0], &weights[0]);
+    match (ids, inputs.get(1)) {
+        (PositionIds::Counted { padding }, Some(ids)) => {
+            let mut rows = Vec::new();
+            for ids in ids.to_vec2::<i64>()? {
+                let mut next = padding as u32;
+                rows.extend(ids.iter().map(|id| match *id == padding as i64 {
+                    true => padding as u32,
+                    false => {
+                        next += 1;
+                        next
+                    }
+                }));
+            }
+            let count = rows.len();
+            let rows = table.index_select(&Tensor::from_vec(rows, count, &Device::Cpu)?, 0)?;
+            input + rows.reshape(input.dims())?
+        }
+        (ids, _) => input.broadcast_add(&table.narrow(0, ids.reserved() as usize, input.dim(1)?)?),
+    }
 }
 
 fn parameter(usage: Use, input: &Tensor, weights: &[Tensor]) -> Candle {
@@ -187,7 +242,7 @@ fn group_norm(input: &Tensor, groups: u64, eps: f64, weights: &[Tensor]) -> Cand
     normed.broadcast_mul(&over(0)?)?.broadcast_add(&over(1)?)
 }
 
-fn activation(nonlinearity: Nonlinearity, input: &Tensor) -> Candle {
+pub(super) fn activation(nonlinearity: Nonlinearity, input: &Tensor) -> Candle {
     match nonlinearity {
         Nonlinearity::Relu => input.relu(),
         Nonlinearity::LeakyRelu => leaky_relu(input, 0.01),

@@ -43,7 +43,7 @@ fn size(dims: &[Dim], extent: Extent) -> u64 {
     let size = |dim: &Dim| match dim {
         Dim::Batch => extent.examples,
         Dim::Known(size) => *size,
-        Dim::UpTo(most) => extent.length.min(*most),
+        Dim::UpTo(most) | Dim::Target(most) => extent.length.min(*most),
     };
     dims.iter().map(size).fold(1, u64::saturating_mul)
 }

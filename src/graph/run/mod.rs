@@ -3,6 +3,8 @@
 mod attention;
 mod columns;
 mod convolution;
+mod distances;
+mod experts;
 mod feed;
 mod layers;
 mod live;

@@ -4,7 +4,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::*;
-use crate::graph::{Attention, AttentionKind, Builder, Convolution, Dim, Nonlinearity, Projections, Rope, RopeScaling};
+use crate::graph::{
+    Attention, AttentionKind, Builder, Convolution, Dim, Nonlinearity, PositionIds, Projections, Rope, RopeScaling,
+};
 use crate::tensor::Dtype;
 
 type Arrays = BTreeMap<String, Tensor>;
@@ -72,7 +74,7 @@ fn weighted() -> Vec<(&'static str, Layer)> {
             Layer::ConvTranspose(without_bias(convolution(6, &[3, 3], &[1, 1], &[0, 0], &[2, 2], 2))),
         ),
         ("embedding", Layer::Embedding { num: 7, dim: 5 }),
-        ("positions", Layer::Positions { num: 6 }),
+        ("positions", Layer::Positions { num: 6, ids: PositionIds::PLAIN }),
         ("parameter_prepend", Layer::Parameter { shape: vec![1, 1, 5], usage: Use::Prepend }),
         ("parameter_add", Layer::Parameter { shape: vec![1, 3, 5], usage: Use::Add }),
         ("parameter_multiply", Layer::Parameter { shape: vec![5], usage: Use::Multiply }),

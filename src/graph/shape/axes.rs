@@ -17,7 +17,7 @@ pub(super) fn inner(site: &Site, axis: usize) -> Result<Dim> {
 fn known_product(site: &Site, dims: &[Dim]) -> Result<u64> {
     dims.iter().try_fold(1, |product, dim| match dim {
         Dim::Known(size) => site.product("elements", product, *size),
-        Dim::Batch | Dim::UpTo(_) => Err(site.misfit(0, "axes of known size after the batch")),
+        Dim::Batch | Dim::UpTo(_) | Dim::Target(_) => Err(site.misfit(0, "axes of known size after the batch")),
     })
 }
 
@@ -62,7 +62,7 @@ pub(super) fn remove(site: &Site, axis: usize) -> Result<Inferred> {
 pub(super) fn select(site: &Site, axis: usize, index: u64) -> Result<Inferred> {
     let there = match inner(site, axis)? {
         Dim::Known(size) => index < size,
-        Dim::UpTo(_) => index == 0,
+        Dim::UpTo(_) | Dim::Target(_) => index == 0,
         Dim::Batch => false,
     };
     if !there {

@@ -53,7 +53,7 @@ fn sum(a: Dim, b: Dim) -> Option<Dim> {
     match (a, b) {
         (Dim::Known(a), Dim::Known(b)) => a.checked_add(b).map(Dim::Known),
         (Dim::Known(a) | Dim::UpTo(a), Dim::Known(b) | Dim::UpTo(b)) => a.checked_add(b).map(Dim::UpTo),
-        (Dim::Batch, _) | (_, Dim::Batch) => None,
+        (Dim::Batch | Dim::Target(_), _) | (_, Dim::Batch | Dim::Target(_)) => None,
     }
 }
 

@@ -4,7 +4,10 @@ mod axes;
 mod join;
 mod window;
 
-use super::{Attention, AttentionKind, Dim, DimsText, Layer, NodeId, Rope, Use};
+use super::{
+    Attention, AttentionKind, Dim, DimsText, Disentangled, Experts, Layer, NodeId, PositionIds, Projections, Rope, Use,
+    parameters,
+};
 use crate::error::{Error, GraphError, Result};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
@@ -111,7 +114,16 @@ fn arity(layer: &Layer) -> (std::ops::RangeInclusive<usize>, &'static str) {
     match layer {
         Layer::Input { .. } => (0..=0, "no inputs"),
         Layer::Parameter { usage: Use::None, .. } => (0..=1, "at most one input"),
-        Layer::Attention(_) => (1..=2, "one input, or an input and a mask"),
+        Layer::Table { .. } => (0..=0, "no inputs"),
+        Layer::Positions { ids: PositionIds::Counted { .. }, .. } => (2..=2, "an input and its ids"),
+        Layer::Attention(attention) => match (attention.mask_place(), attention.cross) {
+            (1, _) => (1..=2, "one input, or an input and a mask"),
+            (_, true) => (2..=3, "an input, what it attends to, and a mask where there is one"),
+            (_, false) => (2..=3, "an input, a table of distances, and a mask where there is one"),
+        },
+        Layer::At { .. } => (2..=2, "an input and its ids"),
+        Layer::MaskedMean => (2..=2, "an input and its mask"),
+        Layer::WeightedSum => (1..=usize::MAX, "at least one input"),
         Layer::Last { .. } => (1..=2, "one input, or an input and its ids"),
         Layer::Add | Layer::Mul | Layer::Concat { .. } => (1..=usize::MAX, "at least one input"),
         _ => (1..=1, "one input"),
@@ -138,9 +150,11 @@ fn layer(site: &Site) -> Result<Inferred> {
         Layer::Conv(convolution) => window::convolution(site, convolution),
         Layer::ConvTranspose(convolution) => window::transposed(site, convolution),
         Layer::Embedding { num, dim } => embedding(site, *num, *dim),
-        Layer::Positions { num } => positions(site, *num),
+        Layer::Positions { num, ids } => positions(site, *num, *ids),
+        Layer::Table { num, dim } => table(site, *num, *dim),
         Layer::Parameter { shape, usage } => parameter(site, shape, *usage),
         Layer::Attention(attention) => self::attention(site, attention),
+        Layer::Experts(experts) => self::experts(site, experts),
         Layer::LayerNorm { eps, .. } | Layer::RmsNorm { eps, .. } => {
             epsilon(site, *eps)?;
             Ok(unchanged(site, site.last("[batch, …, width]")?))
@@ -164,7 +178,9 @@ fn layer(site: &Site) -> Result<Inferred> {
         Layer::Upsample { scale } => window::upsample(site, *scale),
         Layer::Mean { axis } => axes::remove(site, *axis),
         Layer::Narrow { axis, start, len } => axes::narrow(site, *axis, *start, *len),
-        Layer::Last { .. } => axes::last(site),
+        Layer::Last { .. } | Layer::At { .. } | Layer::MaskedMean => axes::last(site),
+        Layer::ShiftRight { first } => fill(site, *first).map(|_| unchanged(site, 0)),
+        Layer::WeightedSum => join::broadcast(site),
         Layer::Scale { factor } if factor.is_finite() => Ok(unchanged(site, 0)),
         Layer::Scale { factor } => Err(site.value("factor", factor, "a finite number")),
         Layer::Select { axis, index } => axes::select(site, *axis, *index),
@@ -179,8 +195,11 @@ fn check_kinds(site: &Site) -> Result<()> {
         let ids = matches!(flow.kind, Kind::Ids { .. });
         let fits = match site.layer {
             Layer::Embedding { .. } => ids,
-            Layer::Attention(_) => index == 1 || !ids,
+            Layer::Attention(attention) => index == attention.mask_place() || !ids,
             Layer::Last { .. } => index == 0 || ids,
+            Layer::At { .. } | Layer::MaskedMean => (index == 1) == ids,
+            Layer::ShiftRight { .. } => ids,
+            Layer::Positions { .. } => (index == 1) == ids,
             Layer::Flatten { .. }
             | Layer::Reshape { .. }
             | Layer::Permute { .. }
@@ -207,7 +226,7 @@ fn check_size(site: &Site, shape: &[Dim]) -> Result<()> {
 pub(super) fn countable(shape: &[Dim]) -> bool {
     let mut sizes = shape.iter().filter_map(|dim| match dim {
         Dim::Batch => None,
-        Dim::Known(size) | Dim::UpTo(size) => Some(*size),
+        Dim::Known(size) | Dim::UpTo(size) | Dim::Target(size) => Some(*size),
     });
     sizes.try_fold(8u64, |bytes, size| bytes.checked_mul(size)).is_some()
 }
@@ -254,17 +273,49 @@ fn embedding(site: &Site, num: u64, dim: u64) -> Result<Inferred> {
     Ok(Inferred { flow: Flow { shape, kind: Kind::Float }, width: num })
 }
 
-fn positions(site: &Site, num: u64) -> Result<Inferred> {
+fn positions(site: &Site, num: u64, ids: PositionIds) -> Result<Inferred> {
     site.positive("num", num)?;
     let takes = "[batch, positions, width]";
+    let most = num.checked_sub(ids.reserved()).filter(|most| *most > 0).ok_or_else(|| {
+        site.value("num", num, format!("more than the {} rows that stand before the first position", ids.reserved()))
+    })?;
     let fits = match site.first().shape.as_slice() {
-        [_, Dim::Known(length) | Dim::UpTo(length), Dim::Known(_)] => *length <= num,
+        [_, Dim::Known(length) | Dim::UpTo(length) | Dim::Target(length), Dim::Known(_)] => *length <= most,
         _ => return Err(site.misfit(0, takes)),
     };
     if !fits {
-        return Err(site.misfit(0, format!("{takes} with at most {num} positions")));
+        return Err(site.misfit(0, format!("{takes} with at most {most} positions")));
+    }
+    if let Some((_, counted)) = site.inputs.get(1)
+        && counted.shape != site.first().shape[..2]
+    {
+        return Err(site.misfit(1, format!("ids of {}", DimsText(&site.first().shape[..2]))));
     }
     Ok(unchanged(site, site.last(takes)?))
+}
+
+fn table(site: &Site, num: u64, dim: u64) -> Result<Inferred> {
+    let shape = vec![Dim::Known(site.positive("num", num)?), Dim::Known(site.positive("dim", dim)?)];
+    Ok(Inferred { flow: Flow { shape, kind: Kind::Float }, width: dim })
+}
+
+/// The most experts of one layer: more than any model has, and few enough to name each.
+const MOST_EXPERTS: u64 = 1 << 16;
+
+fn experts(site: &Site, experts: &Experts) -> Result<Inferred> {
+    site.positive("intermediate", experts.intermediate)?;
+    if !(1..=MOST_EXPERTS).contains(&experts.experts) {
+        return Err(site.value("experts", experts.experts, format!("from 1 to {MOST_EXPERTS}")));
+    }
+    if !(1..=experts.experts).contains(&experts.per_token) {
+        let must = format!("from 1 to the number of experts, which is {}", experts.experts);
+        return Err(site.value("per_token", experts.per_token, must));
+    }
+    let takes = "[batch, positions, width]";
+    match site.first().shape.len() {
+        3 => Ok(unchanged(site, site.last(takes)?)),
+        _ => Err(site.misfit(0, takes)),
+    }
 }
 
 fn group_norm(site: &Site, groups: u64, eps: f64) -> Result<Inferred> {
@@ -322,8 +373,30 @@ fn attention(site: &Site, attention: &Attention) -> Result<Inferred> {
     if heads % kv_heads != 0 {
         return Err(site.value("kv_heads", kv_heads, format!("a divisor of heads, which is {heads}")));
     }
-    if let AttentionKind::Rope(rope) = kind {
-        self::rope(site, rope, *head_dim)?;
+    match kind {
+        AttentionKind::Plain => {}
+        AttentionKind::Rope(rope) => self::rope(site, rope, *head_dim)?,
+        AttentionKind::Relative(relative) => {
+            // fewer leave no bucket for far distances
+            if relative.buckets < 4 || relative.max_distance <= relative.buckets {
+                let found = format!("{} buckets up to {}", relative.buckets, relative.max_distance);
+                return Err(site.value(
+                    "relative",
+                    found,
+                    "at least 4 buckets, and a largest distance above their number",
+                ));
+            }
+        }
+        AttentionKind::Disentangled(disentangled) => distances(site, disentangled)?,
+    }
+    if let Projections::PerHead { .. } = attention.projections
+        && (kv_heads != heads || *heads > parameters::MOST_PIECES / 3)
+    {
+        return Err(site.value(
+            "kv_heads",
+            kv_heads,
+            format!("as many as heads, which is {heads}, at most {}", parameters::MOST_PIECES / 3),
+        ));
     }
     if attention.window == Some(0) {
         return Err(site.value("window", 0, "at least 1"));
@@ -332,15 +405,39 @@ fn attention(site: &Site, attention: &Attention) -> Result<Inferred> {
     if site.first().shape.len() != 3 {
         return Err(site.misfit(0, takes));
     }
-    if let Some((_, mask)) = site.inputs.get(1)
-        && mask.shape != site.first().shape[..2]
+    let keys = usize::from(attention.cross);
+    let of_keys = site.inputs.get(keys).map_or(&site.first().shape, |(_, flow)| &flow.shape);
+    if of_keys.len() != 3 || of_keys.last() != site.first().shape.last() {
+        return Err(site.misfit(keys, format!("{takes} of the width of the queries")));
+    }
+    if let Some((_, mask)) = site.inputs.get(attention.mask_place())
+        && mask.shape != of_keys[..2]
     {
-        return Err(site.misfit(1, format!("a mask of {}", DimsText(&site.first().shape[..2]))));
+        return Err(site.misfit(attention.mask_place(), format!("a mask of {}", DimsText(&of_keys[..2]))));
     }
     let rows = site.product("heads × head_dim", *heads, *head_dim)?;
     let keys = site.product("kv_heads × head_dim", *kv_heads, *head_dim)?;
     keys.checked_mul(2).and_then(|both| both.checked_add(rows)).ok_or_else(|| site.overflow("q, k and v together"))?;
     Ok(unchanged(site, site.last(takes)?))
+}
+
+/// The table of distances is the second input.
+fn distances(site: &Site, disentangled: &Disentangled) -> Result<()> {
+    let span = site.positive("span", disentangled.span)?;
+    if disentangled.max_distance.is_some_and(|most| most <= span / 2 + 1)
+        || (disentangled.max_distance.is_some() && span < 4)
+    {
+        let found = format!("{span} up to {}", disentangled.max_distance.unwrap_or(0));
+        return Err(site.value("span", found, "at least 4, and a largest distance above half of it"));
+    }
+    let rows = site.product("span", span, 2)?;
+    let width = site.first().shape.last().copied();
+    match site.inputs.get(1) {
+        Some((_, table)) if table.shape.first() == Some(&Dim::Known(rows)) && table.shape.get(1).copied() == width => {
+            Ok(())
+        }
+        _ => Err(site.misfit(1, format!("a table of {rows} distances in the width of its first input"))),
+    }
 }
 
 fn rope(site: &Site, rope: &Rope, head_dim: u64) -> Result<()> {

@@ -99,7 +99,7 @@ fn sizes_that_cannot_be_are_refused_by_key() {
         (vec![8], Layer::Embedding { num: 3, dim: 2 }, "embedding m takes ids (i64), but input x gives [batch, 8]"),
         (
             vec![8, 6],
-            Layer::Positions { num: 7 },
+            Layer::Positions { num: 7, ids: PositionIds::PLAIN },
             "positions m takes [batch, positions, width] with at most 7 positions, but input x gives [batch, 8, 6]",
         ),
         (
@@ -204,8 +204,8 @@ fn a_length_that_is_not_known_passes_only_where_nothing_depends_on_it() {
     let token = Layer::Parameter { shape: vec![4], usage: Use::Prepend };
     let longer = builder.layer("cls", token, &[x]).unwrap();
     assert_eq!(builder.shape(longer), [Dim::Batch, Dim::UpTo(10), Dim::Known(4)]);
-    assert!(builder.layer("p", Layer::Positions { num: 9 }, &[longer]).is_err());
-    assert!(builder.layer("p", Layer::Positions { num: 10 }, &[longer]).is_ok());
+    assert!(builder.layer("p", Layer::Positions { num: 9, ids: PositionIds::PLAIN }, &[longer]).is_err());
+    assert!(builder.layer("p", Layer::Positions { num: 10, ids: PositionIds::PLAIN }, &[longer]).is_ok());
     assert!(builder.layer("", Layer::Mean { axis: 1 }, &[longer]).is_ok());
     assert!(builder.layer("", Layer::Select { axis: 1, index: 0 }, &[longer]).is_ok());
     assert!(builder.layer("", Layer::Select { axis: 1, index: 1 }, &[longer]).is_err());

@@ -315,3 +315,26 @@ fn every_set_of_instructions_draws_the_same_bits() {
         same!(|out| Wide { truncated, generator, first, out });
     }
 }
+
+#[test]
+fn sinusoids_are_those_of_whisper() {
+    // transformers' `sinusoids(1500, 8)`, rows 0, 1 and 1499
+    let generator = Generator::new(3, "positions");
+    let mut out = vec![0.0f32; 1500 * 8];
+    generator.fill(&Scheme::Sinusoids, &[1500, 8], 0, 0..1500 * 8, &mut out).unwrap();
+    assert_eq!(&out[..8], &[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+    let close = |found: &[f32], expected: &[f64]| {
+        found.iter().zip(expected).all(|(found, expected)| (f64::from(*found) - expected).abs() < 1e-6)
+    };
+    let row = |position: f64| -> Vec<f64> {
+        let angle = |i: i32| position * 10_000f64.powf(-f64::from(i) / 3.0);
+        (0..4).map(|i| angle(i).sin()).chain((0..4).map(|i| angle(i).cos())).collect()
+    };
+    for position in [1, 7, 600, 1499] {
+        assert!(close(&out[position * 8..position * 8 + 8], &row(position as f64)), "{position}");
+    }
+    let mut part = vec![0.0f32; 100];
+    generator.fill(&Scheme::Sinusoids, &[1500, 8], 0, 5000..5100, &mut part).unwrap();
+    assert_eq!(part, out[5000..5100]);
+    assert!(generator.fill(&Scheme::Sinusoids, &[4, 3], 0, 0..12, &mut [0.0; 12]).is_err());
+}

@@ -332,7 +332,11 @@ fn sees_axes(scheme: &Scheme) -> bool {
         Scheme::Normal { .. } | Scheme::Uniform { .. } | Scheme::TruncatedNormal { .. } | Scheme::Constant { .. } => {
             false
         }
-        Scheme::Identity | Scheme::Dirac { .. } | Scheme::Sparse { .. } | Scheme::Orthogonal { .. } => true,
+        Scheme::Identity
+        | Scheme::Dirac { .. }
+        | Scheme::Sinusoids
+        | Scheme::Sparse { .. }
+        | Scheme::Orthogonal { .. } => true,
     }
 }
 
@@ -347,6 +351,8 @@ fn words(scheme: &Scheme) -> String {
         }
         Scheme::Constant { value } => Formula::Constant { value },
         Scheme::Identity => Formula::Identity,
+        // no one writes it: a family does
+        Scheme::Sinusoids => return scheme.name().to_string(),
         Scheme::Dirac { groups } => Formula::Dirac { groups: Some(groups) },
         Scheme::Sparse { sparsity, std } => Formula::Sparse { sparsity, std },
         Scheme::Orthogonal { gain } => Formula::Orthogonal { gain: Gain::Factor(gain) },
@@ -362,6 +368,7 @@ fn std_of(scheme: &Scheme) -> Option<f64> {
         Scheme::Constant { .. }
         | Scheme::Identity
         | Scheme::Dirac { .. }
+        | Scheme::Sinusoids
         | Scheme::Sparse { .. }
         | Scheme::Orthogonal { .. } => None,
     }

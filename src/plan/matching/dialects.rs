@@ -155,24 +155,46 @@ impl Respelling {
     /// The units respelt: first from the source's dialects into the family's own spelling, then into the target's.
     pub fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
         for (path, dialect) in &self.read {
-            let sides = |rule: &Rule| (rule.theirs, rule.ours, (rule.read)(&self.config));
+            let sides = |rule: &Rule| Sides::new(rule.theirs, rule.ours, (rule.read)(&self.config));
             units = respell(units, path, "", dialect, sides)?;
         }
         for (path, dialect) in &self.write {
-            let sides = |rule: &Rule| (rule.ours, rule.theirs, (rule.write)(&self.config));
+            let sides = |rule: &Rule| Sides::new(rule.ours, rule.theirs, (rule.write)(&self.config));
             units = respell(units, path, self.family.base_prefix(), dialect, sides)?;
         }
         Ok(units)
     }
 }
 
-/// What one application of a rule takes.
+/// What one application of a rule takes: for each member of a family of tensors (one where the rule has none), its inputs.
 struct Group {
     bindings: Bindings,
-    inputs: Vec<Option<usize>>,
+    members: BTreeMap<u64, Vec<Option<usize>>>,
 }
 
-type Sides = (&'static [&'static str], &'static [&'static str], Vec<Vec<Op>>);
+/// One direction of a rule.
+struct Sides {
+    from: &'static [&'static str],
+    to: &'static [&'static str],
+    ops: Vec<Vec<Op>>,
+    /// The wildcard that only one side has: its tensors are the layers of one tensor on the other.
+    stacked: Option<&'static str>,
+}
+
+impl Sides {
+    fn new(from: &'static [&'static str], to: &'static [&'static str], ops: Vec<Vec<Op>>) -> Sides {
+        let has = |texts: &[&str]| texts.iter().any(|text| text.contains(EXPERT));
+        Sides { from, to, ops, stacked: (has(from) != has(to)).then_some("e") }
+    }
+
+    /// Whether many tensors become one.
+    fn gathers(&self) -> bool {
+        self.stacked.is_some() && self.from.iter().any(|text| text.contains(EXPERT))
+    }
+}
+
+/// The wildcard that counts the members of a stack.
+const EXPERT: &str = "{e}";
 
 /// All rules of a dialect at once over the units below a path. What a rule lacks an input for stays as it is. A name that no rule
 /// has is tried below `body`, for what was saved from the body alone.
@@ -187,64 +209,154 @@ fn respell(
     let from = rules
         .iter()
         .enumerate()
-        .flat_map(|(rule, (from, _, _))| from.iter().enumerate().map(move |(slot, text)| (rule, slot, *text)));
+        .flat_map(|(rule, sides)| sides.from.iter().enumerate().map(move |(slot, text)| (rule, slot, *text)));
     let templates = Templates::parse(from)?;
     // by rule and what its wildcards stand for
     let mut groups: BTreeMap<(usize, Vec<String>), Group> = BTreeMap::new();
     for (id, unit) in units.iter().enumerate() {
         let found = below(&unit.name, path)
             .and_then(|name| templates.first(name).or_else(|| templates.first(&join(body, name))));
-        let Some((rule, slot, bindings)) = found else { continue };
+        let Some((rule, slot, mut bindings)) = found else { continue };
+        let member = if rules[rule].gathers() { rules[rule].stacked.and_then(|e| bindings.0.remove(e)) } else { None };
+        let Ok(member) = member.map_or(Ok(0), |member| member.parse::<u64>()) else { continue };
         let key = (rule, bindings.0.values().cloned().collect());
-        let group = || Group { bindings, inputs: vec![None; rules[rule].0.len()] };
-        groups.entry(key).or_insert_with(group).inputs[slot] = Some(id);
+        let group = groups.entry(key).or_insert_with(|| Group { bindings, members: BTreeMap::new() });
+        group.members.entry(member).or_insert_with(|| vec![None; rules[rule].from.len()])[slot] = Some(id);
     }
-    let mut made = Vec::new();
-    for ((rule, _), Group { bindings, inputs }) in groups {
-        let (_, to, ops) = &rules[rule];
-        let Some(inputs) = inputs.into_iter().collect::<Option<Vec<usize>>>() else { continue };
-        let results = results(&units, &inputs, to, ops, &bindings, path, dialect.name)?;
-        match (inputs.as_slice(), <[Unit; 1]>::try_from(results)) {
-            ([input], Ok([result])) => units[*input] = result,
-            (_, Ok([result])) => made.push(result),
-            (_, Err(results)) => made.extend(results),
+    let (mut made, mut gone) = (Vec::new(), BTreeSet::new());
+    for ((rule, _), Group { bindings, members }) in groups {
+        let sides = &rules[rule];
+        let whole = members.keys().copied().eq(0..members.len() as u64);
+        let members: Option<Vec<Vec<usize>>> =
+            members.into_values().map(|inputs| inputs.into_iter().collect()).collect();
+        let Some(members) = members.filter(|_| whole) else { continue };
+        let application = Application { units: &units, sides, bindings: &bindings, path, dialect: dialect.name };
+        let results = match sides.gathers() {
+            true => application.gathered(&members)?,
+            false => application.results(members.first().map_or(&[][..], Vec::as_slice))?,
+        };
+        if let [inputs] = members.as_slice()
+            && let ([input], [_]) = (inputs.as_slice(), results.as_slice())
+        {
+            units[*input] = results.into_iter().next().unwrap_or_else(|| units[*input].clone());
+            continue;
         }
+        gone.extend(members.into_iter().flatten().filter(|_| sides.stacked.is_some()));
+        made.extend(results);
     }
+    let mut id = 0;
+    units.retain(|_| {
+        id += 1;
+        !gone.contains(&(id - 1))
+    });
     units.extend(made);
     Ok(units)
 }
 
-fn results(
-    units: &[Unit],
-    inputs: &[usize],
-    to: &[&str],
-    ops: &[Vec<Op>],
-    bindings: &Bindings,
-    path: &str,
+/// A rule with what its wildcards stand for.
+struct Application<'a> {
+    units: &'a [Unit],
+    sides: &'a Sides,
+    bindings: &'a Bindings,
+    path: &'a str,
     dialect: &'static str,
-) -> Result<Vec<Unit>> {
-    let mut results = Vec::new();
-    for (slot, text) in to.iter().enumerate() {
-        let Some(name) = Pattern::parse(text)?.substitute(bindings) else { continue };
-        let parts: Vec<(Value, TensorInfo)> =
-            inputs.iter().map(|id| (units[*id].value.clone(), units[*id].info.clone())).collect();
-        let ops = ops.get(slot).map_or(&[][..], Vec::as_slice);
+}
+
+impl Application<'_> {
+    /// What these units become, one for each name of the other side, and for each layer of a stack.
+    fn results(&self, inputs: &[usize]) -> Result<Vec<Unit>> {
+        let first = inputs.first().map(|id| &self.units[*id].info);
+        let layers = match (self.sides.stacked, first) {
+            (Some(_), Some(info)) => info.shape.first().copied().unwrap_or(0).min(MOST_LAYERS),
+            _ => 1,
+        };
+        let mut results = Vec::new();
+        for layer in 0..layers {
+            let mut bindings = self.bindings.clone();
+            if let Some(wildcard) = self.sides.stacked {
+                bindings.0.insert(wildcard.to_string(), layer.to_string());
+            }
+            for slot in 0..self.sides.to.len() {
+                let parts = inputs.iter().map(|id| self.part(*id, layer)).collect::<Result<Vec<_>>>()?;
+                results.extend(self.result(slot, &bindings, parts, inputs)?);
+            }
+        }
+        Ok(results)
+    }
+
+    /// A unit's value, or one layer of it where the rule takes it apart.
+    fn part(&self, id: usize, layer: u64) -> Result<(Value, TensorInfo)> {
+        let unit = &self.units[id];
+        let whole = (unit.value.clone(), unit.info.clone());
+        match self.sides.stacked {
+            Some(_) => {
+                let shape = unit.info.shape.get(1..).unwrap_or(&[]).to_vec();
+                let one = apply_one(vec![whole], &Op::Narrow { axis: 0, start: layer, len: 1 })?;
+                apply_one(vec![one], &Op::Reshape { shape })
+            }
+            None => Ok(whole),
+        }
+    }
+
+    /// All members as one: each is made as the rule says, and is a layer of the stack.
+    fn gathered(&self, members: &[Vec<usize>]) -> Result<Vec<Unit>> {
+        let all: Vec<usize> = members.iter().flatten().copied().collect();
+        let mut results = Vec::new();
+        for slot in 0..self.sides.to.len() {
+            let layer = |inputs: &Vec<usize>| {
+                let parts = inputs.iter().map(|id| (self.units[*id].value.clone(), self.units[*id].info.clone()));
+                apply(parts.collect(), self.ops(slot))
+            };
+            let layers = members.iter().map(layer).collect::<Result<Vec<_>>>()?;
+            let stack = vec![apply_one(layers, &Op::Stack)?];
+            let Some(name) = Pattern::parse(self.sides.to[slot])?.substitute(self.bindings) else { continue };
+            results.extend(stack.into_iter().map(|(value, info)| self.unit(&name, value, info, &all, false)));
+        }
+        Ok(results)
+    }
+
+    fn ops(&self, slot: usize) -> &[Op] {
+        self.sides.ops.get(slot).map_or(&[], Vec::as_slice)
+    }
+
+    fn result(
+        &self,
+        slot: usize,
+        bindings: &Bindings,
+        mut parts: Vec<(Value, TensorInfo)>,
+        inputs: &[usize],
+    ) -> Result<Option<Unit>> {
+        let (to, ops) = (self.sides.to, self.ops(slot));
+        let Some(name) = Pattern::parse(to[slot])?.substitute(bindings) else { return Ok(None) };
         if let Some(Op::RopePermute { heads: 0, .. }) = ops.first() {
-            let source_name = inputs.first().map(|id| units[*id].name.clone()).unwrap_or_default();
-            return Err(PlanError::HeadsUnknown { dialect, source_name }.into());
+            let source_name = inputs.first().map(|id| self.units[*id].name.clone()).unwrap_or_default();
+            return Err(PlanError::HeadsUnknown { dialect: self.dialect, source_name }.into());
+        }
+        // several names of one tensor are its equal pieces where nothing else is said
+        if let ([(_, info)], true, true) = (parts.as_slice(), to.len() > 1, ops.is_empty()) {
+            let len = info.shape.first().copied().unwrap_or(0) / to.len() as u64;
+            let piece = Op::Narrow { axis: 0, start: len.saturating_mul(slot as u64), len };
+            parts = vec![apply_one(parts, &piece)?];
         }
         let (value, info) = apply(parts, ops)?;
-        results.push(Unit {
-            name: join(path, &name),
-            tensors: inputs.iter().flat_map(|id| units[*id].tensors.iter().copied()).collect(),
+        let single = to.len() == 1 && self.sides.stacked.is_none() && matches!(inputs, [id] if self.units[*id].single);
+        Ok(Some(self.unit(&name, value, info, inputs, single)))
+    }
+
+    fn unit(&self, name: &str, value: Value, info: TensorInfo, inputs: &[usize], single: bool) -> Unit {
+        Unit {
+            name: join(self.path, name),
+            tensors: inputs.iter().flat_map(|id| self.units[*id].tensors.iter().copied()).collect(),
             value,
             info,
-            single: to.len() == 1 && inputs.len() == 1 && units[inputs[0]].single,
-            dialect: Some(dialect),
-        });
+            single,
+            dialect: Some(self.dialect),
+        }
     }
-    Ok(results)
 }
+
+/// The most layers that a stack is taken apart into.
+const MOST_LAYERS: u64 = 1 << 16;
 
 /// The operations in order; the first takes all values together, the others the one result.
 pub(super) fn apply(mut inputs: Vec<(Value, TensorInfo)>, ops: &[Op]) -> Result<(Value, TensorInfo)> {

@@ -1,0 +1,253 @@
+//! DeBERTa of version 2 and 3 (He et al., arXiv:2006.03654, arXiv:2111.09543): BERT whose attention looks at contents and distances apart.
+
+use super::config::Reader;
+use super::described::Described;
+use super::encoder::{self, Body, Encoder, Head, Names, Predictions, Sizes};
+use super::{Class, Config, Inputs, Outputs, bert, initial};
+use crate::error::Result;
+use crate::graph::{AttentionKind, Builder, Disentangled, Layer, NodeId, PositionIds, Use};
+use crate::tensor::Role;
+
+/// The family.
+pub const DEBERTA: Described = Described {
+    name: "deberta-v2",
+    model_types: &["deberta-v2"],
+    architectures: &[
+        "DebertaV2Model",
+        "DebertaV2ForMaskedLM",
+        "DebertaV2ForSequenceClassification",
+        "DebertaV2ForMultipleChoice",
+        "DebertaV2ForTokenClassification",
+        "DebertaV2ForQuestionAnswering",
+    ],
+    inputs: encoder::INPUTS,
+    config_keys: &[
+        "attention_head_size",
+        "attention_probs_dropout_prob",
+        "cls_dropout",
+        "conv_act",
+        "conv_kernel_size",
+        "embedding_size",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "hidden_size",
+        "initializer_range",
+        "intermediate_size",
+        "layer_norm_eps",
+        "legacy",
+        "max_position_embeddings",
+        "max_relative_positions",
+        "norm_rel_ebd",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "pooler_dropout",
+        "pooler_hidden_act",
+        "pooler_hidden_size",
+        "pos_att_type",
+        "position_biased_input",
+        "position_buckets",
+        "relative_attention",
+        "share_att_key",
+        "type_vocab_size",
+        "vocab_size",
+    ],
+    base_prefix: "deberta",
+    markers: &["encoder.rel_embeddings.weight", "encoder.layer.0.attention.self.query_proj.weight"],
+    dialects: bert::DIALECTS,
+    build,
+};
+
+const KEYS: encoder::Keys = encoder::Keys {
+    vocabulary: ("vocab_size", 128_100),
+    hidden: ("hidden_size", 1536),
+    layers: ("num_hidden_layers", 24),
+    heads: ("num_attention_heads", 24),
+    intermediate: ("intermediate_size", 6144),
+    types: 0,
+    eps: 1e-7,
+    ..encoder::KEYS
+};
+
+const NAMES: Names =
+    Names { projections: ["self.query_proj", "self.key_proj", "self.value_proj", "output.dense"], ..encoder::NAMES };
+
+fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    let config = Reader { family: DEBERTA.name, config };
+    refuse(config)?;
+    let size = Sizes::read(config, &KEYS)?;
+    let deberta = Deberta { config, distances: distances(config, &size)?, size };
+    let since = at.parameters().len();
+    let head = || encoder::head(config, DEBERTA.architectures);
+    let outputs = encoder::class(&deberta, class, head, DEBERTA.base_prefix, inputs, at)?;
+    initial::base(DEBERTA.name, deberta.size.range, since, at);
+    Ok(outputs)
+}
+
+/// What DeBERTa exists with and is not built here.
+fn refuse(config: Reader) -> Result<()> {
+    if config.get("conv_kernel_size").is_some() && config.count("conv_kernel_size", 0)? > 0 {
+        let value = config.count("conv_kernel_size", 0)?;
+        return Err(config.unsupported("conv_kernel_size", value, "0: layers without a convolution beside the first"));
+    }
+    for (key, of) in [("embedding_size", "hidden_size"), ("pooler_hidden_size", "hidden_size")] {
+        let hidden = config.size(of, KEYS.hidden.1)?;
+        let stated = config.size(key, hidden)?;
+        if stated != hidden {
+            return Err(config.unsupported(key, stated, format!("hidden_size, which is {hidden}")));
+        }
+    }
+    Ok(())
+}
+
+/// The distances that the attention looks at, where it does.
+fn distances(config: Reader, size: &Sizes) -> Result<Option<Disentangled>> {
+    if !config.flag("relative_attention", false)? {
+        return Ok(None);
+    }
+    // below 1 both count as unsaid there
+    let above = |key: &str| -> Result<Option<u64>> {
+        match config.get(key).and_then(serde_json::Value::as_i64) {
+            Some(number) if number < 1 => Ok(None),
+            _ => Ok(Some(config.count(key, 0)?).filter(|number| *number > 0)),
+        }
+    };
+    let longest = above("max_relative_positions")?.unwrap_or(size.positions);
+    let buckets = above("position_buckets")?;
+    let kinds = kinds(config)?;
+    let has = |kind: &str| kinds.iter().any(|known| known == kind);
+    if (has("c2p") || has("p2c")) && !config.flag("share_att_key", false)? {
+        return Err(config.unsupported("share_att_key", false, "true: distances projected as contents are"));
+    }
+    Ok(Some(Disentangled {
+        span: buckets.unwrap_or(longest),
+        max_distance: buckets.map(|_| longest),
+        content_to_position: has("c2p"),
+        position_to_content: has("p2c"),
+    }))
+}
+
+/// `pos_att_type`, as a list or as words between bars.
+fn kinds(config: Reader) -> Result<Vec<String>> {
+    const MUST: &str = "a list of \"c2p\" and \"p2c\"";
+    let Some(value) = config.get("pos_att_type") else { return Ok(Vec::new()) };
+    let words: Vec<String> = match value {
+        serde_json::Value::String(text) => text.split('|').map(|word| word.trim().to_lowercase()).collect(),
+        serde_json::Value::Array(list) => {
+            let word = |word: &serde_json::Value| word.as_str().map(str::to_string);
+            list.iter().map(word).collect::<Option<_>>().ok_or_else(|| config.wrong("pos_att_type", value, MUST))?
+        }
+        _ => return Err(config.wrong("pos_att_type", value, MUST)),
+    };
+    match words.iter().find(|word| !["c2p", "p2c", ""].contains(&word.as_str())) {
+        Some(word) => Err(config.unsupported("pos_att_type", word, "c2p, p2c")),
+        None => Ok(words),
+    }
+}
+
+struct Deberta<'a> {
+    config: Reader<'a>,
+    size: Sizes,
+    distances: Option<Disentangled>,
+}
+
+impl Encoder for Deberta<'_> {
+    fn body(&self, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
+        let size = &self.size;
+        let feed = encoder::feed(self.config, size, size.positions, inputs, at)?;
+        let placed = self.config.flag("position_biased_input", true)?;
+        let positions = Some(PositionIds::PLAIN).filter(|_| placed);
+        let mut hidden = at.under("embeddings", |at| encoder::embeddings(size, size.hidden, positions, feed, at))?;
+        let table = self.table(at)?;
+        let kind = self.distances.map_or(AttentionKind::Plain, AttentionKind::Disentangled);
+        let mut layers = Vec::new();
+        for i in 0..size.layers {
+            hidden = at.under(&format!("encoder.layer.{i}"), |at| {
+                encoder::layer(&NAMES, size, kind, table, (hidden, feed.mask), at)
+            })?;
+            layers.push(hidden);
+        }
+        Ok(Body { feed, hidden, layers })
+    }
+
+    fn pools(&self, _head: Head) -> bool {
+        false
+    }
+
+    fn pooler(&self, hidden: NodeId, _at: &mut Builder) -> Result<NodeId> {
+        Ok(hidden)
+    }
+
+    fn logits(&self, head: Head, body: &Body, _pooled: Option<NodeId>, at: &mut Builder) -> Result<Outputs> {
+        let size = &self.size;
+        let pooled = |at: &mut Builder| {
+            let activation = self.config.activation("pooler_hidden_act", "gelu")?;
+            encoder::first_token("pooler.dense", size.hidden, activation, body.hidden, at)
+        };
+        match head {
+            Head::None | Head::PreTraining | Head::NextSentence => Ok(Vec::new()),
+            Head::Language => self.words(body.hidden, at),
+            Head::Sequence => {
+                let pooled = pooled(at)?;
+                encoder::classifier("classifier", size.labels, pooled, at)
+            }
+            Head::Choice => {
+                let pooled = pooled(at)?;
+                encoder::classifier("classifier", 1, pooled, at)
+            }
+            Head::Token => encoder::classifier("classifier", size.labels, body.hidden, at),
+            Head::Span => encoder::outputs(encoder::linear("qa_outputs", size.labels, body.hidden, at)?),
+        }
+    }
+}
+
+impl Deberta<'_> {
+    /// The rows of distances, normed where `norm_rel_ebd` says so.
+    fn table(&self, at: &mut Builder) -> Result<Option<NodeId>> {
+        let size = &self.size;
+        let normed = self.config.text("norm_rel_ebd", "none")?.to_lowercase().contains("layer_norm");
+        let table = match self.distances {
+            Some(Disentangled { span, .. }) => {
+                let layer = Layer::Table { num: span.saturating_mul(2), dim: size.hidden };
+                Some(at.layer("encoder.rel_embeddings", layer, &[])?)
+            }
+            None => None,
+        };
+        match table {
+            Some(table) if normed => Ok(Some(encoder::norm("encoder.LayerNorm", size, table, at)?)),
+            table => Ok(table),
+        }
+    }
+
+    fn words(&self, hidden: NodeId, at: &mut Builder) -> Result<Outputs> {
+        let size = &self.size;
+        let embedding = "deberta.embeddings.word_embeddings.weight";
+        if self.config.flag("legacy", true)? {
+            let predictions = Predictions {
+                path: "cls.predictions",
+                transform: ["transform.dense", "transform.LayerNorm"],
+                width: size.hidden,
+                activation: size.activation,
+                embedding,
+            };
+            return encoder::predictions(&predictions, size, hidden, at);
+        }
+        let owner = at.find(&at.full_name(embedding));
+        at.under("lm_predictions.lm_head", |at| {
+            let dense = encoder::linear("dense", size.hidden, hidden, at)?;
+            let active = at.layer("", Layer::Activation(size.activation), &[dense])?;
+            let normed = encoder::norm("LayerNorm", size, active, at)?;
+            let said = crate::graph::Said {
+                shared: owner.map(|id| ("weight", id)).into_iter().collect(),
+                ..crate::graph::Said::default()
+            };
+            let words = Layer::Linear { out: size.vocabulary, bias: false };
+            let logits = at.layer_as("words", words, &[normed], said)?;
+            let bias = Layer::Parameter { shape: vec![size.vocabulary], usage: Use::Add };
+            let logits = at.layer("bias", bias, &[logits])?;
+            if let Some(id) = at.find(&at.full_name("bias")) {
+                at.parameter_mut(id).role = Role::Bias;
+            }
+            encoder::outputs(logits)
+        })
+    }
+}

@@ -1,0 +1,310 @@
+//! T5 (Raffel et al., arXiv:1910.10683) and its version 1.1: norms without a shift before each branch, no biases, and a learned number
+//! for each head and distance in place of positions.
+
+use super::config::Reader;
+use super::described::Described;
+use super::seq2seq::{self, Head, Limits};
+use super::{Class, Config, Inputs, Outputs, initial};
+use crate::error::Result;
+use crate::graph::{
+    Attention, AttentionKind, Buckets, Builder, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Projections, Said,
+};
+use crate::init::Scheme;
+use crate::tensor::Role;
+
+/// The family.
+pub const T5: Described = Described {
+    name: "t5",
+    model_types: &["t5"],
+    architectures: &[
+        "T5Model",
+        "T5ForConditionalGeneration",
+        "T5EncoderModel",
+        "T5ForSequenceClassification",
+        "T5ForTokenClassification",
+        "T5ForQuestionAnswering",
+    ],
+    inputs: seq2seq::INPUTS,
+    config_keys: &[
+        "classifier_dropout",
+        "d_ff",
+        "d_kv",
+        "d_model",
+        "decoder_start_token_id",
+        "dense_act_fn",
+        "dropout_rate",
+        "feed_forward_proj",
+        "initializer_factor",
+        "is_encoder_decoder",
+        "is_gated_act",
+        "layer_norm_epsilon",
+        "n_positions",
+        "num_decoder_layers",
+        "num_heads",
+        "num_layers",
+        "output_past",
+        "relative_attention_max_distance",
+        "relative_attention_num_buckets",
+        "scale_decoder_outputs",
+        "use_cache",
+        "vocab_size",
+    ],
+    base_prefix: "transformer",
+    markers: &["encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"],
+    dialects: &[],
+    build,
+};
+
+/// No text is too long for distances; this is what examples are made of.
+const LONGEST: u64 = 1 << 20;
+
+fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    inputs.check(T5.name, seq2seq::INPUTS)?;
+    let config = Reader { family: T5.name, config };
+    let size = Sizes::read(config)?;
+    let head = seq2seq::head(config, class, T5.architectures)?;
+    let since = at.parameters().len();
+    let outputs = of_class(&size, head, class, inputs, at)?;
+    initialise(&size, since, at);
+    Ok(outputs)
+}
+
+/// The config, with the defaults of transformers' `T5Config`.
+struct Sizes {
+    vocabulary: u64,
+    hidden: u64,
+    head_dim: u64,
+    heads: u64,
+    intermediate: u64,
+    layers: u64,
+    decoder_layers: u64,
+    buckets: Buckets,
+    activation: Nonlinearity,
+    gated: bool,
+    eps: f64,
+    factor: f64,
+    tied: bool,
+    labels: u64,
+    eos: u64,
+    start: u64,
+}
+
+impl Sizes {
+    fn read(config: Reader) -> Result<Sizes> {
+        let layers = config.count("num_layers", 6)?;
+        let feed_forward = config.text("feed_forward_proj", "relu")?;
+        let (gated, activation) = match feed_forward.strip_prefix("gated-") {
+            // the name of the paper's activation, which the library takes for its approximation
+            Some("gelu") => (true, "gelu_new"),
+            Some(activation) => (true, activation),
+            None => (false, feed_forward),
+        };
+        let activation = super::activation::by_name(activation).ok_or_else(|| {
+            config.unsupported("feed_forward_proj", feed_forward, "relu, gated-gelu, gated-silu and other activations")
+        })?;
+        let start = config.id("decoder_start_token_id", config.id("pad_token_id", Some(0))?)?;
+        Ok(Sizes {
+            vocabulary: config.size("vocab_size", 32128)?,
+            hidden: config.size("d_model", 512)?,
+            head_dim: config.size("d_kv", 64)?,
+            heads: config.size("num_heads", 8)?,
+            intermediate: config.size("d_ff", 2048)?,
+            layers,
+            decoder_layers: config.count("num_decoder_layers", layers)?,
+            buckets: Buckets {
+                buckets: config.size("relative_attention_num_buckets", 32)?,
+                max_distance: config.size("relative_attention_max_distance", 128)?,
+            },
+            activation,
+            gated,
+            eps: config.number("layer_norm_epsilon", 1e-6)?,
+            factor: config.number("initializer_factor", 1.0)?,
+            tied: config.flag("tie_word_embeddings", true)?,
+            labels: config.labels()?,
+            eos: config.id("eos_token_id", Some(1))?.unwrap_or(1),
+            start: start.unwrap_or(0),
+        })
+    }
+}
+
+fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
+    let limits = Limits { vocabulary: size.vocabulary, source: LONGEST, target: LONGEST };
+    let source = seq2seq::source(limits, inputs, at)?;
+    let prefix = if matches!(head, Head::Sequence | Head::Token) { "transformer" } else { "" };
+    let encoder_only = matches!(head, Head::Encoder | Head::Token);
+    let decoder_ids = match head {
+        _ if encoder_only => None,
+        Head::Sequence | Head::Span => {
+            Some((at.layer("", Layer::ShiftRight { first: size.start }, &[source.ids])?, None))
+        }
+        _ => {
+            let target = seq2seq::target(limits, inputs, at)?;
+            Some((target.ids, target.mask))
+        }
+    };
+    let ((encoded, encoder), decoded) = at.under(prefix, |at| {
+        at.layer("shared", Layer::Embedding { num: size.vocabulary, dim: size.hidden }, &[source.ids])?;
+        let encoder = stack(size, Side::Encoder, source.ids, source.mask, None, at)?;
+        let decoder = match decoder_ids {
+            Some((ids, mask)) => Some(stack(size, Side::Decoder, ids, mask, Some((encoder.0, source.mask)), at)?),
+            None => None,
+        };
+        Ok((encoder, decoder))
+    })?;
+    let Some((hidden, decoder)) = decoded else {
+        let mut outputs = vec![("hidden".to_string(), encoded)];
+        if head == Head::Token {
+            let kept = at.layer("", Layer::Dropout, &[encoded])?;
+            let classifier = Layer::Linear { out: size.labels, bias: true };
+            let logits = at.head(|at| at.layer("classifier", classifier, &[kept]))?;
+            outputs.push(("logits".into(), logits));
+        }
+        return Ok(outputs);
+    };
+    let mut outputs = seq2seq::results(class, (encoded, &encoder), (hidden, &decoder));
+    let logits = at.head(|at| match head {
+        Head::Language => lm_head(size, hidden, at).map(Some),
+        Head::Sequence => seq2seq::classify((hidden, source.ids), size.eos, size.hidden, size.labels, at).map(Some),
+        Head::Span => at.layer("qa_outputs", Layer::Linear { out: size.labels, bias: true }, &[hidden]).map(Some),
+        _ => Ok(None),
+    })?;
+    outputs.extend(logits.map(|logits| ("logits".to_string(), logits)));
+    Ok(outputs)
+}
+
+/// The words, which are the embedding where that is tied; then what goes in is scaled.
+fn lm_head(size: &Sizes, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
+    let hidden = match size.tied {
+        true => at.layer("", Layer::Scale { factor: 1.0 / (size.hidden as f64).sqrt() }, &[hidden])?,
+        false => hidden,
+    };
+    let logits = at.layer("lm_head", Layer::Linear { out: size.vocabulary, bias: false }, &[hidden])?;
+    if size.tied {
+        at.tie(&at.full_name("lm_head.weight"), &at.full_name("shared.weight"))?;
+    }
+    Ok(logits)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Encoder,
+    Decoder,
+}
+
+/// One side: its last result and those of its layers. `memory` is what the decoder reads, and its mask.
+fn stack(
+    size: &Sizes,
+    side: Side,
+    ids: NodeId,
+    mask: Option<NodeId>,
+    memory: Option<(NodeId, Option<NodeId>)>,
+    at: &mut Builder,
+) -> Result<(NodeId, Vec<NodeId>)> {
+    let (path, layers) = match side {
+        Side::Encoder => ("encoder", size.layers),
+        Side::Decoder => ("decoder", size.decoder_layers),
+    };
+    let shared = at.full_name("shared.weight");
+    at.under(path, |at| {
+        let words = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
+        let mut hidden = at.layer("embed_tokens", words, &[ids])?;
+        at.tie(&at.full_name("embed_tokens.weight"), &shared)?;
+        let table = at.full_name("block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+        let mut results = Vec::new();
+        for i in 0..layers {
+            let table = at.find(&table);
+            hidden = at.under(&format!("block.{i}"), |at| block(size, side, table, (hidden, mask), memory, at))?;
+            results.push(hidden);
+        }
+        Ok((norm("final_layer_norm", size, hidden, at)?, results))
+    })
+}
+
+/// x ← x + attention(norm(x)); in the decoder x ← x + attention(norm(x), memory); x ← x + feed_forward(norm(x)).
+fn block(
+    size: &Sizes,
+    side: Side,
+    table: Option<ParameterId>,
+    (input, mask): (NodeId, Option<NodeId>),
+    memory: Option<(NodeId, Option<NodeId>)>,
+    at: &mut Builder,
+) -> Result<NodeId> {
+    let attended = at.branch(|at| {
+        let normed = norm("layer.0.layer_norm", size, input, at)?;
+        let attention =
+            Attention { causal: side == Side::Decoder, kind: AttentionKind::Relative(size.buckets), ..attention(size) };
+        let sources: Vec<NodeId> = std::iter::once(normed).chain(mask).collect();
+        // the first layer's distances are everyone's
+        let shared = table.map(|id| ("relative_attention_bias.weight", id)).into_iter().collect();
+        let said = Said { shared, ..Said::default() };
+        at.layer_as("layer.0.SelfAttention", Layer::Attention(attention), &sources, said)
+    })?;
+    let mut hidden = at.layer("", Layer::Add, &[attended, input])?;
+    let mut last = 1;
+    if let Some((memory, mask)) = memory {
+        let attended = at.branch(|at| {
+            let normed = norm("layer.1.layer_norm", size, hidden, at)?;
+            let attention = Attention { cross: true, ..attention(size) };
+            let sources: Vec<NodeId> = [normed, memory].into_iter().chain(mask).collect();
+            at.layer("layer.1.EncDecAttention", Layer::Attention(attention), &sources)
+        })?;
+        hidden = at.layer("", Layer::Add, &[attended, hidden])?;
+        last = 2;
+    }
+    let transformed = at.branch(|at| {
+        at.under(&format!("layer.{last}"), |at| {
+            let normed = norm("layer_norm", size, hidden, at)?;
+            at.under("DenseReluDense", |at| feed_forward(size, normed, at))
+        })
+    })?;
+    at.layer("", Layer::Add, &[transformed, hidden])
+}
+
+fn attention(size: &Sizes) -> Attention {
+    let projections = Projections::Separate { q: "q".into(), k: "k".into(), v: "v".into(), out: "o".into() };
+    Attention {
+        scale: Some(1.0),
+        bias: false,
+        out_bias: false,
+        ..Attention::new(size.heads, size.head_dim, projections)
+    }
+}
+
+fn feed_forward(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    let wide = Layer::Linear { out: size.intermediate, bias: false };
+    let raised = at.layer(if size.gated { "wi_0" } else { "wi" }, wide.clone(), &[input])?;
+    let mut active = at.layer("", Layer::Activation(size.activation), &[raised])?;
+    if size.gated {
+        let gate = at.layer("wi_1", wide, &[input])?;
+        active = at.layer("", Layer::Mul, &[active, gate])?;
+    }
+    let kept = at.layer("", Layer::Dropout, &[active])?;
+    at.layer("wo", Layer::Linear { out: size.hidden, bias: false }, &[kept])
+}
+
+fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    at.layer(name, Layer::RmsNorm { eps: size.eps, centred: false }, &[input])
+}
+
+/// transformers' `_init_weights`, Mesh TensorFlow's in fact: each matrix by the width of what goes in, times `initializer_factor`.
+fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
+    let (factor, width) = (size.factor, size.hidden as f64);
+    let (head, heads) = (size.head_dim as f64, size.heads as f64);
+    let rules: &[(&[&str], f64, &str)] = &[
+        (&["shared.weight", "embed_tokens.weight", "lm_head.weight"], factor, "words"),
+        (&["Attention.q.weight"], factor / (width * head).sqrt(), "queries (d_model · d_kv)^-1/2"),
+        (&["Attention.o.weight"], factor / (heads * head).sqrt(), "(num_heads · d_kv)^-1/2"),
+        (&[".wo.weight"], factor / (size.intermediate as f64).sqrt(), "d_ff^-1/2"),
+        (&[".weight"], factor / width.sqrt(), "d_model^-1/2"),
+    ];
+    for (ends, std, what) in rules {
+        let of = |p: &Parameter| {
+            matches!(p.role, Role::Linear | Role::Embedding | Role::Position)
+                && ends.iter().any(|end| p.name.ends_with(end))
+        };
+        at.init_rule(since, Scheme::Normal { mean: 0.0, std: *std }, &format!("t5: {what}, factor {factor}"), of);
+    }
+    let norms = Scheme::Constant { value: factor };
+    at.init_rule(since, norms, "t5: norms start at initializer_factor", |p| p.role == Role::Norm);
+    initial::norms_and_biases(T5.name, since, at);
+}
