@@ -6,6 +6,7 @@ use super::encoder::{self, Body, Encoder, Head, Names, Predictions, Sizes};
 use super::{Class, Config, Inputs, Outputs, bert, initial};
 use crate::error::Result;
 use crate::graph::{AttentionKind, Builder, Disentangled, Layer, NodeId, PositionIds, Use};
+use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The family.
@@ -79,6 +80,9 @@ fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> R
     let since = at.parameters().len();
     let head = || encoder::head(config, DEBERTA.architectures);
     let outputs = encoder::class(&deberta, class, head, DEBERTA.base_prefix, inputs, at)?;
+    let std = initial::deviation(deberta.size.range);
+    let by = format!("{}: initializer_range {std}", DEBERTA.name);
+    at.init_rule(since, Scheme::Normal { mean: 0.0, std }, &by, |parameter| parameter.role == Role::Token);
     initial::base(DEBERTA.name, deberta.size.range, since, at);
     Ok(outputs)
 }

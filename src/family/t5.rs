@@ -299,7 +299,7 @@ fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
     ];
     for (ends, std, what) in rules {
         let of = |p: &Parameter| {
-            matches!(p.role, Role::Linear | Role::Embedding | Role::Position)
+            matches!(p.role, Role::Linear | Role::Embedding | Role::Token)
                 && ends.iter().any(|end| p.name.ends_with(end))
         };
         at.init_rule(since, Scheme::Normal { mean: 0.0, std: *std }, &format!("t5: {what}, factor {factor}"), of);

@@ -23,7 +23,8 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize, inputs: usize) -> Vec<D
         Layer::ConvTranspose(convolution) => transposed(convolution, width),
         Layer::Embedding { num, dim } => vec![table(*num, *dim, Role::Embedding)],
         Layer::Positions { num, .. } => vec![table(*num, width, Role::Position)],
-        Layer::Table { num, dim } => vec![table(*num, *dim, Role::Position)],
+        // rows are distances, counted from the middle: another number of them means another thing in every row
+        Layer::Table { num, dim } => vec![table(*num, *dim, Role::Token)],
         Layer::Parameter { shape, .. } => vec![bare(shape)],
         Layer::Attention(attention) => self::attention(attention, width),
         Layer::Experts(experts) => self::experts(experts, width),
@@ -200,7 +201,7 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
     parameters
         .extend(norms.map(|name| declared(below(name, "weight"), vec![attention.head_dim], Role::Norm, "RMSNorm")));
     if let AttentionKind::Relative(relative) = attention.kind {
-        let mut bias = table(relative.buckets, attention.heads, Role::Position);
+        let mut bias = table(relative.buckets, attention.heads, Role::Token);
         bias.parameter.name = "relative_attention_bias.weight".into();
         parameters.push(bias);
     }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use candle_core::Tensor;
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,6 +15,22 @@ mod runs;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The largest difference where the mask says that there is a token; what stands on padding means nothing to anyone. A NaN differs
+/// from everything (and candle's `max_all` would pass over it).
+fn difference(found: &Tensor, expected: &Tensor, mask: Option<&Tensor>) -> f32 {
+    assert_eq!(found.dims(), expected.dims());
+    let far = (found - expected).unwrap().abs().unwrap();
+    let mask = mask.filter(|mask| far.rank() >= 2 && far.dims()[..2] == *mask.dims());
+    let kept = match mask {
+        Some(mask) => mask.flatten_all().unwrap().to_vec1::<i64>().unwrap(),
+        None => vec![1; far.elem_count()],
+    };
+    let far = far.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let each = far.len() / kept.len();
+    let counted = far.iter().enumerate().filter(|(i, _)| kept[i / each] != 0);
+    counted.fold(0.0, |most, (_, far)| if far.is_nan() { f32::INFINITY } else { far.max(most) })
 }
 
 fn config(value: Value) -> Config {
