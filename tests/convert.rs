@@ -264,3 +264,79 @@ fn a_pickle_becomes_safetensors_with_the_same_values() {
     assert!(!tensors(&folder.path("out")).is_empty());
     folder.xfer(&["diff", &pickle, "out", "--values"]).exits(0);
 }
+
+/// Every fixture that is a whole model: its folder and what its `runs.json` says of it.
+fn models() -> Vec<(std::path::PathBuf, serde_json::Value)> {
+    let mut models = Vec::new();
+    for folder in ["families", "llama", "gpt2", "bert"] {
+        let folder = std::path::PathBuf::from(fixture(folder));
+        let runs: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("runs.json")).unwrap()).unwrap();
+        models.extend(runs.as_array().unwrap().iter().map(|run| (folder.clone(), run.clone())));
+    }
+    models
+}
+
+#[test]
+fn every_dialect_of_every_family_and_back_is_the_identity() {
+    let mut taken = std::collections::BTreeSet::new();
+    for (source, run) in models() {
+        let model_type = run["config"]["model_type"].as_str().unwrap();
+        let family = xfer::family::by_model_type(model_type).unwrap();
+        // the encoder stands at the root here, and OpenAI publishes no such model
+        let is_audio = run["config"]["architectures"][0] == "WhisperForAudioClassification";
+        for dialect in family.dialects().iter().filter(|_| !is_audio) {
+            let folder = Folder::new();
+            folder.write("model/config.json", run["config"].to_string());
+            let weights = fs::read(source.join(run["weights"].as_str().unwrap())).unwrap();
+            folder.write("model/model.safetensors", weights);
+            folder.xfer(&["convert", "model", "theirs", "--to", dialect.name, "--no-sync"]).exits(0);
+            folder.xfer(&["convert", "theirs", "back", "--to", "hf", "--no-sync"]).exits(0);
+            let (before, theirs, after) =
+                (tensors(&folder.path("model")), tensors(&folder.path("theirs")), tensors(&folder.path("back")));
+            assert_eq!(
+                before.keys().collect::<Vec<_>>(),
+                after.keys().collect::<Vec<_>>(),
+                "{model_type} {}",
+                dialect.name
+            );
+            for (name, (dtype, shape, bytes)) in &before {
+                assert_eq!((dtype, shape), (&after[name].0, &after[name].1), "{name}");
+                // one way and back a norm around 0 is rounded twice
+                let is_shifted = dialect.name == "gguf" && model_type.starts_with("gemma") && name.contains("norm");
+                let far = f32s(bytes).iter().zip(f32s(&after[name].2)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(if is_shifted { far < 3e-7 } else { *bytes == after[name].2 }, "{name} of {model_type}: {far}");
+            }
+            // a class may have none of the names that differ
+            if before != theirs {
+                taken.insert((family.name(), dialect.name));
+            }
+        }
+    }
+    let all =
+        xfer::family::FAMILIES.iter().flat_map(|family| family.dialects().iter().map(|d| (family.name(), d.name)));
+    assert_eq!(taken, all.collect());
+}
+
+#[test]
+fn a_gguf_becomes_a_directory_of_hugging_face_with_a_config() {
+    for name in ["llama_untied", "qwen3", "phi3", "gemma", "gemma3"] {
+        let folder = Folder::new();
+        let file = fixture("gguf") + &format!("/{name}.gguf");
+        folder.xfer(&["convert", &file, "out", "--to", "hf"]).exits(0);
+        let config: serde_json::Value = serde_json::from_slice(&contents(&folder.path("out"))["config.json"]).unwrap();
+        folder
+            .write("expected/model.safetensors", fs::read(fixture("llama") + &format!("/{name}.safetensors")).unwrap());
+        let (expected, found) = (tensors(&folder.path("expected")), tensors(&folder.path("out")));
+        let mut expected = expected;
+        expected.retain(|key, _| !key.starts_with("score."));
+        assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{name}");
+        for (key, (_, _, bytes)) in &expected {
+            let far = f32s(bytes).iter().zip(f32s(&found[key].2)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far <= if name.starts_with("gemma") { 3e-7 } else { 0.0 }, "{name} {key}: {far}");
+        }
+        assert_eq!((&config["hidden_size"], &config["num_key_value_heads"]), (&16.into(), &2.into()), "{name}");
+        // and it is a source like any other
+        folder.xfer(&["init", "--from", &file, "--arch", "out/config.json", "--out", "again"]).exits(0);
+        assert_eq!(tensors(&folder.path("again")), found, "{name}");
+    }
+}

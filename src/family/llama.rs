@@ -3,6 +3,8 @@
 //! Rotary positions, grouped heads, RMS norms before each branch, a gated feed-forward network.
 
 mod experts;
+mod fused;
+mod gguf;
 mod meta;
 mod mixture;
 mod positions;
@@ -16,6 +18,7 @@ use siblings::{Bias, Defaults, Windows};
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
 use super::{Class, Config, Dialect, Family, Inputs, Outputs};
+use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::graph::{
     Attention, AttentionKind, Builder, HeadNorms, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Projections,
@@ -96,6 +99,9 @@ impl Family for Llama {
     }
     fn dialects(&self) -> &'static [Dialect] {
         self.dialects
+    }
+    fn config_of(&self, source: &Listing) -> Option<Config> {
+        gguf::config(self, source)
     }
     fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         let config = Reader { family: self.name, config };

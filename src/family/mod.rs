@@ -157,6 +157,9 @@ pub trait Family: Sync {
     }
 }
 
+/// The name of every family's own spelling, as in `convert --to`.
+pub const HUGGING_FACE: &str = "hf";
+
 /// Every family, in display order.
 pub const FAMILIES: &[&dyn Family] = &[
     &bert::BERT,

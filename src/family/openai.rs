@@ -5,7 +5,7 @@ use super::{Dialect, Rule, same};
 /// Whisper's.
 pub(super) const WHISPER: &[Dialect] = &[Dialect {
     name: "openai",
-    markers: &["decoder.blocks.{i}.attn.query.weight"],
+    markers: &["decoder.blocks.{i}.attn.query.weight", "encoder.blocks.{i}.attn.query.weight"],
     alone: &[
         "encoder.blocks.0.attn.query.weight",
         "decoder.blocks.0.cross_attn.query.weight",

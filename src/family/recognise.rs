@@ -13,13 +13,21 @@ pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config
     let model_type = config.as_ref().and_then(|config| config.0.get("model_type")?.as_str());
     let family = match model_type {
         Some(model_type) => by_model_type(model_type)?,
-        None => FAMILIES.iter().copied().find(|family| {
-            let alone = family.dialects().iter().map(|dialect| dialect.alone);
-            std::iter::once(family.markers()).chain(alone).any(|markers| marked(*family, markers, source))
-        })?,
+        None => match FAMILIES.iter().copied().find(|family| family.config_of(source).is_some()) {
+            Some(family) => family,
+            None => named(source)?,
+        },
     };
     let config = config.or_else(|| family.config_of(source));
     Some((family, config))
+}
+
+/// The family whose names stand in a source.
+fn named(source: &Listing) -> Option<&'static dyn Family> {
+    FAMILIES.iter().copied().find(|family| {
+        let alone = family.dialects().iter().map(|dialect| dialect.alone);
+        std::iter::once(family.markers()).chain(alone).any(|markers| marked(*family, markers, source))
+    })
 }
 
 fn parsed(text: &str) -> Option<Config> {

@@ -82,7 +82,7 @@ pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn P
     let with_companions = destination == Destination::Directory;
     let asked = Conversion { dtype: request.dtype, to: request.to.clone(), only, max_shard_size, with_companions };
     let mut plan = plan::convert(&source.view(), &asked)?;
-    if with_companions && source.checkpoint.reader.listing().config.is_none() {
+    if with_companions && !plan.companions.iter().any(|file| file.name == "config.json") {
         plan.warnings.push("no config.json is written: the source has none".into());
     }
     match destination {

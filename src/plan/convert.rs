@@ -12,7 +12,7 @@ use crate::adapt::Op;
 use crate::arch::Selector;
 use crate::checkpoint::{Listing, natural_cmp};
 use crate::error::Result;
-use crate::family::Config;
+use crate::family::{self, Config};
 use crate::init::Generator;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -47,7 +47,7 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
     let assignments: Vec<Assignment> =
         respelt.into_iter().zip(kinds).map(|(one, (dtype, reason))| assignment(one, dtype, reason)).collect();
     let (family, dialects) = matching::recognise(listing)?.unzip();
-    let companions = if asked.with_companions { files(source, &assignments) } else { Vec::new() };
+    let companions = if asked.with_companions { files(source, asked.to.as_deref(), &assignments) } else { Vec::new() };
     let plan = Plan {
         xfer_plan: FORMAT,
         seed: 0,
@@ -161,12 +161,15 @@ fn warnings(respelt: &[Respelt], kinds: &[(Dtype, &str)], asked: Option<Dtype>) 
 }
 
 /// The config with the type that is written, and every file that can stand beside the weights.
-fn files(source: &SourceView, assignments: &[Assignment]) -> Vec<Companion> {
-    let config = source
-        .listing
-        .config
-        .as_deref()
-        .map(|text| Companion { name: "config.json".into(), content: Content::Text(config(text, assignments)) });
+fn files(source: &SourceView, to: Option<&str>, assignments: &[Assignment]) -> Vec<Companion> {
+    // the metadata of a source amount to a config where its weights are spelt as that says
+    let amounts = || {
+        let (_, config) = family::recognise(source.listing).filter(|_| to == Some(family::HUGGING_FACE))?;
+        Some(serde_json::to_string_pretty(&Json::Object(config?.0)).ok()? + "\n")
+    };
+    let text = source.listing.config.clone().or_else(amounts);
+    let config =
+        text.map(|text| Companion { name: "config.json".into(), content: Content::Text(config(&text, assignments)) });
     let carried = source.companions.iter().map(|(name, digest)| Companion {
         name: name.clone(),
         content: Content::Source { source: 0, name: name.clone(), digest: digest.clone() },

@@ -4,7 +4,7 @@ use crate::adapt::Op;
 use crate::family::{Config, Dialect, Rule, same};
 
 /// Mixtral's.
-pub(super) const MIXTRAL: &[Dialect] = &[Dialect {
+pub(super) const MIXTRAL: Dialect = Dialect {
     name: "stacked_experts",
     markers: &["layers.{i}.mlp.experts.gate_up_proj"],
     rules: &[
@@ -31,10 +31,10 @@ pub(super) const MIXTRAL: &[Dialect] = &[Dialect {
         },
     ],
     ..Dialect::PLAIN
-}];
+};
 
 /// Qwen's.
-pub(super) const QWEN3_MOE: &[Dialect] = &[Dialect {
+pub(super) const QWEN3_MOE: Dialect = Dialect {
     name: "stacked_experts",
     markers: &["layers.{i}.mlp.experts.gate_up_proj"],
     rules: &[
@@ -52,7 +52,7 @@ pub(super) const QWEN3_MOE: &[Dialect] = &[Dialect {
         },
     ],
     ..Dialect::PLAIN
-}];
+};
 
 /// Of one expert's rows, the first half and the second.
 fn halves(_config: &Config) -> Vec<Vec<Op>> {

@@ -1,6 +1,6 @@
 //! The siblings, each as what it has that Llama has not.
 
-use super::{experts, meta};
+use super::{experts, fused, gguf, meta};
 use crate::family::Dialect;
 
 /// One of the siblings: what it is called, and where it differs.
@@ -10,6 +10,8 @@ pub struct Llama {
     pub(super) architectures: &'static [&'static str],
     pub(super) markers: &'static [&'static str],
     pub(super) dialects: &'static [Dialect],
+    /// What its GGUF files call their architecture.
+    pub(super) gguf: &'static str,
     pub(super) bias: Bias,
     /// Whether each head's query and key are normed.
     pub(super) head_norms: bool,
@@ -111,7 +113,8 @@ pub const LLAMA: Llama = Llama {
     model_types: &["llama"],
     architectures: &["LlamaModel", "LlamaForCausalLM", "LlamaForSequenceClassification", "LlamaForTokenClassification"],
     markers: &["layers.0.self_attn.q_proj.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
-    dialects: meta::DIALECTS,
+    dialects: &[meta::META, gguf::dialect(&gguf::LLAMA, &["blk.{i}.attn_q.weight"]), fused::FUSED],
+    gguf: "llama",
     bias: Bias::Said,
     head_norms: false,
     fused: false,
@@ -149,7 +152,7 @@ pub const MIXTRAL: Llama = Llama {
         "MixtralForTokenClassification",
     ],
     markers: &["layers.0.self_attn.q_proj.weight", "layers.0.block_sparse_moe.experts.0.w1.weight"],
-    dialects: experts::MIXTRAL,
+    dialects: &[experts::MIXTRAL, gguf::dialect(&gguf::MIXTRAL, &["blk.{i}.attn_q.weight"])],
     bias: Bias::Never,
     windows: Windows::All(None),
     experts: Some(&Experts {
@@ -175,7 +178,8 @@ pub const MIXTRAL: Llama = Llama {
 /// With biases of q, k and v.
 pub const QWEN2: Llama = Llama {
     name: "qwen2",
-    dialects: &[],
+    dialects: &[gguf::dialect(&gguf::QWEN, &["blk.{i}.attn_q.weight"]), fused::FUSED],
+    gguf: "qwen2",
     model_types: &["qwen2"],
     architectures: &["Qwen2Model", "Qwen2ForCausalLM", "Qwen2ForSequenceClassification", "Qwen2ForTokenClassification"],
     markers: &["layers.0.self_attn.q_proj.bias", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
@@ -188,7 +192,8 @@ pub const QWEN2: Llama = Llama {
 /// With norms of q and k.
 pub const QWEN3: Llama = Llama {
     name: "qwen3",
-    dialects: &[],
+    dialects: &[gguf::dialect(&gguf::QWEN, &["blk.{i}.attn_q.weight"]), fused::FUSED],
+    gguf: "qwen3",
     model_types: &["qwen3"],
     architectures: &["Qwen3Model", "Qwen3ForCausalLM", "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification"],
     markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
@@ -210,7 +215,8 @@ pub const QWEN3_MOE: Llama = Llama {
         "Qwen3MoeForTokenClassification",
     ],
     markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.experts.0.gate_proj.weight"],
-    dialects: experts::QWEN3_MOE,
+    dialects: &[experts::QWEN3_MOE, gguf::dialect(&gguf::QWEN_MOE, &["blk.{i}.attn_q.weight"])],
+    gguf: "qwen3moe",
     windows: Windows::Switched,
     experts: Some(&Experts {
         path: "mlp",
@@ -235,7 +241,8 @@ pub const QWEN3_MOE: Llama = Llama {
 /// With fused projections.
 pub const PHI3: Llama = Llama {
     name: "phi3",
-    dialects: &[],
+    dialects: &[gguf::dialect(&gguf::PHI, &["blk.{i}.attn_qkv.weight"]), fused::SEPARATE],
+    gguf: "phi3",
     model_types: &["phi3"],
     architectures: &["Phi3Model", "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3ForTokenClassification"],
     markers: &["layers.0.self_attn.qkv_proj.weight", "layers.0.mlp.gate_up_proj.weight"],
@@ -257,7 +264,8 @@ pub const PHI3: Llama = Llama {
 /// With norms around zero and scaled embeddings.
 pub const GEMMA: Llama = Llama {
     name: "gemma",
-    dialects: &[],
+    dialects: &[gguf::dialect(&gguf::GEMMA, &["blk.{i}.attn_q.weight"]), fused::FUSED],
+    gguf: "gemma",
     model_types: &["gemma"],
     architectures: &["GemmaModel", "GemmaForCausalLM", "GemmaForSequenceClassification", "GemmaForTokenClassification"],
     bias: Bias::Said,
@@ -282,7 +290,8 @@ pub const GEMMA: Llama = Llama {
 /// The text part of Gemma 3: besides, norms on both sides of a branch and of q and k, and windows in five layers of six.
 pub const GEMMA3: Llama = Llama {
     name: "gemma3_text",
-    dialects: &[],
+    dialects: &[gguf::dialect(&gguf::GEMMA3, &["blk.{i}.attn_q.weight"]), fused::FUSED],
+    gguf: "gemma3",
     model_types: &["gemma3_text"],
     architectures: &["Gemma3TextModel", "Gemma3ForCausalLM", "Gemma3TextForSequenceClassification"],
     markers: &["layers.0.self_attn.q_norm.weight", "layers.0.pre_feedforward_layernorm.weight"],

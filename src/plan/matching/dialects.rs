@@ -241,7 +241,7 @@ fn respell(
             units[*input] = results.into_iter().next().unwrap_or_else(|| units[*input].clone());
             continue;
         }
-        gone.extend(members.into_iter().flatten().filter(|_| sides.stacked.is_some()));
+        gone.extend(members.into_iter().flatten());
         made.extend(results);
     }
     let mut id = 0;

@@ -8,13 +8,10 @@ use super::known::Layouts;
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
-use crate::family::{Dialect, Family};
+use crate::family::{Dialect, Family, HUGGING_FACE as PLAIN};
 use crate::graph::Layout;
 use crate::plan::Value;
 use crate::tensor::TensorInfo;
-
-/// How today's spelling of Hugging Face is called beside the dialects.
-const PLAIN: &str = "hf";
 
 /// A tensor in the new spelling.
 pub(in crate::plan) struct Respelt {
