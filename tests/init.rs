@@ -178,3 +178,38 @@ fn nothing_of_value_is_random_in_silence() {
     folder.xfer(&["init", "--from", &tiny(), "--arch", "other.json"]).exits(4).complains("--min-coverage");
     assert_eq!(folder.names(), ["other.json"]);
 }
+
+/// A run of `fixtures/families` as a directory `name`, and its config.
+fn family(folder: &Folder, run: &str, name: &str) -> serde_json::Value {
+    let families = std::path::PathBuf::from(fixture("families"));
+    let runs: serde_json::Value = serde_json::from_slice(&fs::read(families.join("runs.json")).unwrap()).unwrap();
+    let is_it = |one: &&serde_json::Value| one["weights"] == format!("{run}.safetensors");
+    let config = runs.as_array().unwrap().iter().find(is_it).unwrap()["config"].clone();
+    folder.write(&format!("{name}/config.json"), config.to_string());
+    folder.write(&format!("{name}/model.safetensors"), fs::read(families.join(format!("{run}.safetensors"))).unwrap());
+    config
+}
+
+#[test]
+fn rows_that_are_no_positions_are_not_tiled_and_a_bias_in_one_row_grows_with_the_vocabulary() {
+    let folder = Folder::new();
+    let mut config = family(&folder, "bart", "source");
+    config["vocab_size"] = 38.into();
+    config["max_position_embeddings"] = 21.into();
+    config["xfer"] = serde_json::json!({ "adapt": [{ "match": "**.embed_positions.weight", "positions": "tile" }] });
+    folder.write("other.json", config.to_string());
+    folder.xfer(&["init", "--from", "source", "--arch", "other.json", "--out", "out"]).exits(0);
+    let (before, after) = (tensors(&folder.path("source")), tensors(&folder.path("out")));
+    let rows = |of: &std::collections::BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)>,
+                name: &str|
+     -> Vec<Vec<u8>> { of[name].2.chunks(24 * 4).map(<[u8]>::to_vec).collect() };
+    let name = "model.encoder.embed_positions.weight";
+    let (old, new) = (rows(&before, name), rows(&after, name));
+    assert_eq!((old.len(), new.len()), (20, 23));
+    assert_eq!((&new[..20], &new[20..]), (&old[..], &old[2..5]));
+    let bias = |of: &std::collections::BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)>| {
+        of["final_logits_bias"].2.clone()
+    };
+    assert_eq!(bias(&after)[..34 * 4], bias(&before)[..]);
+    assert_eq!(bias(&after)[34 * 4..], [0; 16]);
+}

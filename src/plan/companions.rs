@@ -80,7 +80,10 @@ pub(super) fn choose(
 ) -> Companions {
     let mut companions = Companions::default();
     match config(target, assignments) {
-        Some(text) => companions.files.push(text_file("config.json", text)),
+        Some((text, notes)) => {
+            companions.files.push(text_file("config.json", text));
+            companions.warnings.extend(notes);
+        }
         None => companions
             .warnings
             .push(format!("no config.json is written: the architecture ({}) has no `config`", target.form.name())),
@@ -98,8 +101,8 @@ fn text_file(name: &str, text: String) -> Companion {
 }
 
 /// The architecture's config with what was written: the type of most elements, the vocabulary's rows, the labels. It names no
-/// model that it is not.
-fn config(target: &Architecture, assignments: &[Assignment]) -> Option<String> {
+/// model that it is not. Beside it what was changed that nobody stated.
+fn config(target: &Architecture, assignments: &[Assignment]) -> Option<(String, Vec<String>)> {
     let mut config: Map<String, Json> = target.config.as_ref()?.0.clone();
     config.shift_remove("xfer");
     config.shift_remove("_name_or_path");
@@ -121,7 +124,26 @@ fn config(target: &Architecture, assignments: &[Assignment]) -> Option<String> {
             config.insert("num_labels".into(), labels.len().into());
         }
     }
-    serde_json::to_string_pretty(&Json::Object(config)).ok().map(|text| text + "\n")
+    let notes = special_ids(target, &mut config);
+    serde_json::to_string_pretty(&Json::Object(config)).ok().map(|text| (text + "\n", notes))
+}
+
+/// The ids of special tokens as the tokenizer of a `vocab` rule has them, where the config states others.
+fn special_ids(target: &Architecture, config: &mut Map<String, Json>) -> Vec<String> {
+    let Some(tokenizer) = &target.vocabulary else { return Vec::new() };
+    let mut notes = Vec::new();
+    for (role, token) in &tokenizer.vocabulary.special {
+        let tokens = &tokenizer.vocabulary.tokens;
+        let Some(id) = tokens.iter().position(|known| known.as_deref() == Some(token)) else { continue };
+        let key = format!("{role}_id");
+        let Some(stated) = config.get_mut(&key).filter(|stated| stated.as_u64().is_some_and(|old| old != id as u64))
+        else {
+            continue;
+        };
+        notes.push(format!("config.json: {key} is {id}, the tokenizer's `{token}`, where the config says {stated}"));
+        *stated = id.into();
+    }
+    notes
 }
 
 /// States the type that was written. transformers 5 reads `dtype`, older ones `torch_dtype`: a config that has the old key

@@ -22,9 +22,10 @@ pub(super) use vocabulary::VocabularyRows;
 use super::initialize::Initializer;
 use super::matching::{Match, Origin};
 use super::{Exact, Initialisation, SourceView, Value};
+use crate::adapt::Op;
 use crate::arch::{AdaptRule, Architecture, NewRows};
 use crate::error::{FitError, Result};
-use crate::graph::{Parameter, ParameterId};
+use crate::graph::{Layer, Parameter, ParameterId};
 use crate::tensor::{Dtype, Role, ShapeText, TensorInfo};
 
 /// A target with the value that was matched for it.
@@ -97,6 +98,8 @@ pub(super) struct Fitter<'a> {
     vocabulary: &'a VocabularyRows,
     labels: Labels<'a>,
     head_widths: BTreeMap<ParameterId, u64>,
+    /// Leading rows of a table of positions that are no positions (RoBERTa, BART).
+    reserved: BTreeMap<ParameterId, u64>,
 }
 
 impl<'a> Fitter<'a> {
@@ -111,7 +114,8 @@ impl<'a> Fitter<'a> {
         let labels = Labels::new(sources, target);
         labels.check_counts()?;
         let head_widths = heads::head_widths(target);
-        Ok(Fitter { target, sources, matches, initializer, vocabulary, labels, head_widths })
+        let reserved = reserved(target);
+        Ok(Fitter { target, sources, matches, initializer, vocabulary, labels, head_widths, reserved })
     }
 
     /// The value of target `id` in the target's shape, to be written as `dtype`; `None` where nothing was matched.
@@ -119,6 +123,9 @@ impl<'a> Fitter<'a> {
         let Some(subject) = Subject::of(self.target, self.matches, id) else { return Ok(None) };
         let adapt = Adapt::of(self.target, &subject.parameter.name);
         adapt.check_available(&subject)?;
+        if let Some(fitted) = self.fit_row(&subject, &adapt, dtype)? {
+            return Ok(Some(fitted));
+        }
         if let Some(map) = self.vocabulary.map(id).filter(|_| subject.rest_fits()) {
             // a rule that says how its rows are drawn is stronger than the default
             let default = if self.initializer.is_said(id) { NewRows::New } else { NewRows::Mean };
@@ -138,6 +145,31 @@ impl<'a> Fitter<'a> {
             return Ok(Some(as_it_is(&subject)));
         }
         self.resize(&subject, &adapt, dtype).map(Some)
+    }
+
+    /// A bias over the vocabulary that is stored as one row (BART's `final_logits_bias`): as a vector, and back. New tokens get 0, as
+    /// transformers gives them.
+    fn fit_row(&self, subject: &Subject, adapt: &Adapt, dtype: Dtype) -> Result<Option<Fitted>> {
+        let ([1, rows], [1, found], Role::Bias) =
+            (subject.parameter.shape.as_slice(), subject.info.shape.as_slice(), subject.parameter.role)
+        else {
+            return Ok(None);
+        };
+        let Some(map) = self.vocabulary.of_sizes(*found, *rows) else { return Ok(None) };
+        let parameter = Parameter { shape: vec![*rows], ..subject.parameter.clone() };
+        let info = TensorInfo { shape: vec![*found], ..subject.info.clone() };
+        let value = rows::apply(Op::Reshape { shape: vec![*found] }, vec![subject.value.clone()]);
+        let row = Subject { id: subject.id, parameter: &parameter, value: &value, info: &info };
+        let how = self.vocabulary_words(&row, &map);
+        let fitted = self.by_rows(&row, &map, adapt.rows.unwrap_or(NewRows::Zeros), dtype, how)?;
+        Ok(Some(match fitted {
+            Fitted::Value { value, dtype, how, new_rows, init } => {
+                let value = rows::apply(Op::Reshape { shape: vec![1, *rows] }, vec![value]);
+                // the one row of the tensor is what is partly new
+                Fitted::Value { value, dtype, how, new_rows: new_rows.min(1), init }
+            }
+            Fitted::New { reason, is_mismatch } => Fitted::New { reason, is_mismatch },
+        }))
     }
 
     /// What the user should know of all that was fitted.
@@ -167,7 +199,8 @@ impl<'a> Fitter<'a> {
                 heads::regroup(value, info, &parameter.name, rows, width, rule)?
             }
             (_, _, Role::Position) => {
-                positions::resize(value, info, &parameter.name, rows, adapt.positions, adapt.prefix)?
+                let prefix = adapt.prefix.or_else(|| self.reserved.get(&id).map(|rows| [*rows, *rows]));
+                positions::resize(value, info, &parameter.name, rows, adapt.positions, prefix)?
             }
             (_, _, _) if adapt.positions.is_some() => {
                 positions::resize(value, info, &parameter.name, rows, adapt.positions, adapt.prefix)?
@@ -230,6 +263,16 @@ impl<'a> Fitter<'a> {
             is_mismatch: true,
         }
     }
+}
+
+/// The rows of each table of positions that stand before the first.
+fn reserved(target: &Architecture) -> BTreeMap<ParameterId, u64> {
+    let nodes = target.graph.iter().flat_map(|graph| &graph.nodes);
+    let rows = nodes.filter_map(|node| match node.layer {
+        Layer::Positions { ids, .. } => Some((*node.parameters.first()?, ids.reserved())),
+        _ => None,
+    });
+    rows.filter(|(_, rows)| *rows > 0).collect()
 }
 
 fn as_it_is(subject: &Subject) -> Fitted {

@@ -29,18 +29,19 @@ pub(crate) fn resize(
     let found = info.rows();
     let by_rows = |from: &dyn Fn(u64) -> Option<u64>| Way::Rows(RowMap::new((0..rows).map(from), found));
     let grows = rows > found;
+    let prefix = prefix.map_or(0, |[source, _]| source).min(found);
     let way = match rule {
         Some(Positions::Cut) if grows => {
             let why = String::new();
             let name = name.to_string();
             return Err(FitError::Adapt { name, rule: "positions: cut".into(), expected: rows, found, why }.into());
         }
-        Some(Positions::Interpolate) => Way::Computed(apply(
-            Op::ResizeRows { rows, prefix: prefix.map_or(0, |[source, _]| source) },
-            vec![value.clone()],
-        )),
+        Some(Positions::Interpolate) => Way::Computed(apply(Op::ResizeRows { rows, prefix }, vec![value.clone()])),
         Some(Positions::Repeat) if grows => by_rows(&|row| Some(row.min(found.saturating_sub(1)))),
-        Some(Positions::Tile) if grows => by_rows(&|row| row.checked_rem(found)),
+        Some(Positions::Tile) if grows => by_rows(&|row| match row.checked_sub(prefix) {
+            Some(position) => position.checked_rem(found - prefix).map(|position| prefix + position),
+            None => Some(row),
+        }),
         Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None => {
             Way::Rows(RowMap::in_place(found, rows))
         }

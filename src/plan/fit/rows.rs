@@ -44,6 +44,11 @@ impl RowMap {
         RowMap { rows: rows.into_iter().map(|row| row.filter(|row| *row < source_rows)).collect(), source_rows }
     }
 
+    /// Rows of the source and of the target.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        (self.source_rows, self.rows.len() as u64)
+    }
+
     /// How many rows have no source.
     pub(crate) fn new_rows(&self) -> u64 {
         self.rows.iter().filter(|row| row.is_none()).count() as u64

@@ -60,6 +60,12 @@ impl VocabularyRows {
         Ok(rows)
     }
 
+    /// The map from a vocabulary of `found` rows to one of `rows`, where an embedding has it and they differ or are reordered.
+    pub(crate) fn of_sizes(&self, found: u64, rows: u64) -> Option<Arc<RowMap>> {
+        let map = self.maps.values().find(|map| map.sizes() == (found, rows))?;
+        (!map.is_identity()).then(|| map.clone())
+    }
+
     /// The map of a tensor's rows, or `None` where its rows are no tokens.
     pub(crate) fn map(&self, id: ParameterId) -> Option<&Arc<RowMap>> {
         self.maps.get(&id)
