@@ -147,7 +147,7 @@ fn only_some_tensors_are_written_and_the_report_lists_the_others() {
 #[test]
 fn a_format_that_is_not_written_is_said_to_be_so() {
     let folder = Folder::new();
-    for name in ["x.npz", "x.pt", "x.gguf", "x.h5", "x.zip"] {
+    for name in ["x.gguf", "x.onnx", "x.h5", "x.zip"] {
         folder.xfer(&["convert", &tiny(), name]).exits(2).complains(name).complains("x.safetensors");
     }
     assert!(folder.names().is_empty());
@@ -339,4 +339,70 @@ fn a_gguf_becomes_a_directory_of_hugging_face_with_a_config() {
         folder.xfer(&["init", "--from", &file, "--arch", "out/config.json", "--out", "again"]).exits(0);
         assert_eq!(tensors(&folder.path("again")), found, "{name}");
     }
+}
+
+/// A file with every element type that PyTorch and NumPy have in common, a scalar, and tensors without elements.
+fn all_types() -> Vec<u8> {
+    let types = [
+        ("bool", Dtype::BOOL, 1),
+        ("u8", Dtype::U8, 1),
+        ("i8", Dtype::I8, 1),
+        ("i16", Dtype::I16, 2),
+        ("i32", Dtype::I32, 4),
+        ("i64", Dtype::I64, 8),
+        ("f16", Dtype::F16, 2),
+        ("f32", Dtype::F32, 4),
+        ("f64", Dtype::F64, 8),
+        ("c64", Dtype::C64, 8),
+    ];
+    let mut stored: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, dtype, size) in types {
+        // bytes that are possible in every type: a bool is 0 or 1
+        let bytes: Vec<u8> = (0..6 * size).map(|i| if name == "bool" { i as u8 % 2 } else { i as u8 * 3 }).collect();
+        stored.push((format!("layers.0.{name}"), dtype, vec![2, 3], bytes));
+        stored.push((format!("scalar.{name}"), dtype, vec![], vec![1; size]));
+        stored.push((format!("empty.{name}"), dtype, vec![3, 0], Vec::new()));
+    }
+    let views = stored
+        .iter()
+        .map(|(name, dtype, shape, bytes)| (name.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    safetensors::serialize(views.collect::<Vec<_>>(), None).unwrap()
+}
+
+#[test]
+fn a_file_of_pytorch_or_numpy_and_back_is_the_identity() {
+    let folder = Folder::new();
+    folder.write("all/all.safetensors", all_types());
+    for archive in ["one.pt", "one.pth", "one.bin", "one.ckpt", "one.npz"] {
+        folder.xfer(&["convert", "all/all.safetensors", archive]).exits(0);
+        folder.xfer(&["convert", archive, "back/back.safetensors", "--force"]).exits(0);
+        assert_eq!(tensors(&folder.path("back")), tensors(&folder.path("all")), "{archive}");
+        folder.xfer(&["convert", "all/all.safetensors", archive]).exits(0).prints("already up to date");
+        folder.xfer(&["convert", &tiny(), archive]).exits(3);
+        folder.xfer(&["convert", &tiny(), archive, "--force"]).exits(0);
+        folder.xfer(&["diff", &tiny(), archive, "--values"]).exits(0);
+    }
+}
+
+#[test]
+fn a_type_that_a_format_lacks_is_named_with_the_tensor() {
+    let folder = Folder::new();
+    folder.xfer(&["convert", &tiny(), "half", "--dtype", "bf16"]).exits(0);
+    let run = folder.xfer(&["convert", "half", "half.npz"]).exits(3);
+    run.complains("NumPy's format has no bf16: tensor bert.").complains("hint: --dtype f32");
+    folder.xfer(&["convert", "half", "half.npz", "--dtype", "f32"]).exits(0);
+    folder.xfer(&["convert", "half", "half.pt"]).exits(0);
+    assert!(!folder.names().contains(&"half.npz.xfer".to_string()));
+}
+
+#[test]
+fn an_archive_has_the_same_bytes_on_any_number_of_threads() {
+    let folder = Folder::new();
+    for threads in ["1", "3"] {
+        folder.xfer(&["convert", &tiny(), &format!("{threads}.pt"), "--threads", threads]).exits(0);
+        folder.xfer(&["convert", &tiny(), &format!("{threads}.npz"), "--threads", threads]).exits(0);
+    }
+    let all = contents(&folder.path("."));
+    assert_eq!(all["1.pt"], all["3.pt"]);
+    assert_eq!(all["1.npz"], all["3.npz"]);
 }

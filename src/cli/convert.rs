@@ -27,7 +27,7 @@ pub struct ConvertArgs {
     /// org/name[@rev], hf://…, an alias, a directory or a file
     #[arg(value_name = "SRC")]
     from: String,
-    /// A directory, or a file ending in .safetensors
+    /// A directory, or a file ending in .safetensors, .pt (.pth, .bin, .ckpt) or .npz
     #[arg(value_name = "DST")]
     out: PathBuf,
     /// Element type of the floats that are written [default: as they are stored]

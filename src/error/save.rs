@@ -12,6 +12,16 @@ pub enum SaveError {
         /// The name.
         tensor: String,
     },
+    /// The file's format has no such element type.
+    #[error("{format} has no {dtype}: tensor {tensor}")]
+    NoSuchType {
+        /// The format.
+        format: &'static str,
+        /// The tensor.
+        tensor: String,
+        /// Its type.
+        dtype: Dtype,
+    },
     /// A target has the name that the header keeps for itself.
     #[error("no tensor may be called {tensor}")]
     ReservedName {
@@ -111,6 +121,7 @@ impl Fault for SaveError {
             SaveError::NoName { .. } => Exit::Usage,
             SaveError::DuplicateTensor { .. }
             | SaveError::ReservedName { .. }
+            | SaveError::NoSuchType { .. }
             | SaveError::Uncountable { .. }
             | SaveError::TooLarge
             | SaveError::HeaderTooLarge { .. }
@@ -125,6 +136,7 @@ impl Fault for SaveError {
     fn hints(&self) -> Vec<String> {
         match self {
             SaveError::HeaderTooLarge { .. } => vec!["write smaller shards, as --max-shard-size 1GB".into()],
+            SaveError::NoSuchType { .. } => vec!["--dtype f32, or a .safetensors file".into()],
             SaveError::Busy { .. } => vec!["wait for the other run, or choose another --out".into()],
             SaveError::Foreign { out, .. } => {
                 vec![format!("choose another --out, or move {} away; --force does not replace it", out.display())]

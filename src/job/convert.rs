@@ -9,7 +9,7 @@ use crate::error::{JobError, Result, SourceError};
 use crate::plan::{self, Conversion, Plan};
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::save::{Layout, Staging};
+use crate::save::{Archive, Layout, Staging};
 use crate::source::Access;
 use crate::tensor::Dtype;
 use crate::transfer;
@@ -43,6 +43,8 @@ enum Destination {
     Directory,
     /// One safetensors file.
     File,
+    /// One file of another format.
+    Archive(Archive),
 }
 
 impl Destination {
@@ -53,6 +55,8 @@ impl Destination {
         match ending.as_deref() {
             _ if is_spelt || path.is_dir() => Ok(Destination::Directory),
             Some("safetensors") => Ok(Destination::File),
+            Some("pt" | "pth" | "bin" | "ckpt") => Ok(Destination::Archive(Archive::Torch)),
+            Some("npz") => Ok(Destination::Archive(Archive::Npz)),
             Some(ending) if is_format(ending) => {
                 Err(JobError::Ending { path: path.to_path_buf(), ending: ending.into() }.into())
             }
@@ -67,13 +71,15 @@ fn is_format(ending: &str) -> bool {
     is_short && ending.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
-/// Converts SRC into `execution.out`: a directory with config and companion files, or one safetensors file.
+/// Converts SRC into `execution.out`: a directory with config and companion files, or one file: safetensors, PyTorch, or NumPy, by its ending.
 pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn Progress) -> Result<Finished> {
     let destination = Destination::of(&execution.out)?;
     let max_shard_size = match (destination, request.max_shard_size) {
         (Destination::Directory, size) => size.unwrap_or(SHARD),
-        (Destination::File, None) => u64::MAX,
-        (Destination::File, Some(_)) => return Err(JobError::ShardsOfFile { path: execution.out.clone() }.into()),
+        (Destination::File | Destination::Archive(_), None) => u64::MAX,
+        (Destination::File | Destination::Archive(_), Some(_)) => {
+            return Err(JobError::ShardsOfFile { path: execution.out.clone() }.into());
+        }
     };
     let only = request.only.iter().map(|text| Selector::parse(text, "--only")).collect::<Result<_>>()?;
     let argument = SourceArgument::only(&request.from)?;
@@ -87,13 +93,18 @@ pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn P
     }
     match destination {
         Destination::Directory => execute(&plan, &opened, &request.access, execution, progress),
-        Destination::File => write_file(&plan, &opened, &request.access, execution, progress),
+        Destination::File => write_file(&plan, Layout::of(&plan)?, &opened, &request.access, execution, progress),
+        Destination::Archive(archive) => {
+            let layout = Layout::of_archive(&plan, archive)?;
+            write_file(&plan, layout, &opened, &request.access, execution, progress)
+        }
     }
 }
 
 /// One file, staged beside itself. It holds no report, so that it is up to date is seen from its bytes.
 fn write_file(
     plan: &Plan,
+    layout: Layout,
     opened: &[Opened],
     access: &Access,
     execution: &Execution,
@@ -101,7 +112,6 @@ fn write_file(
 ) -> Result<Finished> {
     let readers = sources::readers(opened);
     check_memory(plan, &readers, execution)?;
-    let layout = Layout::of(plan)?;
     let (out, options): (&PathBuf, _) = (&execution.out, execution.transfer);
     let bytes_read = bytes_read(plan, opened);
     if current::may_be(&layout, out) {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::{npz, torch};
 use crate::error::{Result, SaveError};
-use crate::plan::{Action, Assignment, Plan};
+use crate::plan::{Action, Assignment, Plan, Value};
 use crate::tensor::TensorInfo;
 
 /// The longest header that `huggingface_hub` reads, in bytes.
@@ -20,10 +21,14 @@ const METADATA: &str = r#""__metadata__":{"format":"pt"}"#;
 pub struct WeightFile {
     /// `model.safetensors`, or `model-00001-of-0000N.safetensors`.
     pub name: String,
-    /// The length prefix and the JSON header, padded.
+    /// What it begins with: of safetensors the length prefix and the JSON header, padded.
     pub header: Vec<u8>,
-    /// Its tensors, in file order, without holes.
+    /// What else is known beforehand, with its offsets: the headers and the directory of an archive.
+    pub rest: Vec<(u64, Vec<u8>)>,
+    /// Its tensors, in file order; of safetensors without holes.
     pub spans: Vec<Span>,
+    /// Checksums that are written when everything else is.
+    pub sums: Vec<Sum>,
     /// The whole length.
     pub bytes: u64,
 }
@@ -39,6 +44,26 @@ pub struct Span {
     pub len: u64,
 }
 
+/// A CRC-32 over a part of a file, and the two places of the file that state it, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// Where the part begins.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// Where the sum stands.
+    pub places: [u64; 2],
+}
+
+/// A file that is not safetensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// A `state_dict` as `torch.save` writes it.
+    Torch,
+    /// NumPy's archive of arrays.
+    Npz,
+}
+
 /// All offsets of an output. The header's metadata is `{"format": "pt"}`; tied assignments take no space.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
@@ -51,10 +76,10 @@ pub struct Layout {
 
 /// An assignment that takes space.
 #[derive(Clone, Copy)]
-struct Item<'a> {
-    assignment: usize,
-    info: &'a TensorInfo,
-    bytes: u64,
+pub(super) struct Item<'a> {
+    pub assignment: usize,
+    pub info: &'a TensorInfo,
+    pub bytes: u64,
 }
 
 impl Layout {
@@ -71,6 +96,28 @@ impl Layout {
             .collect::<Result<_>>()?;
         let index = if count > 1 { Some(index(&items, &files, &plan.assignments)?) } else { None };
         Ok(Layout { files, index })
+    }
+
+    /// The same for one archive, in the order of the plan; a type that its format lacks is an error.
+    pub fn of_archive(plan: &Plan, archive: Archive) -> Result<Layout> {
+        let items = items(&plan.assignments)?;
+        let total = items.iter().try_fold(0u64, |sum, item| sum.checked_add(item.bytes));
+        total.filter(|total| *total <= i64::MAX as u64).ok_or(SaveError::TooLarge)?;
+        let file = match archive {
+            Archive::Torch => {
+                let ties: Vec<(&TensorInfo, &str)> = plan
+                    .assignments
+                    .iter()
+                    .filter_map(|assignment| match &assignment.value {
+                        Value::Tied { to } => Some((&assignment.target, to.as_str())),
+                        _ => None,
+                    })
+                    .collect();
+                torch::file("model.pt", &items, &ties)?
+            }
+            Archive::Npz => npz::file("model.npz", &items)?,
+        };
+        Ok(Layout { files: vec![file], index: None })
     }
 
     /// The bytes of all weight files.
@@ -135,7 +182,7 @@ fn weight_file(number: usize, count: usize, mut items: Vec<Item>) -> Result<Weig
         spans.push(Span { assignment: item.assignment, offset, len: item.bytes });
         offset += item.bytes;
     }
-    Ok(WeightFile { name, header, spans, bytes: offset })
+    Ok(WeightFile { name, header, rest: Vec::new(), spans, sums: Vec::new(), bytes: offset })
 }
 
 /// The length prefix and the JSON, padded with spaces to a multiple of 8; `fill` has proved that no offset overflows.

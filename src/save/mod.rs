@@ -3,18 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
+mod archive;
 mod file;
 mod layout;
 mod lock;
+mod npz;
 mod place;
 mod publish;
 mod staging;
+mod sums;
 #[cfg(test)]
 mod tests;
+mod torch;
 
 pub use file::StagedFile;
-pub use layout::{Layout, Span, WeightFile};
+pub use layout::{Archive, Layout, Span, Sum, WeightFile};
 pub use staging::{Staging, settle};
+pub use sums::fill_in;
 
 /// What may stand where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

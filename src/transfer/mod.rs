@@ -23,7 +23,7 @@ use crate::checkpoint::Reader;
 use crate::error::{AdaptError, Result, TransferError};
 use crate::plan::{Answer, Assignment, Plan, Question};
 use crate::progress::{Progress, Silent};
-use crate::save::{Layout, StagedFile, Staging};
+use crate::save::{self, Layout, StagedFile, Staging};
 use crate::tensor::Rows;
 pub use difference::Difference;
 use node::Node;
@@ -96,10 +96,13 @@ pub fn run(
 ) -> Result<Vec<Outcome>> {
     let files: Vec<Arc<StagedFile>> =
         layout.files.iter().map(|file| staging.create(&file.name, file.bytes)).collect::<Result<_>>()?;
-    run::transfer(plan, layout, readers, options, progress, PIECE, &|file, offset, bytes| match files.get(file) {
+    let write = |file: usize, offset: u64, bytes: &[u8]| match files.get(file) {
         Some(file) => file.write_at(offset, bytes),
         None => Ok(()),
-    })
+    };
+    let outcomes = run::transfer(plan, layout, readers, options, progress, PIECE, &write)?;
+    layout.files.iter().zip(&files).try_for_each(|(weights, file)| save::fill_in(weights, file, progress))?;
+    Ok(outcomes)
 }
 
 /// What `run` would write, written nowhere: one outcome for each assignment, in order.

@@ -61,6 +61,7 @@ pub(super) fn compute(
     progress.start(phase, Some(work.bytes()?));
     for (file, weights) in layout.files.iter().enumerate() {
         write(file, 0, &weights.header)?;
+        weights.rest.iter().try_for_each(|(offset, bytes)| write(file, *offset, bytes))?;
     }
     let run = Run::new(work, plan.seed, readers, options, progress, write);
     run.on_threads(options.threads)?;
