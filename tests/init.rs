@@ -213,3 +213,45 @@ fn rows_that_are_no_positions_are_not_tiled_and_a_bias_in_one_row_grows_with_the
     assert_eq!(bias(&after)[..34 * 4], bias(&before)[..]);
     assert_eq!(bias(&after)[34 * 4..], [0; 16]);
 }
+
+#[test]
+fn kernels_of_keras_are_turned_to_where_they_go() {
+    let folder = Folder::new();
+    let layers = serde_json::json!({ "xfer": 1, "inputs": { "x": { "shape": ["batch", 2, 8, 8] } }, "layers": [
+        { "type": "conv2d", "name": "features", "out": 5, "kernel": 3 },
+        { "type": "global_avg_pool" },
+        { "type": "linear", "name": "fc", "out": 7 } ] });
+    folder.write("net.json", layers.to_string());
+    let source = fixture("hdf5") + "/weights.h5";
+    let map = |to: &str, from: &str| format!("{to}={from}");
+    folder
+        .xfer(&[
+            "init",
+            "--from",
+            &source,
+            "--arch",
+            "net.json",
+            "--out",
+            "out",
+            "--map",
+            &map("features.weight", "conv/conv/kernel:0"),
+            "--map",
+            &map("features.bias", "conv/conv/bias:0"),
+            "--map",
+            &map("fc.weight", "dense_1/dense_1/kernel:0"),
+            "--map",
+            &map("fc.bias", "dense_1/dense_1/bias:0"),
+        ])
+        .exits(0);
+    folder.xfer(&["convert", &source, "flat/model.safetensors"]).exits(0);
+    let (stored, made) = (tensors(&folder.path("flat")), tensors(&folder.path("out")));
+    let element = |bytes: &[u8], at: usize| bytes[at * 4..at * 4 + 4].to_vec();
+    let (kernel, weight) = (&stored["conv/conv/kernel:0"].2, &made["features.weight"].2);
+    assert_eq!(made["features.weight"].1, [5, 2, 3, 3]);
+    for (h, w, i, o) in [(0, 1, 1, 4), (2, 0, 0, 3), (1, 2, 1, 0)] {
+        assert_eq!(element(weight, ((o * 2 + i) * 3 + h) * 3 + w), element(kernel, ((h * 3 + w) * 2 + i) * 5 + o));
+    }
+    let (kernel, weight) = (&stored["dense_1/dense_1/kernel:0"].2, &made["fc.weight"].2);
+    assert_eq!(made["fc.weight"].1, [7, 5]);
+    assert_eq!(element(weight, 3 * 5 + 4), element(kernel, 4 * 7 + 3));
+}

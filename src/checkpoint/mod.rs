@@ -8,6 +8,7 @@ mod choose;
 mod cursor;
 mod format;
 mod gguf;
+mod hdf5;
 mod json;
 mod msgpack;
 mod natural;

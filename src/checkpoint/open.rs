@@ -6,7 +6,7 @@ use super::choose::{Choice, choose, choose_single, passed_over};
 use super::format::{Format, HEAD};
 use super::part::{Beside, Joined, Part};
 use super::safetensors::{check_shards, parse_index};
-use super::{Checkpoint, Reader, gguf, msgpack, numpy, onnx, safetensors, torch};
+use super::{Checkpoint, Reader, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
@@ -33,7 +33,11 @@ type OpenPart = fn(Arc<dyn Bytes>, &OpenOptions, Beside) -> Result<Part>;
 const READ: &[(Format, OpenPart)] = &[
     (Format::Safetensors, |file, _, _| safetensors::open(file)),
     (Format::Torch, |file, options, _| torch::open_archive(file, options)),
-    (Format::Zip, |file, options, _| torch::open_archive(file, options)),
+    (Format::Zip, |file, options, _| match hdf5::open_keras(&file)? {
+        Some(part) => Ok(part),
+        None => torch::open_archive(file, options),
+    }),
+    (Format::Hdf5, |file, _, _| hdf5::open(file)),
     (Format::Pickle, |file, options, _| torch::open_legacy(file, options)),
     (Format::Gguf, |file, _, _| gguf::open(file)),
     (Format::Npy, |file, _, _| numpy::open_array(file)),

@@ -79,6 +79,14 @@ pub enum FormatError {
         /// Elements of a block.
         block: u64,
     },
+    /// An HDF5 file is not what it should be, as the library that reads it says.
+    #[error("{file}: invalid HDF5: {detail}")]
+    Hdf5 {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// The file holds no tensor.
     #[error("{file} holds no tensors")]
     Empty {

@@ -200,7 +200,6 @@ fn every_other_kind_of_file_is_called_what_it_is() {
         (b"<!doctype html><html></html>", "web page"),
         (b"\n <html>", "web page"),
         (b"{\"error\":\"Repository not found\"}", "JSON"),
-        (b"\x89HDF\r\n\x1a\n\x00\x00", "HDF5"),
     ];
     for (bytes, word) in cases {
         for name in ["model.safetensors", "model.anything"] {

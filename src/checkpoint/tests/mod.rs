@@ -1,6 +1,7 @@
 //! How checkpoints and vocabularies are read, and how they can lie.
 
 mod directory;
+mod hdf5;
 pub(super) mod laws;
 mod msgpack;
 mod natural;

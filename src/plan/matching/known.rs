@@ -31,6 +31,8 @@ pub(super) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
 #[derive(Default)]
 pub(super) struct Layouts {
     families: Vec<FamilyLayouts>,
+    /// Whether the source was written by Keras or Flax, whose kernels are (…, in, out).
+    has_kernels: bool,
 }
 
 struct FamilyLayouts {
@@ -69,11 +71,17 @@ impl Layouts {
             bodies.extend(dialects.filter_map(|(path, dialect)| Some((path, dialect.layout?))));
             families.push(FamilyLayouts { templates: templates(family.in_out())?, recognised, bodies });
         }
-        Ok(Layouts { families })
+        Ok(Layouts { families, has_kernels: matches!(source.format, "hdf5" | "msgpack") })
     }
 
     /// How the source stores the matrix of this name, or `None` where no family stores it in more than one way.
     pub fn layout(&self, name: &str) -> Option<Layout> {
+        // `dense/kernel:0` of Keras, `Dense_0.kernel` of Flax
+        if self.has_kernels
+            && name.rsplit(['.', '/']).next().is_some_and(|last| last.split(':').next() == Some("kernel"))
+        {
+            return Some(Layout::InOut);
+        }
         if self.families.is_empty() {
             return None;
         }

@@ -19,7 +19,7 @@ use crate::init::Scheme;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
 use crate::plan::{InitPart, SourceView, Value};
-use crate::tensor::{Dtype, TensorInfo};
+use crate::tensor::{Dtype, Role, TensorInfo};
 
 /// What answers for one name of a target.
 enum Answerer {
@@ -430,6 +430,12 @@ fn relaid(
             let stored = if stored == Layout::InOut { "(in, out)" } else { "(out, in)" };
             let (target, source_name) = (parameter.name.clone(), name.to_string());
             Err(PlanError::LayoutUnknown { target, source_name, stored }.into())
+        }
+        (Some(Layout::InOut), _) if matches!(parameter.role, Role::Conv { .. }) && made.1.shape.len() > 2 => {
+            // (height, width, in, out) as (out, in, height, width)
+            let axes = made.1.shape.len();
+            let order = [axes - 1, axes - 2].into_iter().chain(0..axes - 2).collect();
+            apply_one(vec![made], &Op::Permute { order })
         }
         (Some(stored), wanted) if stored == wanted || made.1.shape.len() != 2 => Ok(made),
         (Some(_), _) => apply_one(vec![made], &Op::Transpose),

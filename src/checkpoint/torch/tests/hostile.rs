@@ -297,8 +297,8 @@ fn names_that_climb_out_of_the_archive_are_only_names() {
 
 #[test]
 fn an_archive_without_a_pickle_says_what_it_holds() {
-    let error = refused(&archive(&[("config.json", b"{}"), ("model.weights.h5", b"x")]));
-    assert_eq!(error, "m.pt is a zip archive without `data.pkl`: it holds config.json, model.weights.h5");
+    let error = refused(&archive(&[("config.json", b"{}"), ("weights.h5", b"x")]));
+    assert_eq!(error, "m.pt is a zip archive without `data.pkl`: it holds config.json, weights.h5");
 }
 
 #[test]
