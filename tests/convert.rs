@@ -306,6 +306,13 @@ fn every_dialect_of_every_family_and_back_is_the_identity() {
                 let far = f32s(bytes).iter().zip(f32s(&after[name].2)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(if is_shifted { far < 3e-7 } else { *bytes == after[name].2 }, "{name} of {model_type}: {far}");
             }
+            // and as a source of its own it fills what it came from
+            folder.xfer(&["init", "--from", "theirs", "--arch", "model", "--out", "filled", "--no-sync"]).exits(0);
+            let filled = tensors(&folder.path("filled"));
+            for (name, tensor) in &filled {
+                assert!(*tensor == after[name], "{name} of {model_type} by way of {}", dialect.name);
+            }
+            assert!(before.len() - filled.len() <= 1, "{model_type}");
             // a class may have none of the names that differ
             if before != theirs {
                 taken.insert((family.name(), dialect.name));

@@ -4,6 +4,7 @@
 
 mod affine;
 mod cast;
+mod combine;
 mod concat;
 pub(crate) mod float;
 mod gather;
@@ -133,6 +134,25 @@ pub enum Op {
         rows: u64,
         /// Leading rows that are copied.
         prefix: u64,
+    },
+    /// `g · v / ‖v‖` of two inputs, the norm over all axes but one (Salimans and Kingma, arXiv:1602.07868; PyTorch's `weight_norm`).
+    /// Computes.
+    WeightNorm {
+        /// The axis that keeps its norms, PyTorch's `dim`.
+        axis: usize,
+    },
+    /// `w + scale · b a` of three inputs, a low-rank adapter (Hu et al., arXiv:2106.09685): `w` `(out, …)`, `a` `(rank, …)`, `b`
+    /// `(out, rank)`. Computes.
+    LowRank {
+        /// The factor: alpha over the rank.
+        scale: f64,
+        /// Whether `w` is `(in, out)`, as GPT-2's matrices and embeddings.
+        turned: bool,
+    },
+    /// Numbers of 8 bits (`F8_E4M3`, `F8_E5M2`, `I8`), a matrix, times the scale of their block, the second input, as f32. Computes.
+    Dequantize {
+        /// Rows and columns of a block.
+        block: [u64; 2],
     },
 }
 

@@ -63,6 +63,17 @@ const KNOWN: &[Known] = &[
     Known { name: "lerp", usage: "lerp(t)", read: lerp },
     Known { name: "mean_heads", usage: "mean_heads(heads, groups)", read: mean_heads },
     Known { name: "mean_rows", usage: "mean_rows", read: |a| a.none().map(|()| NamedOp::One(Op::MeanRows)) },
+    Known { name: "weight_norm", usage: "weight_norm(axis), of g and v", read: weight_norm },
+    Known {
+        name: "low_rank",
+        usage: "low_rank(scale), of w, a and b; low_rank(scale, turned) for w (in, out)",
+        read: low_rank,
+    },
+    Known {
+        name: "dequantize",
+        usage: "dequantize(rows, columns) of a block, of a weight and its scale",
+        read: dequantize,
+    },
     Known { name: "resize_rows", usage: "resize_rows(rows, prefix)", read: resize_rows },
 ];
 
@@ -199,6 +210,25 @@ fn mean_heads(a: &Arguments) -> Found {
     Ok(NamedOp::One(Op::MeanHeads { heads: a.read(0, NUMBER)?, groups: a.read(1, NUMBER)? }))
 }
 
+fn weight_norm(a: &Arguments) -> Found {
+    a.count(1)?;
+    Ok(NamedOp::One(Op::WeightNorm { axis: a.read(0, AXIS)? }))
+}
+
+fn low_rank(a: &Arguments) -> Found {
+    let turned = match a.0[..] {
+        [_] => false,
+        [_, "turned"] => true,
+        _ => return Err(ArgumentProblem::Form),
+    };
+    Ok(NamedOp::One(Op::LowRank { scale: a.finite(0)?, turned }))
+}
+
+fn dequantize(a: &Arguments) -> Found {
+    a.count(2)?;
+    Ok(NamedOp::One(Op::Dequantize { block: [a.read(0, NUMBER)?, a.read(1, NUMBER)?] }))
+}
+
 fn resize_rows(a: &Arguments) -> Found {
     a.count(2)?;
     Ok(NamedOp::One(Op::ResizeRows { rows: a.read(0, NUMBER)?, prefix: a.read(1, NUMBER)? }))
@@ -297,6 +327,10 @@ impl fmt::Display for Op {
             Op::Lerp { t } => write!(f, "({t:?})"),
             Op::MeanHeads { heads, groups } => write!(f, "({heads}, {groups})"),
             Op::ResizeRows { rows, prefix } => write!(f, "({rows}, {prefix})"),
+            Op::WeightNorm { axis } => write!(f, "({axis})"),
+            Op::LowRank { scale, turned: false } => write!(f, "({scale:?})"),
+            Op::LowRank { scale, turned: true } => write!(f, "({scale:?}, turned)"),
+            Op::Dequantize { block: [rows, columns] } => write!(f, "({rows}, {columns})"),
         }
     }
 }

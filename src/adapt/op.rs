@@ -1,7 +1,7 @@
 //! The operations' methods: each matches the closed set and hands over to the operation's file.
 
 use super::{Block, Demand, Kind, Op, Scan};
-use super::{affine, cast, concat, gather, inputs, mean, narrow, permute, reshape, resize, rope};
+use super::{affine, cast, combine, concat, gather, inputs, mean, narrow, permute, reshape, resize, rope};
 use crate::error::{AdaptError, Result};
 use crate::tensor::{Rows, TensorInfo};
 
@@ -22,8 +22,16 @@ impl Op {
             | Op::Lerp { .. }
             | Op::MeanHeads { .. }
             | Op::MeanRows
+            | Op::WeightNorm { .. }
+            | Op::LowRank { .. }
+            | Op::Dequantize { .. }
             | Op::ResizeRows { .. } => Kind::Computes,
         }
+    }
+
+    /// Whether it makes one of several inputs that each mean another thing, so that they are never concatenated before it.
+    pub fn joins(&self) -> bool {
+        matches!(self, Op::Lerp { .. } | Op::WeightNorm { .. } | Op::LowRank { .. } | Op::Dequantize { .. })
     }
 
     /// The name that people type, as `rope_permute`.
@@ -43,6 +51,9 @@ impl Op {
             Op::MeanHeads { .. } => "mean_heads",
             Op::MeanRows => "mean_rows",
             Op::ResizeRows { .. } => "resize_rows",
+            Op::WeightNorm { .. } => "weight_norm",
+            Op::LowRank { .. } => "low_rank",
+            Op::Dequantize { .. } => "dequantize",
         }
     }
 
@@ -71,6 +82,9 @@ impl Op {
             Op::MeanHeads { heads, groups } => mean::out(mean::Grouping { heads: *heads, groups: *groups }, infos),
             Op::MeanRows => mean::rows_out(infos),
             Op::ResizeRows { rows, prefix } => resize::out(resize::Resize { rows: *rows, prefix: *prefix }, infos),
+            Op::WeightNorm { axis } => combine::weight_norm_out(*axis, infos),
+            Op::LowRank { scale, turned } => combine::low_rank_out(*scale, *turned, infos),
+            Op::Dequantize { block } => combine::dequantize_out(*block, infos),
         }
     }
 
@@ -110,6 +124,9 @@ impl Op {
                 mean::demand(mean::Grouping { heads: *heads, groups: *groups }, infos, rows)?
             }
             Op::MeanRows => vec![Demand::Scan],
+            Op::WeightNorm { axis } => combine::weight_norm_demand(*axis, infos, rows)?,
+            Op::LowRank { turned, .. } => combine::low_rank_demand(*turned, rows),
+            Op::Dequantize { .. } => combine::dequantize_demand(rows),
             Op::ResizeRows { rows: all, prefix } => {
                 resize::demand(resize::Resize { rows: *all, prefix: *prefix }, infos, rows)?
             }
@@ -168,6 +185,9 @@ impl Op {
                 mean::apply(mean::Grouping { heads: *heads, groups: *groups }, inputs, &rows, out)
             }
             Op::MeanRows => self.check_bytes(out.len() as u64, 0),
+            Op::WeightNorm { axis } => combine::weight_norm(*axis, inputs, &rows, out),
+            Op::LowRank { scale, turned } => combine::low_rank(*scale, *turned, inputs, &rows, out),
+            Op::Dequantize { block } => combine::dequantize(*block, inputs, &rows, out),
             Op::ResizeRows { rows: all, prefix } => {
                 resize::apply(resize::Resize { rows: *all, prefix: *prefix }, inputs, &rows, out)
             }
@@ -213,6 +233,9 @@ impl Op {
             | Op::Affine { .. }
             | Op::Lerp { .. }
             | Op::MeanHeads { .. }
+            | Op::WeightNorm { .. }
+            | Op::LowRank { .. }
+            | Op::Dequantize { .. }
             | Op::ResizeRows { .. } => Ok(None),
         }
     }
@@ -241,6 +264,8 @@ impl Op {
             Op::Cast { dtype } => cast::inverse(*dtype, &infos).and_then(|dtype| one(Op::Cast { dtype })),
             Op::Affine { scale, offset } => affine::is_sign(*scale, *offset).then(|| vec![vec![self.clone()]]),
             Op::Lerp { .. } | Op::MeanHeads { .. } | Op::MeanRows | Op::ResizeRows { .. } => None,
+            // norms are lost in the product, and a sum does not tell its parts
+            Op::WeightNorm { .. } | Op::LowRank { .. } | Op::Dequantize { .. } => None,
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct OpenOptions<'a> {
     /// Which dictionary of a file that nests them (`--key`): keys from the outside in, joined by dots; `.` for all of them.
     /// Unsaid, the usual containers. Formats without dictionaries take no notice.
     pub key: Option<&'a str>,
+    /// Whether a low-rank adapter is opened as such (there is a base to put it on), or refused.
+    pub adapter: bool,
 }
 
 /// Opens one file of a format.
@@ -52,6 +54,9 @@ const READ: &[(Format, OpenPart)] = &[
 pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
     let choice = match source.names() {
         [name] if source.is_single_file() => choose_single(name),
+        names if options.adapter && adapter_file(names).is_some() => {
+            choose_single(adapter_file(names).unwrap_or_default())
+        }
         names => choose(source.label(), names)?,
     };
     let opening = Opening { source, options, progress };
@@ -59,7 +64,9 @@ pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> 
     let folder = files.first().and_then(|file| file.name.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let config = opening.config(folder)?;
     let reader = Joined::new(&parts, config)?;
-    refuse_adapter(&reader, &files)?;
+    if !options.adapter {
+        refuse_adapter(&reader, &files)?;
+    }
     for part in &parts {
         notes.extend(part.notes.iter().cloned());
     }
@@ -257,6 +264,12 @@ fn head(file: &dyn Bytes) -> Result<Vec<u8>> {
 
 fn unreadable(name: &str, format: Format) -> Error {
     CheckpointError::Unreadable { file: name.into(), called: format.called(), remedy: format.remedy() }.into()
+}
+
+/// The weights of an adapter as PEFT saves it.
+fn adapter_file(names: &[String]) -> Option<&str> {
+    let has = |wanted: &&str| names.iter().any(|name| name == *wanted);
+    ["adapter_model.safetensors", "adapter_model.bin"].into_iter().find(has)
 }
 
 fn refuse_adapter(reader: &Joined, files: &[PinnedFile]) -> Result<()> {

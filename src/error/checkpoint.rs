@@ -381,7 +381,8 @@ impl Fault for CheckpointError {
                 vec![format!("name the weights, as --from {label}/{deeper}")]
             }
             CheckpointError::Adapter { .. } => vec![
-                "merge it first: python -c \"from peft import AutoPeftModel; \
+                "put it on its base: xfer init --from base=BASE --from adapter=ADAPTER --arch BASE --out MERGED".into(),
+                "or merge it first: python -c \"from peft import AutoPeftModel; \
                  AutoPeftModel.from_pretrained('ADAPTER').merge_and_unload().save_pretrained('MERGED')\""
                     .into(),
             ],

@@ -2,6 +2,7 @@
 //! remedies, ready to type; `exit` is what a scheduler branches on. One file for each layer that can fail.
 
 mod adapt;
+mod adapter;
 mod arch;
 mod archive;
 mod batch;
@@ -21,6 +22,7 @@ mod torch;
 mod transfer;
 
 pub use adapt::{AdaptError, ArgumentProblem};
+pub use adapter::AdapterError;
 pub use arch::{ArchError, Problem};
 pub use archive::ArchiveError;
 pub use batch::BatchError;
@@ -104,6 +106,9 @@ pub enum Error {
     /// An operation does not fit its inputs.
     #[error(transparent)]
     Adapt(#[from] AdaptError),
+    /// An adapter cannot be put on a base.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// A graph does not fit together or cannot run.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -162,6 +167,7 @@ impl Error {
             Error::Format(e) => Some(e),
             Error::Init(e) => Some(e),
             Error::Adapt(e) => Some(e),
+            Error::Adapter(e) => Some(e),
             Error::Graph(e) => Some(e),
             Error::Arch(e) => Some(e),
             Error::Plan(e) => Some(e),

@@ -233,7 +233,7 @@ pub fn report_of(path: &Path) -> Result<Report> {
 /// Opens the weights of a source to look at them; of one that nests dictionaries the one that `key` names, else the usual one.
 pub fn open(typed: &str, key: Option<&str>, access: &Access, progress: &dyn Progress) -> Result<Checkpoint> {
     let source = Source::open(&Reference::parse(typed)?, access, progress)?;
-    let checkpoint = checkpoint::open(&source, &OpenOptions { key }, progress)?;
+    let checkpoint = checkpoint::open(&source, &OpenOptions { key, adapter: false }, progress)?;
     sources::check_key(key, std::iter::once(&checkpoint))?;
     Ok(checkpoint)
 }

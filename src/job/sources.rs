@@ -10,6 +10,8 @@ use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
 
 /// Companion files are small; a tokenizer of a quarter of a million tokens has 30 MB.
+/// What PEFT saves beside an adapter.
+const ADAPTER: &str = "adapter_config.json";
 const COMPANION_LIMIT: u64 = 256 << 20;
 
 /// One `--from [NAME=]SRC`, parsed.
@@ -74,6 +76,8 @@ pub struct Opened {
     pub checkpoint: Checkpoint,
     vocabulary: Option<Vocabulary>,
     companions: Vec<(String, String)>,
+    /// The text of its `adapter_config.json`.
+    adapter: Option<String>,
 }
 
 impl Opened {
@@ -89,6 +93,7 @@ impl Opened {
             listing: self.checkpoint.reader.listing(),
             vocabulary: self.vocabulary.as_ref(),
             companions: self.companions.clone(),
+            adapter: self.adapter.clone(),
         }
     }
 
@@ -111,7 +116,7 @@ pub fn open_all(
     access: &Access,
     progress: &dyn Progress,
 ) -> Result<Vec<Opened>> {
-    let options = OpenOptions { key };
+    let options = OpenOptions { key, adapter: arguments.len() > 1 };
     let open = |argument: &SourceArgument| open(argument.clone(), &options, access, progress);
     let opened: Vec<Opened> = arguments.iter().map(open).collect::<Result<_>>()?;
     check_key(key, opened.iter().map(|source| &source.checkpoint))?;
@@ -131,6 +136,10 @@ pub fn check_key<'a>(key: Option<&str>, mut checkpoints: impl Iterator<Item = &'
 fn open(argument: SourceArgument, options: &OpenOptions, access: &Access, progress: &dyn Progress) -> Result<Opened> {
     let source = Source::open(&argument.reference, access, progress)?;
     let checkpoint = checkpoint::open(&source, options, progress)?;
+    let adapter = match options.adapter && source.names().iter().any(|name| name == ADAPTER) {
+        true => Some(String::from_utf8_lossy(&source.read(ADAPTER, COMPANION_LIMIT, progress)?).into_owned()),
+        false => None,
+    };
     let mut companions = Vec::new();
     let mut vocabulary = None;
     if !source.is_single_file() {
@@ -140,7 +149,7 @@ fn open(argument: SourceArgument, options: &OpenOptions, access: &Access, progre
         }
         vocabulary = read_vocabulary(&source, progress)?;
     }
-    Ok(Opened { argument, source, checkpoint, vocabulary, companions })
+    Ok(Opened { argument, source, checkpoint, vocabulary, companions, adapter })
 }
 
 fn read_vocabulary(source: &Source, progress: &dyn Progress) -> Result<Option<Vocabulary>> {
@@ -170,7 +179,10 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
     let argument = SourceArgument { name: planned.name.clone(), typed: planned.location.clone(), reference };
     let access = Access { revision: None, ..access.clone() };
     let source = Source::open(&argument.reference, &access, progress)?;
-    let options = OpenOptions { key: planned.key.as_deref() };
+    let options = OpenOptions {
+        key: planned.key.as_deref(),
+        adapter: planned.files.iter().any(|file| file.name.starts_with("adapter_model")),
+    };
     let checkpoint = checkpoint::open(&source, &options, progress)?;
     for expected in &planned.files {
         let found = checkpoint.files.iter().find(|file| file.name == expected.name);
@@ -185,7 +197,7 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
             .into());
         }
     }
-    Ok(Opened { argument, source, checkpoint, vocabulary: None, companions: Vec::new() })
+    Ok(Opened { argument, source, checkpoint, vocabulary: None, companions: Vec::new(), adapter: None })
 }
 
 /// The bytes of a companion, proven to be those that were planned with.

@@ -180,6 +180,10 @@ fn files(source: &SourceView, to: Option<&str>, assignments: &[Assignment]) -> V
 /// A config stays as it is, byte for byte, unless it says another type than is written now.
 fn config(text: &str, assignments: &[Assignment]) -> String {
     let Ok(Json::Object(mut config)) = serde_json::from_str::<Json>(text) else { return text.into() };
+    let is_dequantized = assignments.iter().any(|assignment| is_dequantized(&assignment.value));
+    if is_dequantized {
+        config.shift_remove("quantization_config");
+    }
     let written = dominant(assignments.iter().map(|assignment| &assignment.target));
     let is_cast = assignments.iter().any(|assignment| {
         let is_cast = |value: &Value| matches!(value, Value::Apply { op: Op::Cast { .. }, .. });
@@ -187,11 +191,19 @@ fn config(text: &str, assignments: &[Assignment]) -> String {
     });
     let stated = stated(&config);
     match written {
-        Some(written) if stated.map_or(is_cast, |stated| stated != written) => {
+        Some(written) if is_dequantized || stated.map_or(is_cast, |stated| stated != written) => {
             companions::state_dtype(&mut config, written);
             serde_json::to_string_pretty(&Json::Object(config)).map_or_else(|_| text.into(), |text| text + "\n")
         }
         Some(_) | None => text.into(),
+    }
+}
+
+fn is_dequantized(value: &Value) -> bool {
+    match value {
+        Value::Apply { op: Op::Dequantize { .. }, .. } => true,
+        Value::Apply { inputs, .. } => inputs.iter().any(is_dequantized),
+        _ => false,
     }
 }
 

@@ -358,6 +358,8 @@ pub struct SourceView<'a> {
     /// The files that could stand beside the output's weights (tokenizer, generation, preprocessor, chat template, modules),
     /// each with its `blake3:…` digest.
     pub companions: Vec<(String, String)>,
+    /// The text of its `adapter_config.json`, where it is a low-rank adapter on top of another source.
+    pub adapter: Option<String>,
 }
 
 /// `--dtype`.

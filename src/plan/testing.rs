@@ -57,6 +57,7 @@ impl Stored {
             key: None,
             listing: &self.listing,
             vocabulary: self.vocabulary.as_ref(),
+            adapter: None,
             companions: self.companions.clone(),
         }
     }

@@ -287,7 +287,13 @@ fn overflows(op: &Op, info: &TensorInfo, blocks: &[Block], out: &[u8], window: O
             let input = &block.bytes[window.start / unit * from..window.end / unit * from];
             became_infinite(block.info.dtype, input, info.dtype, result)
         }
-        Op::Lerp { .. } | Op::MeanHeads { .. } | Op::MeanRows | Op::ResizeRows { .. } => {
+        Op::Lerp { .. }
+        | Op::MeanHeads { .. }
+        | Op::MeanRows
+        | Op::WeightNorm { .. }
+        | Op::LowRank { .. }
+        | Op::Dequantize { .. }
+        | Op::ResizeRows { .. } => {
             let infinite = non_finite(info.dtype, result).infinite;
             let finite = || blocks.iter().all(|block| non_finite(block.info.dtype, block.bytes).total() == 0);
             if infinite > 0 && finite() { infinite } else { 0 }

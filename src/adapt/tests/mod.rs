@@ -48,6 +48,8 @@ impl Stored {
                 Dtype::Bf16 => half::bf16::from_f32(v as f32).to_le_bytes().to_vec(),
                 Dtype::F32 => (v as f32).to_le_bytes().to_vec(),
                 Dtype::F64 => f64::from(v).to_le_bytes().to_vec(),
+                // bytes of every sign and size, none of them NaN or infinite
+                Dtype::I8 | Dtype::F8E4m3 | Dtype::F8E5m2 => vec![v as u8 & 0xBB],
                 _ => panic!("no float: {dtype}"),
             })
             .collect();
@@ -204,5 +206,21 @@ fn computes(dtype: Dtype) -> Vec<(Op, Vec<Stored>)> {
         cases.push((Op::ResizeRows { rows, prefix }, vec![t("a", &[13, 3])]));
     }
     cases.push((Op::ResizeRows { rows: 4, prefix: 0 }, vec![t("a", &[1])]));
+    for (axis, g) in [(0, [5, 1, 1]), (1, [1, 3, 1]), (2, [1, 1, 4])] {
+        cases.push((Op::WeightNorm { axis }, vec![t("g", &g), t("v", &[5, 3, 4])]));
+    }
+    cases.push((Op::WeightNorm { axis: 0 }, vec![t("g", &[5]), t("v", &[5, 3])]));
+    cases.push((Op::LowRank { scale: 0.5, turned: false }, vec![t("w", &[6, 4]), t("a", &[2, 4]), t("b", &[6, 2])]));
+    cases.push((Op::LowRank { scale: 2.0, turned: true }, vec![t("w", &[6, 4]), t("a", &[2, 6]), t("b", &[4, 2])]));
+    cases.push((
+        Op::LowRank { scale: 0.25, turned: false },
+        vec![t("w", &[6, 2, 3, 1]), t("a", &[4, 2, 3, 1]), t("b", &[6, 4, 1, 1])],
+    ));
+    let packed = |shape: &[u64], of| Stored::counting("w", of, shape);
+    for of in [Dtype::I8, Dtype::F8E4m3, Dtype::F8E5m2] {
+        for (block, scale) in [([4, 3], &[2, 2][..]), ([7, 1], &[1, 5]), ([1, 5], &[7, 1]), ([7, 5], &[])] {
+            cases.push((Op::Dequantize { block }, vec![packed(&[7, 5], of), t("s", scale)]));
+        }
+    }
     cases
 }

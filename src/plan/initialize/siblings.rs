@@ -159,6 +159,9 @@ fn rearranges(op: &Op) -> bool {
         | Op::Lerp { .. }
         | Op::MeanHeads { .. }
         | Op::MeanRows
+        | Op::WeightNorm { .. }
+        | Op::LowRank { .. }
+        | Op::Dequantize { .. }
         | Op::ResizeRows { .. } => false,
     }
 }

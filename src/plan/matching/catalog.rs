@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::adapter::Adapter;
 use super::dialects::{self, Unit};
 use super::names::{last, modern_norm, plain};
+use super::stored;
 use crate::arch::Architecture;
 use crate::error::Result;
 use crate::family::{Config, Family};
@@ -79,8 +81,16 @@ impl Catalog {
     /// What these sources offer to this target.
     pub fn of(sources: &[SourceView], target: &Architecture) -> Result<Catalog> {
         let mut catalog = Catalog::default();
+        let adapters = Adapter::all(sources)?;
         for (source, view) in sources.iter().enumerate() {
-            catalog.add(source, view, target)?;
+            if adapters.iter().any(|(_, adapter, _)| *adapter == source) {
+                // it offers nothing but what it does to its base
+                catalog.families.push(None);
+                catalog.dialects.push(Vec::new());
+                continue;
+            }
+            let on = adapters.iter().find(|(base, _, _)| *base == source).map(|(_, place, adapter)| (*place, adapter));
+            catalog.add(source, view, on, target)?;
         }
         for (id, candidate) in catalog.candidates.iter().enumerate() {
             let mut plain = candidate.plain.iter();
@@ -98,7 +108,13 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn add(&mut self, source: usize, view: &SourceView, target: &Architecture) -> Result<()> {
+    fn add(
+        &mut self,
+        source: usize,
+        view: &SourceView,
+        adapter: Option<(usize, &Adapter)>,
+        target: &Architecture,
+    ) -> Result<()> {
         let family = dialects::family_of(view.listing);
         let respellings = dialects::respellings(view.listing, family.as_ref(), target)?;
         let own = |name: &str| family.as_ref().is_some_and(|(family, _)| family.name() == name);
@@ -116,17 +132,15 @@ impl Catalog {
             None => respellings.iter().flat_map(|one| one.read.iter().map(|(_, d)| d.name.to_string())).collect(),
         });
         self.families.push(family);
-        let mut units: Vec<Unit> =
-            view.listing.tensors.iter().enumerate().map(|(id, info)| stored_unit(source, id, info)).collect();
-        let stored = units.len();
+        let mut units = stored::units(source, view, adapter)?;
         for respelling in &respellings {
             units = respelling.apply(units)?;
         }
         let known: std::collections::HashSet<&str> =
             view.listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-        for (id, unit) in units.into_iter().enumerate() {
-            let own_name =
-                if id < stored && unit.single { view.listing.tensors.get(id).map(|t| t.name.clone()) } else { None };
+        for unit in units {
+            let first = unit.tensors.first().filter(|_| unit.single);
+            let own_name = first.and_then(|id| view.listing.tensors.get(*id)).map(|tensor| tensor.name.clone());
             self.candidates.push(candidate(source, own_name, unit, &known));
         }
         Ok(())

@@ -263,13 +263,18 @@ type Typed = (Value, TensorInfo);
 impl Making<'_> {
     /// Concatenation (where the operations do not join), the operations in order, the split (where they do not).
     fn run(&self, mut values: Vec<Typed>, sizes: &[Option<u64>]) -> Result<Typed> {
-        let joins = |op: &NamedOp| matches!(op, NamedOp::Concat { .. } | NamedOp::Stack);
+        let joins = |op: &NamedOp| match op {
+            NamedOp::Concat { .. } | NamedOp::Stack => true,
+            NamedOp::One(op) => op.joins(),
+            NamedOp::Split { .. } | NamedOp::SplitSizes { .. } => false,
+        };
         if values.len() > 1 && !self.rule.ops.iter().any(joins) {
             values = vec![self.fit(apply(values, &[]))?];
         }
         let mut is_split = self.rule.to.len() == 1;
         for op in &self.rule.ops {
             values = match op {
+                NamedOp::One(op) if op.joins() => vec![self.fit(apply_one(values, op))?],
                 NamedOp::One(op) => {
                     values.into_iter().map(|value| self.fit(apply_one(vec![value], op))).collect::<Result<_>>()?
                 }

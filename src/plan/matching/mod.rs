@@ -1,6 +1,7 @@
 //! Which source tensor each target tensor's value comes from, before it is made to fit. Decides from names, shapes, dtypes
 //! and the two architectures alone; reads no data and resizes nothing.
 
+mod adapter;
 mod agreements;
 mod catalog;
 mod dialects;
@@ -13,6 +14,7 @@ pub(super) mod resolve;
 mod respell;
 mod search;
 mod selectors;
+mod stored;
 mod suffix;
 #[cfg(test)]
 mod tests;
@@ -133,7 +135,8 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         let reason = "equal to the copy that is written, to which the target ties it".to_string();
         found.unused_reasons.get_mut(*source).map(|reasons| reasons.insert(*tensor, reason));
     }
-    let used = used(sources, &found.resolutions, &settled.with_owner);
+    let mut used = used(sources, &found.resolutions, &settled.with_owner);
+    adapter::mark(sources, &mut used);
     if !sources.is_empty() {
         let gaps = Gaps {
             sources,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::catalog::stored_unit;
 use super::dialects::{Respelling, Unit, apply_one, family_of, find_dialects, paths};
 use super::known::Layouts;
+use super::stored;
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
@@ -27,11 +27,13 @@ pub(in crate::plan) struct Respelt {
 
 /// Every tensor as it is stored.
 pub(in crate::plan) fn as_stored(listing: &Listing) -> Vec<Respelt> {
-    let one = |(id, info): (usize, &TensorInfo)| {
-        let unit = stored_unit(0, id, info);
-        Respelt { info: unit.info, value: unit.value, tensors: unit.tensors, dialect: None }
+    let one = |unit: Unit| Respelt {
+        info: TensorInfo { name: unit.name, ..unit.info },
+        value: unit.value,
+        tensors: unit.tensors,
+        dialect: None,
     };
-    listing.tensors.iter().enumerate().map(one).collect()
+    stored::dequantized(0, listing).into_iter().map(one).collect()
 }
 
 /// Every tensor in the dialect called `to`, or in today's spelling for `hf`; in an order of its own. An error where no family
@@ -60,7 +62,7 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
         let places = if places.is_empty() { BTreeSet::from([String::new()]) } else { places };
         write.extend(places.into_iter().map(|path| (path, dialect)));
     }
-    let units = listing.tensors.iter().enumerate().map(|(id, info)| stored_unit(0, id, info)).collect();
+    let units = stored::dequantized(0, listing);
     let mut units = Respelling { family, config, read, write }.apply(units)?;
     for unit in &mut units {
         lay_out(unit, listing, &layouts, wanted)?;

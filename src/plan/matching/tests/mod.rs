@@ -160,6 +160,7 @@ impl Case {
                 key: None,
                 listing,
                 vocabulary: None,
+                adapter: None,
                 companions: Vec::new(),
             });
         }

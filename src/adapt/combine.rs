@@ -1,0 +1,205 @@
+//! What a weight was taken apart into, put together again: weight norm (Salimans and Kingma, arXiv:1602.07868), low-rank adapters (Hu
+//! et al., arXiv:2106.09685), and numbers of few bits with their scales.
+
+use super::float::{Float, Real};
+use super::{Block, Demand, inputs};
+use crate::error::{AdaptError, Result};
+use crate::tensor::{Dtype, Rows, TensorInfo};
+
+const WEIGHT_NORM: &str = "weight_norm";
+const LOW_RANK: &str = "low_rank";
+const DEQUANTIZE: &str = "dequantize";
+
+/// All elements of a block in f64.
+fn values(block: &Block) -> Vec<f64> {
+    let Some(float) = Float::of(block.info.dtype) else { return Vec::new() };
+    let mut values = vec![0.0; block.bytes.len() / float.bytes()];
+    f64::decode(float, block.bytes, &mut values);
+    values
+}
+
+/// Numbers into a buffer of this type, rounded once.
+fn encode(dtype: Dtype, values: &[f64], out: &mut [u8]) {
+    let Some(float) = Float::of(dtype) else { return };
+    match float {
+        Float::F64 => f64::encode(float, values, out),
+        _ => {
+            let values: Vec<f32> = values.iter().map(|value| (*value as f32).canonical()).collect();
+            f32::encode(float, &values, out);
+        }
+    }
+}
+
+fn elements(op: &'static str, info: &TensorInfo) -> Result<usize> {
+    inputs::size(op, info.elements()?)
+}
+
+/// `g · v / ‖v‖`, the norm over all axes but `axis`.
+pub(super) fn weight_norm_out(axis: usize, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+    let (g, v) = inputs::two(WEIGHT_NORM, infos)?;
+    inputs::float(WEIGHT_NORM, g)?;
+    inputs::float(WEIGHT_NORM, v)?;
+    let size = inputs::axis_size(WEIGHT_NORM, v, axis)?;
+    if g.elements()? != size || g.shape.iter().filter(|size| **size != 1).count() > 1 {
+        return Err(AdaptError::Shapes { op: WEIGHT_NORM, first: g.clone(), other: v.clone() }.into());
+    }
+    v.row_bytes()?;
+    let mut out = inputs::result(v, v.dtype, v.shape.clone())?;
+    out.name = g.name.clone();
+    Ok(out)
+}
+
+/// Row by row along axis 0; along another axis every row needs all.
+pub(super) fn weight_norm_demand(axis: usize, infos: &[&TensorInfo], rows: &Rows) -> Result<Vec<Demand>> {
+    let (g, _) = inputs::two(WEIGHT_NORM, infos)?;
+    Ok(match axis {
+        0 if g.rows() == 1 => vec![Demand::Whole, Demand::rows(rows.clone())],
+        0 => vec![Demand::rows(rows.clone()); 2],
+        _ => vec![Demand::Whole; 2],
+    })
+}
+
+pub(super) fn weight_norm(axis: usize, blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
+    let [g, v] = blocks else { return Ok(()) };
+    let info = v.info;
+    let (scales, values) = (values(g), values(v));
+    let inner: u64 = info.shape.get(axis + 1..).unwrap_or(&[]).iter().product();
+    let size = info.shape.get(axis).copied().unwrap_or(1).max(1);
+    // along axis 0 only the rows that are asked for are here
+    let first = if axis == 0 && g.info.rows() == 1 { rows.start } else { 0 };
+    let index = |at: usize| ((at as u64 / inner.max(1)) % size) as usize;
+    let mut squares = vec![0.0; scales.len() + first as usize];
+    values.iter().enumerate().for_each(|(at, value)| {
+        let place = index(at) + first as usize;
+        squares[place] += value * value;
+    });
+    let row = inputs::size(WEIGHT_NORM, info.row_elements()?)?;
+    let skip = if axis == 0 { 0 } else { inputs::size(WEIGHT_NORM, rows.start)? * row };
+    let count = inputs::size(WEIGHT_NORM, rows.end - rows.start)? * row;
+    let made: Vec<f64> = (skip..skip + count)
+        .map(|at| {
+            let place = index(at) + first as usize;
+            scales[place] * values[at] / squares[place].sqrt()
+        })
+        .collect();
+    encode(info.dtype, &made, out);
+    Ok(())
+}
+
+/// `w + scale · b a`: `w` `(out, …)`, `a` `(rank, …)`, `b` `(out, rank)`; or, turned, `w` `(in, out)` with `a` `(rank, in)` and `b` `(out, rank)`.
+pub(super) fn low_rank_out(scale: f64, turned: bool, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+    let [w, a, b] = infos else {
+        return Err(AdaptError::Inputs { op: LOW_RANK, expected: "three", found: infos.len() }.into());
+    };
+    infos.iter().try_for_each(|info| inputs::float(LOW_RANK, info).map(|_| ()))?;
+    if !scale.is_finite() {
+        return Err(AdaptError::NotFinite { op: LOW_RANK, parameter: "scale", value: scale }.into());
+    }
+    let (rank, rest) = (inputs::axis_size(LOW_RANK, a, 0)?, w.row_elements()?);
+    let (rows, columns) = if turned { (a.row_elements()?, b.rows()) } else { (b.rows(), a.row_elements()?) };
+    if w.rows() != rows || rest != columns || w.shape.len() < 2 {
+        return Err(AdaptError::Shapes {
+            op: LOW_RANK,
+            first: (*w).clone(),
+            other: if turned { (*a).clone() } else { (*b).clone() },
+        }
+        .into());
+    }
+    if b.row_elements()? != rank {
+        return Err(AdaptError::Shapes { op: LOW_RANK, first: (*a).clone(), other: (*b).clone() }.into());
+    }
+    inputs::result(w, w.dtype, w.shape.clone())
+}
+
+pub(super) fn low_rank_demand(turned: bool, rows: &Rows) -> Vec<Demand> {
+    let w = Demand::rows(rows.clone());
+    if turned { vec![w, Demand::Whole, Demand::Whole] } else { vec![w, Demand::Whole, Demand::rows(rows.clone())] }
+}
+
+pub(super) fn low_rank(scale: f64, turned: bool, blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
+    let [w, a, b] = blocks else { return Ok(()) };
+    let (mut sum, a_values, b_values) = (values(w), values(a), values(b));
+    let rank = inputs::size(LOW_RANK, a.info.rows())?;
+    let width = inputs::size(LOW_RANK, w.info.row_elements()?)?;
+    let a_width = inputs::size(LOW_RANK, a.info.row_elements()?)?;
+    let first = inputs::size(LOW_RANK, rows.start)?;
+    for (row, sums) in sum.chunks_mut(width.max(1)).enumerate() {
+        let mut delta = vec![0.0; sums.len()];
+        for r in 0..rank {
+            match turned {
+                false => {
+                    let factor = b_values[row * rank + r];
+                    delta.iter_mut().zip(&a_values[r * a_width..]).for_each(|(sum, a)| *sum += factor * a);
+                }
+                true => {
+                    let factor = a_values[r * a_width + first + row];
+                    delta.iter_mut().enumerate().for_each(|(column, sum)| *sum += factor * b_values[column * rank + r]);
+                }
+            }
+        }
+        sums.iter_mut().zip(delta).for_each(|(sum, delta)| *sum += scale * delta);
+    }
+    encode(w.info.dtype, &sum, out);
+    Ok(())
+}
+
+/// Numbers of 8 bits times the scale of their block of `(rows, columns)`, as f32.
+pub(super) fn dequantize_out([high, wide]: [u64; 2], infos: &[&TensorInfo]) -> Result<TensorInfo> {
+    let (packed, scale) = inputs::two(DEQUANTIZE, infos)?;
+    inputs::float(DEQUANTIZE, scale)?;
+    if number(packed.dtype).is_none() {
+        return Err(AdaptError::NotFloat { op: DEQUANTIZE, input: packed.clone() }.into());
+    }
+    let [rows, columns] = packed.shape.as_slice() else {
+        return Err(AdaptError::Rank { op: DEQUANTIZE, expected: "2".into(), input: packed.clone() }.into());
+    };
+    let blocks = rows.div_ceil(high.max(1)).checked_mul(columns.div_ceil(wide.max(1)));
+    if high == 0 || wide == 0 || blocks != Some(scale.elements()?) {
+        return Err(AdaptError::Shapes { op: DEQUANTIZE, first: packed.clone(), other: scale.clone() }.into());
+    }
+    elements(DEQUANTIZE, scale)?;
+    inputs::result(packed, Dtype::F32, packed.shape.clone())
+}
+
+pub(super) fn dequantize_demand(rows: &Rows) -> Vec<Demand> {
+    vec![Demand::rows(rows.clone()), Demand::Whole]
+}
+
+pub(super) fn dequantize([high, wide]: [u64; 2], blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
+    let [packed, scale] = blocks else { return Ok(()) };
+    let Some(number) = number(packed.info.dtype) else { return Ok(()) };
+    let scales = values(scale);
+    let columns = packed.info.row_elements()?.max(1);
+    let across = columns.div_ceil(wide.max(1));
+    let mut made = Vec::with_capacity(packed.bytes.len());
+    for (at, byte) in packed.bytes.iter().enumerate() {
+        let (row, column) = (rows.start + at as u64 / columns, at as u64 % columns);
+        let scale = scales[(row / high.max(1) * across + column / wide.max(1)) as usize];
+        // a product of two f32, as the libraries compute it
+        made.push(f64::from(number(*byte) * scale as f32));
+    }
+    encode(Dtype::F32, &made, out);
+    Ok(())
+}
+
+/// How a byte of this type is a number, or `None` where it is not one.
+fn number(dtype: Dtype) -> Option<fn(u8) -> f32> {
+    match dtype {
+        Dtype::I8 => Some(|byte| f32::from(byte as i8)),
+        Dtype::F8E4m3 => Some(e4m3),
+        Dtype::F8E5m2 => Some(|byte| half::f16::from_bits(u16::from(byte) << 8).to_f32()),
+        _ => None,
+    }
+}
+
+/// Four bits of exponent, three of mantissa, no infinity (OCP 8-bit floating point, version 1.0).
+fn e4m3(byte: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
+    let magnitude = match (exponent, byte & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa / 512.0,
+        // 2^(exponent − 7) as bits: every one is a normal f32
+        _ => (1.0 + mantissa / 8.0) * f32::from_bits(((exponent - 7 + 127) as u32) << 23),
+    };
+    if byte & 0x80 == 0 { magnitude } else { -magnitude }
+}
