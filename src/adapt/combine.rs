@@ -9,6 +9,7 @@ use crate::tensor::{Dtype, Rows, TensorInfo};
 const WEIGHT_NORM: &str = "weight_norm";
 const LOW_RANK: &str = "low_rank";
 const DEQUANTIZE: &str = "dequantize";
+const MEAN_COVARIANCE: &str = "mean_covariance";
 
 /// All elements of a block in f64.
 fn values(block: &Block) -> Vec<f64> {
@@ -140,6 +141,63 @@ pub(super) fn low_rank(scale: f64, turned: bool, blocks: &[Block], rows: &Rows, 
         sums.iter_mut().zip(delta).for_each(|(sum, delta)| *sum += scale * delta);
     }
     encode(w.info.dtype, &sum, out);
+    Ok(())
+}
+
+/// Rows that are distributed as those of the first input are: `mean + √scale · Σ zᵢ (xᵢ − mean) / √n`, which for independent standard normals
+/// `z`, the second input `(rows, n)`, is N(mean, scale · covariance).
+pub(super) fn covariance_out(scale: f64, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+    let (x, z) = inputs::two(MEAN_COVARIANCE, infos)?;
+    inputs::float(MEAN_COVARIANCE, x)?;
+    inputs::float(MEAN_COVARIANCE, z)?;
+    if !(scale.is_finite() && scale >= 0.0) {
+        return Err(AdaptError::NotFinite { op: MEAN_COVARIANCE, parameter: "scale", value: scale }.into());
+    }
+    let rows = inputs::axis_size(MEAN_COVARIANCE, x, 0)?;
+    if rows == 0 {
+        return Err(AdaptError::NoRows { op: MEAN_COVARIANCE, input: x.clone() }.into());
+    }
+    if z.shape.len() != 2 || z.shape.get(1) != Some(&rows) {
+        return Err(AdaptError::Shapes { op: MEAN_COVARIANCE, first: x.clone(), other: z.clone() }.into());
+    }
+    let shape = z.shape.iter().take(1).chain(x.shape.iter().skip(1)).copied().collect();
+    inputs::result(x, Dtype::F32, shape)
+}
+
+pub(super) fn covariance_demand(rows: &Rows) -> Vec<Demand> {
+    vec![Demand::Whole, Demand::rows(rows.clone())]
+}
+
+pub(super) fn covariance(scale: f64, blocks: &[Block], out: &mut [u8]) -> Result<()> {
+    let [x, z] = blocks else { return Ok(()) };
+    let Some(float) = Float::of(x.info.dtype) else { return Ok(()) };
+    let (count, width) = (x.info.rows() as f64, inputs::size(MEAN_COVARIANCE, x.info.row_elements()?)?);
+    if width == 0 {
+        return Ok(());
+    }
+    let rows = || x.bytes.chunks_exact(width * float.bytes());
+    let mut row = vec![0.0; width];
+    let mut mean = vec![0.0; width];
+    for bytes in rows() {
+        f64::decode(float, bytes, &mut row);
+        mean.iter_mut().zip(&row).for_each(|(sum, value)| *sum += value);
+    }
+    mean.iter_mut().for_each(|sum| *sum /= count);
+    let draws = values(z);
+    let wide = inputs::size(MEAN_COVARIANCE, x.info.rows())?;
+    let factor = (scale / count).sqrt();
+    let mut made = vec![0.0; draws.len() / wide * width];
+    for (at, bytes) in rows().enumerate() {
+        f64::decode(float, bytes, &mut row);
+        for (sums, draws) in made.chunks_mut(width).zip(draws.chunks(wide)) {
+            let z = draws[at];
+            sums.iter_mut().zip(&row).zip(&mean).for_each(|((sum, value), mean)| *sum += z * (value - mean));
+        }
+    }
+    for sums in made.chunks_mut(width) {
+        sums.iter_mut().zip(&mean).for_each(|(sum, mean)| *sum = mean + factor * *sum);
+    }
+    encode(Dtype::F32, &made, out);
     Ok(())
 }
 

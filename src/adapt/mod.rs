@@ -149,6 +149,11 @@ pub enum Op {
         /// Whether `w` is `(in, out)`, as GPT-2's matrices and embeddings.
         turned: bool,
     },
+    /// Rows N(mean, scale · covariance) of the rows of the first input, from standard normals `(rows, n)`, the second, as f32. Computes.
+    MeanCovariance {
+        /// The factor of the covariance; transformers resizes embeddings with 1e-9.
+        scale: f64,
+    },
     /// Numbers of 8 bits (`F8_E4M3`, `F8_E5M2`, `I8`), a matrix, times the scale of their block, the second input, as f32. Computes.
     Dequantize {
         /// Rows and columns of a block.

@@ -74,6 +74,7 @@ const KNOWN: &[Known] = &[
         usage: "dequantize(rows, columns) of a block, of a weight and its scale",
         read: dequantize,
     },
+    Known { name: "mean_covariance", usage: "mean_covariance(scale), of rows and normals", read: mean_covariance },
     Known { name: "resize_rows", usage: "resize_rows(rows, prefix)", read: resize_rows },
 ];
 
@@ -229,6 +230,11 @@ fn dequantize(a: &Arguments) -> Found {
     Ok(NamedOp::One(Op::Dequantize { block: [a.read(0, NUMBER)?, a.read(1, NUMBER)?] }))
 }
 
+fn mean_covariance(a: &Arguments) -> Found {
+    a.count(1)?;
+    Ok(NamedOp::One(Op::MeanCovariance { scale: a.finite(0)? }))
+}
+
 fn resize_rows(a: &Arguments) -> Found {
     a.count(2)?;
     Ok(NamedOp::One(Op::ResizeRows { rows: a.read(0, NUMBER)?, prefix: a.read(1, NUMBER)? }))
@@ -330,6 +336,7 @@ impl fmt::Display for Op {
             Op::WeightNorm { axis } => write!(f, "({axis})"),
             Op::LowRank { scale, turned: false } => write!(f, "({scale:?})"),
             Op::LowRank { scale, turned: true } => write!(f, "({scale:?}, turned)"),
+            Op::MeanCovariance { scale } => write!(f, "({scale:?})"),
             Op::Dequantize { block: [rows, columns] } => write!(f, "({rows}, {columns})"),
         }
     }

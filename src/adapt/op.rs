@@ -25,13 +25,21 @@ impl Op {
             | Op::WeightNorm { .. }
             | Op::LowRank { .. }
             | Op::Dequantize { .. }
+            | Op::MeanCovariance { .. }
             | Op::ResizeRows { .. } => Kind::Computes,
         }
     }
 
     /// Whether it makes one of several inputs that each mean another thing, so that they are never concatenated before it.
     pub fn joins(&self) -> bool {
-        matches!(self, Op::Lerp { .. } | Op::WeightNorm { .. } | Op::LowRank { .. } | Op::Dequantize { .. })
+        matches!(
+            self,
+            Op::Lerp { .. }
+                | Op::WeightNorm { .. }
+                | Op::LowRank { .. }
+                | Op::Dequantize { .. }
+                | Op::MeanCovariance { .. }
+        )
     }
 
     /// The name that people type, as `rope_permute`.
@@ -54,6 +62,7 @@ impl Op {
             Op::WeightNorm { .. } => "weight_norm",
             Op::LowRank { .. } => "low_rank",
             Op::Dequantize { .. } => "dequantize",
+            Op::MeanCovariance { .. } => "mean_covariance",
         }
     }
 
@@ -85,6 +94,7 @@ impl Op {
             Op::WeightNorm { axis } => combine::weight_norm_out(*axis, infos),
             Op::LowRank { scale, turned } => combine::low_rank_out(*scale, *turned, infos),
             Op::Dequantize { block } => combine::dequantize_out(*block, infos),
+            Op::MeanCovariance { scale } => combine::covariance_out(*scale, infos),
         }
     }
 
@@ -127,6 +137,7 @@ impl Op {
             Op::WeightNorm { axis } => combine::weight_norm_demand(*axis, infos, rows)?,
             Op::LowRank { turned, .. } => combine::low_rank_demand(*turned, rows),
             Op::Dequantize { .. } => combine::dequantize_demand(rows),
+            Op::MeanCovariance { .. } => combine::covariance_demand(rows),
             Op::ResizeRows { rows: all, prefix } => {
                 resize::demand(resize::Resize { rows: *all, prefix: *prefix }, infos, rows)?
             }
@@ -188,6 +199,7 @@ impl Op {
             Op::WeightNorm { axis } => combine::weight_norm(*axis, inputs, &rows, out),
             Op::LowRank { scale, turned } => combine::low_rank(*scale, *turned, inputs, &rows, out),
             Op::Dequantize { block } => combine::dequantize(*block, inputs, &rows, out),
+            Op::MeanCovariance { scale } => combine::covariance(*scale, inputs, out),
             Op::ResizeRows { rows: all, prefix } => {
                 resize::apply(resize::Resize { rows: *all, prefix: *prefix }, inputs, &rows, out)
             }
@@ -236,6 +248,7 @@ impl Op {
             | Op::WeightNorm { .. }
             | Op::LowRank { .. }
             | Op::Dequantize { .. }
+            | Op::MeanCovariance { .. }
             | Op::ResizeRows { .. } => Ok(None),
         }
     }
@@ -265,7 +278,7 @@ impl Op {
             Op::Affine { scale, offset } => affine::is_sign(*scale, *offset).then(|| vec![vec![self.clone()]]),
             Op::Lerp { .. } | Op::MeanHeads { .. } | Op::MeanRows | Op::ResizeRows { .. } => None,
             // norms are lost in the product, and a sum does not tell its parts
-            Op::WeightNorm { .. } | Op::LowRank { .. } | Op::Dequantize { .. } => None,
+            Op::WeightNorm { .. } | Op::LowRank { .. } | Op::Dequantize { .. } | Op::MeanCovariance { .. } => None,
         }
     }
 }

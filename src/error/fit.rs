@@ -224,14 +224,6 @@ pub enum FitError {
         /// The rule.
         rule: &'static str,
     },
-    /// A way of making new rows that this version lacks.
-    #[error(
-        "tensor {name}: rows drawn with the covariance of the others (`mean_covariance`) are not available in this version"
-    )]
-    NoCovariance {
-        /// The target.
-        name: String,
-    },
     /// `lsuv` without a model that can run.
     #[error("tensor {name}: `lsuv` ({by}) runs the model on a batch, and a listing has no graph")]
     LsuvWithoutGraph {
@@ -374,7 +366,6 @@ impl Fault for FitError {
             | FitError::LabelCount { .. }
             | FitError::Adapt { .. }
             | FitError::NoOperation { .. }
-            | FitError::NoCovariance { .. }
             | FitError::NoSiblings { .. }
             | FitError::Unresolved { .. }
             | FitError::ConfigDtype { .. } => Exit::Input,
@@ -395,7 +386,6 @@ impl Fault for FitError {
             FitError::WhichVocabulary { names } => {
                 names.iter().map(|name| format!("`\"vocab\": {{ …, \"match\": \"{name}\" }}`")).collect()
             }
-            FitError::NoCovariance { .. } => vec!["say `mean`, `new` or `zeros`".into()],
             FitError::LsuvWithoutGraph { .. } => vec![
                 "--arch with a Hugging Face config or native layers, which can run".into(),
                 "--init orthogonal needs no graph".into(),

@@ -293,6 +293,7 @@ fn overflows(op: &Op, info: &TensorInfo, blocks: &[Block], out: &[u8], window: O
         | Op::WeightNorm { .. }
         | Op::LowRank { .. }
         | Op::Dequantize { .. }
+        | Op::MeanCovariance { .. }
         | Op::ResizeRows { .. } => {
             let infinite = non_finite(info.dtype, result).infinite;
             let finite = || blocks.iter().all(|block| non_finite(block.info.dtype, block.bytes).total() == 0);

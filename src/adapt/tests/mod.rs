@@ -216,6 +216,8 @@ fn computes(dtype: Dtype) -> Vec<(Op, Vec<Stored>)> {
         Op::LowRank { scale: 0.25, turned: false },
         vec![t("w", &[6, 2, 3, 1]), t("a", &[4, 2, 3, 1]), t("b", &[6, 4, 1, 1])],
     ));
+    cases.push((Op::MeanCovariance { scale: 0.25 }, vec![t("x", &[7, 3]), t("z", &[5, 7])]));
+    cases.push((Op::MeanCovariance { scale: 1.0 }, vec![t("x", &[4]), t("z", &[2, 4])]));
     let packed = |shape: &[u64], of| Stored::counting("w", of, shape);
     for of in [Dtype::I8, Dtype::F8E4m3, Dtype::F8E5m2] {
         for (block, scale) in [([4, 3], &[2, 2][..]), ([7, 1], &[1, 5]), ([1, 5], &[7, 1]), ([7, 5], &[])] {

@@ -130,6 +130,7 @@ fn any_named() -> impl Strategy<Value = NamedOp> {
             (any::<u64>(), any::<u64>()).prop_map(|(heads, groups)| Op::MeanHeads { heads, groups }),
             (any::<u64>(), any::<u64>()).prop_map(|(rows, prefix)| Op::ResizeRows { rows, prefix }),
             (0..5usize).prop_map(|axis| Op::WeightNorm { axis }),
+            any_finite().prop_map(|scale| Op::MeanCovariance { scale }),
             (any_finite(), any::<bool>()).prop_map(|(scale, turned)| Op::LowRank { scale, turned }),
             (any::<u64>(), any::<u64>()).prop_map(|(rows, columns)| Op::Dequantize { block: [rows, columns] }),
         ]

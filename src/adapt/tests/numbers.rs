@@ -168,6 +168,14 @@ fn computations_agree_with_naive_ones() {
                 let at = |i: usize| if *turned { delta(i % row, i / row) } else { delta(i / row, i % row) };
                 a.iter().enumerate().map(|(i, w)| w + scale * at(i)).collect()
             }
+            Op::MeanCovariance { scale } => {
+                let (z, n) = (inputs[1].values(), input.info.rows() as usize);
+                let mean: Vec<f64> = (0..row).map(|c| (0..n).map(|r| a[r * row + c]).sum::<f64>() / n as f64).collect();
+                let spread =
+                    |j: usize, c: usize| (0..n).map(|r| z[j * n + r] * (a[r * row + c] - mean[c])).sum::<f64>();
+                let rows = inputs[1].info.rows() as usize * row;
+                (0..rows).map(|i| mean[i % row] + (scale / n as f64).sqrt() * spread(i / row, i % row)).collect()
+            }
             other => panic!("{other} has no naive code"),
         };
         let out = whole(&op, &inputs).unwrap();
@@ -175,7 +183,7 @@ fn computations_agree_with_naive_ones() {
         near(&out.values(), &expected, precision(out.info.dtype), computed);
         seen.insert(op.name());
     }
-    assert_eq!(seen.len(), 8);
+    assert_eq!(seen.len(), 9);
 }
 
 fn resized(a: &[f64], row: usize, rows: usize, prefix: usize) -> Vec<f64> {

@@ -21,11 +21,12 @@ pub(super) use vocabulary::VocabularyRows;
 
 use super::initialize::Initializer;
 use super::matching::{Match, Origin};
-use super::{Exact, Initialisation, SourceView, Value};
+use super::{Exact, InitPart, Initialisation, SourceView, Value};
 use crate::adapt::Op;
 use crate::arch::{AdaptRule, Architecture, NewRows};
 use crate::error::{FitError, Result};
 use crate::graph::{Layer, Parameter, ParameterId};
+use crate::init::Scheme;
 use crate::tensor::{Dtype, Role, ShapeText, TensorInfo};
 
 /// A target with the value that was matched for it.
@@ -237,9 +238,7 @@ impl<'a> Fitter<'a> {
                 let initial = self.initializer.initial_rows(subject.id)?;
                 (Fill::Fresh(initial.value), Some(initial.init))
             }
-            (_, NewRows::MeanCovariance) => {
-                return Err(FitError::NoCovariance { name: subject.parameter.name.clone() }.into());
-            }
+            (_, NewRows::MeanCovariance) => (covariance(subject), Some(rows_of_covariance())),
         };
         let how = match (new_rows, new) {
             (0, _) => how,
@@ -283,6 +282,24 @@ fn as_it_is(subject: &Subject) -> Fitted {
         new_rows: 0,
         init: None,
     }
+}
+
+/// What transformers gives new rows: N(mean, 1e-9 · covariance) of the others; the mean itself where there are no more rows than columns,
+/// for then the covariance is singular.
+fn covariance(subject: &Subject) -> Fill {
+    let (rows, width) = (subject.info.rows(), subject.info.row_elements().unwrap_or(0));
+    if rows <= width {
+        return Fill::Mean;
+    }
+    let target = subject.parameter.shape.first().copied().unwrap_or(0);
+    let parts = vec![InitPart { rows: target, scheme: Scheme::Normal { mean: 0.0, std: 1.0 } }];
+    let normals = Value::Init { shape: vec![target, rows], first: 0, parts };
+    Fill::Fresh(rows::apply(Op::MeanCovariance { scale: 1e-9 }, vec![subject.value.clone(), normals]))
+}
+
+fn rows_of_covariance() -> Initialisation {
+    let by = "rows: mean_covariance, as transformers".to_string();
+    Initialisation { scheme: "mean_covariance".into(), std: None, by, exact: Exact::Anywhere }
 }
 
 fn rows_of_zeros() -> Initialisation {

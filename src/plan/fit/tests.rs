@@ -85,7 +85,10 @@ fn new_vocabulary_rows_are_what_the_rule_says() {
     let plan = planned(&source, &with(NewRows::Zeros));
     let Value::Init { parts, .. } = fill(of(&plan, WORDS)) else { panic!() };
     assert_eq!(parts[0].scheme, crate::init::Scheme::Constant { value: 0.0 });
-    assert!(matches!(fit(refused(&source, &with(NewRows::MeanCovariance))), FitError::NoCovariance { .. }));
+    let plan = planned(&source, &with(NewRows::MeanCovariance));
+    let Value::Apply { op: Op::MeanCovariance { scale }, inputs } = fill(of(&plan, WORDS)) else { panic!() };
+    assert_eq!((*scale, of(&plan, WORDS).init.as_ref().unwrap().scheme.as_str()), (1e-9, "mean_covariance"));
+    assert!(matches!(&inputs[1], Value::Init { shape, .. } if *shape == [12, 10]));
 }
 
 /// From ten rows of the tokens `a b c z` and six of padding.

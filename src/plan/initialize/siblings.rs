@@ -162,6 +162,7 @@ fn rearranges(op: &Op) -> bool {
         | Op::WeightNorm { .. }
         | Op::LowRank { .. }
         | Op::Dequantize { .. }
+        | Op::MeanCovariance { .. }
         | Op::ResizeRows { .. } => false,
     }
 }
