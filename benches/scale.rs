@@ -91,12 +91,15 @@ fn plan(at: &Path, experts: u64) {
     println!("planning {} tensors: {seconds:.2} s, peak memory {:.0} MiB", listing.len(), mebibytes(memory));
 }
 
+/// A title and what is drawn under it.
+type Panel<'a> = (&'a str, &'a dyn Fn(&Point) -> f64);
+
 fn draw(points: &[Point], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::new(path, (720, 300)).into_drawing_area();
     root.fill(&WHITE)?;
     let most = |of: &dyn Fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max) * 1.15;
     let sides = root.split_evenly((1, 2));
-    let panels: [(&str, &dyn Fn(&Point) -> f64); 2] =
+    let panels: [Panel; 2] =
         [("seconds", &|point: &Point| point.seconds), ("peak memory, MiB", &|point: &Point| point.mebibytes)];
     for (side, (title, of)) in sides.iter().zip(panels) {
         // memory is drawn up to the 48 MiB that are promised

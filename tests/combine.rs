@@ -138,3 +138,46 @@ fn a_map_rule_puts_weight_norm_and_a_scale_together() {
         }
     }
 }
+
+#[test]
+fn q_k_and_v_of_each_head_together_and_apart_are_the_same_matrices() {
+    let folder = Folder::new();
+    publish(&folder, "families", "gpt_neox.safetensors");
+    let fused = "gpt_neox.layers.0.attention.query_key_value.weight";
+    let listing = serde_json::json!({
+        "q": { "dtype": "F32", "shape": [24, 24] }, "k": { "dtype": "F32", "shape": [24, 24] },
+        "v": { "dtype": "F32", "shape": [24, 24] } });
+    folder.write("apart.json", listing.to_string());
+    let piece =
+        |name: &str, at: usize| format!("{name}={fused}|reshape(4, 3, 6, 24)|narrow(1, {at}, 1)|reshape(24, 24)");
+    let (q, k, v) = (piece("q", 0), piece("k", 1), piece("v", 2));
+    let apart =
+        ["init", "--from", "base", "--arch", "apart.json", "--out", "apart", "--map", &q, "--map", &k, "--map", &v];
+    folder.xfer(&apart).exits(0);
+    let (base, found) = (tensors(&folder.path("base")), tensors(&folder.path("apart")));
+    let row = |of: &Stored, name: &str, row: usize| of[name].2[row * 24 * 4..(row + 1) * 24 * 4].to_vec();
+    for head in 0..4 {
+        for at in 0..6 {
+            for (place, name) in ["q", "k", "v"].into_iter().enumerate() {
+                assert_eq!(row(&found, name, head * 6 + at), row(&base, fused, (head * 3 + place) * 6 + at));
+            }
+        }
+    }
+    folder.write("together.json", r#"{ "qkv": { "dtype": "F32", "shape": [72, 24] } }"#);
+    let join = "qkv=q,k,v|concat(0)|reshape(3, 4, 6, 24)|permute(1, 0, 2, 3)|reshape(72, 24)";
+    folder.xfer(&["init", "--from", "apart", "--arch", "together.json", "--out", "together", "--map", join]).exits(0);
+    assert_eq!(tensors(&folder.path("together"))["qkv"].2, base[fused].2);
+}
+
+#[test]
+fn a_tied_head_goes_into_an_untied_one_as_a_copy() {
+    let folder = Folder::new();
+    let mut config = publish(&folder, "llama", "llama.safetensors");
+    assert_eq!(config["tie_word_embeddings"], true);
+    config["tie_word_embeddings"] = false.into();
+    folder.write("untied.json", config.to_string());
+    folder.xfer(&["init", "--from", "base", "--arch", "untied.json", "--out", "out"]).exits(0);
+    let found = tensors(&folder.path("out"));
+    assert_eq!(found["lm_head.weight"].2, found["model.embed_tokens.weight"].2);
+    assert_eq!(found["lm_head.weight"].2, tensors(&folder.path("base"))["model.embed_tokens.weight"].2);
+}

@@ -113,14 +113,8 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 /// The same without the batch that `lsuv` may need.
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
-    // two headers of a hundred thousand names are read beside each other
-    let (architecture, sources) = std::thread::scope(|scope| {
-        let architecture = scope.spawn(|| arch::open(&request.arch, &request.flags, &request.access, progress));
-        let sources = sources::open_all(&arguments, request.key.as_deref(), &request.access, progress);
-        (architecture.join(), sources)
-    });
-    let architecture = architecture.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let sources = sources?;
+    let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
+    let sources = sources::open_all(&arguments, request.key.as_deref(), &request.access, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;

@@ -9,6 +9,7 @@ mod node;
 mod number;
 mod parallel;
 mod peak;
+mod queue;
 mod run;
 mod scratch;
 mod statistics;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::node::{Kind, Node};
+use super::queue::MOST;
 use super::scratch::PIECE;
 use super::work::piece_of;
 use crate::adapt::Demand;
@@ -23,7 +24,7 @@ struct Memory {
 /// The largest needs of `threads` tensors at once: every thread may be at one of them.
 pub(super) fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> Result<u64> {
     let mut needs = Vec::new();
-    let mut bookkeeping = 0u64;
+    let (mut bookkeeping, mut bytes) = (0u64, 0u64);
     for assignment in &plan.assignments {
         if matches!(assignment.value, Value::Tied { .. }) {
             continue;
@@ -33,7 +34,11 @@ pub(super) fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> 
         // one chaining value for each piece
         bookkeeping = bookkeeping.saturating_add(32 * assignment.target.bytes()?.div_ceil(piece));
         needs.push(need(&node, piece)?);
+        bytes = bytes.saturating_add(assignment.target.bytes()?);
     }
+    // pieces that wait for their file, and empty buffers
+    let queued = if threads > 1 { bytes.min(2 * MOST as u64 * PIECE) } else { 0 };
+    bookkeeping = bookkeeping.saturating_add(queued);
     needs.sort_unstable();
     Ok(needs.iter().rev().take(threads.max(1)).fold(bookkeeping, |sum, need| sum.saturating_add(*need)))
 }

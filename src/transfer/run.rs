@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::node::Node;
+use super::queue::{Piece, Queue};
 use super::scratch::{Scratch, size};
 use super::work::{Input, Item, Output, Source, Work};
 use super::{InputDigest, Options, Outcome};
@@ -24,6 +25,7 @@ struct Run<'a, 'p> {
     seed: u64,
     readers: &'a [Arc<dyn Reader>],
     write: Write<'p>,
+    queue: Queue,
     allow_overflow: bool,
     progress: &'p dyn Progress,
     next: AtomicUsize,
@@ -63,7 +65,7 @@ pub(super) fn compute(
         write(file, 0, &weights.header)?;
         weights.rest.iter().try_for_each(|(offset, bytes)| write(file, *offset, bytes))?;
     }
-    let run = Run::new(work, plan.seed, readers, options, progress, write);
+    let run = Run::new(work, plan.seed, readers, options, progress, write, layout.files.len());
     run.on_threads(options.threads)?;
     progress.finish();
     Ok(outcomes(plan, &run.work))
@@ -80,7 +82,7 @@ pub(super) fn digests(
     let work = Work::hashing(tensors, readers, piece)?;
     progress.start("hash", Some(work.bytes()?));
     let options = Options { threads, allow_overflow: false };
-    let run = Run::new(work, 0, readers, options, progress, &|_, _, _| Ok(()));
+    let run = Run::new(work, 0, readers, options, progress, &|_, _, _| Ok(()), 0);
     run.on_threads(threads)?;
     progress.finish();
     Ok(tensors.iter().filter_map(|tensor| run.work.digest_of(*tensor)).collect())
@@ -94,12 +96,14 @@ impl<'a, 'p> Run<'a, 'p> {
         options: Options,
         progress: &'p dyn Progress,
         write: Write<'p>,
+        files: usize,
     ) -> Run<'a, 'p> {
         Run {
             work,
             seed,
             readers,
             write,
+            queue: Queue::new(files),
             allow_overflow: options.allow_overflow,
             progress,
             next: AtomicUsize::new(0),
@@ -155,18 +159,22 @@ impl<'a, 'p> Run<'a, 'p> {
         self.progress.interrupted()?;
         let span = output.digest.span(piece);
         let (bytes, window) = self.produce(output, &span, scratch)?;
-        let part = &bytes[window];
+        let part = &bytes[window.clone()];
         let found = non_finite(output.assignment.target.dtype, part);
         output.nan.fetch_add(found.nan, Ordering::AcqRel);
         output.infinite.fetch_add(found.infinite, Ordering::AcqRel);
         output.overflows.fetch_add(std::mem::take(&mut scratch.root_overflows), Ordering::AcqRel);
         output.inner_overflow.fetch_or(std::mem::take(&mut scratch.inner_overflow), Ordering::AcqRel);
         output.digest.put(piece, part);
-        if !part.is_empty() {
-            (self.write)(output.file, output.offset + span.start, part)?;
+        match part.is_empty() {
+            true => scratch.give(bytes),
+            false => {
+                let piece = Piece { offset: output.offset + span.start, bytes, window };
+                let write = |offset: u64, bytes: &[u8]| (self.write)(output.file, offset, bytes);
+                self.queue.put(output.file, piece, &write, scratch)?;
+            }
         }
         self.progress.advance(span.end - span.start);
-        scratch.give(bytes);
         output.piece_done(self.allow_overflow)
     }
 

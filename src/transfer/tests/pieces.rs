@@ -59,12 +59,12 @@ fn row_operations_over_a_huge_tensor_need_little_memory() {
     let cast = apply(Op::Cast { dtype: Dtype::Bf16 }, vec![of_info(&huge)]);
     let more = init(&[1_000_000, 8192], 0, normal(0.02));
     let runs = [crate::adapt::tests::run(0, 1_999_999, -1, 2_000_000), crate::adapt::tests::run(1, 0, 1, 9)];
-    assert!(need(of_info(&huge)) <= 8 * MIB);
-    assert!(need(cast) <= 8 * MIB);
-    assert!(need(apply(Op::Concat { axis: 0 }, vec![of_info(&huge), more.clone()])) <= 8 * MIB);
-    assert!(need(apply(Op::Gather { axis: 0, runs: runs.into() }, vec![of_info(&huge), more])) <= 8 * MIB);
+    assert!(need(of_info(&huge)) <= 12 * MIB);
+    assert!(need(cast) <= 12 * MIB);
+    assert!(need(apply(Op::Concat { axis: 0 }, vec![of_info(&huge), more.clone()])) <= 12 * MIB);
+    assert!(need(apply(Op::Gather { axis: 0, runs: runs.into() }, vec![of_info(&huge), more])) <= 12 * MIB);
     assert!(need(apply(Op::ResizeRows { rows: 100_000, prefix: 2 }, vec![of_info(&huge)])) <= 200 * MIB);
-    assert!(need(apply(Op::MeanRows, vec![of_info(&huge)])) <= 8 * MIB);
+    assert!(need(apply(Op::MeanRows, vec![of_info(&huge)])) <= 12 * MIB);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn what_needs_a_whole_input_is_announced_with_it_once_for_each_thread() {
     let one = plan(vec![transposed("t")]);
     let two = plan(vec![transposed("t"), transposed("u")]);
     let need = peak(&one, &readers, 2).unwrap();
-    assert!((64 * MIB..70 * MIB).contains(&need), "{need}");
+    assert!((64 * MIB..74 * MIB).contains(&need), "{need}");
     assert!(peak(&two, &readers, 1).unwrap() < need + MIB);
     let both = peak(&two, &readers, 2).unwrap();
     assert!((128 * MIB..140 * MIB).contains(&both), "{both}");
