@@ -31,4 +31,19 @@ fn main() {
     };
     pairs("without fsync, against cp", &unsynced, copy);
     pairs("with fsync, against cp and sync", &grow, &format!("{copy} && sync copy"));
+    match std::env::var("XFER_PEER_PYTHON") {
+        Ok(python) => {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/grow.py");
+            let other = format!("{python} {script} base copy");
+            Pairs {
+                title: "without fsync, against transformers",
+                arguments: &unsynced,
+                out: "grown",
+                other: &other,
+                count: 3,
+            }
+            .run(at);
+        }
+        Err(_) => println!("transformers was not measured: name a Python that has it in XFER_PEER_PYTHON"),
+    }
 }

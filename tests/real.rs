@@ -135,3 +135,33 @@ fn a_trained_model_passes_the_check() {
     let found = Folder::new().xfer(&["check", &fixture(MODEL), "--json"]).exits(0).json();
     assert_eq!(found["verdict"], "ok", "{found}");
 }
+
+#[test]
+#[ignore = "needs fixtures/real: bash fixtures/real.sh"]
+fn every_real_file_reads_as_the_library_of_its_format_reads_it() {
+    use sha2::Digest;
+    let expected: BTreeMap<String, BTreeMap<String, (String, Vec<usize>, String)>> =
+        serde_json::from_slice(&std::fs::read(fixture("real.json")).unwrap()).unwrap();
+    assert!(expected.len() >= 12);
+    for (file, expected) in expected {
+        let folder = Folder::new();
+        folder.xfer(&["convert", &fixture(&format!("real/{file}")), "out/model.safetensors"]).exits(0);
+        let found: BTreeMap<String, (String, Vec<usize>, String)> = tensors(&folder.path("out"))
+            .into_iter()
+            .map(|(name, (dtype, shape, bytes))| {
+                let digest: String = sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                (name, (format!("{dtype:?}"), shape, digest[..16].to_string()))
+            })
+            .collect();
+        for (name, expected) in &expected {
+            // constants of ONNX have no names of their own
+            let is_there = match name.starts_with('#') {
+                true => found.values().any(|found| found == expected),
+                false => found.get(name) == Some(expected),
+            };
+            assert!(is_there, "{file}: {name} {expected:?}, found {:?}", found.get(name));
+        }
+        let has_more = file.ends_with(".onnx");
+        assert!(has_more || found.len() == expected.len(), "{file}: {} tensors", found.len());
+    }
+}
