@@ -413,3 +413,27 @@ fn an_archive_has_the_same_bytes_on_any_number_of_threads() {
     assert_eq!(all["1.pt"], all["3.pt"]);
     assert_eq!(all["1.npz"], all["3.npz"]);
 }
+
+#[test]
+fn fused_projections_are_not_cut_without_the_heads_that_they_follow_from() {
+    let folder = Folder::new();
+    let (source, run) = models().into_iter().find(|(_, run)| run["weights"] == "phi3.safetensors").unwrap();
+    folder.write("phi/model.safetensors", fs::read(source.join("phi3.safetensors")).unwrap());
+    let mut llama = run["config"].clone();
+    llama["model_type"] = "llama".into();
+    llama["architectures"] = serde_json::json!(["LlamaForCausalLM"]);
+    folder.write("llama.json", llama.to_string());
+    let init = ["init", "--from", "phi", "--arch", "llama.json", "--out", "out"];
+    folder.xfer(&init).exits(3).complains("heads");
+    // with its config it is the same network under other names
+    folder.write("phi/config.json", run["config"].to_string());
+    folder.xfer(&init).exits(0);
+    let (before, after) = (tensors(&folder.path("phi")), tensors(&folder.path("out")));
+    let rows = |name: &str, from: usize, to: usize| before[name].2[from * 16 * 4..to * 16 * 4].to_vec();
+    let qkv = "model.layers.1.self_attn.qkv_proj.weight";
+    // four heads of six, two of keys and values
+    assert_eq!(after["model.layers.1.self_attn.q_proj.weight"].2, rows(qkv, 0, 24));
+    assert_eq!(after["model.layers.1.self_attn.k_proj.weight"].2, rows(qkv, 24, 36));
+    assert_eq!(after["model.layers.1.self_attn.v_proj.weight"].2, rows(qkv, 36, 48));
+    assert_eq!(after["model.layers.1.mlp.up_proj.weight"].2, rows("model.layers.1.mlp.gate_up_proj.weight", 20, 40));
+}

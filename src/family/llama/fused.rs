@@ -1,7 +1,7 @@
 //! q, k and v in one matrix, gate and up in another, as Phi-3 has them, or apart, as Llama: the same network.
 
 use super::meta::{Heads, rows};
-use crate::adapt::Op;
+use crate::adapt::{Op, RopeLayout};
 use crate::family::{Config, Dialect, Rule};
 
 /// Of those whose projections are apart.
@@ -43,11 +43,11 @@ fn halves(_config: &Config) -> Vec<Vec<Op>> {
     vec![Vec::new(); 2]
 }
 
-/// The rows of the query's heads, the key's and the value's. Where the config does not say how many there are, there are as many of
-/// each.
+/// The rows of the query's heads, the key's and the value's. Where the config does not say how many there are, nothing is guessed: 0 heads
+/// are an error.
 fn pieces(config: &Config) -> Vec<Vec<Op>> {
     let (Some(query), Some(key)) = (rows(config, Heads::Query), rows(config, Heads::Key)) else {
-        return vec![Vec::new(); 3];
+        return vec![vec![Op::RopePermute { heads: 0, rotary: 0, to: RopeLayout::ToHalves }]; 3];
     };
     let piece = |start, len| vec![Op::Narrow { axis: 0, start, len }];
     vec![piece(0, query), piece(query, key), piece(query.saturating_add(key), key)]

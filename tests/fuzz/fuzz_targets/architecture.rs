@@ -18,6 +18,7 @@ fuzz_target!(|text: &str| {
             offline: true,
             revision: None,
             certificates: None,
+            patience: Default::default(),
         };
         let _ = arch::open(&path.to_string_lossy(), &Flags::default(), &access, &Silent);
     }
