@@ -106,3 +106,58 @@ fn empty_tensors_scalars_and_more_elements_than_one_piece_are_compared() {
     assert_eq!(found["changed"][0]["elements"], 2);
     assert_eq!(found["changed"][0]["absolute"], 7.0);
 }
+
+/// A folder `name` with weights of the fixtures and, where it is said, the config of one of their runs.
+fn model(folder: &Folder, name: &str, weights: &str, config: Option<(&str, &str)>) {
+    folder.write(&format!("{name}/model.safetensors"), std::fs::read(fixture(weights)).unwrap());
+    if let Some((family, run)) = config {
+        let runs = std::fs::read(fixture(&format!("{family}/runs.json"))).unwrap();
+        let runs: serde_json::Value = serde_json::from_slice(&runs).unwrap();
+        let run = runs.as_array().unwrap().iter().find(|one| one["name"] == run).unwrap();
+        folder.write(&format!("{name}/config.json"), run["config"].to_string());
+    }
+}
+
+#[test]
+fn two_dialects_of_one_model_do_not_differ_and_the_config_may_lie_beside_either() {
+    let llama = Some(("llama", "llama_untied"));
+    for (ours, theirs) in [(llama, llama), (llama, None), (None, llama)] {
+        let folder = Folder::new();
+        model(&folder, "ours", "llama/llama_untied.safetensors", ours);
+        model(&folder, "theirs", "llama/meta.safetensors", theirs);
+        let run = folder.xfer(&["diff", "ours", "theirs", "--values"]).exits(0);
+        run.prints("dialects of llama: hf and meta; both are compared as hf").prints("and values");
+    }
+}
+
+#[test]
+fn a_gguf_is_compared_with_the_model_that_it_was_made_of() {
+    let folder = Folder::new();
+    let file = fixture("gguf/llama_untied.gguf");
+    folder.xfer(&["convert", &file, "out", "--to", "hf"]).exits(0);
+    folder.xfer(&["diff", &file, "out", "--values"]).exits(0).prints("gguf and hf").prints("and values");
+    folder.xfer(&["convert", "out", "half", "--dtype", "f16"]).exits(0);
+    let found = folder.xfer(&["diff", &file, "half", "--values", "--json"]).exits(4).json();
+    assert_eq!((&found["added"], &found["removed"], &found["reshaped"]), (&json!([]), &json!([]), &json!([])));
+    let absolute = found["changed"][0]["absolute"].as_f64().unwrap();
+    assert!(absolute > 0.0 && absolute < 1e-3, "{absolute}: one rounding");
+}
+
+#[test]
+fn square_matrices_of_nanogpt_and_hugging_face_are_compared_in_one_layout() {
+    let folder = Folder::new();
+    let gpt2 = Some(("gpt2", "language_model"));
+    model(&folder, "ours", "gpt2/language_model.safetensors", gpt2);
+    model(&folder, "theirs", "gpt2/nanogpt.safetensors", gpt2);
+    let found = folder.xfer(&["diff", "ours", "theirs", "--values", "--json"]).exits(4).json();
+    assert_eq!((&found["common"], &found["changed"], &found["removed"]), (&json!(28), &json!([]), &json!([])));
+    assert_eq!(found["added"][0]["name"], "lm_head.weight", "nanoGPT stores the tied head too");
+}
+
+#[test]
+fn dialects_without_any_config_are_compared_as_they_are_and_that_is_said() {
+    let folder = Folder::new();
+    model(&folder, "ours", "llama/llama_untied.safetensors", None);
+    model(&folder, "theirs", "llama/meta.safetensors", None);
+    folder.xfer(&["diff", "ours", "theirs"]).exits(4).prints("compared as they are stored").prints("config");
+}

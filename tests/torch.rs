@@ -12,7 +12,7 @@ const LISTING: &str = r#"{ "xfer": 1, "tensors": {
 fn a_nested_checkpoint_is_read_with_a_note_and_key_chooses_another_dictionary() {
     let folder = Folder::new();
     let file = fixture("torch/with_ema.pt");
-    let run = folder.xfer(&["inspect", &file]).exits(0).prints("layer.10.weight");
+    let run = folder.xfer(&["inspect", &file]).exits(0).prints("10.weight  [4, 3]");
     run.complains("the weights are those of `model`").complains("`model.state_dict`");
     folder.xfer(&["inspect", &file, "--key", "."]).exits(0).prints("ema.layer.10.weight");
     folder.xfer(&["inspect", &file, "--key", "emma"]).exits(3).complains("hint: say --key ema");

@@ -25,6 +25,7 @@ mod zip;
 
 pub use natural::natural_cmp;
 pub use open::{OpenOptions, open, open_file};
+pub(crate) use part::row_bytes;
 
 use crate::error::Result;
 use crate::source::{Bytes, PinnedFile};

@@ -38,7 +38,7 @@ impl Part {
 }
 
 /// Offset and length in bytes of `rows` within a tensor of `total` bytes; all rows together need not be whole bytes each.
-pub(super) fn row_bytes(info: &TensorInfo, total: u64, rows: Rows) -> Result<(u64, u64)> {
+pub(crate) fn row_bytes(info: &TensorInfo, total: u64, rows: Rows) -> Result<(u64, u64)> {
     let count = info.rows();
     if rows.start > rows.end || rows.end > count {
         let tensor = info.name.clone();

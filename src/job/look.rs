@@ -1,5 +1,7 @@
 //! `inspect` and `diff`: commands that only look.
 
+mod spelling;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,8 +26,22 @@ pub fn inspect(opened: &Checkpoint, stats: bool, threads: usize, progress: &dyn 
     Ok(inspection)
 }
 
-/// How two checkpoints differ, from their headers; with `values`, from all values of tensors of one shape too.
+/// How two checkpoints differ, from their headers; with `values`, from all values of tensors of one shape too. Two dialects of one
+/// family are both compared as Hugging Face spells and stores it.
 pub fn diff(
+    a: &Arc<dyn Reader>,
+    b: &Arc<dyn Reader>,
+    values: bool,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Differences> {
+    let spelling::Alike { readers: [a, b], notes } = spelling::alike(a, b)?;
+    let mut found = by_name(&a, &b, values, threads, progress)?;
+    found.notes = notes;
+    Ok(found)
+}
+
+fn by_name(
     a: &Arc<dyn Reader>,
     b: &Arc<dyn Reader>,
     values: bool,

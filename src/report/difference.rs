@@ -28,6 +28,9 @@ pub struct Differences {
     pub changed: Option<Vec<Changed>>,
     /// Tensors whose types have no values in common, as a packed type beside a float.
     pub incomparable: Vec<String>,
+    /// How two dialects were compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A tensor of two shapes.
@@ -70,7 +73,7 @@ impl Differences {
 
     /// For people; A and B as they were typed.
     pub fn to_text(&self, a: &str, b: &str) -> String {
-        let mut out = String::new();
+        let mut out: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
         if self.same {
             let what = if self.changed.is_some() { "name, shape, type and values" } else { "name, shape and type" };
             let _ = writeln!(out, "all {} tensors agree in {what}", self.common);

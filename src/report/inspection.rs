@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::collapse::collapse;
 use super::text::{count, figures};
+use super::tree::Tree;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::plan::matching;
@@ -119,12 +120,18 @@ impl Inspection {
             self.list_statistics(&mut out);
             return out;
         }
-        let lines = collapse(self.tensors.iter().map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype))));
-        let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0).min(72);
-        for line in &lines {
-            let times = if line.count > 1 { format!(" × {}", line.count) } else { String::new() };
-            let _ = writeln!(out, "  {:<width$}  {} {}{times}", line.name, ShapeText(line.key.0), line.key.1);
-        }
+        let leaves = collapse(self.tensors.iter().map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype, t.bytes))));
+        out.push_str(
+            &Tree::of(leaves.iter().map(|line| {
+                let (shape, dtype, bytes) = line.key;
+                let times = line.count as u64;
+                let elements = shape.iter().fold(1u64, |product, size| product.saturating_mul(*size));
+                let repeated = if times > 1 { format!(" × {times}") } else { String::new() };
+                let words = format!("{} {dtype}{repeated}", ShapeText(shape));
+                (line.name.as_str(), words, elements.saturating_mul(times), bytes.saturating_mul(times))
+            }))
+            .to_text(),
+        );
         out
     }
 

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod inspection;
 pub mod page;
 pub mod text;
+mod tree;
 pub mod verification;
 
 use std::collections::BTreeMap;

@@ -25,6 +25,7 @@ use catalog::Catalog;
 pub use dialects::recognise;
 use known::Layouts;
 pub use names::is_known_buffer;
+pub(crate) use names::unwrapped;
 use resolve::{Pass, Resolution};
 pub(super) use respell::{Respelt, as_stored, respell};
 pub(super) use selectors::require;

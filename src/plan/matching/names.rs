@@ -13,6 +13,9 @@ const WRAPPERS: &[&str] = &[
     "model_state_dict",
 ];
 
+/// Those that other code puts around modules, so that no module of a model is called so.
+const AROUND: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+
 /// State without learning that its owner can compute anew but a constant cannot stand for.
 const COMPUTED: &[&str] = &[
     "position_ids",
@@ -51,6 +54,11 @@ pub(crate) fn plain(name: &str) -> String {
     }
     let kept: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
     if kept.is_empty() { name.to_string() } else { kept.join(".") }
+}
+
+/// The name without what `torch.compile`, `DistributedDataParallel` and their like put into it.
+pub(crate) fn unwrapped(name: &str) -> String {
+    name.split('.').filter(|part| !AROUND.contains(part)).collect::<Vec<_>>().join(".")
 }
 
 /// What stands before the last component, without its dot; empty for a name of one component.
