@@ -150,6 +150,33 @@ fn another_vocabulary_takes_every_shared_tokens_row_wherever_it_stands() {
 }
 
 #[test]
+fn a_new_word_is_the_mean_of_the_pieces_that_spell_it() {
+    let folder = Folder::new();
+    let old = fs::read_to_string(fixture("tiny-bert/vocab.txt")).unwrap();
+    let old: Vec<&str> = old.lines().collect();
+    let mut new = old.clone();
+    new.extend(["ordering", "Refunded", "cards"]);
+    with_vocabulary(&folder, &new);
+    let rules = fs::read_to_string(folder.path("my.json")).unwrap();
+    folder.write("my.json", rules.replace("\"tokenizer/\"", "\"tokenizer/\",\"new_tokens\":\"subwords\""));
+    let run = folder.xfer(&["init", "--from", &tiny(), "--arch", "my.json"]).exits(0);
+    run.prints("3 new rows with the mean of the pieces that spell them").prints("(3 of 3 can be spelt)");
+    let (before, after) = (tensors(tiny().as_ref()), tensors(&folder.path("my")));
+    for name in ["bert.embeddings.word_embeddings.weight", "cls.predictions.bias"] {
+        let row = |tensor: &(safetensors::Dtype, Vec<usize>, Vec<u8>), r: usize| -> Vec<f32> {
+            let width = tensor.2.len() / tensor.1[0];
+            let row = &tensor.2[r * width..(r + 1) * width];
+            row.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+        };
+        let at = |token: &str| row(&before[name], old.iter().position(|known| *known == token).unwrap());
+        for (place, [a, b]) in [["order", "##ing"], ["refund", "##ed"], ["card", "##s"]].into_iter().enumerate() {
+            let mean: Vec<f32> = at(a).iter().zip(at(b)).map(|(a, b)| (a + b) / 2.0).collect();
+            assert_eq!(row(&after[name], old.len() + place), mean, "{name}: {a} {b}");
+        }
+    }
+}
+
+#[test]
 fn an_old_spelling_gives_the_same_weights() {
     let folder = Folder::new();
     let old = fixture("tiny-bert-old");

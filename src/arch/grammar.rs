@@ -74,6 +74,7 @@ const SPATIAL: Kind = Kind::OneOf(&[Kind::Whole(1), Kind::List(&Kind::Whole(1))]
 const SPATIAL_OR_ZERO: Kind = Kind::OneOf(&[Kind::Whole(0), Kind::List(&Kind::Whole(0))]);
 const NAMES: Kind = Kind::OneOf(&[Kind::Text, TEXTS]);
 const NEW_ROWS: &[&str] = &["mean", "mean_covariance", "new", "zeros"];
+const NEW_TOKENS: &[&str] = &["mean", "mean_covariance", "subwords", "new", "zeros"];
 
 /// The rules, the same in every form.
 pub const RULES: &[Key] = &[
@@ -140,7 +141,7 @@ const VOCAB: Object = Object {
     keys: &[
         need("tokenizer", Kind::Text, "A tokenizer.json, vocab.txt or folder, relative to this file."),
         key("match", Kind::Text, "Which embedding, where there is more than one."),
-        key("new_tokens", Kind::Word("way", NEW_ROWS), "Rows of tokens that the source lacks."),
+        key("new_tokens", Kind::Word("way", NEW_TOKENS), "Rows of tokens that the source lacks."),
     ],
 };
 

@@ -6,6 +6,7 @@ mod heads;
 mod labels;
 mod positions;
 mod rows;
+mod spelling;
 mod vocabulary;
 
 #[cfg(test)]
@@ -233,6 +234,7 @@ impl<'a> Fitter<'a> {
         }
         let (fill, init) = match (new_rows, new) {
             (0, _) | (_, NewRows::Mean) => (Fill::Mean, None),
+            (_, NewRows::Subwords) => (Fill::Subwords, None),
             (_, NewRows::Zeros) => (Fill::Fresh(zeros(&subject.parameter.shape)), Some(rows_of_zeros())),
             (_, NewRows::New) => {
                 let initial = self.initializer.initial_rows(subject.id)?;
@@ -244,6 +246,10 @@ impl<'a> Fitter<'a> {
             (0, _) => how,
             (1, _) => format!("{how}; 1 new row {}", fill_word(new)),
             (_, _) => format!("{how}; {new_rows} new rows {}", fill_word(new)),
+        };
+        let how = match new {
+            NewRows::Subwords if new_rows > 0 => format!("{how} ({} of {new_rows} can be spelt)", map.spelt()),
+            _ => how,
         };
         let (value, dtype) = map.apply(subject.value.clone(), subject.info, dtype, fill);
         Ok(Fitted::Value { value, dtype, how, new_rows, init })
@@ -310,6 +316,7 @@ fn fill_word(new: NewRows) -> &'static str {
     match new {
         NewRows::Mean => "with the mean of the others",
         NewRows::MeanCovariance => "with the mean and covariance of the others",
+        NewRows::Subwords => "with the mean of the pieces that spell them, or of the others",
         NewRows::New => "drawn by the tensor's scheme",
         NewRows::Zeros => "of zeros",
     }

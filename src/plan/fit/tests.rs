@@ -527,3 +527,37 @@ fn a_tie_has_its_owners_type_and_is_not_written() {
     assert_eq!((head.target.dtype, head.action, head.step), (Dtype::F16, Action::Tied, Step::Tie));
     assert_eq!(head.value, Value::Tied { to: "words".into() });
 }
+
+#[test]
+fn tokens_of_another_kind_of_tokenizer_are_matched_by_what_they_mean() {
+    let source = bert(json!({"architectures": ["BertForMaskedLM"]}));
+    let stored = checkpoint_of(&source, Dtype::F32).tokens(&["play", "##ing", "the", "ing"]);
+    let plan = planned(&stored, &masked(5, &["Ġthe", "ing", "Ġplay", "Ġing", "the"]));
+    let words = of(&plan, "bert.embeddings.word_embeddings.weight");
+    // what is spelt alike comes first: `ing` is a whole word there, and is no worse than nothing
+    assert_eq!(rows(words), [Some(2), Some(3), Some(0), Some(3), Some(2)]);
+}
+
+#[test]
+fn new_tokens_become_the_mean_of_the_pieces_that_spell_them() {
+    let source = bert(json!({"architectures": ["BertForMaskedLM"]}));
+    let stored = checkpoint_of(&source, Dtype::F32).tokens(&["play", "##ing", "##er", "the", "!"]);
+    let mut target = masked(6, &["playing", "the", "the!", "??", "player", "players"]);
+    target.rules.vocab.as_mut().unwrap().new_tokens = NewRows::Subwords;
+    let plan = planned(&stored, &target);
+    for name in ["bert.embeddings.word_embeddings.weight", "cls.predictions.bias"] {
+        let words = of(&plan, name);
+        let Value::Apply { op: Op::Gather { runs, .. }, inputs } = &words.value else { panic!("{name}") };
+        let runs: Vec<_> = runs.iter().map(|run| (run.input, run.start, run.len)).collect();
+        // `??` and `players` cannot be spelt: the mean of all
+        assert_eq!(runs, [(2, 0, 1), (0, 3, 1), (2, 1, 1), (1, 0, 1), (2, 2, 1), (1, 0, 1)], "{name}");
+        let Value::Apply { op: Op::MeanHeads { heads: 6, groups: 3 }, inputs: pieces } = &inputs[2] else {
+            panic!("{name}")
+        };
+        let Value::Apply { op: Op::Gather { runs, .. }, .. } = &pieces[0] else { panic!("{name}") };
+        let taken: Vec<u64> = runs.iter().flat_map(|run| run.start..run.start + run.len).collect();
+        assert_eq!(taken, [0, 1, 3, 4, 0, 2], "{name}");
+        assert_eq!(words.new_rows, 5);
+        assert!(words.reason.contains("(3 of 5 can be spelt)"), "{}", words.reason);
+    }
+}

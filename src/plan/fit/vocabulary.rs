@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::rows::RowMap;
+use super::spelling::Spelling;
 use crate::arch::{Architecture, NewRows, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{FitError, Result};
@@ -211,10 +212,23 @@ fn row_map(
         name: subject.parameter.name.clone(),
         reference: source.map_or_else(String::new, |source| source.reference.clone()),
     })?;
-    Ok(by_token(ours, &theirs.vocabulary, subject.info.rows(), rows))
+    let map = by_token(ours, &theirs.vocabulary, subject.info.rows(), rows);
+    match rule.map(|rule| rule.new_tokens) {
+        Some(NewRows::Subwords) => Ok(with_pieces(map, ours, &theirs.vocabulary)),
+        _ => Ok(map),
+    }
 }
 
-/// Row `j` of the target comes from the source's row of the same token; a special token first from that of the same role. Rows
+/// Rows without a source know the pieces that the source spells their tokens with.
+fn with_pieces(map: RowMap, source: &Vocabulary, target: &Vocabulary) -> RowMap {
+    let (ours, theirs) = (Spelling::of(source), Spelling::of(target));
+    let tokens = target.tokens.iter().enumerate();
+    let pieces = tokens.filter_map(|(row, token)| Some((row as u64, ours.pieces(token.as_deref()?, &theirs)?)));
+    map.with_pieces(pieces.collect())
+}
+
+/// Row `j` of the target comes from the source's row of the same token, also of one that another kind of tokenizer spells
+/// otherwise (`##ing`, `ing`); a special token first from that of the same role. Rows
 /// that are padding on both sides (no token) keep their place; ids beyond the source's rows are none.
 fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u64) -> RowMap {
     let mut ids: HashMap<&str, u64> = HashMap::with_capacity(source.tokens.len());
@@ -231,11 +245,16 @@ fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u6
             specials.entry(token).or_insert(*id);
         }
     }
+    let (ours, theirs) = (Spelling::of(source), Spelling::of(target));
+    let is_like = ours.is_like(&theirs);
+    let otherwise = |token: &str| if is_like { None } else { ours.same(token, &theirs) };
     let token = |vocabulary: &'_ Vocabulary, row: u64| {
         usize::try_from(row).ok().and_then(|row| vocabulary.tokens.get(row).cloned().flatten())
     };
     let from = |row: u64| match token(target, row) {
-        Some(token) => specials.get(token.as_str()).or_else(|| ids.get(token.as_str())).copied(),
+        Some(token) => {
+            specials.get(token.as_str()).or_else(|| ids.get(token.as_str())).copied().or_else(|| otherwise(&token))
+        }
         None => token(source, row).is_none().then_some(row),
     };
     RowMap::new((0..rows).map(from), source_rows)
