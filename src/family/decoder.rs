@@ -75,6 +75,8 @@ pub(super) fn head(config: Reader, known: &'static [&'static str]) -> Result<Hea
 pub(super) struct Spelling<'a> {
     /// The path of the body below a head.
     pub base_prefix: &'a str,
+    /// The same below a head for answers, where some of llama's siblings kept an old name.
+    pub span_prefix: &'a str,
     /// The path of the token embedding below the body.
     pub embedding: &'a str,
     /// The path of the classifier of tokens.
@@ -115,7 +117,11 @@ pub(super) fn class(
         return Ok(std::iter::once(("hidden".to_string(), body.hidden)).chain(layers).collect());
     }
     let heads = heads()?;
-    let prefix = if heads.head == Head::None { "" } else { spelling.base_prefix };
+    let prefix = match heads.head {
+        Head::None => "",
+        Head::Span => spelling.span_prefix,
+        Head::Language | Head::Sequence | Head::Token => spelling.base_prefix,
+    };
     let body = at.under(prefix, body)?;
     let logits = at.head(|at| logits(&heads, spelling, &body, at))?;
     let mut outputs = vec![("hidden".to_string(), body.hidden)];

@@ -11,8 +11,13 @@ use crate::tensor::Role;
 /// The family.
 pub struct Gpt2;
 
-const ARCHITECTURES: &[&str] =
-    &["GPT2Model", "GPT2LMHeadModel", "GPT2ForSequenceClassification", "GPT2ForTokenClassification"];
+const ARCHITECTURES: &[&str] = &[
+    "GPT2Model",
+    "GPT2LMHeadModel",
+    "GPT2ForSequenceClassification",
+    "GPT2ForTokenClassification",
+    "GPT2ForQuestionAnswering",
+];
 
 /// The dropout rates and the summary, which only a class with two heads has, do nothing to weights; they are copied to the output.
 const CONFIG_KEYS: &[&str] = &[
@@ -41,8 +46,13 @@ const CONFIG_KEYS: &[&str] = &[
     "vocab_size",
 ];
 
-const SPELLING: Spelling =
-    Spelling { base_prefix: "transformer", embedding: "wte", token_classifier: "classifier", lm_head: "lm_head" };
+const SPELLING: Spelling = Spelling {
+    base_prefix: "transformer",
+    span_prefix: "transformer",
+    embedding: "wte",
+    token_classifier: "classifier",
+    lm_head: "lm_head",
+};
 
 impl Family for Gpt2 {
     fn name(&self) -> &'static str {
@@ -204,12 +214,15 @@ fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
     at.init_rule(since, Scheme::Constant { value: 0.0 }, "gpt2: biases start at 0", |p| p.role == Role::Bias);
 }
 
+/// nanoGPT's and OpenAI's own.
+const DIALECTS: &[Dialect] = &[NANOGPT, super::openai::GPT2];
+
 /// Karpathy's nanoGPT has the names of transformers and matrices stored as `Linear` does, (out, in). Only a matrix that is not
 /// square tells the two apart: here q, k and v stand below each other, there beside each other.
-const DIALECTS: &[Dialect] = &[Dialect {
+const NANOGPT: Dialect = Dialect {
     name: "nanogpt",
     markers: &["h.{i}.attn.c_attn.weight"],
     marker_shape: |shape| matches!(shape, [rows, columns] if columns.checked_mul(3) == Some(*rows)),
     layout: Some(Layout::OutIn),
     ..Dialect::PLAIN
-}];
+};

@@ -48,8 +48,13 @@ pub const GPT_NEOX: Described = Described {
     build,
 };
 
-const SPELLING: Spelling =
-    Spelling { base_prefix: "gpt_neox", embedding: "embed_in", token_classifier: "classifier", lm_head: "embed_out" };
+const SPELLING: Spelling = Spelling {
+    base_prefix: "gpt_neox",
+    span_prefix: "gpt_neox",
+    embedding: "embed_in",
+    token_classifier: "classifier",
+    lm_head: "embed_out",
+};
 
 fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     let config = Reader { family: GPT_NEOX.name, config };

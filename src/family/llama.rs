@@ -72,8 +72,13 @@ const CONFIG_KEYS: &[&str] = &[
     "vocab_size",
 ];
 
-const SPELLING: Spelling =
-    Spelling { base_prefix: "model", embedding: "embed_tokens", token_classifier: "score", lm_head: "lm_head" };
+const SPELLING: Spelling = Spelling {
+    base_prefix: "model",
+    span_prefix: "model",
+    embedding: "embed_tokens",
+    token_classifier: "score",
+    lm_head: "lm_head",
+};
 
 impl Family for Llama {
     fn name(&self) -> &'static str {
@@ -107,6 +112,7 @@ impl Family for Llama {
         let config = Reader { family: self.name, config };
         let size = Sizes::read(self, config)?;
         let since = at.parameters().len();
+        let spelling = Spelling { span_prefix: self.span_prefix, ..SPELLING };
         let heads = || {
             Ok(Heads {
                 head: decoder::head(config, self.architectures)?,
@@ -116,7 +122,7 @@ impl Family for Llama {
                 padding: config.id("pad_token_id", self.defaults.padding)?,
             })
         };
-        let outputs = decoder::class(class, heads, &SPELLING, |at| body(&size, inputs, at), at)?;
+        let outputs = decoder::class(class, heads, &spelling, |at| body(&size, inputs, at), at)?;
         initialise(&size, since, at);
         Ok(outputs)
     }
