@@ -26,6 +26,26 @@ fn a_key_that_no_source_has_a_use_for_is_a_wrong_command_line() {
 }
 
 #[test]
+fn each_of_several_sources_has_a_key_of_its_own() {
+    let folder = Folder::new();
+    let (arch, file) = (folder.write("arch.json", LISTING), fixture("torch/with_ema.pt"));
+    let bias = |keys: &[&str], out: &str| {
+        let (one, two) = (format!("one={file}"), format!("two={file}"));
+        let command = ["init", "--from", &one, "--from", &two, "--arch", arch.to_str().unwrap(), "--out", out];
+        let rule = ["--map", "layer.2.bias=two:layer.2.bias", "--map", "layer.{i}.weight=one:layer.{i}.weight"];
+        folder.xfer(&[&command[..], &rule, keys].concat()).exits(0);
+        tensors(&folder.path(out))["layer.2.bias"].2.clone()
+    };
+    let (of_ema, of_model) =
+        (bias(&["--key", "ema"], "all"), bias(&["--key", "one=ema", "--key", "two=model"], "each"));
+    assert_eq!(of_ema, [8f32, 9., 10.].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    assert_ne!(of_ema, of_model);
+    assert_eq!(bias(&["--key", "one=model", "--key", "two=ema"], "turned"), of_ema);
+    let none = ["inspect", &fixture("tiny-bert"), "--key", "model"];
+    folder.xfer(&none).exits(2).complains("--key model");
+}
+
+#[test]
 fn a_plan_remembers_which_dictionary_it_was_made_of() {
     let folder = Folder::new();
     let (arch, file) = (folder.write("arch.json", LISTING), fixture("torch/with_ema.pt"));

@@ -61,9 +61,10 @@ pub struct InitArgs {
     /// Largest size of a weight file, decimal
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size::parse)]
     max_shard_size: u64,
-    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all [default: the usual ones]
-    #[arg(long)]
-    key: Option<String>,
+    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all; NAME=KEY for one source of
+    /// several [default: the usual ones]
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,
     /// Where to write; by default the stem of the ARCH file, in the working directory

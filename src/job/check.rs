@@ -47,7 +47,7 @@ pub fn check(request: &CheckRequest, progress: &dyn Progress) -> Result<Checked>
     let from = if has_weights(&request.model, &request.access, progress)? { &request.model } else { "none" };
     let plan = PlanRequest {
         from: vec![from.to_string()],
-        key: None,
+        key: Vec::new(),
         arch: request.model.clone(),
         flags: Flags { init: request.init.clone(), ..Flags::default() },
         data: None,

@@ -97,7 +97,7 @@ fn strategies(request: &CompareRequest) -> Vec<Strategy> {
 fn plan(request: &CompareRequest, strategy: &Strategy, progress: &dyn Progress) -> Result<Prepared> {
     let plan = PlanRequest {
         from: strategy.from.clone(),
-        key: None,
+        key: Vec::new(),
         arch: request.arch.clone(),
         flags: Flags { init: strategy.scheme.iter().cloned().collect(), ..Flags::default() },
         data: None,

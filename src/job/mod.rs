@@ -36,7 +36,7 @@ pub struct PlanRequest {
     /// `--from`, as typed and in order; empty where it was not given.
     pub from: Vec<String>,
     /// `--key`: which dictionary of a nested checkpoint.
-    pub key: Option<String>,
+    pub key: Vec<String>,
     /// `--arch`, as typed.
     pub arch: String,
     /// The rule flags.
@@ -114,7 +114,7 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
     let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
-    let sources = sources::open_all(&arguments, request.key.as_deref(), &request.access, progress)?;
+    let sources = sources::open_all(&arguments, &request.key, &request.access, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;

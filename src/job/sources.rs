@@ -109,18 +109,34 @@ pub fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
     sources.iter().map(|s| s.checkpoint.reader.clone()).collect()
 }
 
-/// Opens every source: headers, and the small files beside them. A key that none of them has a use for is an error.
+/// Opens every source: headers, and the small files beside them. A key that none of them has a use for is an error; `NAME=KEY` is
+/// the key of the source called so.
 pub fn open_all(
     arguments: &[SourceArgument],
-    key: Option<&str>,
+    keys: &[String],
     access: &Access,
     progress: &dyn Progress,
 ) -> Result<Vec<Opened>> {
-    let options = OpenOptions { key, adapter: arguments.len() > 1 };
-    let open = |argument: &SourceArgument| open(argument.clone(), &options, access, progress);
+    let keys: Vec<(Option<&str>, &str)> = keys.iter().map(|key| named_key(key, arguments)).collect();
+    let open = |argument: &SourceArgument| {
+        let of = |name: Option<&str>| keys.iter().rev().find(|(of, _)| *of == name).map(|(_, key)| *key);
+        let key = of(Some(&argument.name)).or_else(|| of(None));
+        open(argument.clone(), &OpenOptions { key, adapter: arguments.len() > 1 }, access, progress)
+    };
     let opened: Vec<Opened> = arguments.iter().map(open).collect::<Result<_>>()?;
-    check_key(key, opened.iter().map(|source| &source.checkpoint))?;
+    for (name, key) in keys {
+        let meant = opened.iter().filter(|source| name.is_none_or(|name| source.argument.name == name));
+        check_key(Some(key), meant.map(|source| &source.checkpoint))?;
+    }
     Ok(opened)
+}
+
+/// `NAME=KEY` where a source is called NAME; any other text is a key of all.
+fn named_key<'a>(text: &'a str, arguments: &[SourceArgument]) -> (Option<&'a str>, &'a str) {
+    match text.split_once('=') {
+        Some((name, key)) if arguments.iter().any(|argument| argument.name == name) => (Some(name), key),
+        Some(_) | None => (None, text),
+    }
 }
 
 /// A key that no checkpoint has a use for is a mistake.
