@@ -52,7 +52,15 @@ const LAYOUTS: &[Layout] = &[
         ending: ".gguf",
         beginning: "",
     },
+    Layout {
+        single: "flax_model.msgpack",
+        index: "flax_model.msgpack.index.json",
+        index_ending: ".msgpack.index.json",
+        ending: ".msgpack",
+        beginning: "flax_model",
+    },
 ];
+
 /// What training leaves beside the weights.
 const TRAINING_STATE: &[&str] = &["training_args", "optimizer", "scheduler", "rng_state", "scaler", "random_states"];
 

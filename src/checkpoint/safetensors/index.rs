@@ -52,7 +52,10 @@ pub(in crate::checkpoint) fn parse_index(file: &str, bytes: &[u8]) -> Result<Ind
         .map_err(|error| CheckpointError::NotUtf8 { file: file.into(), offset: error.valid_up_to() as u64 })?;
     let written: Written = serde_json::from_str(text).map_err(|error| json_error(file, text, 0, &error))?;
     let mut weight_map = BTreeMap::new();
+    // transformers joins the keys of Flax by slashes there, and every other name by dots
+    let is_flax = file.ends_with(".msgpack.index.json");
     for (tensor, shard) in written.weight_map.0 {
+        let tensor = if is_flax { tensor.replace('/', ".") } else { tensor };
         if !stays_inside(&shard) {
             return Err(CheckpointError::ShardOutside { index: file.into(), shard }.into());
         }

@@ -88,6 +88,16 @@ fn shards_are_joined_by_their_index() {
     }
 }
 
+#[test]
+fn shards_of_flax_are_joined_by_their_index_which_spells_names_with_slashes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/flax/sharded");
+    for path in [folder.clone(), folder.join("flax_model.msgpack.index.json")] {
+        let checkpoint = open_path(&path).unwrap();
+        assert_eq!(names(&checkpoint), ["embed.embedding", "layer.0.bias", "layer.0.kernel"]);
+        assert_eq!((checkpoint.files.len(), checkpoint.notes), (3, Vec::new()));
+    }
+}
+
 /// The refusal of a directory with an index of this text and one shard `s.safetensors` that holds `a` and `b`.
 fn with_index(index: &str) -> Result<Checkpoint> {
     let shard = bytes_of(&["a", "b"]);
