@@ -177,6 +177,25 @@ fn a_new_word_is_the_mean_of_the_pieces_that_spell_it() {
 }
 
 #[test]
+fn the_row_of_padding_of_a_new_embedding_is_zero_and_the_others_are_drawn_as_without_it() {
+    let folder = Folder::new();
+    let words = |padding: &str, out: &str| {
+        let padding = format!("pad_token_id={padding}");
+        let command = ["init", "--from", "none", "--arch", &tiny(), "--set", &padding, "--out", out];
+        folder.xfer(&command).exits(0);
+        let (_, shape, bytes) = tensors(&folder.path(out))["bert.embeddings.word_embeddings.weight"].clone();
+        bytes.chunks(bytes.len() / shape[0]).map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    let (without, first, third) = (words("null", "a"), words("0", "b"), words("3", "c"));
+    for (row, drawn) in without.iter().enumerate() {
+        assert!(drawn.iter().any(|byte| *byte != 0));
+        let is_zero = |table: &Vec<Vec<u8>>| table[row].iter().all(|byte| *byte == 0);
+        assert_eq!((is_zero(&first), is_zero(&third)), (row == 0, row == 3), "{row}");
+        assert!((row == 0 || first[row] == *drawn) && (row == 3 || third[row] == *drawn), "{row}");
+    }
+}
+
+#[test]
 fn an_old_spelling_gives_the_same_weights() {
     let folder = Folder::new();
     let old = fixture("tiny-bert-old");

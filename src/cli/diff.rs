@@ -14,6 +14,8 @@ Examples:
       names, shapes and types, from the headers alone
   xfer diff before.safetensors after.safetensors --values
       how far apart the values of each tensor are
+  xfer diff model.gguf ./my-llama --values
+      two dialects of one family, both as Hugging Face spells and stores them
 
 Exit codes: 0 nothing differs, 4 something does.";
 

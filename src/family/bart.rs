@@ -93,6 +93,7 @@ struct Sizes {
     labels: u64,
     eos: u64,
     start: u64,
+    padding: Option<u64>,
 }
 
 impl Sizes {
@@ -123,6 +124,7 @@ impl Sizes {
             labels: config.labels_or(3)?,
             eos: config.id("eos_token_id", Some(2))?.unwrap_or(2),
             start: start.unwrap_or(2),
+            padding: config.id("pad_token_id", Some(1))?,
         })
     }
 }
@@ -143,6 +145,7 @@ fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut B
     let prefix = if head == Head::None { "" } else { "model" };
     let (encoder, decoder) = at.under(prefix, |at| {
         at.layer("shared", Layer::Embedding { num: size.vocabulary, dim: size.hidden }, &[source.ids])?;
+        at.zero_row("shared.weight", size.padding);
         let shared = Some(at.full_name("shared.weight")).filter(|_| size.tied);
         let encoder = stack(size, size.encoder, (source.ids, source.mask), None, shared.as_deref(), at)?;
         let memory = Some((encoder.0, source.mask));
@@ -197,6 +200,7 @@ fn stack(
     at.under(side.path, |at| {
         let words = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
         let mut hidden = at.layer("embed_tokens", words, &[ids])?;
+        at.zero_row("embed_tokens.weight", size.padding);
         if let Some(shared) = shared {
             at.tie(&at.full_name("embed_tokens.weight"), shared)?;
         }

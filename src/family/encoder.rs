@@ -27,6 +27,8 @@ pub(super) struct Sizes {
     pub causal: bool,
     pub tied: bool,
     pub labels: u64,
+    /// The id of padding.
+    pub padding: Option<u64>,
 }
 
 /// The names of the keys of a config, and their defaults in transformers.
@@ -40,6 +42,7 @@ pub(super) struct Keys {
     pub positions: (&'static str, u64),
     pub types: u64,
     pub eps: f64,
+    pub padding: u64,
 }
 
 /// BERT's.
@@ -53,6 +56,7 @@ pub(super) const KEYS: Keys = Keys {
     positions: ("max_position_embeddings", 512),
     types: 2,
     eps: 1e-12,
+    padding: 0,
 };
 
 /// The keys of a config of BERT's kind. The dropout rates do nothing to weights; they are copied to the output.
@@ -97,6 +101,7 @@ impl Sizes {
             causal: config.flag("is_decoder", false)?,
             tied: config.flag("tie_word_embeddings", true)?,
             labels: config.labels()?,
+            padding: config.id("pad_token_id", Some(keys.padding))?,
         })
     }
 }
@@ -248,12 +253,14 @@ pub(super) fn embeddings(
     at: &mut Builder,
 ) -> Result<NodeId> {
     let mut sum = at.layer("word_embeddings", Layer::Embedding { num: size.vocabulary, dim: width }, &[feed.ids])?;
+    at.zero_row("word_embeddings.weight", size.padding);
     if let Some(ids) = positions {
         let sources = match ids {
             PositionIds::From { .. } => vec![sum],
             PositionIds::Counted { .. } => vec![sum, feed.ids],
         };
         sum = at.layer("position_embeddings", Layer::Positions { num: size.positions, ids }, &sources)?;
+        at.zero_row("position_embeddings.weight", ids.padding());
     }
     if let Some(types) = feed.types {
         let types = at.layer("token_type_embeddings", Layer::Embedding { num: size.types, dim: width }, &[types])?;

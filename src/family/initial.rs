@@ -5,7 +5,7 @@ use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// Matrices and tables N(0, range), norms 1, biases 0, for all parameters from `since` on that have no rule yet. A range of 0 counts
-/// as unsaid there. The row of `pad_token_id`, which transformers zeroes, is drawn like the others: no loss reaches it through the mask.
+/// as unsaid there. Where a table has a row of padding, its builder says so (`Builder::zero_row`).
 pub(super) fn base(family: &str, range: f64, since: ParameterId, at: &mut Builder) {
     let std = deviation(range);
     let drawn = Scheme::Normal { mean: 0.0, std };

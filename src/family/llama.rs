@@ -132,6 +132,7 @@ impl Family for Llama {
 struct Sizes<'a> {
     of: &'a Llama,
     vocabulary: u64,
+    padding: Option<u64>,
     hidden: u64,
     intermediate: u64,
     heads: u64,
@@ -167,6 +168,7 @@ impl<'a> Sizes<'a> {
         Ok(Sizes {
             of,
             vocabulary: config.size("vocab_size", defaults.vocabulary)?,
+            padding: config.id("pad_token_id", defaults.padding)?,
             hidden,
             intermediate: config.size("intermediate_size", defaults.intermediate)?,
             heads,
@@ -240,6 +242,7 @@ fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
     let feed = decoder::feed(size.of.name, size.vocabulary, size.positions, inputs, at)?;
     let embedding = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
     let mut hidden = at.layer(SPELLING.embedding, embedding, &[feed.ids])?;
+    at.zero_row(&format!("{}.weight", SPELLING.embedding), size.padding);
     if size.of.gemma {
         hidden = at.layer("", Layer::Scale { factor: (size.hidden as f64).sqrt() }, &[hidden])?;
     }

@@ -46,7 +46,7 @@ pub const XLM_ROBERTA: Described = Described {
     ..ROBERTA
 };
 
-const KEYS: encoder::Keys = encoder::Keys { vocabulary: ("vocab_size", 50265), ..encoder::KEYS };
+const KEYS: encoder::Keys = encoder::Keys { vocabulary: ("vocab_size", 50265), padding: 1, ..encoder::KEYS };
 
 fn build(of: &Described, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     let config = Reader { family: of.name, config };

@@ -108,6 +108,7 @@ struct Sizes {
     scaled: bool,
     tied: bool,
     labels: u64,
+    padding: Option<u64>,
 }
 
 impl Sizes {
@@ -137,6 +138,7 @@ impl Sizes {
             scaled: config.flag("scale_embedding", false)?,
             tied: config.flag("tie_word_embeddings", true)?,
             labels: config.labels()?,
+            padding: config.id("pad_token_id", Some(50256))?,
         })
     }
 }
@@ -240,6 +242,7 @@ fn decoder(
     at.under("decoder", |at| {
         let words = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
         let mut hidden = at.layer("embed_tokens", words, &[ids])?;
+        at.zero_row("embed_tokens.weight", size.padding);
         if size.scaled {
             hidden = at.layer("", Layer::Scale { factor: (size.hidden as f64).sqrt() }, &[hidden])?;
         }

@@ -210,6 +210,14 @@ impl Builder {
         &mut self.parameters[id]
     }
 
+    /// Lets a row of a table below the path start at 0 (PyTorch's `padding_idx`); a row that it does not have means nothing.
+    pub fn zero_row(&mut self, name: &str, row: Option<u64>) {
+        let table = self.find(&self.full_name(name)).and_then(|id| self.parameters.get_mut(id));
+        if let Some(table) = table {
+            table.zero_row = row.filter(|row| table.shape.first().is_some_and(|rows| row < rows));
+        }
+    }
+
     /// Makes `name` another name of `owner`, both full names of declared parameters of one shape; a loop is an error. Where `owner`
     /// is itself tied, its own owner is meant.
     pub fn tie(&mut self, name: &str, owner: &str) -> Result<()> {

@@ -237,6 +237,14 @@ impl PositionIds {
             PositionIds::Counted { padding } => padding.saturating_add(1),
         }
     }
+
+    /// The row that padding has for itself, or `None`.
+    pub fn padding(self) -> Option<u64> {
+        match self {
+            PositionIds::From { .. } => None,
+            PositionIds::Counted { padding } => Some(padding),
+        }
+    }
 }
 
 /// What a bare parameter does to the activation.

@@ -65,6 +65,8 @@ pub struct Parameter {
     pub followed_by: Option<Nonlinearity>,
     /// The family's own rule, where a family declared it.
     pub init: Option<FamilyInit>,
+    /// The row that starts at 0 under the family's own rule: that of padding, PyTorch's `padding_idx`.
+    pub zero_row: Option<u64>,
     /// The scheme that a native layer's `init` asks for (its weights only).
     pub layer_init: Option<SchemeSpec>,
     /// The parameter that this one is another name of.
@@ -87,6 +89,7 @@ impl Parameter {
             parts: Vec::new(),
             followed_by: None,
             init: None,
+            zero_row: None,
             layer_init: None,
             tied_to: None,
             module: None,

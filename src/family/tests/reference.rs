@@ -48,6 +48,21 @@ fn every_class_has_the_state_dict_of_transformers() {
 }
 
 #[test]
+fn the_row_of_padding_starts_at_zero_where_transformers_zeroes_it() {
+    let cases = json_of(&fixtures().join("families/padding.json"));
+    for case in cases.as_array().unwrap() {
+        let (parameters, _) = built(&config(case["config"].clone()));
+        let owners = || parameters.iter().filter(|parameter| parameter.tied_to.is_none());
+        let found: BTreeMap<&str, Value> =
+            owners().filter_map(|p| Some((p.name.as_str(), json!(p.zero_row?)))).collect();
+        let rows = case["rows"].as_object().unwrap();
+        let expected: BTreeMap<&str, Value> =
+            owners().filter_map(|p| Some((p.name.as_str(), rows.get(&p.name)?.clone()))).collect();
+        assert_eq!(found, expected, "{}", case["config"]);
+    }
+}
+
+#[test]
 fn every_parameter_has_a_rule_a_node_and_fans_where_it_is_drawn() {
     for case in cases() {
         let (parameters, graph) = built(&config(case["config"].clone()));

@@ -79,9 +79,10 @@ fn new_vocabulary_rows_are_what_the_rule_says() {
     let source = checkpoint_of(&bert(json!({})), Dtype::F32);
     let plan = planned(&source, &with(NewRows::New));
     let Value::Init { shape, parts, .. } = fill(of(&plan, WORDS)) else { panic!() };
-    assert_eq!((shape.as_slice(), parts.len()), (&[12u64, 4] as &[u64], 1));
-    assert_eq!(parts[0].scheme, crate::init::Scheme::Normal { mean: 0.0, std: 0.02 });
-    assert_eq!(of(&plan, WORDS).init.as_ref().unwrap().by, "bert: initializer_range 0.02");
+    // the row of padding, which is not new here, and the others
+    assert_eq!((shape.as_slice(), parts.len()), (&[12u64, 4] as &[u64], 2));
+    assert_eq!(parts[1].scheme, crate::init::Scheme::Normal { mean: 0.0, std: 0.02 });
+    assert_eq!(of(&plan, WORDS).init.as_ref().unwrap().by, "bert: initializer_range 0.02, row 0 of padding 0");
     let plan = planned(&source, &with(NewRows::Zeros));
     let Value::Init { parts, .. } = fill(of(&plan, WORDS)) else { panic!() };
     assert_eq!(parts[0].scheme, crate::init::Scheme::Constant { value: 0.0 });

@@ -180,10 +180,12 @@ impl<'a> Initializer<'a> {
 
     fn automatic(&self, parameter: &Parameter) -> Result<Drawn> {
         if let Some(family) = &parameter.init {
-            let rows = axis_of_parts(parameter).0;
             let std = std_of(&family.scheme);
-            let parts = vec![InitPart { rows, scheme: family.scheme.clone() }];
-            return Ok(Drawn { parts, scheme: words(&family.scheme), std, by: family.by.clone(), lsuv: None });
+            let (parts, by) = match parameter.zero_row {
+                None => (vec![part(axis_of_parts(parameter).0, &family.scheme)], family.by.clone()),
+                Some(row) => (around(parameter, &family.scheme, row), format!("{}, row {row} of padding 0", family.by)),
+            };
+            return Ok(Drawn { parts, scheme: words(&family.scheme), std, by, lsuv: None });
         }
         let (formula, by) = automatic::choose(parameter);
         let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| FitError::Unresolved {
@@ -282,6 +284,17 @@ fn fans_by_rank(parameter: &Parameter) -> Option<Fans> {
     };
     let field = field.iter().fold(1u64, |product, size| product.saturating_mul(*size));
     Some(Fans { fan_in: inputs.saturating_mul(field), fan_out: outputs.saturating_mul(field) })
+}
+
+fn part(rows: u64, scheme: &Scheme) -> InitPart {
+    InitPart { rows, scheme: scheme.clone() }
+}
+
+/// A table drawn by a scheme but for one row of zeros; the others have the bits that they had without it.
+fn around(parameter: &Parameter, scheme: &Scheme, row: u64) -> Vec<InitPart> {
+    let after = axis_of_parts(parameter).0.saturating_sub(row).saturating_sub(1);
+    let parts = [part(row, scheme), part(1, &Scheme::Constant { value: 0.0 }), part(after, scheme)];
+    parts.into_iter().filter(|part| part.rows > 0).collect()
 }
 
 fn drawn(resolved: Vec<(u64, Resolved)>, scheme: String, by: String) -> Drawn {

@@ -97,7 +97,7 @@ fn an_unknown_module_is_judged_by_name_and_rank_and_says_so() {
 #[test]
 fn the_family_speaks_before_the_kind_of_layer() {
     let (init, _) = drawn(&bert(json!({"initializer_range": 0.5})));
-    assert_eq!((init.by.as_str(), init.std), ("bert: initializer_range 0.5", Some(0.5)));
+    assert_eq!((init.by.as_str(), init.std), ("bert: initializer_range 0.5, row 0 of padding 0", Some(0.5)));
     assert_eq!(init.scheme, "normal(std=0.5)");
 }
 
