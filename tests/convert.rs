@@ -437,3 +437,29 @@ fn fused_projections_are_not_cut_without_the_heads_that_they_follow_from() {
     assert_eq!(after["model.layers.1.self_attn.v_proj.weight"].2, rows(qkv, 36, 48));
     assert_eq!(after["model.layers.1.mlp.up_proj.weight"].2, rows("model.layers.1.mlp.gate_up_proj.weight", 20, 40));
 }
+
+#[test]
+fn token_types_that_fairseq_does_without_are_zeros() {
+    let folder = Folder::new();
+    let all = models();
+    let (source, run) = all.iter().find(|(_, run)| run["config"]["model_type"] == "roberta").unwrap();
+    let mut config = run["config"].clone();
+    config["type_vocab_size"] = 1.into();
+    folder.write("model/config.json", config.to_string());
+    folder.write("model/model.safetensors", fs::read(source.join(run["weights"].as_str().unwrap())).unwrap());
+    let without = ["--only", "**.{p}", "--to", "fairseq"];
+    folder.xfer(&[&["convert", "model", "theirs"][..], &without].concat()).exits(0);
+    // fairseq has no such table
+    let lean = ["convert", "theirs", "lean", "--only", "decoder.**"];
+    folder.xfer(&lean).exits(0);
+    folder.write("lean/config.json", config.to_string());
+    let name = "roberta.embeddings.token_type_embeddings.weight";
+    assert!(!tensors(&folder.path("lean")).contains_key(name));
+    folder.xfer(&["convert", "lean", "hf", "--to", "hf"]).exits(0);
+    folder.xfer(&["init", "--from", "lean", "--arch", "lean/config.json", "--out", "init", "--new", "**"]).exits(0);
+    for out in ["hf", "init"] {
+        let (_, shape, bytes) = &tensors(&folder.path(out))[name];
+        assert_eq!((shape.as_slice(), bytes.iter().all(|byte| *byte == 0)), (&[1, 24][..], true), "{out}");
+    }
+    folder.xfer(&["diff", "lean", "hf", "--values"]).exits(0).prints("and values");
+}

@@ -9,6 +9,7 @@ pub(super) const DIALECTS: &[Dialect] = &[
         markers: &["decoder.sentence_encoder.layers.{i}.self_attn.q_proj.weight"],
         alone: &["decoder.sentence_encoder.layers.0.self_attn.q_proj.weight", "decoder.lm_head.layer_norm.weight"],
         rules: &SEPARATE,
+        absent: TOKEN_TYPES,
         ..Dialect::PLAIN
     },
     Dialect {
@@ -16,10 +17,14 @@ pub(super) const DIALECTS: &[Dialect] = &[
         markers: &["decoder.sentence_encoder.layers.{i}.self_attn.in_proj_weight"],
         alone: &["decoder.sentence_encoder.layers.0.self_attn.in_proj_weight", "decoder.lm_head.layer_norm.weight"],
         rules: &FUSED,
+        absent: TOKEN_TYPES,
         ..Dialect::PLAIN
     },
     bert::GAMMA_BETA,
 ];
+
+/// RoBERTa knows no types of tokens; transformers adds their table, and its own conversion fills it with zeros.
+const TOKEN_TYPES: &[&str] = &["embeddings.token_type_embeddings.weight"];
 
 const fn renamed(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
     Rule { ours, theirs, read: same, write: same }

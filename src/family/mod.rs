@@ -70,12 +70,19 @@ pub struct Dialect {
     pub layout: Option<Layout>,
     /// The correspondences; a name that no rule mentions is spelt alike.
     pub rules: &'static [Rule],
+    /// Ends of the family's own names of what this dialect does without, as if it were 0.
+    pub absent: &'static [&'static str],
 }
 
 impl Dialect {
     /// Spelt and laid out as the family does: what a dialect says nothing of.
     pub const PLAIN: Dialect =
-        Dialect { name: "", markers: &[], marker_shape: |_| true, alone: &[], layout: None, rules: &[] };
+        Dialect { name: "", markers: &[], marker_shape: |_| true, alone: &[], layout: None, rules: &[], absent: &[] };
+
+    /// Whether a tensor of the family's is one that this dialect does without.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.absent.iter().any(|end| name.strip_suffix(end).is_some_and(|path| path.is_empty() || path.ends_with('.')))
+    }
 }
 
 /// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….

@@ -44,6 +44,7 @@ pub fn plan(
     let mut matching = matching::match_all(sources, target, evidence)?;
     let vocabulary = VocabularyRows::new(sources, target, &matching.matches)?;
     let initializer = Initializer::new(target, Siblings::new(target, &matching.matches, evidence));
+    let initializer = initializer.spelt(&matching.dialects);
     let mut assembly = Assembly::new(sources, target, options.dtype, &matching.matches, &initializer, &vocabulary)?;
     let assignments = assembly.assignments(&matching.matches)?;
     let mut warnings = target.notes.clone();

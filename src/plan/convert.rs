@@ -1,9 +1,11 @@
 //! The plan of a conversion: copies, casts, and what takes the layout of one dialect to that of another.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::companions;
-use super::fit::{cast, dominant};
+use super::fit::{cast, dominant, zeros};
 use super::matching::{self, Respelt};
 use super::{
     Assignment, Companion, Content, FORMAT, Plan, PlannedSource, SourceView, Step, Target, Unused, Value, facts, names,
@@ -12,7 +14,8 @@ use crate::adapt::Op;
 use crate::arch::Selector;
 use crate::checkpoint::{Listing, natural_cmp};
 use crate::error::Result;
-use crate::family::{self, Config};
+use crate::family::{self, Class, Config, Dialect, Inputs};
+use crate::graph::{Builder, Parameter};
 use crate::init::Generator;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -41,6 +44,9 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
         None => matching::as_stored(listing),
     };
     respelt.retain(is_whole);
+    if asked.to.as_deref() == Some(family::HUGGING_FACE) && asked.only.is_empty() {
+        respelt.extend(absent(listing, &respelt)?);
+    }
     respelt.sort_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
     let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(source, &one.info, asked.dtype)).collect();
     let warnings = warnings(&respelt, &kinds, asked.dtype);
@@ -73,6 +79,30 @@ fn chosen(listing: &Listing, only: &[Selector]) -> Result<Vec<bool>> {
     only.iter().try_for_each(|selector| matching::require(selector, "source tensor", &stored))?;
     let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|only| only.pattern.matches(name).is_some());
     Ok(stored.iter().map(is_chosen).collect())
+}
+
+/// Zeros for what the dialect of the source does without and the model of the config has.
+fn absent(listing: &Listing, respelt: &[Respelt]) -> Result<Vec<Respelt>> {
+    let (Some((family, Some(config))), Some((_, names))) = (family::recognise(listing), matching::recognise(listing)?)
+    else {
+        return Ok(Vec::new());
+    };
+    let is_spelt = |dialect: &&Dialect| names.iter().any(|name| name == dialect.name);
+    let Some(dialect) = family.dialects().iter().find(|dialect| is_spelt(dialect) && !dialect.absent.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let mut builder = Builder::new();
+    family.build(&config, &Inputs::default(), &Class::OfConfig, &mut builder)?;
+    let stored: BTreeSet<&str> = respelt.iter().map(|one| one.info.name.as_str()).collect();
+    let dtype = dominant(respelt.iter().map(|one| &one.info)).unwrap_or(Dtype::F32);
+    let lacking = |parameter: &&Parameter| dialect.lacks(&parameter.name) && !stored.contains(parameter.name.as_str());
+    let zeros = |parameter: &Parameter| Respelt {
+        info: TensorInfo::new(parameter.name.clone(), dtype, parameter.shape.clone()),
+        value: cast(zeros(&parameter.shape), Dtype::F32, dtype),
+        tensors: Vec::new(),
+        dialect: Some(dialect.name),
+    };
+    Ok(builder.parameters().iter().filter(lacking).map(zeros).collect())
 }
 
 fn unused(listing: &Listing, chosen: &[bool]) -> Vec<Unused> {
@@ -109,7 +139,8 @@ fn is_scale(source: &SourceView, name: &str) -> bool {
 }
 
 fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {
-    let Respelt { info, value, dialect, .. } = respelt;
+    let Respelt { info, value, dialect, tensors } = respelt;
+    let (between, reason) = if tensors.is_empty() { (", ", "which does without it: zeros") } else { ("; ", reason) };
     let value = cast(value, info.dtype, dtype);
     let step = if dialect.is_some() { Step::Dialect } else { Step::Name };
     Assignment {
@@ -117,7 +148,7 @@ fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {
         action: value.action(),
         value,
         step,
-        reason: dialect.map_or_else(|| reason.to_string(), |dialect| format!("the {dialect} dialect; {reason}")),
+        reason: dialect.map_or_else(|| reason.to_string(), |dialect| format!("the {dialect} dialect{between}{reason}")),
         runners_up: Vec::new(),
         init: None,
         new_rows: 0,

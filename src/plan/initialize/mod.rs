@@ -36,6 +36,8 @@ pub(super) struct Initial {
 pub(super) struct Initializer<'a> {
     target: &'a Architecture,
     siblings: Siblings,
+    /// Names of the dialects that the sources are spelt in.
+    dialects: Vec<String>,
 }
 
 /// One answer to the question of the scheme, and who gave it.
@@ -58,7 +60,19 @@ struct Drawn {
 impl<'a> Initializer<'a> {
     /// An initializer that knows the target's rules and what was transferred.
     pub(super) fn new(target: &'a Architecture, siblings: Siblings) -> Initializer<'a> {
-        Initializer { target, siblings }
+        Initializer { target, siblings, dialects: Vec::new() }
+    }
+
+    /// The same that knows how the sources are spelt: what a dialect does without is 0.
+    pub(super) fn spelt(self, dialects: &[Vec<String>]) -> Initializer<'a> {
+        Initializer { dialects: dialects.concat(), ..self }
+    }
+
+    /// The dialect of a source that does without a tensor.
+    fn absent(&self, parameter: &Parameter) -> Option<&'static str> {
+        let all = self.target.blocks.iter().flat_map(|block| block.family.dialects());
+        let mut spelt = all.filter(|dialect| self.dialects.iter().any(|name| name == dialect.name));
+        Some(spelt.find(|dialect| dialect.lacks(&parameter.name))?.name)
     }
 
     /// A fresh tensor for target `id`, or an error where a rule asks for what cannot be.
@@ -179,6 +193,12 @@ impl<'a> Initializer<'a> {
     }
 
     fn automatic(&self, parameter: &Parameter) -> Result<Drawn> {
+        if let Some(dialect) = self.absent(parameter) {
+            let scheme = Scheme::Constant { value: 0.0 };
+            let parts = vec![part(axis_of_parts(parameter).0, &scheme)];
+            let by = format!("the {dialect} dialect, which does without it");
+            return Ok(Drawn { parts, scheme: words(&scheme), std: None, by, lsuv: None });
+        }
         if let Some(family) = &parameter.init {
             let std = std_of(&family.scheme);
             let (parts, by) = match parameter.zero_row {
