@@ -10,7 +10,6 @@ use crate::graph::{Rope, RopeScaling};
 /// Kinds of scaling that change with the length of a text, or stretch by lists of factors.
 const WITHOUT_CODE: &[(&str, &str)] = &[
     ("dynamic", " with rope_scaling of type dynamic"),
-    ("yarn", " with rope_scaling of type yarn"),
     ("longrope", " with rope_scaling of type longrope"),
     ("su", " with rope_scaling of type su"),
     ("proportional", " with rope_scaling of type proportional"),
@@ -65,6 +64,7 @@ fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScal
     Ok(match kind {
         "default" => RopeScaling::Unscaled,
         "linear" => RopeScaling::Linear { factor: number("factor")? },
+        "yarn" => yarn(config, said)?,
         "llama3" => {
             let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
             if low >= high {
@@ -84,6 +84,25 @@ fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScal
                 .map_or(" with a rope_scaling of unknown type", |(_, detail)| *detail),
         ),
     })
+}
+
+/// YaRN's, with the defaults of transformers.
+fn yarn(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
+    let number = |key: &str| match said.get(key).filter(|value| !value.is_null()) {
+        Some(value) => positive(config, &format!("rope_scaling.{key}"), Some(value), 1.0).map(Some),
+        None => Ok(None),
+    };
+    let positions = config.size("max_position_embeddings", 2048)? as f64;
+    let original = number("original_max_position_embeddings")?.unwrap_or(positions);
+    let factor = number("factor")?.unwrap_or(positions / original);
+    let attention = number("attention_factor")?;
+    let scales = match (number("mscale")?, number("mscale_all_dim")?) {
+        (Some(above), Some(below)) => [above, below],
+        _ => [1.0, 0.0],
+    };
+    let (fast, slow) = (number("beta_fast")?.unwrap_or(32.0), number("beta_slow")?.unwrap_or(1.0));
+    let truncated = said.get("truncate").and_then(Value::as_bool).unwrap_or(true);
+    Ok(RopeScaling::Yarn { factor, fast, slow, original, attention, scales, truncated })
 }
 
 fn text(value: Option<&Value>) -> String {

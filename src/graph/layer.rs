@@ -134,6 +134,24 @@ pub enum RopeScaling {
         /// The length that it was trained on.
         original: f64,
     },
+    /// Low frequencies divided, high ones kept, evenly by their number between them, and all of q and k longer (YaRN, Peng et al.,
+    /// arXiv:2309.00071, as transformers computes it).
+    Yarn {
+        /// The factor of low frequencies.
+        factor: f64,
+        /// More turns than this over the original length are a high frequency.
+        fast: f64,
+        /// Fewer turns than this are a low one.
+        slow: f64,
+        /// The length that it was trained on.
+        original: f64,
+        /// What cosines and sines are multiplied by; `None` for the ratio of 0.1 s ln(factor) + 1 for the two `scales`.
+        attention: Option<f64>,
+        /// The s above and below (`mscale`, `mscale_all_dim`); 1 and 0 in the paper.
+        scales: [f64; 2],
+        /// Whether the limits between low and high are whole numbers.
+        truncated: bool,
+    },
     /// In a way that there is no code for, in these words: the parameters are what they are, and the graph does not run.
     NotRunnable(&'static str),
 }

@@ -156,10 +156,10 @@ fn every_sibling_runs() {
 fn a_kind_of_rope_scaling_without_code_has_parameters_and_does_not_run() {
     let Run { mut config, weights, reference } =
         runs().into_iter().find(|run| run.config.0["model_type"] == "llama").unwrap();
-    config.0.insert("rope_parameters".into(), json!({ "rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0 }));
+    config.0.insert("rope_parameters".into(), json!({ "rope_type": "longrope", "rope_theta": 100.0, "factor": 4.0 }));
     assert_eq!(built(&config).0.len(), cases_of("LlamaForCausalLM", "mlp_bias")["tensors"].as_object().unwrap().len());
     let error = outputs(&config, &weights, &reference).unwrap_err().to_string();
-    assert!(error.contains("self_attn") && error.contains("rope_scaling of type yarn"), "{error}");
+    assert!(error.contains("self_attn") && error.contains("rope_scaling of type longrope"), "{error}");
 }
 
 fn cases_of(architecture: &str, key: &str) -> Value {

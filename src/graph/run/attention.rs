@@ -162,24 +162,54 @@ fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
 fn tables(rope: &Rope, length: usize) -> Result<(Tensor, Tensor)> {
     let half = rope.rotary as usize / 2;
     let frequencies: Vec<f64> =
-        (0..half).map(|i| scaled(rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope.scaling)).collect();
+        (0..half).map(|i| scaled(i, rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope)).collect();
+    let longer = attention_factor(rope.scaling);
     let table = |f: fn(f64) -> f64| {
         let angle = |index: usize| (index / half) as f64 * frequencies[index % half];
-        let values: Vec<f32> = (0..length * half).map(|index| f(angle(index)) as f32).collect();
+        let values: Vec<f32> = (0..length * half).map(|index| (f(angle(index)) * longer) as f32).collect();
         Tensor::from_vec(values, (length, half), &Device::Cpu)
     };
     Ok((table(f64::cos)?, table(f64::sin)?))
 }
 
-/// A frequency after scaling.
-fn scaled(frequency: f64, scaling: RopeScaling) -> f64 {
+/// What cosines and sines are multiplied by.
+#[expect(clippy::disallowed_methods, reason = "as of the tables that it is for")]
+fn attention_factor(scaling: RopeScaling) -> f64 {
     match scaling {
+        RopeScaling::Yarn { attention: Some(attention), .. } => attention,
+        RopeScaling::Yarn { factor, scales, .. } if factor > 1.0 => {
+            let [above, below] = scales.map(|scale| 0.1 * scale * factor.ln() + 1.0);
+            above / below
+        }
+        _ => 1.0,
+    }
+}
+
+/// The share of a frequency, by its number, that YaRN divides: 0 up to that of `fast` turns, 1 from that of `slow` ones on.
+#[expect(clippy::disallowed_methods, reason = "as of the tables that it is for")]
+fn divided(number: usize, rope: &Rope, [fast, slow]: [f64; 2], original: f64, truncated: bool) -> f64 {
+    let width = rope.rotary as f64;
+    let turning = |turns: f64| width * (original / (turns * std::f64::consts::TAU)).ln() / (2.0 * rope.theta.ln());
+    let (low, high) = (turning(fast), turning(slow));
+    let (low, high) = if truncated { (low.floor(), high.ceil()) } else { (low, high) };
+    let (low, high) = (low.max(0.0), high.min(width - 1.0));
+    let high = if low == high { high + 0.001 } else { high };
+    ((number as f64 - low) / (high - low)).clamp(0.0, 1.0)
+}
+
+/// A frequency after scaling, and its number.
+fn scaled(number: usize, frequency: f64, rope: &Rope) -> f64 {
+    match rope.scaling {
         RopeScaling::Unscaled | RopeScaling::NotRunnable(_) => frequency,
         RopeScaling::Linear { factor } => frequency / factor,
         RopeScaling::Llama3 { factor, low, high, original } => {
             let turns = original * frequency / std::f64::consts::TAU;
             let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
             frequency * (kept + (1.0 - kept) / factor)
+        }
+        RopeScaling::Yarn { factor, fast, slow, original, truncated, attention: _, scales: _ } => {
+            let divided = divided(number, rope, [fast, slow], original, truncated);
+            frequency * (divided / factor + (1.0 - divided))
         }
     }
 }
