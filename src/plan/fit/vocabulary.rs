@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::rows::RowMap;
-use super::spelling::Spelling;
+use super::spelling::{self, Spelling};
 use crate::arch::{Architecture, NewRows, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{FitError, Result};
@@ -245,9 +245,8 @@ fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u6
             specials.entry(token).or_insert(*id);
         }
     }
-    let (ours, theirs) = (Spelling::of(source), Spelling::of(target));
-    let is_like = ours.is_like(&theirs);
-    let otherwise = |token: &str| if is_like { None } else { ours.same(token, &theirs) };
+    let spellings = (!spelling::are_alike(source, target)).then(|| (Spelling::of(source), Spelling::of(target)));
+    let otherwise = |token: &str| spellings.as_ref().and_then(|(ours, theirs)| ours.same(token, theirs));
     let token = |vocabulary: &'_ Vocabulary, row: u64| {
         usize::try_from(row).ok().and_then(|row| vocabulary.tokens.get(row).cloned().flatten())
     };
