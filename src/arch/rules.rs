@@ -168,7 +168,8 @@ pub enum NewRows {
     Mean,
     /// Drawn with the mean and covariance of the source's rows.
     MeanCovariance,
-    /// The mean of the source's rows of the pieces that spell the token; the mean of all where none do. Only for tokens.
+    /// The mean of the source's rows of the pieces that spell the token, in lower case where nothing spells it as it is written; the
+    /// mean of all where none do. Only for tokens.
     Subwords,
     /// Initialised by the scheme of the tensor.
     New,

@@ -83,8 +83,7 @@ pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn P
     };
     let only = request.only.iter().map(|text| Selector::parse(text, "--only")).collect::<Result<_>>()?;
     let argument = SourceArgument::only(&request.from)?;
-    let opened =
-        sources::open_all(&[argument], &request.key.iter().cloned().collect::<Vec<_>>(), &request.access, progress)?;
+    let opened = sources::open_all(&[argument], request.key.as_slice(), &request.access, progress)?;
     let Some(source) = opened.first() else { return Err(SourceError::NoSource.into()) };
     let with_companions = destination == Destination::Directory;
     let asked = Conversion { dtype: request.dtype, to: request.to.clone(), only, max_shard_size, with_companions };

@@ -5,6 +5,9 @@ use std::fmt::Write;
 
 use super::text::count;
 
+/// Modules within each other that are told apart: a name from a file may have any number of dots.
+const DEEPEST: usize = 64;
+
 /// A module, or a tensor where it has words.
 #[derive(Default)]
 struct Branch {
@@ -29,7 +32,7 @@ impl Tree {
         for (name, words, parameters, bytes) in tensors {
             let mut branch = &mut root;
             branch.add(parameters, bytes);
-            for part in name.split('.') {
+            for part in name.splitn(DEEPEST, '.') {
                 branch = branch.child(part);
                 branch.add(parameters, bytes);
             }
@@ -107,6 +110,14 @@ mod tests {
         let tree = text(&[("net.a.weight", 3), ("net.a.bias", 1), ("net.b.c.d", 5)]);
         let expected = "  net         9 parameters, 36 bytes\n    a         4 parameters, 16 bytes\n      weight  [3] F32\n      bias    [1] F32\n    b.c.d     [5] F32\n";
         assert_eq!(tree, expected);
+    }
+
+    #[test]
+    fn a_name_of_a_million_dots_is_a_line() {
+        let name = vec!["a"; 1_000_000].join(".");
+        let tree = text(&[(&name, 1), ("b", 1)]);
+        assert_eq!(tree.lines().count(), 2);
+        assert!(tree.contains(&name));
     }
 
     #[test]

@@ -181,7 +181,11 @@ fn attention_factor(scaling: RopeScaling) -> f64 {
             let [above, below] = scales.map(|scale| 0.1 * scale * factor.ln() + 1.0);
             above / below
         }
-        _ => 1.0,
+        RopeScaling::Yarn { .. }
+        | RopeScaling::Unscaled
+        | RopeScaling::Linear { .. }
+        | RopeScaling::Llama3 { .. }
+        | RopeScaling::NotRunnable(_) => 1.0,
     }
 }
 

@@ -183,6 +183,11 @@ impl<'a> Fitter<'a> {
         let (found, rows) = subject.sizes().unwrap_or_default();
         match (self.vocabulary.by_token, map.is_identity()) {
             (_, true) => String::new(),
+            (true, false) if map.by_meaning() > 0 => format!(
+                "{} of {rows} rows by token, {} of them as the other kind of tokenizer spells them",
+                map.kept(),
+                map.by_meaning()
+            ),
             (true, false) => format!("{} of {rows} rows by token", map.kept()),
             (false, false) if rows > found => format!("{found} of {rows} rows at their place"),
             (false, false) => format!("the first {rows} of {found} rows"),

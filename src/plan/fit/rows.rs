@@ -15,6 +15,8 @@ pub(crate) struct RowMap {
     source_rows: u64,
     /// For rows without a source, those of the source whose mean they may become.
     pieces: BTreeMap<u64, Vec<u64>>,
+    /// How many rows come from a token that is spelt otherwise and means the same.
+    by_meaning: u64,
 }
 
 /// What rows without a source become.
@@ -45,6 +47,7 @@ impl RowMap {
             rows: (0..target).map(|row| (row < source).then_some(row)).collect(),
             source_rows: source,
             pieces: BTreeMap::new(),
+            by_meaning: 0,
         }
     }
 
@@ -54,6 +57,7 @@ impl RowMap {
             rows: rows.into_iter().map(|row| row.filter(|row| *row < source_rows)).collect(),
             source_rows,
             pieces: BTreeMap::new(),
+            by_meaning: 0,
         }
     }
 
@@ -63,6 +67,16 @@ impl RowMap {
         let has_rows = |pieces: &[u64]| !pieces.is_empty() && pieces.iter().all(|piece| *piece < self.source_rows);
         self.pieces = pieces.into_iter().filter(|(row, pieces)| is_new(row) && has_rows(pieces)).collect();
         self
+    }
+
+    /// The same that says how many of its rows were found by what their tokens mean.
+    pub(crate) fn with_meanings(self, by_meaning: u64) -> RowMap {
+        RowMap { by_meaning, ..self }
+    }
+
+    /// How many rows were found by what their tokens mean, not by how they are spelt.
+    pub(crate) fn by_meaning(&self) -> u64 {
+        self.by_meaning
     }
 
     /// How many rows without a source have pieces.

@@ -18,15 +18,19 @@ enum Kind {
     Plain,
 }
 
-/// A token's text, and whether a word begins with it.
+/// Whether a word begins with a token, and its text.
 type Surface = (bool, Vec<u8>);
+
+/// The longest piece that is tried, in bytes: a file may have a token of any length, and each length is tried at each place.
+const LONGEST: usize = 256;
 
 /// A vocabulary by the text of its tokens.
 pub(super) struct Spelling<'a> {
     kind: Kind,
     vocabulary: &'a Vocabulary,
-    ids: HashMap<Surface, u64>,
-    /// Bytes of the longest text.
+    /// Ids by text: of tokens that continue a word, and of those that begin one.
+    ids: [HashMap<Vec<u8>, u64>; 2],
+    /// Bytes of the longest text that is tried as a piece.
     longest: usize,
 }
 
@@ -40,19 +44,21 @@ impl<'a> Spelling<'a> {
     /// Reads a vocabulary; of tokens with one text the first counts.
     pub(super) fn of(vocabulary: &'a Vocabulary) -> Spelling<'a> {
         let kind = Kind::of(vocabulary);
-        let mut ids = HashMap::with_capacity(vocabulary.tokens.len());
+        let mut ids = [HashMap::new(), HashMap::new()];
         for (id, token) in vocabulary.tokens.iter().enumerate() {
             if let Some(token) = token.as_deref().filter(|token| !is_special(vocabulary, token)) {
-                ids.entry(kind.surface(token)).or_insert(id as u64);
+                let (begins, text) = kind.surface(token);
+                ids[usize::from(begins)].entry(text).or_insert(id as u64);
             }
         }
-        let longest = ids.keys().map(|(_, text)| text.len()).max().unwrap_or(0);
+        let longest = ids.iter().flat_map(HashMap::keys).map(Vec::len).max().unwrap_or(0).min(LONGEST);
         Spelling { kind, vocabulary, ids, longest }
     }
 
     /// The id of the token that means what `token` does in `other`.
     pub(super) fn same(&self, token: &str, other: &Spelling) -> Option<u64> {
-        (!is_special(other.vocabulary, token)).then(|| self.ids.get(&other.kind.surface(token)).copied()).flatten()
+        let (begins, text) = other.kind.surface(token);
+        self.ids[usize::from(begins)].get(&text).copied().filter(|_| !is_special(other.vocabulary, token))
     }
 
     /// The ids of the pieces that spell a token of `other`: the longest first, at last single bytes; in lower case where it cannot
@@ -80,7 +86,7 @@ impl<'a> Spelling<'a> {
     /// The longest token of this kind that `text` begins with.
     fn longest_of(&self, begins: bool, text: &[u8]) -> Option<(u64, usize)> {
         (1..=self.longest.min(text.len())).rev().find_map(|len| {
-            let id = self.ids.get(&(begins, text.get(..len)?.to_vec()))?;
+            let id = self.ids[usize::from(begins)].get(text.get(..len)?)?;
             Some((*id, len))
         })
     }

@@ -537,6 +537,7 @@ fn tokens_of_another_kind_of_tokenizer_are_matched_by_what_they_mean() {
     let words = of(&plan, "bert.embeddings.word_embeddings.weight");
     // what is spelt alike comes first: `ing` is a whole word there, and is no worse than nothing
     assert_eq!(rows(words), [Some(2), Some(3), Some(0), Some(3), Some(2)]);
+    assert!(words.reason.contains("5 of 5 rows by token, 3 of them as the other kind"), "{}", words.reason);
 }
 
 #[test]

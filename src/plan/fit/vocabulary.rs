@@ -250,11 +250,15 @@ fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u6
     let token = |vocabulary: &'_ Vocabulary, row: u64| {
         usize::try_from(row).ok().and_then(|row| vocabulary.tokens.get(row).cloned().flatten())
     };
+    let mut by_meaning = 0;
     let from = |row: u64| match token(target, row) {
-        Some(token) => {
-            specials.get(token.as_str()).or_else(|| ids.get(token.as_str())).copied().or_else(|| otherwise(&token))
-        }
+        Some(token) => specials.get(token.as_str()).or_else(|| ids.get(token.as_str())).copied().or_else(|| {
+            let id = otherwise(&token).filter(|id| *id < source_rows)?;
+            by_meaning += 1;
+            Some(id)
+        }),
         None => token(source, row).is_none().then_some(row),
     };
-    RowMap::new((0..rows).map(from), source_rows)
+    let map = RowMap::new((0..rows).map(from), source_rows);
+    map.with_meanings(by_meaning)
 }

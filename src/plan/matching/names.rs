@@ -2,18 +2,10 @@
 
 use crate::plan::blocks::MOST_COMPONENTS;
 
-/// Components that trainers and containers put around a model's own, wherever they stand.
-const WRAPPERS: &[&str] = &[
-    "module",
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-    "_checkpoint_wrapped_module",
-    "model",
-    "state_dict",
-    "model_state_dict",
-];
+/// Components that containers put around a model's own, wherever they stand, and that a model may have too.
+const CONTAINERS: &[&str] = &["model", "state_dict", "model_state_dict"];
 
-/// Those that other code puts around modules, so that no module of a model is called so.
+/// Components that trainers put around modules, so that no module of a model is called so.
 const AROUND: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// State without learning that its owner can compute anew but a constant cannot stand for.
@@ -49,16 +41,20 @@ pub fn is_computed_buffer(name: &str) -> bool {
 
 /// The name without wrapper components; one that consists of nothing else stays.
 pub(crate) fn plain(name: &str) -> String {
-    if !name.split('.').any(|part| WRAPPERS.contains(&part)) {
+    without(name, |part| AROUND.contains(&part) || CONTAINERS.contains(&part))
+}
+
+fn without(name: &str, is_around: impl Fn(&str) -> bool) -> String {
+    if !name.split('.').any(&is_around) {
         return name.to_string();
     }
-    let kept: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
+    let kept: Vec<&str> = name.split('.').filter(|part| !is_around(part)).collect();
     if kept.is_empty() { name.to_string() } else { kept.join(".") }
 }
 
-/// The name without what `torch.compile`, `DistributedDataParallel` and their like put into it.
+/// The name without what `torch.compile`, `DistributedDataParallel` and their like put into it; one of nothing else stays.
 pub(crate) fn unwrapped(name: &str) -> String {
-    name.split('.').filter(|part| !AROUND.contains(part)).collect::<Vec<_>>().join(".")
+    without(name, |part| AROUND.contains(&part))
 }
 
 /// What stands before the last component, without its dot; empty for a name of one component.
