@@ -463,3 +463,17 @@ fn token_types_that_fairseq_does_without_are_zeros() {
     }
     folder.xfer(&["diff", "lean", "hf", "--values"]).exits(0).prints("and values");
 }
+
+#[test]
+fn openais_gpt2_needs_no_config_beside_it_to_be_a_source() {
+    let folder = Folder::new();
+    model(&folder, "ours", "gpt2", "language_model.safetensors", "language_model");
+    folder.xfer(&["convert", "ours", "theirs.safetensors", "--to", "openai"]).exits(0);
+    folder.xfer(&["inspect", "theirs.safetensors"]).exits(0).prints("family gpt2 (openai)");
+    folder
+        .xfer(&["init", "--from", "theirs.safetensors", "--arch", "ours", "--out", "back"])
+        .exits(0)
+        .prints("(100 %)");
+    let (before, back) = (tensors(&folder.path("ours")), tensors(&folder.path("back")));
+    assert_eq!(back, before);
+}

@@ -49,7 +49,8 @@ pub struct Rule {
     pub theirs: &'static [&'static str],
     /// What turns theirs into ours, in order. With several of `theirs` the first operation is applied to all of them together; with
     /// several of `ours` there is one list for each, and empty lists mean equal pieces of axis 0. `{e}` on one side only numbers the
-    /// layers of a stack: its tensors are those of axis 0 of the one on the other side.
+    /// layers of a stack: its tensors are those of axis 0 of the one on the other side. A rule knows no sizes without a config: a reshape
+    /// to no axes leaves out the first one, which must be 1.
     pub read: fn(&Config) -> Vec<Vec<Op>>,
     /// What turns ours into theirs: the inverse, likewise.
     pub write: fn(&Config) -> Vec<Vec<Op>>,

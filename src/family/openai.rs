@@ -1,8 +1,6 @@
 //! GPT-2 and Whisper as OpenAI publishes them: other names, and GPT-2's matrices as convolutions of one place, `(1, in, out)`.
 
-use serde_json::Value as Json;
-
-use super::{Config, Dialect, Rule, same};
+use super::{Dialect, Rule, same};
 use crate::adapt::Op;
 
 /// GPT-2's: the variables of its TensorFlow checkpoints.
@@ -27,47 +25,15 @@ const GPT2_RULES: [Rule; 16] = [
     renamed(&["transformer.h.{i}.attn.c_proj.bias"], &["model/h{i}/attn/c_proj/b"]),
     renamed(&["transformer.h.{i}.mlp.c_fc.bias"], &["model/h{i}/mlp/c_fc/b"]),
     renamed(&["transformer.h.{i}.mlp.c_proj.bias"], &["model/h{i}/mlp/c_proj/b"]),
-    Rule {
-        ours: &["transformer.h.{i}.attn.c_attn.weight"],
-        theirs: &["model/h{i}/attn/c_attn/w"],
-        read: |config| reshaped([width(config), thrice(config)].to_vec()),
-        write: |config| reshaped([1, width(config), thrice(config)].to_vec()),
-    },
-    Rule {
-        ours: &["transformer.h.{i}.attn.c_proj.weight"],
-        theirs: &["model/h{i}/attn/c_proj/w"],
-        read: |config| reshaped([width(config), width(config)].to_vec()),
-        write: |config| reshaped([1, width(config), width(config)].to_vec()),
-    },
-    Rule {
-        ours: &["transformer.h.{i}.mlp.c_fc.weight"],
-        theirs: &["model/h{i}/mlp/c_fc/w"],
-        read: |config| reshaped([width(config), inner(config)].to_vec()),
-        write: |config| reshaped([1, width(config), inner(config)].to_vec()),
-    },
-    Rule {
-        ours: &["transformer.h.{i}.mlp.c_proj.weight"],
-        theirs: &["model/h{i}/mlp/c_proj/w"],
-        read: |config| reshaped([inner(config), width(config)].to_vec()),
-        write: |config| reshaped([1, inner(config), width(config)].to_vec()),
-    },
+    matrix(&["transformer.h.{i}.attn.c_attn.weight"], &["model/h{i}/attn/c_attn/w"]),
+    matrix(&["transformer.h.{i}.attn.c_proj.weight"], &["model/h{i}/attn/c_proj/w"]),
+    matrix(&["transformer.h.{i}.mlp.c_fc.weight"], &["model/h{i}/mlp/c_fc/w"]),
+    matrix(&["transformer.h.{i}.mlp.c_proj.weight"], &["model/h{i}/mlp/c_proj/w"]),
 ];
 
-fn reshaped(shape: Vec<u64>) -> Vec<Vec<Op>> {
-    vec![vec![Op::Reshape { shape }]]
-}
-
-fn width(config: &Config) -> u64 {
-    let size = |key: &str| config.0.get(key).and_then(Json::as_u64);
-    size("n_embd").or_else(|| size("hidden_size")).unwrap_or(768)
-}
-
-fn thrice(config: &Config) -> u64 {
-    width(config).saturating_mul(3)
-}
-
-fn inner(config: &Config) -> u64 {
-    config.0.get("n_inner").and_then(Json::as_u64).unwrap_or_else(|| width(config).saturating_mul(4))
+/// `(in, out)` from `(1, in, out)`.
+const fn matrix(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
+    Rule { ours, theirs, read: |_| vec![vec![Op::Reshape { shape: Vec::new() }]], write: |_| vec![vec![Op::Stack]] }
 }
 
 /// Whisper's.

@@ -338,7 +338,13 @@ impl Application<'_> {
             let piece = Op::Narrow { axis: 0, start: len.saturating_mul(slot as u64), len };
             parts = vec![apply_one(parts, &piece)?];
         }
-        let (value, info) = apply(parts, ops)?;
+        let (value, info) = match (parts.as_slice(), ops) {
+            ([(_, info)], [Op::Reshape { shape }]) if shape.is_empty() => {
+                let shape = info.shape.get(1..).unwrap_or_default().to_vec();
+                apply(parts, &[Op::Reshape { shape }])?
+            }
+            _ => apply(parts, ops)?,
+        };
         let single = to.len() == 1 && self.sides.stacked.is_none() && matches!(inputs, [id] if self.units[*id].single);
         Ok(Some(self.unit(&name, value, info, inputs, single)))
     }
