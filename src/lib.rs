@@ -18,6 +18,7 @@ pub mod job;
 pub mod loss;
 pub mod lsuv;
 pub mod model;
+pub mod name;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -13,6 +13,7 @@ use crate::graph::{Graph, Parameter};
 use crate::lsuv::{Rewritten, Store};
 use crate::plan::{Assignment, Plan, Value};
 use crate::progress::Progress;
+use crate::tensor::Name;
 use crate::transfer;
 
 /// A model in memory. Floats are in f32 whatever their type in the plan.
@@ -21,8 +22,8 @@ pub struct Model {
     pub architecture: Architecture,
     /// Where its values came from.
     pub plan: Plan,
-    variables: BTreeMap<String, Var>,
-    indices: BTreeMap<String, usize>,
+    variables: BTreeMap<Name, Var>,
+    indices: BTreeMap<Name, usize>,
 }
 
 impl Model {

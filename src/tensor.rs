@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, TensorError};
+pub use crate::name::Name;
 
 /// The sizes of a tensor's axes, outermost first; empty for a scalar.
 pub type Shape = Vec<u64>;
@@ -128,6 +129,9 @@ impl std::str::FromStr for Dtype {
 
     /// Accepts the stored spelling (`BF16`), the short one (`bf16`) and PyTorch's (`bfloat16`, `torch.bfloat16`).
     fn from_str(text: &str) -> Result<Dtype> {
+        if let Some(dtype) = Dtype::from_stored_name(text) {
+            return Ok(dtype);
+        }
         let plain = text.strip_prefix("torch.").unwrap_or(text);
         let lower = plain.to_ascii_lowercase();
         let by_torch = match lower.as_str() {
@@ -176,7 +180,7 @@ impl<'de> Deserialize<'de> for Dtype {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorInfo {
     /// The key in the `state_dict`.
-    pub name: String,
+    pub name: Name,
     /// How its elements are stored.
     pub dtype: Dtype,
     /// Its axes, outermost first.
@@ -185,7 +189,7 @@ pub struct TensorInfo {
 
 impl TensorInfo {
     /// A tensor's description from its parts.
-    pub fn new(name: impl Into<String>, dtype: Dtype, shape: impl Into<Shape>) -> TensorInfo {
+    pub fn new(name: impl Into<Name>, dtype: Dtype, shape: impl Into<Shape>) -> TensorInfo {
         TensorInfo { name: name.into(), dtype, shape: shape.into() }
     }
 

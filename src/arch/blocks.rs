@@ -42,7 +42,7 @@ impl Native<'_> {
                 None => {
                     let bytes = self.beside.read(path, MOST_BYTES);
                     let document = Document::parse(path, self.here(written, bytes)?)?;
-                    let mut config = object(document.value);
+                    let mut config = object(document.root.plain());
                     config.0.shift_remove("xfer");
                     self.configs.insert(path.to_string(), config.clone());
                     config

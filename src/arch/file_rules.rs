@@ -54,7 +54,7 @@ fn matched(node: &Node, place: &str) -> Read<Selector> {
 
 /// A type by its name, anywhere in a file.
 pub fn dtype(node: &Node) -> Read<Dtype> {
-    at(node, node.read::<String>("dtype")?.parse())
+    at(node, node.text().ok_or_else(|| node.wrong_type("dtype", "a string"))?.parse())
 }
 
 fn one_or_several(node: &Node, what: &str) -> Read<Vec<String>> {

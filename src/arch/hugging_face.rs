@@ -18,8 +18,8 @@ pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRu
         Ok((family, file_rules::read(rules)?))
     };
     let (family, rules) = read(&document.root).map_err(|wrong| document.locate(wrong))?;
-    let mut config = match &document.value {
-        Value::Object(map) => Config(map.clone()),
+    let mut config = match document.root.plain() {
+        Value::Object(map) => Config(map),
         _ => Config(Map::new()),
     };
     config.0.shift_remove("xfer");

@@ -1,8 +1,13 @@
 //! JSON with places: every value knows where it stands, so that every error can say line and column.
 //! Strict: no comments, no trailing commas, no key twice, at most 128 levels.
 
+use std::collections::HashSet;
+use std::fmt;
+
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::error::{ArchError, Error, Problem};
 
@@ -83,8 +88,6 @@ pub struct Document {
     text: String,
     /// The whole value, with places.
     pub root: Node,
-    /// The whole value, without.
-    pub value: serde_json::Value,
 }
 
 impl Document {
@@ -94,14 +97,15 @@ impl Document {
         let text = String::from_utf8(bytes)
             .map_err(|error| whole(Problem::NotText { at: error.utf8_error().valid_up_to() }))?;
         let locate = |wrong: Wrong| located(name, &text, wrong);
-        let value = serde_json::from_str(&text).map_err(|error| locate(syntax(&text, &error)))?;
+        // serde_json's limits and its words for what is wrong; the other parser has the places
+        serde_json::from_str::<Sound>(&text).map_err(|error| locate(syntax(&text, &error)))?;
         let parsed = jsonc_parser::parse_to_ast(&text, &Default::default(), &strict()).map_err(|error| {
             locate(Wrong { at: error.range().start, problem: Problem::Syntax { message: error.kind().to_string() } })
         })?;
         let empty = || Wrong { at: 0, problem: Problem::Syntax { message: "empty".into() } };
         let root = parsed.value.ok_or_else(empty).and_then(node).map_err(locate)?;
         drop(parsed.comments);
-        Ok(Document { name: name.to_string(), root, value, text })
+        Ok(Document { name: name.to_string(), root, text })
     }
 
     /// The error with file, line and column.
@@ -128,6 +132,57 @@ fn syntax(text: &str, error: &serde_json::Error) -> Wrong {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default().to_string();
     Wrong { at: line_start + error.column().saturating_sub(1), problem: Problem::Syntax { message } }
+}
+
+/// JSON that was read to its end and not kept.
+struct Sound;
+
+impl<'de> Deserialize<'de> for Sound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sound, D::Error> {
+        deserializer.deserialize_any(Sound)
+    }
+}
+
+impl<'de> Visitor<'de> for Sound {
+    type Value = Sound;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sound, A::Error> {
+        while list.next_element::<Sound>()?.is_some() {}
+        Ok(Sound)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sound, A::Error> {
+        while map.next_entry::<Sound, Sound>()?.is_some() {}
+        Ok(Sound)
+    }
 }
 
 fn strict() -> jsonc_parser::ParseOptions {
@@ -162,17 +217,48 @@ fn node(value: ast::Value) -> Read<Node> {
 }
 
 fn entries(object: ast::Object) -> Read<Vec<Entry>> {
-    let mut seen = std::collections::HashSet::new();
-    let mut entries = Vec::with_capacity(object.properties.len());
-    for property in object.properties {
-        let at = property.name.range().start;
-        let key = property.name.into_string();
-        if !seen.insert(key.clone()) {
-            return Err(Wrong { at, problem: Problem::KeyTwice { key } });
-        }
-        entries.push(Entry { at, key, node: node(property.value)? });
+    if let Some(property) = first_twice(&object.properties) {
+        let key = property.name.as_str().to_string();
+        return Err(Wrong { at: property.name.range().start, problem: Problem::KeyTwice { key } });
     }
-    Ok(entries)
+    let entry = |property: ast::ObjectProp| {
+        let at = property.name.range().start;
+        Ok(Entry { at, key: property.name.into_string(), node: node(property.value)? })
+    };
+    object.properties.into_iter().map(entry).collect()
+}
+
+/// The first property whose key an earlier one has.
+fn first_twice<'o, 'a>(properties: &'o [ast::ObjectProp<'a>]) -> Option<&'o ast::ObjectProp<'a>> {
+    if properties.len() <= FEW {
+        // a set costs more than looking, and a listing has an object for each tensor
+        let is_known = |(at, property): &(usize, &ast::ObjectProp)| {
+            properties.iter().take(*at).any(|other| other.name.as_str() == property.name.as_str())
+        };
+        return properties.iter().enumerate().find(is_known).map(|(_, property)| property);
+    }
+    let mut seen = HashSet::new();
+    properties.iter().find(|property| !seen.insert(property.name.as_str()))
+}
+
+const FEW: usize = 8;
+
+impl Serialize for Node {
+    /// The value without places.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Json::Null => serializer.serialize_unit(),
+            Json::Bool(value) => serializer.serialize_bool(*value),
+            Json::Number(number) => number.serialize(serializer),
+            Json::Text(text) => serializer.serialize_str(text),
+            Json::List(elements) => serializer.collect_seq(elements),
+            Json::Object(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                entries.iter().try_for_each(|entry| map.serialize_entry(&entry.key, &entry.node))?;
+                map.end()
+            }
+        }
+    }
 }
 
 impl Node {

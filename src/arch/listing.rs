@@ -9,16 +9,16 @@ use super::{Architecture, Form, Rules, self_contained};
 use crate::checkpoint::Listing;
 use crate::error::{ArchError, Problem, Result, nearest};
 use crate::graph::{Parameter, ParameterId};
-use crate::tensor::{Dtype, Role, Shape, TensorInfo};
+use crate::tensor::{Dtype, Role, Shape, elements};
 
 /// `{"xfer": 1, "tensors": …}`, checked against its table.
 pub fn from_document(document: &Document) -> Result<Architecture> {
     let read = |root: &Node| -> Read<(Vec<Parameter>, Rules)> {
         let tensors = root.get("tensors").and_then(Node::entries).unwrap_or_default();
-        Ok((parameters(tensors)?, file_rules::read(root)?))
+        Ok((parameters(&tensors.iter().collect::<Vec<_>>())?, file_rules::read(root)?))
     };
     let (parameters, rules) = read(&document.root).map_err(|wrong| document.locate(wrong))?;
-    let mut architecture = finish(&document.name, parameters, self_contained::listing(&document.value))?;
+    let mut architecture = finish(&document.name, parameters, self_contained::listing(&document.root))?;
     architecture.rules = rules;
     Ok(architecture)
 }
@@ -26,9 +26,9 @@ pub fn from_document(document: &Document) -> Result<Architecture> {
 /// `{name: {shape, dtype}}`, as the header of a safetensors file is.
 pub fn from_bare(document: &Document) -> Result<Architecture> {
     let entries = document.root.entries().unwrap_or_default();
-    let tensors: Vec<Entry> = entries.iter().filter(|entry| entry.key != METADATA).cloned().collect();
+    let tensors: Vec<&Entry> = entries.iter().filter(|entry| entry.key != METADATA).collect();
     let parameters = parameters(&tensors).map_err(|wrong| document.locate(wrong))?;
-    finish(&document.name, parameters, self_contained::bare(&document.value))
+    finish(&document.name, parameters, self_contained::bare(tensors.into_iter()))
 }
 
 /// The key of a safetensors header that is no tensor.
@@ -73,13 +73,13 @@ fn notes(parameters: &[Parameter]) -> Vec<String> {
     notes
 }
 
-fn parameters(tensors: &[Entry]) -> Read<Vec<Parameter>> {
-    let mut parameters = tensors.iter().map(tensor).collect::<Read<Vec<_>>>()?;
+fn parameters(tensors: &[&Entry]) -> Read<Vec<Parameter>> {
+    let mut parameters = tensors.iter().copied().map(tensor).collect::<Read<Vec<_>>>()?;
     for (id, owner) in ties(tensors)? {
         if parameters[id].shape != parameters[owner].shape {
             let [shape, owner_shape] =
                 [id, owner].map(|id| crate::tensor::ShapeText(&parameters[id].shape).to_string());
-            return Err(tie_problem(&tensors[id], &tensors[owner].key, format!("but {shape} is not {owner_shape}")));
+            return Err(tie_problem(tensors[id], &tensors[owner].key, format!("but {shape} is not {owner_shape}")));
         }
         parameters[id].tied_to = Some(owner);
     }
@@ -92,7 +92,7 @@ fn tensor(entry: &Entry) -> Read<Parameter> {
         return Err(Wrong { at: entry.at, problem: Problem::Empty { what: "the name of a tensor".into() } });
     }
     let shape: Shape = node.need("shape", name)?;
-    if TensorInfo::new("", Dtype::F64, shape.clone()).bytes().is_err() {
+    if elements(&shape).is_none_or(|elements| Dtype::F64.bytes_of(elements).is_err()) {
         let at = node.get("shape").map_or(node.at, |shape| shape.at);
         return Err(Wrong { at, problem: Problem::Overflow { name: name.clone(), shape } });
     }
@@ -124,7 +124,7 @@ fn tie_problem(entry: &Entry, owner: &str, problem: String) -> Wrong {
 }
 
 /// Each tied tensor and the one that owns its values at the end of the chain.
-fn ties(tensors: &[Entry]) -> Read<Vec<(ParameterId, ParameterId)>> {
+fn ties(tensors: &[&Entry]) -> Read<Vec<(ParameterId, ParameterId)>> {
     let places: HashMap<&str, ParameterId> =
         tensors.iter().enumerate().map(|(id, entry)| (entry.key.as_str(), id)).collect();
     let mut stated = vec![None; tensors.len()];
@@ -144,7 +144,7 @@ fn ties(tensors: &[Entry]) -> Read<Vec<(ParameterId, ParameterId)>> {
         while let Some(next) = stated[owner] {
             (owner, steps) = (next, steps + 1);
             if owner == id || steps > MOST_STEPS {
-                return Err(tie_problem(&tensors[id], &tensors[owner].key, "and the ties form a loop".into()));
+                return Err(tie_problem(tensors[id], &tensors[owner].key, "and the ties form a loop".into()));
             }
         }
         ties.push((id, owner));

@@ -211,8 +211,8 @@ fn form(root: &Node) -> Option<Content> {
 /// What stands at the top of a file of xfer's own.
 fn head(document: &Document, mut architecture: Architecture) -> Result<Architecture> {
     architecture.name = document.root.maybe("name").map_err(|wrong| document.locate(wrong))?;
-    architecture.config = match document.value.get("config") {
-        Some(serde_json::Value::Object(config)) => Some(crate::family::Config(config.clone())),
+    architecture.config = match document.root.get("config").map(Node::plain) {
+        Some(serde_json::Value::Object(config)) => Some(crate::family::Config(config)),
         _ => None,
     };
     Ok(architecture)

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::grammar::RULES;
-use super::listing::METADATA;
+use super::json::{Entry, Node};
 use crate::family::Config;
 use crate::graph::Parameter;
+use crate::tensor::Dtype;
 
 /// A layers file, every config that it names inlined.
-pub fn layers(value: &Value, configs: &BTreeMap<String, Config>) -> String {
-    let mut value = without_rules(value);
+pub fn layers(root: &Node, configs: &BTreeMap<String, Config>) -> String {
+    let mut value = without_rules(root.plain());
     inline(&mut value, configs);
     format!("{value:#}\n")
 }
 
 /// The rules are about one transfer: applied again to its output, they would name tensors that are gone.
-fn without_rules(value: &Value) -> Value {
-    let mut value = value.clone();
+fn without_rules(mut value: Value) -> Value {
     if let Some(map) = value.as_object_mut() {
         map.retain(|key, _| key != "$schema" && RULES.iter().all(|rule| rule.name != key));
     }
@@ -39,43 +40,71 @@ fn inline(value: &mut Value, configs: &BTreeMap<String, Config>) {
 }
 
 /// A listing, one line for each tensor.
-pub fn listing(value: &Value) -> String {
-    let Value::Object(mut head) = without_rules(value) else { return tensors_text(&Map::new(), &Map::new()) };
-    match head.shift_remove("tensors") {
-        Some(Value::Object(tensors)) => tensors_text(&head, &tensors),
-        _ => tensors_text(&head, &Map::new()),
-    }
+pub fn listing(root: &Node) -> String {
+    let is_kept = |key: &str| key != "$schema" && key != "tensors" && RULES.iter().all(|rule| rule.name != key);
+    let head = root.entries().unwrap_or_default().iter().filter(|entry| is_kept(&entry.key));
+    let tensors = root.get("tensors").and_then(Node::entries).unwrap_or_default();
+    text(head.map(|entry| (entry.key.as_str(), &entry.node)), tensors.iter().map(|one| (one.key.as_str(), &one.node)))
 }
 
 /// A bare listing, as one with a head.
-pub fn bare(value: &Value) -> String {
-    let mut tensors = value.as_object().cloned().unwrap_or_default();
-    tensors.shift_remove(METADATA);
-    for tensor in tensors.values_mut().filter_map(Value::as_object_mut) {
-        tensor.shift_remove("data_offsets");
+pub fn bare<'a>(tensors: impl Iterator<Item = &'a Entry>) -> String {
+    text(version(), tensors.map(|tensor| (tensor.key.as_str(), Unplaced(&tensor.node))))
+}
+
+/// A tensor of a safetensors header without the place of its data.
+struct Unplaced<'a>(&'a Node);
+
+impl Serialize for Unplaced<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kept = self.0.entries().unwrap_or_default().iter().filter(|entry| entry.key != "data_offsets");
+        serializer.collect_map(kept.map(|entry| (&entry.key, &entry.node)))
     }
-    tensors_text(&version(), &tensors)
 }
 
 /// The tensors of a checkpoint.
 pub fn parameters(parameters: &[Parameter]) -> String {
-    let tensor = |parameter: &Parameter| {
-        let mut tensor = Map::from_iter([("shape".to_string(), parameter.shape.clone().into())]);
-        if let Some(dtype) = parameter.dtype {
-            tensor.insert("dtype".into(), dtype.short_name().into());
-        }
-        (parameter.name.clone(), Value::Object(tensor))
-    };
-    tensors_text(&version(), &parameters.iter().map(tensor).collect())
+    text(version(), parameters.iter().map(|parameter| (parameter.name.as_str(), Listed::of(parameter))))
 }
 
-fn version() -> Map<String, Value> {
-    Map::from_iter([("xfer".to_string(), 1.into())])
+#[derive(Serialize)]
+struct Listed<'a> {
+    shape: &'a [u64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dtype: Option<&'static str>,
 }
 
-fn tensors_text(head: &Map<String, Value>, tensors: &Map<String, Value>) -> String {
-    let head: Vec<String> = head.iter().map(|(key, value)| format!("{}: {value}", Value::from(key.as_str()))).collect();
-    let lines: Vec<String> =
-        tensors.iter().map(|(name, tensor)| format!("    {}: {tensor}", Value::from(name.as_str()))).collect();
-    format!("{{ {},\n  \"tensors\": {{\n{} }} }}\n", head.join(",\n  "), lines.join(",\n"))
+impl Listed<'_> {
+    fn of(parameter: &Parameter) -> Listed<'_> {
+        Listed { shape: &parameter.shape, dtype: parameter.dtype.map(Dtype::short_name) }
+    }
+}
+
+fn version() -> impl Iterator<Item = (&'static str, u32)> {
+    std::iter::once(("xfer", 1))
+}
+
+fn text<'h, 't, H: Serialize, T: Serialize>(
+    head: impl Iterator<Item = (&'h str, H)>,
+    tensors: impl Iterator<Item = (&'t str, T)>,
+) -> String {
+    let mut text = String::from("{ ");
+    for (key, value) in head {
+        pair(&mut text, key, &value);
+        text.push_str(",\n  ");
+    }
+    text.push_str("\"tensors\": {\n");
+    for (at, (name, tensor)) in tensors.enumerate() {
+        text.push_str(if at == 0 { "    " } else { ",\n    " });
+        pair(&mut text, name, &tensor);
+    }
+    text.push_str(" } }\n");
+    text
+}
+
+fn pair(text: &mut String, key: &str, value: &impl Serialize) {
+    // of strings, numbers and their lists: it cannot fail
+    text.push_str(&serde_json::to_string(key).unwrap_or_default());
+    text.push_str(": ");
+    text.push_str(&serde_json::to_string(value).unwrap_or_default());
 }

@@ -139,7 +139,7 @@ fn read(reader: &dyn Reader, graph: &Graph) -> Result<Batch> {
         let input = inputs(graph).find(|(node, _)| node.name == info.name);
         match input {
             Some((_, dtype)) => {
-                batch.insert(info.name.clone(), array(reader, index, info, dtype)?);
+                batch.insert(info.name.to_string(), array(reader, index, info, dtype)?);
             }
             None if answers::is_answer(&info.name) => {}
             None => return Err(unknown(&info.name, graph)),

@@ -144,7 +144,7 @@ impl Hook for Probe<'_> {
         let tap = Var::zeros(product.dims(), product.dtype(), product.device()).map_err(failed)?;
         let tapped = (&product + tap.as_tensor()).map_err(failed)?;
         self.sites.push(Site {
-            name: parameter.name.clone(),
+            name: parameter.name.to_string(),
             input: moments(input).map_err(failed)?,
             product: moments(&product).map_err(failed)?,
             tap,

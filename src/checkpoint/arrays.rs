@@ -89,7 +89,7 @@ fn check(arrays: &[(TensorInfo, Array)], file: &str) -> Result<()> {
         if let [(first, _), (second, _)] = pair
             && first.name == second.name
         {
-            return Err(CheckpointError::DuplicateTensor { file: file.into(), tensor: first.name.clone() }.into());
+            return Err(CheckpointError::DuplicateTensor { file: file.into(), tensor: first.name.to_string() }.into());
         }
     }
     arrays.iter().try_for_each(|(info, array)| check_place(info, array))
@@ -99,7 +99,7 @@ fn check(arrays: &[(TensorInfo, Array)], file: &str) -> Result<()> {
 fn stored_bytes(info: &TensorInfo, order: &Order, file: &str) -> Result<u64> {
     let uncountable = |_: Error| {
         let (file, tensor) = (file.to_string(), info.name.clone());
-        CheckpointError::Uncountable { file, tensor, dtype: info.dtype, shape: info.shape.clone() }
+        CheckpointError::Uncountable { file, tensor: tensor.to_string(), dtype: info.dtype, shape: info.shape.clone() }
     };
     let read = info.bytes().map_err(uncountable)?;
     let Order::Blocks(block) = order else { return Ok(read) };
@@ -107,7 +107,7 @@ fn stored_bytes(info: &TensorInfo, order: &Order, file: &str) -> Result<u64> {
     if row % block.elements != 0 {
         let (file, tensor) = (file.to_string(), info.name.clone());
         let (kind, block) = (block.name, block.elements);
-        return Err(FormatError::Block { file, tensor, kind, elements: row, block }.into());
+        return Err(FormatError::Block { file, tensor: tensor.to_string(), kind, elements: row, block }.into());
     }
     Ok(block.bytes_of(info.elements()?))
 }
@@ -121,12 +121,14 @@ fn check_place(info: &TensorInfo, array: &Array) -> Result<()> {
     };
     if array.place.offset.checked_add(packed).is_none_or(|last| last > end) {
         let (file, tensor, offset) = (file.to_string(), info.name.clone(), array.place.offset);
-        return Err(FormatError::Beyond { file, tensor, offset, bytes: packed, end }.into());
+        return Err(FormatError::Beyond { file, tensor: tensor.to_string(), offset, bytes: packed, end }.into());
     }
     let found = array.place.bytes.saturating_sub(array.skip);
     if needed != found {
         let (file, tensor, dtype, shape) = (file.to_string(), info.name.clone(), info.dtype, info.shape.clone());
-        return Err(CheckpointError::Size { file, tensor, dtype, shape, expected: needed, found }.into());
+        return Err(
+            CheckpointError::Size { file, tensor: tensor.to_string(), dtype, shape, expected: needed, found }.into()
+        );
     }
     Ok(())
 }
@@ -264,7 +266,7 @@ impl Reader for Arrays {
         let (_, expected) = row_bytes(info, info.bytes()?, rows.clone())?;
         if out.len() as u64 != expected {
             let (tensor, found) = (info.name.clone(), out.len() as u64);
-            return Err(CheckpointError::Buffer { tensor, expected, found }.into());
+            return Err(CheckpointError::Buffer { tensor: tensor.to_string(), expected, found }.into());
         }
         if out.is_empty() {
             return Ok(());

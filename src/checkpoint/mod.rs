@@ -29,7 +29,7 @@ pub(crate) use part::row_bytes;
 
 use crate::error::Result;
 use crate::source::{Bytes, PinnedFile};
-use crate::tensor::{Rows, TensorInfo};
+use crate::tensor::{Name, Rows, TensorInfo};
 
 /// What a checkpoint holds, from its headers alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,7 @@ pub struct Listing {
     /// PyTorch file keeps ties so; other formats list none.
     pub ties: BTreeMap<String, String>,
     /// Name to place in `tensors`.
-    index: HashMap<String, usize>,
+    index: HashMap<Name, usize>,
 }
 
 impl Listing {

@@ -278,7 +278,7 @@ fn refuse_adapter(reader: &Joined, files: &[PinnedFile]) -> Result<()> {
     match shows {
         Some(tensor) => {
             let file = files.last().map(|file| file.name.clone()).unwrap_or_default();
-            Err(CheckpointError::Adapter { file, tensor: Some(tensor.name.clone()) }.into())
+            Err(CheckpointError::Adapter { file, tensor: Some(tensor.name.to_string()) }.into())
         }
         None => Ok(()),
     }

@@ -42,14 +42,20 @@ pub(crate) fn row_bytes(info: &TensorInfo, total: u64, rows: Rows) -> Result<(u6
     let count = info.rows();
     if rows.start > rows.end || rows.end > count {
         let tensor = info.name.clone();
-        return Err(CheckpointError::Rows { tensor, start: rows.start, end: rows.end, rows: count }.into());
+        return Err(CheckpointError::Rows {
+            tensor: tensor.to_string(),
+            start: rows.start,
+            end: rows.end,
+            rows: count,
+        }
+        .into());
     }
     if rows == (0..count) || total == 0 {
         return Ok((0, total));
     }
     let row = info.row_bytes().map_err(|_| {
         let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
-        CheckpointError::PartialRow { tensor, dtype, shape }
+        CheckpointError::PartialRow { tensor: tensor.to_string(), dtype, shape }
     })?;
     // `total` was checked against the shape, so no product of rows within it overflows
     Ok((rows.start * row, (rows.end - rows.start) * row))
@@ -96,7 +102,7 @@ fn refuse_twice(entries: &[((usize, usize), TensorInfo)], parts: &[Part]) -> Res
             && info.name == other.name
         {
             let (first, second) = (name(*a), name(*b));
-            return Err(CheckpointError::TwoShards { tensor: info.name.clone(), first, second }.into());
+            return Err(CheckpointError::TwoShards { tensor: info.name.to_string(), first, second }.into());
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::{GraphError, Result};
 use crate::init::{Scheme, SchemeSpec};
-use crate::tensor::{Dtype, Role, Shape, ShapeText, TensorInfo};
+use crate::tensor::{Dtype, Name, Role, Shape, ShapeText, TensorInfo};
 
 /// What a user of the builder may say about a layer beside its kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Builder {
     pub(super) most: usize,
     path: String,
     parameters: Vec<Parameter>,
-    names: BTreeMap<String, ParameterId>,
+    names: BTreeMap<Name, ParameterId>,
     nodes: Vec<Node>,
     /// For each node, whether it gives numbers or ids.
     flows: Vec<Flow>,
@@ -222,7 +222,7 @@ impl Builder {
     /// is itself tied, its own owner is meant.
     pub fn tie(&mut self, name: &str, owner: &str) -> Result<()> {
         let find = |missing: &str| {
-            let known = || self.names.keys().map(String::as_str);
+            let known = || self.names.keys().map(Name::as_str);
             self.find(missing).ok_or_else(|| GraphError::tie_unknown(name, owner, missing, known()))
         };
         let (id, stated) = (find(name)?, find(owner)?);
@@ -232,7 +232,9 @@ impl Builder {
         }
         if let Some(first) = self.parameters[id].tied_to {
             let first = self.parameters[first].name.clone();
-            return Err(GraphError::TiedTwice { name: name.into(), first, second: owner.into() }.into());
+            return Err(
+                GraphError::TiedTwice { name: name.into(), first: first.to_string(), second: owner.into() }.into()
+            );
         }
         let (shape, owner_shape) = (&self.parameters[id].shape, &self.parameters[root].shape);
         if shape != owner_shape {
@@ -330,7 +332,7 @@ impl Builder {
             return Ok(*id);
         }
         parameter.name =
-            if parameter.name.is_empty() { path.to_string() } else { format!("{path}.{}", parameter.name) };
+            if parameter.name.is_empty() { path.into() } else { format!("{path}.{}", parameter.name).into() };
         parameter.head = self.head || said.head;
         parameter.layer_init = said.init.clone().filter(|_| weight);
         self.insert(parameter)
@@ -340,15 +342,15 @@ impl Builder {
         // the largest element type, so that no choice of dtype can overflow later
         if TensorInfo::new("", Dtype::F64, parameter.shape.clone()).bytes().is_err() {
             let what = format!("a tensor of {}", ShapeText(&parameter.shape));
-            return Err(GraphError::Overflow { layer: parameter.name, what }.into());
+            return Err(GraphError::Overflow { layer: parameter.name.to_string(), what }.into());
         }
         let id = self.parameters.len();
         if id >= self.most {
             return Err(GraphError::TooMany { limit: self.most }.into());
         }
-        match self.names.get(&parameter.name) {
+        match self.names.get(parameter.name.as_str()) {
             Some(known) if self.again && self.parameters[*known].shape == parameter.shape => return Ok(*known),
-            Some(_) => return Err(GraphError::Duplicate { name: parameter.name }.into()),
+            Some(_) => return Err(GraphError::Duplicate { name: parameter.name.to_string() }.into()),
             None => {}
         }
         self.names.insert(parameter.name.clone(), id);

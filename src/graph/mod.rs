@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::init::Nonlinearity;
 use crate::init::{Fans, Scheme, SchemeSpec};
-use crate::tensor::{Dtype, Role, Shape};
+use crate::tensor::{Dtype, Name, Role, Shape};
 
 /// The index of a parameter in its architecture.
 pub type ParameterId = usize;
@@ -46,7 +46,7 @@ pub struct FamilyInit {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// Its key.
-    pub name: String,
+    pub name: Name,
     /// Its axes as stored.
     pub shape: Shape,
     /// The type that the architecture asks for, where it does.
@@ -77,7 +77,7 @@ pub struct Parameter {
 
 impl Parameter {
     /// A parameter of this name, shape and role, everything else unsaid.
-    pub fn new(name: impl Into<String>, shape: impl Into<Shape>, role: Role) -> Parameter {
+    pub fn new(name: impl Into<Name>, shape: impl Into<Shape>, role: Role) -> Parameter {
         Parameter {
             name: name.into(),
             shape: shape.into(),

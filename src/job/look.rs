@@ -62,10 +62,10 @@ fn by_name(
         if tensor.shape == other.shape {
             comparable.push(tensor.name.as_str());
         } else {
-            found.reshaped.push(Reshaped { name: name.clone(), a: tensor.shape.clone(), b: other.shape.clone() });
+            found.reshaped.push(Reshaped { name: name.to_string(), a: tensor.shape.clone(), b: other.shape.clone() });
         }
         if tensor.dtype != other.dtype {
-            found.retyped.push(Retyped { name, a: tensor.dtype, b: other.dtype });
+            found.retyped.push(Retyped { name: name.to_string(), a: tensor.dtype, b: other.dtype });
         }
     }
     let is_new = |tensor: &&TensorInfo| a.listing().position(&tensor.name).is_none();

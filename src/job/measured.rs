@@ -33,7 +33,7 @@ pub fn plan_batch(
         return Ok(Pinned { note: request.data.as_ref().map(|_| idle.to_string()), peak: 0 });
     };
     let name = || first.target.name.clone();
-    let typed = request.data.as_ref().ok_or_else(|| LsuvError::NoBatch { name: name() })?;
+    let typed = request.data.as_ref().ok_or_else(|| LsuvError::NoBatch { name: name().to_string() })?;
     let graph = architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
     let pinned = batch::pin(typed)?;
     let arrays = batch::open(&pinned, graph, plan.seed, &request.access, progress)?;
@@ -54,7 +54,7 @@ pub fn scale(
     let Some(first) = plan.assignments.iter().find(|assignment| assignment.lsuv.is_some()) else {
         return Ok(BTreeMap::new());
     };
-    let pinned = plan.batch.as_ref().ok_or_else(|| LsuvError::NoBatch { name: first.target.name.clone() })?;
+    let pinned = plan.batch.as_ref().ok_or_else(|| LsuvError::NoBatch { name: first.target.name.to_string() })?;
     let architecture = arch::open_path(staging.path(), access, progress)?;
     let graph = architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
     let batch = batch::open(pinned, graph, plan.seed, access, progress)?;

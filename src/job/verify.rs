@@ -127,7 +127,7 @@ fn weights(
         named.insert(tensor.name.as_str());
         let there = listing.position(&tensor.name).and_then(|index| listing.tensors.get(index));
         match there {
-            None => found.findings.push(Finding::Missing { tensor: tensor.name.clone() }),
+            None => found.findings.push(Finding::Missing { tensor: tensor.name.to_string() }),
             Some(there) => {
                 let differences = differences(there, &TensorInfo::new("", tensor.dtype, tensor.shape.clone()));
                 if differences.is_empty() {
@@ -138,7 +138,7 @@ fn weights(
         }
     }
     let extra = listing.tensors.iter().filter(|tensor| !named.contains(tensor.name.as_str()));
-    found.findings.extend(extra.map(|tensor| Finding::Extra { tensor: tensor.name.clone() }));
+    found.findings.extend(extra.map(|tensor| Finding::Extra { tensor: tensor.name.to_string() }));
     let tensors: Vec<(usize, &str)> = hashed.iter().map(|(name, _)| (0, *name)).collect();
     let digests = transfer::digests(&tensors, std::slice::from_ref(reader), threads, progress)?;
     found.tensors = digests.len() as u64;
@@ -155,11 +155,11 @@ fn differences(there: &TensorInfo, expected: &TensorInfo) -> Vec<Finding> {
     let mut differences = Vec::new();
     let tensor = || there.name.clone();
     if there.dtype != expected.dtype {
-        differences.push(Finding::Dtype { tensor: tensor(), expected: expected.dtype, found: there.dtype });
+        differences.push(Finding::Dtype { tensor: tensor().to_string(), expected: expected.dtype, found: there.dtype });
     }
     if there.shape != expected.shape {
         let (expected, found) = (expected.shape.clone(), there.shape.clone());
-        differences.push(Finding::Shape { tensor: tensor(), expected, found });
+        differences.push(Finding::Shape { tensor: tensor().to_string(), expected, found });
     }
     differences
 }
@@ -186,7 +186,7 @@ fn draw_again(
         found.drawn += 1;
         if expected != *stands {
             let (tensor, found_digest) = (tensor.name.clone(), stands.clone());
-            found.findings.push(Finding::Drawn { tensor, expected, found: found_digest });
+            found.findings.push(Finding::Drawn { tensor: tensor.to_string(), expected, found: found_digest });
         }
     }
     Ok(())

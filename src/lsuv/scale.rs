@@ -54,7 +54,7 @@ impl<'a> Scaler<'a> {
             }
             let name = assignment.target.name.clone();
             if !self.may_be_dead(&name) {
-                return Err(LsuvError::NotReached { name }.into());
+                return Err(LsuvError::NotReached { name: name.to_string() }.into());
             }
             let visit = Visit { target: target.unwrap_or(1.0), before: None, after: None, factor: 1.0 };
             self.done.visits.insert(index, visit);

@@ -1,5 +1,6 @@
 //! A plan, put together: match, fit, initialise, choose types, judge coverage, list what is left.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::companions::{self, Companions};
@@ -15,7 +16,7 @@ use crate::arch::{Architecture, InitRule};
 use crate::error::Result;
 use crate::graph::{Parameter, ParameterId};
 use crate::init::Generator;
-use crate::tensor::{Dtype, Role, TensorInfo};
+use crate::tensor::{Dtype, Name, Role, TensorInfo};
 
 /// The facts about data that `plan` will need; no source (`--from none`) is an empty slice.
 pub fn questions(sources: &[SourceView], target: &Architecture) -> Result<Vec<Question>> {
@@ -90,7 +91,7 @@ struct Assembly<'a> {
 }
 
 /// Reasons by source and tensor.
-type PassedOver = BTreeMap<(usize, String), String>;
+type PassedOver = BTreeMap<(usize, Name), String>;
 
 impl<'a> Assembly<'a> {
     fn new(
@@ -135,10 +136,10 @@ impl<'a> Assembly<'a> {
                 if let Some(stored) = stored {
                     self.narrowings.note(stored, decision);
                 }
-                let mut reason = joined(&found.reason, &how);
+                let mut reason = joined(found.reason.clone(), &how);
                 if dtype != decision.dtype {
                     let words = format!("{dtype} to {} by {}", decision.dtype, decision.by);
-                    reason = joined(&reason, &words);
+                    reason = joined(reason, &words);
                 }
                 let init = init.or_else(|| sourceless(&value, found));
                 let value = cast(value, dtype, decision.dtype);
@@ -151,7 +152,7 @@ impl<'a> Assembly<'a> {
                 }
                 self.pass_over(parameter, found, &reason);
                 let decision = self.dtypes.decide(self.target, parameter, None)?;
-                self.fresh(id, parameter, found, decision, reason)
+                self.fresh(id, parameter, found, decision, reason.into())
             }
             None => self.fresh(id, parameter, found, decision, found.reason.clone()),
         }
@@ -173,7 +174,7 @@ impl<'a> Assembly<'a> {
         parameter: &Parameter,
         found: &Match,
         decision: Decision,
-        reason: String,
+        reason: Cow<'static, str>,
     ) -> Result<Assignment> {
         let initial = self.initializer.initial(id)?;
         let value = cast(initial.value, initial.dtype, decision.dtype);
@@ -183,7 +184,7 @@ impl<'a> Assembly<'a> {
 
     /// Type and owner are settled once all owners are known.
     fn tied(&self, parameter: &Parameter, found: &Match, owner: ParameterId) -> Assignment {
-        let to = self.target.parameters.get(owner).map_or_else(String::new, |owner| owner.name.clone());
+        let to = self.target.parameters.get(owner).map_or_else(String::new, |owner| owner.name.to_string());
         let decision = Decision { dtype: Dtype::F32, asked: false, by: "its owner" };
         assignment(parameter, decision, Value::Tied { to }, Step::Tie, found.reason.clone(), found)
     }
@@ -204,7 +205,7 @@ fn assignment(
     decision: Decision,
     value: Value,
     step: Step,
-    reason: String,
+    reason: Cow<'static, str>,
     found: &Match,
 ) -> Assignment {
     Assignment {
@@ -226,7 +227,7 @@ fn sourceless(value: &Value, found: &Match) -> Option<Initialisation> {
     value.first_source().is_none().then(|| Initialisation {
         scheme: "zeros".into(),
         std: None,
-        by: found.reason.clone(),
+        by: found.reason.to_string(),
         exact: Exact::Anywhere,
     })
 }
@@ -240,11 +241,11 @@ fn is_declared(found: &Match) -> bool {
     found.declared || is_sourceless
 }
 
-fn joined(first: &str, second: &str) -> String {
+fn joined(first: Cow<'static, str>, second: &str) -> Cow<'static, str> {
     match (first.is_empty(), second.is_empty()) {
-        (_, true) => first.to_string(),
-        (true, false) => second.to_string(),
-        (false, false) => format!("{first}; {second}"),
+        (_, true) => first,
+        (true, false) => second.to_string().into(),
+        (false, false) => format!("{first}; {second}").into(),
     }
 }
 
@@ -259,7 +260,7 @@ fn settle_ties(assignments: &mut [Assignment], target: &Architecture, matches: &
         debug_assert!(target.parameters.len() == assignments.len());
         if let Some(tied) = assignments.get_mut(id) {
             tied.target.dtype = dtype;
-            tied.value = Value::Tied { to: name };
+            tied.value = Value::Tied { to: name.to_string() };
         }
     }
 }

@@ -6,7 +6,7 @@ use super::fit::{VocabularyRows, dominant};
 use super::matching::Matching;
 use super::{Action, Assignment, Companion, Content, SourceView};
 use crate::arch::{Architecture, Form, TargetVocabulary};
-use crate::tensor::{Dtype, Role};
+use crate::tensor::{Dtype, Name, Role};
 
 /// The names that Hugging Face and sentence-transformers use at the top of a repository, and what each belongs to.
 const COMPANIONS: &[(&str, Kind)] = &[
@@ -245,7 +245,7 @@ fn main_source(sources: usize, assignments: &[Assignment]) -> Option<usize> {
 struct VocabularyState {
     source: Option<usize>,
     /// Rows of the source, rows written, the embedding, where the numbers differ.
-    changed: Option<(u64, u64, String)>,
+    changed: Option<(u64, u64, Name)>,
 }
 
 impl VocabularyState {

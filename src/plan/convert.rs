@@ -148,7 +148,10 @@ fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {
         action: value.action(),
         value,
         step,
-        reason: dialect.map_or_else(|| reason.to_string(), |dialect| format!("the {dialect} dialect{between}{reason}")),
+        reason: match dialect {
+            Some(dialect) => format!("the {dialect} dialect{between}{reason}").into(),
+            None => reason.to_string().into(),
+        },
         runners_up: Vec::new(),
         init: None,
         new_rows: 0,

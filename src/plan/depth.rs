@@ -8,6 +8,7 @@ use super::matching::names::{below, join};
 use crate::arch::{Architecture, DepthItem, DepthList, DepthRule};
 use crate::error::{PlanError, Result};
 use crate::graph::{Graph, Layer, Node, ParameterId};
+use crate::tensor::Name;
 
 /// The block of a source that a block of the target corresponds to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(super) enum Lookup {
     /// No source: a depth item says so.
     New,
     /// This name; `identity` where the layer is a copy that starts as the identity.
-    Name { name: String, identity: bool },
+    Name { name: Name, identity: bool },
     /// `(1 − t) · a + t · b`.
     Between(Box<Lookup>, Box<Lookup>, f64),
 }
@@ -171,7 +172,7 @@ impl Depths {
     }
 
     /// The names under which a target name is looked for.
-    pub fn lookup(&self, name: &str) -> Lookup {
+    pub fn lookup(&self, name: &Name) -> Lookup {
         let mut steps = Vec::new();
         for place in places(name).filter(|_| self.has_rules()) {
             if let Some(filling) = self.ruled.get(place.path).and_then(|layers| layers.get(&place.index)) {
@@ -180,7 +181,7 @@ impl Depths {
             }
         }
         if steps.is_empty() {
-            return Lookup::Name { name: name.to_string(), identity: false };
+            return Lookup::Name { name: name.clone(), identity: false };
         }
         let components: Vec<String> = name.split('.').map(str::to_string).collect();
         spell(components, &steps, false)
@@ -222,7 +223,7 @@ fn chosen(path: &str, counterpart: &Counterpart, items: Vec<DepthItem>, implied:
 /// The name with its layers replaced, from the outermost block in.
 fn spell(mut components: Vec<String>, steps: &[(usize, Filling)], identity: bool) -> Lookup {
     let Some(((position, filling), inner)) = steps.split_first() else {
-        return Lookup::Name { name: components.join("."), identity };
+        return Lookup::Name { name: components.join(".").into(), identity };
     };
     let mut with = |layer: u64| {
         if let Some(component) = components.get_mut(*position) {

@@ -194,9 +194,9 @@ impl Gaps<'_> {
         Some(PlanError::Rename {
             block: path.to_string(),
             count: missing.len(),
-            first: self.target.parameters.get(*missing.first()?)?.name.clone(),
+            first: self.target.parameters.get(*missing.first()?)?.name.to_string(),
             unused: left.len(),
-            first_unused: name(left.first()?)?,
+            first_unused: name(left.first()?)?.to_string(),
             rules: self.rules(path, source, pairs),
         })
     }
@@ -264,7 +264,7 @@ impl Gaps<'_> {
                 && self.is_missing(*id)
                 && self.found[*id].step == Step::None
         });
-        lost.map(|(_, parameter)| PlanError::BufferWithoutSource { target: parameter.name.clone() }).collect()
+        lost.map(|(_, parameter)| PlanError::BufferWithoutSource { target: parameter.name.to_string() }).collect()
     }
 }
 

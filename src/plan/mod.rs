@@ -27,6 +27,8 @@ pub use companions::is_companion;
 pub use convert::{Conversion, convert};
 pub use value::{InitPart, Value};
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Listing;
@@ -113,7 +115,7 @@ pub struct Assignment {
     /// The step of matching that answered.
     pub step: Step,
     /// Why, in words.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Further candidates that lost, in words, for `explain`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub runners_up: Vec<String>,

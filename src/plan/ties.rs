@@ -65,7 +65,7 @@ fn stored<'a>(sources: &'a [SourceView], (source, tensor): Stored) -> Option<&'a
 }
 
 fn stored_name(sources: &[SourceView], at: Stored) -> String {
-    stored(sources, at).map(|tensor| tensor.name.clone()).unwrap_or_default()
+    stored(sources, at).map(|tensor| tensor.name.to_string()).unwrap_or_default()
 }
 
 fn question(sources: &[SourceView], a: Stored, b: Stored) -> Question {
@@ -111,8 +111,8 @@ pub(super) fn settle(
     for (alias, owner) in pairs {
         let (Some(of_owner), Some(of_alias)) = (found.get(owner).cloned(), found.get(alias).cloned()) else { continue };
         let differ = |a: Stored, b: Stored| PlanError::TieDiffers {
-            owner: target.parameters[owner].name.clone(),
-            alias: target.parameters[alias].name.clone(),
+            owner: target.parameters[owner].name.to_string(),
+            alias: target.parameters[alias].name.to_string(),
             stored_owner: stored_name(sources, a),
             stored_alias: stored_name(sources, b),
         };
@@ -120,7 +120,7 @@ pub(super) fn settle(
             Copies::Settled if takes_from_alias(&of_owner, &of_alias) => {
                 let name = &target.parameters[alias].name;
                 let reason = format!("{}; from its other name {name}", of_alias.reason);
-                found[owner] = Resolution { reason, ..of_alias };
+                found[owner] = Resolution { reason: reason.into(), ..of_alias };
             }
             Copies::Settled => {}
             Copies::Different(a, b) => settled.violations.push(differ(a, b)),
@@ -141,7 +141,7 @@ pub(super) fn settle(
         found[alias] = Resolution {
             origin: Origin::Tied(owner),
             step: Step::Tie,
-            reason,
+            reason: reason.into(),
             runners_up: Vec::new(),
             declared: false,
             tensors: Vec::new(),
@@ -177,7 +177,7 @@ pub(super) fn untie(target: &Architecture, pairs: &[(String, String)], found: &m
             let free = |one: &Resolution| matches!(one.origin, Origin::New) && !one.declared && !one.contested;
             if found[from].is_found() && free(&found[to]) {
                 let reason = format!("untied: copied from {}", target.parameters[from].name);
-                let copy = Resolution { step: Step::Tie, reason, ..found[from].clone() };
+                let copy = Resolution { step: Step::Tie, reason: reason.into(), ..found[from].clone() };
                 found[to] = copy;
             }
         }
@@ -206,7 +206,7 @@ pub(super) fn pairs_in_target(
         for alias in by_owner.get(tensor.name.as_str()).into_iter().flatten() {
             let (to, from) = super::matching::hints::heads(&parameter.name, &tensor.name);
             if let Some(rest) = below(alias, from) {
-                named.push((join(to, rest), parameter.name.clone()));
+                named.push((join(to, rest), parameter.name.to_string()));
             }
         }
     }

@@ -83,19 +83,19 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
 
 fn check_tie(assignment: &Assignment, to: &str, by_name: &BTreeMap<&str, &Assignment>) -> Result<()> {
     let name = assignment.target.name.clone();
-    let owner = by_name.get(to).ok_or_else(|| FitError::TieMissing { name: name.clone(), to: to.to_string() })?;
+    let owner = by_name.get(to).ok_or_else(|| FitError::TieMissing { name: name.to_string(), to: to.to_string() })?;
     if matches!(owner.value, Value::Tied { .. }) {
-        return Err(FitError::TieToTied { name, to: to.to_string() }.into());
+        return Err(FitError::TieToTied { name: name.to_string(), to: to.to_string() }.into());
     }
     same(&assignment.target, &owner.target)
 }
 
 /// Whether an expression yields what its target is, or an error with both.
 pub(super) fn check_yield(assignment: &Assignment) -> Result<()> {
-    let found = assignment
-        .value
-        .info()
-        .map_err(|source| FitError::Expression { name: assignment.target.name.clone(), source: Box::new(source) })?;
+    let found = assignment.value.info().map_err(|source| FitError::Expression {
+        name: assignment.target.name.to_string(),
+        source: Box::new(source),
+    })?;
     same(&assignment.target, &found)?;
     assignment.target.bytes().map(|_| ())
 }
@@ -105,7 +105,7 @@ fn same(target: &TensorInfo, found: &TensorInfo) -> Result<()> {
         return Ok(());
     }
     Err(FitError::Yields {
-        name: target.name.clone(),
+        name: target.name.to_string(),
         expected_dtype: target.dtype,
         expected: target.shape.clone(),
         found_dtype: found.dtype,
@@ -174,7 +174,12 @@ fn check_words(assignment: &Assignment) -> Result<()> {
     let name = || assignment.target.name.clone();
     let expected = assignment.value.action();
     if assignment.action != expected {
-        return Err(FitError::Action { name: name(), expected: word(expected), found: word(assignment.action) }.into());
+        return Err(FitError::Action {
+            name: name().to_string(),
+            expected: word(expected),
+            found: word(assignment.action),
+        }
+        .into());
     }
     let most = match expected {
         Action::Adapted => assignment.target.rows(),
@@ -198,7 +203,7 @@ fn check_lsuv(assignment: &Assignment) -> Result<()> {
         Action::New => return Ok(()),
         Action::Copied | Action::Adapted | Action::Tied => "only what is new may be scaled",
     };
-    Err(FitError::LsuvMark { name: assignment.target.name.clone(), problem }.into())
+    Err(FitError::LsuvMark { name: assignment.target.name.to_string(), problem }.into())
 }
 
 fn word(action: Action) -> &'static str {

@@ -6,7 +6,7 @@ use super::Action;
 use crate::adapt::Op;
 use crate::error::{FitError, Result};
 use crate::init::Scheme;
-use crate::tensor::{Dtype, Shape, TensorInfo};
+use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 
 /// A piece of axis 0 that is drawn by one scheme.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub enum Value {
         /// Which source.
         source: usize,
         /// Its name there.
-        tensor: String,
+        tensor: Name,
         /// Its type there.
         dtype: Dtype,
         /// Its shape there.

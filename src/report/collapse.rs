@@ -1,7 +1,7 @@
 //! Names that differ only in layer numbers, as one line. Only what agrees exactly is collapsed, and gaps are shown
 //! (`layer.{0-2, 4-6}.weight`): a range that hides a hole or another shape would lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,74 +14,111 @@ pub struct Line<K> {
     pub count: usize,
 }
 
+/// Names that are alike but for their numbers, and agree in `key`.
+struct Group<'a, K> {
+    template: Template<'a>,
+    key: K,
+    /// Those of all names, one name after the other.
+    numbers: Vec<u64>,
+    count: usize,
+}
+
 /// Collapses names of equal `key`. Lines stand where their first member stood.
 pub fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -> Vec<Line<K>> {
-    let mut groups: Vec<(Template, K, Vec<Vec<u64>>)> = Vec::new();
-    let mut index: BTreeMap<(String, K), usize> = BTreeMap::new();
+    let mut groups: Vec<Group<K>> = Vec::new();
+    let mut index: HashMap<String, BTreeMap<K, usize>> = HashMap::new();
+    let (mut text, mut numbers) = (String::new(), Vec::new());
     for (name, key) in items {
-        let (template, numbers) = Template::of(name);
-        let at = *index.entry((template.key(), key.clone())).or_insert_with(|| {
-            groups.push((template, key, Vec::new()));
-            groups.len() - 1
-        });
+        (text, numbers) = alike(name, (text, numbers));
+        if !index.contains_key(&text) {
+            index.insert(text.clone(), BTreeMap::new());
+        }
+        let Some(of_text) = index.get_mut(&text) else { continue };
+        let at = match of_text.get(&key) {
+            Some(at) => *at,
+            None => {
+                of_text.insert(key.clone(), groups.len());
+                groups.push(Group { template: Template::of(name), key, numbers: Vec::new(), count: 0 });
+                groups.len() - 1
+            }
+        };
         if let Some(group) = groups.get_mut(at) {
-            group.2.push(numbers);
+            group.numbers.extend_from_slice(&numbers);
+            group.count += 1;
         }
     }
-    groups.into_iter().flat_map(|(template, key, numbers)| template.lines(numbers, key)).collect()
+    groups.into_iter().flat_map(Group::lines).collect()
 }
 
-/// The numbers further out, and the ranges further in as they are spelt.
-type Rest = (Vec<u64>, Vec<String>);
-
-/// A name with its integer components taken out.
-struct Template {
-    components: Vec<Option<String>>,
+/// What names that collapse have in common, and the numbers of this one; into what was used for the name before.
+fn alike(name: &str, (mut text, mut numbers): (String, Vec<u64>)) -> (String, Vec<u64>) {
+    text.clear();
+    numbers.clear();
+    for component in name.split('.') {
+        match canonical_integer(component) {
+            Some(number) => {
+                numbers.push(number);
+                // no component of a name that a file could hold
+                text.push('\0');
+            }
+            None => text.push_str(component),
+        }
+        text.push('.');
+    }
+    (text, numbers)
 }
 
-impl Template {
-    fn of(name: &str) -> (Template, Vec<u64>) {
-        let mut numbers = Vec::new();
-        let components = name
-            .split('.')
-            .map(|component| match canonical_integer(component) {
-                Some(n) => {
-                    numbers.push(n);
-                    None
-                }
-                None => Some(component.to_string()),
-            })
-            .collect();
-        (Template { components }, numbers)
+/// The ranges further in as they are spelt, the innermost last.
+type Spelt = Vec<String>;
+
+/// The numbers further out, and what is spelt already.
+type Outer<'n> = (&'n [u64], Spelt);
+
+/// A name whose integer components stand for others.
+struct Template<'a> {
+    components: Vec<Option<&'a str>>,
+}
+
+impl<'a> Template<'a> {
+    fn of(name: &'a str) -> Template<'a> {
+        let component = |component: &'a str| canonical_integer(component).is_none().then_some(component);
+        Template { components: name.split('.').map(component).collect() }
     }
 
-    fn key(&self) -> String {
-        self.components.iter().map(|c| c.as_deref().unwrap_or("{}")).collect::<Vec<_>>().join(".")
+    fn width(&self) -> usize {
+        self.components.iter().filter(|component| component.is_none()).count()
     }
 
     fn spell(&self, numbers: &[String]) -> String {
         let mut numbers = numbers.iter();
         let spelt = self.components.iter().map(|component| match component {
-            Some(text) => text.as_str(),
+            Some(text) => text,
             None => numbers.next().map_or("", String::as_str),
         });
         spelt.collect::<Vec<_>>().join(".")
     }
+}
 
+impl<K: Clone> Group<'_, K> {
     /// Collapses the innermost number first: prefixes whose inner ranges are spelt alike then collapse in turn.
-    fn lines<K: Clone>(&self, tuples: Vec<Vec<u64>>, key: K) -> Vec<Line<K>> {
-        let width = tuples.first().map_or(0, Vec::len);
-        let mut rows: Vec<(Vec<u64>, Vec<String>, usize)> = tuples.into_iter().map(|t| (t, Vec::new(), 1)).collect();
+    fn lines(self) -> Vec<Line<K>> {
+        let width = self.template.width();
+        let line = |spelt: Spelt, count| Line { name: self.template.spell(&spelt), key: self.key.clone(), count };
+        if width == 0 {
+            return (0..self.count).map(|_| line(Vec::new(), 1)).collect();
+        }
+        let mut rows: Vec<(&[u64], Spelt, usize)> =
+            self.numbers.chunks(width).map(|numbers| (numbers, Vec::new(), 1)).collect();
         for _ in 0..width {
-            let mut order: Vec<Rest> = Vec::new();
-            let mut merged: BTreeMap<Rest, (Vec<u64>, usize)> = BTreeMap::new();
-            for (mut prefix, suffix, count) in rows {
-                let last = prefix.pop().unwrap_or_default();
-                let entry = merged.entry((prefix.clone(), suffix.clone())).or_insert_with(|| {
-                    order.push((prefix, suffix));
+            let mut order: Vec<Outer> = Vec::new();
+            let mut merged: BTreeMap<Outer, (Vec<u64>, usize)> = BTreeMap::new();
+            for (numbers, suffix, count) in rows {
+                let Some((last, prefix)) = numbers.split_last() else { continue };
+                let entry = merged.entry((prefix, suffix)).or_insert_with_key(|(prefix, suffix)| {
+                    order.push((prefix, suffix.clone()));
                     (Vec::new(), 0)
                 });
-                entry.0.push(last);
+                entry.0.push(*last);
                 entry.1 += count;
             }
             rows = order
@@ -93,7 +130,7 @@ impl Template {
                 })
                 .collect();
         }
-        rows.into_iter().map(|(_, spelt, count)| Line { name: self.spell(&spelt), key: key.clone(), count }).collect()
+        rows.into_iter().map(|(_, spelt, count)| line(spelt, count)).collect()
     }
 }
 

@@ -67,7 +67,7 @@ impl Inspection {
             parameters = parameters.saturating_add(tensor.elements()?);
             bytes = bytes.saturating_add(length);
             tensors.push(InspectedTensor {
-                name: tensor.name.clone(),
+                name: tensor.name.to_string(),
                 dtype: tensor.dtype,
                 shape: tensor.shape.clone(),
                 bytes: length,

@@ -12,6 +12,7 @@ pub mod text;
 mod tree;
 pub mod verification;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use crate::plan::{
     Action, Assignment, Companion, Content, FORMAT, Initialisation, PinnedFile, Plan, PlannedSource, Step, Target,
     Unused, Value,
 };
-use crate::tensor::{Dtype, Shape, TensorInfo, elements};
+use crate::tensor::{Dtype, Name, Shape, TensorInfo, elements};
 use crate::transfer::Outcome;
 
 /// What `xfer.json` holds. Fields may be added, never changed.
@@ -154,7 +155,7 @@ pub struct Origin {
     /// The source's name.
     pub source: String,
     /// The tensor.
-    pub tensor: String,
+    pub tensor: Name,
     /// `blake3:…` of its bytes; `None` in a dry run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<String>,
@@ -164,7 +165,7 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportedTensor {
     /// Its key in the `state_dict`.
-    pub name: String,
+    pub name: Name,
     /// As written.
     pub dtype: Dtype,
     /// As written.
@@ -183,7 +184,7 @@ pub struct ReportedTensor {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub init: Option<Initialisation>,
     /// Why.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Candidates that lost.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub runners_up: Vec<String>,

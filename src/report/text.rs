@@ -114,7 +114,7 @@ pub(super) fn explanation(tensor: &ReportedTensor) -> String {
     match &tensor.value {
         Value::Tied { to } => words.push(format!("another name of {to}")),
         Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Apply { .. } => {
-            words.push(tensor.reason.clone());
+            words.push(tensor.reason.to_string());
         }
     }
     words.join("; ")

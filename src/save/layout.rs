@@ -132,10 +132,10 @@ fn items(assignments: &[Assignment]) -> Result<Vec<Item<'_>>> {
     for (number, assignment) in assignments.iter().enumerate() {
         let info = &assignment.target;
         if info.name == RESERVED {
-            return Err(SaveError::ReservedName { tensor: info.name.clone() }.into());
+            return Err(SaveError::ReservedName { tensor: info.name.to_string() }.into());
         }
         if !names.insert(info.name.as_str()) {
-            return Err(SaveError::DuplicateTensor { tensor: info.name.clone() }.into());
+            return Err(SaveError::DuplicateTensor { tensor: info.name.to_string() }.into());
         }
         if assignment.action != Action::Tied {
             items.push(Item { assignment: number, info, bytes: bytes_of(info)? });
@@ -147,7 +147,7 @@ fn items(assignments: &[Assignment]) -> Result<Vec<Item<'_>>> {
 fn bytes_of(info: &TensorInfo) -> Result<u64> {
     info.bytes().map_err(|_| {
         let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
-        SaveError::Uncountable { tensor, dtype, shape }.into()
+        SaveError::Uncountable { tensor: tensor.to_string(), dtype, shape }.into()
     })
 }
 

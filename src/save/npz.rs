@@ -11,7 +11,7 @@ pub(super) fn file(name: &str, items: &[Item]) -> Result<WeightFile> {
     for item in items {
         let descr = descr(item.info.dtype).ok_or_else(|| SaveError::NoSuchType {
             format: "NumPy's format",
-            tensor: item.info.name.clone(),
+            tensor: item.info.name.to_string(),
             dtype: item.info.dtype,
         })?;
         entries.push(Entry {

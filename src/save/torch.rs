@@ -132,7 +132,7 @@ impl Pickle {
     fn tensor(&mut self, info: &TensorInfo, stored: &TensorInfo, number: usize) -> Result<()> {
         let class = storage(stored.dtype).ok_or_else(|| SaveError::NoSuchType {
             format: "PyTorch's format",
-            tensor: info.name.clone(),
+            tensor: info.name.to_string(),
             dtype: stored.dtype,
         })?;
         self.text(&info.name).global("torch._utils", "_rebuild_tensor_v2");

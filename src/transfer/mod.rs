@@ -82,7 +82,7 @@ pub fn produce(
     }
     if expected != out.len() as u64 {
         let tensor = assignment.target.name.clone();
-        return Err(TransferError::Buffer { tensor, expected, found: out.len() as u64 }.into());
+        return Err(TransferError::Buffer { tensor: tensor.to_string(), expected, found: out.len() as u64 }.into());
     }
     node.rows(rows, out, None, &mut Scratch::new(PIECE, &Silent))
 }

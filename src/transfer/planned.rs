@@ -86,7 +86,7 @@ impl Reader for Planned {
             Some(part) => out.copy_from_slice(part),
             None => {
                 let (tensor, expected, found) = (assignment.target.name.clone(), len, out.len() as u64);
-                return Err(TransferError::Buffer { tensor, expected, found }.into());
+                return Err(TransferError::Buffer { tensor: tensor.to_string(), expected, found }.into());
             }
         }
         if rows.end == all {

@@ -228,7 +228,7 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         let target = &self.assignment.target;
-        Err(TransferError::Overflow { tensor: target.name.clone(), dtype: target.dtype, count }.into())
+        Err(TransferError::Overflow { tensor: target.name.to_string(), dtype: target.dtype, count }.into())
     }
 
     /// How many elements are NaN or infinite.

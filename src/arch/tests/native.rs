@@ -165,7 +165,7 @@ fn attention_names_its_projections_separate_or_fused() {
     let of = |names: &str| {
         let text = format!(r#"{{"type": "attention", "name": "a", "heads": 4, "kv_heads": 2, "bias": false{names}}}"#);
         let architecture = layers("[\"batch\", 5, 12]", &text).unwrap();
-        architecture.parameters.iter().map(|p| (p.name.clone(), p.shape.clone())).collect::<Vec<_>>()
+        architecture.parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect::<Vec<_>>()
     };
     let pairs = |pairs: &[(&str, [u64; 2])]| pairs.iter().map(|(n, s)| (n.to_string(), s.to_vec())).collect::<Vec<_>>();
     assert_eq!(

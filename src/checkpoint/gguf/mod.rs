@@ -150,7 +150,14 @@ fn refuse_overlaps(file: &str, entries: &mut [Entry]) -> Result<()> {
         let end = first.offset.saturating_add(bytes(first).unwrap_or(0));
         if second.offset < end && bytes(second) != Some(0) {
             let (tensor, other) = (second.info.name.clone(), first.info.name.clone());
-            return Err(CheckpointError::Overlap { file: file.into(), tensor, begin: second.offset, other, end }.into());
+            return Err(CheckpointError::Overlap {
+                file: file.into(),
+                tensor: tensor.to_string(),
+                begin: second.offset,
+                other: other.to_string(),
+                end,
+            }
+            .into());
         }
     }
     Ok(())
@@ -160,7 +167,7 @@ fn place(file: &Arc<dyn Bytes>, data: u64, alignment: u64, entry: Entry) -> Resu
     let name = file.name().to_string();
     let Some(bytes) = bytes(&entry) else {
         let TensorInfo { name: tensor, dtype, shape } = entry.info;
-        return Err(CheckpointError::Uncountable { file: name, tensor, dtype, shape }.into());
+        return Err(CheckpointError::Uncountable { file: name, tensor: tensor.to_string(), dtype, shape }.into());
     };
     if !entry.offset.is_multiple_of(alignment) {
         let what = "a tensor's offset is not aligned";

@@ -144,7 +144,7 @@ impl Opening<'_> {
         let mut info = TensorInfo::new(name, dtype, shape);
         let mut array = self.data(&tensor, &info)?;
         if let Some(layer) = layers.get(&tensor.name).filter(|layer| !layer.is_transposed || info.shape.len() == 2) {
-            info.name.clone_from(&layer.name);
+            info.name = crate::tensor::Name::from(&layer.name);
             if layer.is_transposed {
                 // rows of the one are columns of the other
                 info.shape.reverse();
@@ -184,7 +184,7 @@ impl Opening<'_> {
             Some((_, Ok(number))) => Ok(Some(number)),
             Some((text, Err(_))) => {
                 let (file, tensor, number) = (index.clone(), info.name.clone(), text.to_string());
-                Err(CheckpointError::Number { file, tensor, field, number })
+                Err(CheckpointError::Number { file, tensor: tensor.to_string(), field, number })
             }
         };
         let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);

@@ -1,5 +1,8 @@
 //! The header of a safetensors file: eight bytes of length, then JSON; every number in it is checked before use.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -7,7 +10,7 @@ use crate::checkpoint::json::json_error;
 use crate::checkpoint::natural::natural_cmp;
 use crate::error::{CheckpointError, Result};
 use crate::source::Bytes;
-use crate::tensor::{Dtype, Shape, TensorInfo};
+use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 
 /// The longest header that the format allows, in bytes.
 pub(in crate::checkpoint) const LIMIT: u64 = 100_000_000;
@@ -105,16 +108,23 @@ fn check_place(file: &str, tensor: &Raw, start: u64, previous: Option<&Raw>) -> 
     let names = || (file.to_string(), tensor.info.name.clone());
     if end < begin {
         let (file, tensor) = names();
-        return Err(CheckpointError::Reversed { file, tensor, begin, end }.into());
+        return Err(CheckpointError::Reversed { file, tensor: tensor.to_string(), begin, end }.into());
     }
     if begin > start {
         let (file, tensor) = names();
-        return Err(CheckpointError::Hole { file, tensor, begin, expected: start }.into());
+        return Err(CheckpointError::Hole { file, tensor: tensor.to_string(), begin, expected: start }.into());
     }
     match previous {
         Some(other) if begin < start => {
             let ((file, tensor), other) = (names(), other.info.name.clone());
-            Err(CheckpointError::Overlap { file, tensor, begin, other, end: start }.into())
+            Err(CheckpointError::Overlap {
+                file,
+                tensor: tensor.to_string(),
+                begin,
+                other: other.to_string(),
+                end: start,
+            }
+            .into())
         }
         _ => Ok(()),
     }
@@ -128,8 +138,10 @@ fn check_size(file: &str, tensor: &Raw) -> Result<()> {
     }
     let (file, TensorInfo { name: tensor, dtype, shape }) = (file.to_string(), tensor.info.clone());
     Err(match expected {
-        Some(expected) => CheckpointError::Size { file, tensor, dtype, shape, expected, found }.into(),
-        None => CheckpointError::Uncountable { file, tensor, dtype, shape }.into(),
+        Some(expected) => {
+            CheckpointError::Size { file, tensor: tensor.to_string(), dtype, shape, expected, found }.into()
+        }
+        None => CheckpointError::Uncountable { file, tensor: tensor.to_string(), dtype, shape }.into(),
     })
 }
 
@@ -152,13 +164,9 @@ fn parse(file: &str, json: &[u8]) -> Result<Parsed> {
         (Err(error), None) => return Err(json_error(file, text, 8, &error).into()),
         (Ok(parsed), None) => parsed,
     };
-    let mut names: Vec<&str> = parsed.raw.iter().map(|tensor| tensor.info.name.as_str()).collect();
-    names.sort_unstable();
-    let twice = names.windows(2).find_map(|pair| match pair {
-        [a, b] if a == b => Some(a.to_string()),
-        _ => None,
-    });
-    match twice {
+    let mut seen = HashSet::with_capacity(parsed.raw.len());
+    let twice = parsed.raw.iter().map(|tensor| &tensor.info.name).find(|name| !seen.insert(name.as_str()));
+    match twice.map(Name::to_string) {
         Some(tensor) => Err(CheckpointError::DuplicateTensor { file: file.into(), tensor }.into()),
         None => Ok(parsed),
     }
@@ -178,11 +186,11 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Parsed, A::Error> {
         let mut parsed = Parsed { raw: Vec::new(), metadata: Vec::new() };
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(name) = map.next_key::<Cow<str>>()? {
             if name == "__metadata__" {
                 parsed.metadata = map.next_value::<Option<serde_json::Map<_, _>>>()?.map(texts).unwrap_or_default();
             } else {
-                let entry = EntryVisitor { file: self.file, tensor: name, fault: self.fault };
+                let entry = EntryVisitor { file: self.file, tensor: Name::from(&*name), fault: self.fault };
                 parsed.raw.push(map.next_value_seed(entry)?);
             }
         }
@@ -201,7 +209,7 @@ fn texts(map: serde_json::Map<String, serde_json::Value>) -> Vec<(String, String
 
 struct EntryVisitor<'a> {
     file: &'a str,
-    tensor: String,
+    tensor: Name,
     fault: &'a mut Option<CheckpointError>,
 }
 
@@ -222,9 +230,9 @@ impl<'de> Visitor<'de> for EntryVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<Raw, A::Error> {
         let (mut dtype, mut shape, mut offsets) = (None, None, None);
-        while let Some(key) = map.next_key::<std::borrow::Cow<str>>()? {
+        while let Some(key) = map.next_key::<Cow<str>>()? {
             match &*key {
-                "dtype" => self.put(&mut dtype, map.next_value::<String>()?, "dtype")?,
+                "dtype" => self.put(&mut dtype, map.next_value::<Cow<str>>()?, "dtype")?,
                 "shape" => {
                     let numbers = map.next_value_seed(self.numbers("shape", AXES, AXES_TEXT))?;
                     self.put(&mut shape, numbers, "shape")?;
@@ -244,14 +252,17 @@ impl<'de> Visitor<'de> for EntryVisitor<'_> {
         };
         match Dtype::from_stored_name(&dtype) {
             Some(dtype) => Ok(Raw { info: TensorInfo::new(self.tensor, dtype, shape), begin, end }),
-            None => Err(self.fail(|file, tensor| CheckpointError::UnknownDtype { file, tensor, dtype })),
+            None => {
+                let dtype = dtype.into_owned();
+                Err(self.fail(|file, tensor| CheckpointError::UnknownDtype { file, tensor, dtype }))
+            }
         }
     }
 }
 
 impl EntryVisitor<'_> {
     fn fail<E: serde::de::Error>(&mut self, fault: impl FnOnce(String, String) -> CheckpointError) -> E {
-        *self.fault = Some(fault(self.file.to_string(), self.tensor.clone()));
+        *self.fault = Some(fault(self.file.to_string(), self.tensor.to_string()));
         E::custom("see the fault")
     }
 

@@ -62,7 +62,7 @@ impl Reader for Safetensors {
         let (start, len) = row_bytes(info, place.len, rows)?;
         if out.len() as u64 != len {
             let (tensor, found) = (info.name.clone(), out.len() as u64);
-            return Err(CheckpointError::Buffer { tensor, expected: len, found }.into());
+            return Err(CheckpointError::Buffer { tensor: tensor.to_string(), expected: len, found }.into());
         }
         if out.is_empty() { Ok(()) } else { self.file.read_at(place.offset + start, out) }
     }

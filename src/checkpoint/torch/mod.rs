@@ -28,7 +28,7 @@ use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, OpenOptions, Reader};
 use crate::error::{CheckpointError, Error, Result, StoredProblem, TorchError};
 use crate::source::Bytes;
-use crate::tensor::{Rows, TensorInfo};
+use crate::tensor::{Name, Rows, TensorInfo};
 
 /// The largest compressed storage that is unpacked; PyTorch itself compresses none.
 const UNPACKED_LIMIT: u64 = 4 << 30;
@@ -122,7 +122,7 @@ fn refuse_twice(file: &str, tensors: &[(TensorInfo, Stored)]) -> Result<()> {
         if let [(first, _), (second, _)] = pair
             && first.name == second.name
         {
-            return Err(CheckpointError::DuplicateTensor { file: file.into(), tensor: first.name.clone() }.into());
+            return Err(CheckpointError::DuplicateTensor { file: file.into(), tensor: first.name.to_string() }.into());
         }
     }
     Ok(())
@@ -130,12 +130,12 @@ fn refuse_twice(file: &str, tensors: &[(TensorInfo, Stored)]) -> Result<()> {
 
 /// Tensors that are the same bytes seen the same way, by the first that is.
 fn ties(tensors: &[(TensorInfo, Stored)]) -> BTreeMap<String, String> {
-    let mut owners: HashMap<_, &String> = HashMap::new();
+    let mut owners: HashMap<_, &Name> = HashMap::new();
     let mut ties = BTreeMap::new();
     for (info, stored) in tensors.iter().filter(|(info, _)| !info.shape.contains(&0)) {
         match owners.entry((stored, info.dtype, &info.shape)) {
             std::collections::hash_map::Entry::Occupied(owner) => {
-                ties.insert(info.name.clone(), String::clone(owner.get()));
+                ties.insert(info.name.to_string(), owner.get().to_string());
             }
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(&info.name);
@@ -271,7 +271,7 @@ impl Reader for Torch {
         let (_, expected) = row_bytes(info, info.bytes()?, rows.clone())?;
         if out.len() as u64 != expected {
             let (tensor, found) = (info.name.clone(), out.len() as u64);
-            return Err(CheckpointError::Buffer { tensor, expected, found }.into());
+            return Err(CheckpointError::Buffer { tensor: tensor.to_string(), expected, found }.into());
         }
         if out.is_empty() {
             return Ok(());

@@ -43,13 +43,13 @@ fn refusal(config: Value) -> Error {
 fn every_class_has_the_state_dict_of_transformers() {
     for case in cases() {
         let (parameters, _) = built(&config(case["config"].clone()));
-        let found: Vec<(String, Value)> = parameters.iter().map(|p| (p.name.clone(), json!(p.shape))).collect();
+        let found: Vec<(String, Value)> = parameters.iter().map(|p| (p.name.to_string(), json!(p.shape))).collect();
         let expected: Vec<(String, Value)> =
             case["tensors"].as_object().unwrap().iter().map(|(name, shape)| (name.clone(), shape.clone())).collect();
         assert_eq!(found, expected, "{}", case["config"]);
         let ties: serde_json::Map<String, Value> = parameters
             .iter()
-            .filter_map(|p| p.tied_to.map(|owner| (p.name.clone(), json!(parameters[owner].name))))
+            .filter_map(|p| p.tied_to.map(|owner| (p.name.to_string(), json!(parameters[owner].name))))
             .collect();
         assert_eq!(Value::Object(ties), case["tied"], "{}", case["config"]);
     }
@@ -121,7 +121,7 @@ fn runs() -> Vec<Run> {
 
 fn outputs(config: &Config, weights: &Arrays, batch: &Arrays) -> crate::error::Result<Arrays> {
     let (parameters, graph) = built(config);
-    run(&graph, &parameters, &|parameter| Ok(weights[&parameter.name].clone()), batch, None)
+    run(&graph, &parameters, &|parameter| Ok(weights[parameter.name.as_str()].clone()), batch, None)
 }
 
 fn difference(a: &Tensor, b: &Tensor) -> f32 {

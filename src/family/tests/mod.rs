@@ -69,7 +69,7 @@ fn every_class_has_the_state_dict_of_transformers() {
     for case in cases() {
         let config = config(case["config"].clone());
         let (parameters, _) = built(&config);
-        let found: Vec<(String, Vec<u64>)> = parameters.iter().map(|p| (p.name.clone(), p.shape.clone())).collect();
+        let found: Vec<(String, Vec<u64>)> = parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
         let shape = |value: &Value| value.as_array().unwrap().iter().map(|size| size.as_u64().unwrap()).collect();
         let expected: Vec<(String, Vec<u64>)> =
             case["tensors"].as_object().unwrap().iter().map(|(name, value)| (name.clone(), shape(value))).collect();

@@ -33,13 +33,13 @@ fn built(config: &Config) -> (Vec<Parameter>, Graph) {
 fn every_class_has_the_state_dict_of_transformers() {
     for case in cases() {
         let (parameters, _) = built(&config(case["config"].clone()));
-        let found: BTreeMap<String, Value> = parameters.iter().map(|p| (p.name.clone(), json!(p.shape))).collect();
+        let found: BTreeMap<String, Value> = parameters.iter().map(|p| (p.name.to_string(), json!(p.shape))).collect();
         let expected: BTreeMap<String, Value> =
             case["tensors"].as_object().unwrap().iter().map(|(name, shape)| (name.clone(), shape.clone())).collect();
         assert_eq!(found, expected, "{}", case["config"]);
         let ties: BTreeMap<String, Value> = parameters
             .iter()
-            .filter_map(|p| p.tied_to.map(|owner| (p.name.clone(), json!(parameters[owner].name))))
+            .filter_map(|p| p.tied_to.map(|owner| (p.name.to_string(), json!(parameters[owner].name))))
             .collect();
         let expected: BTreeMap<String, Value> =
             case["tied"].as_object().unwrap().iter().map(|(name, owner)| (name.clone(), owner.clone())).collect();
@@ -57,7 +57,7 @@ fn the_row_of_padding_starts_at_zero_where_transformers_zeroes_it() {
             owners().filter_map(|p| Some((p.name.as_str(), json!(p.zero_row?)))).collect();
         let rows = case["rows"].as_object().unwrap();
         let expected: BTreeMap<&str, Value> =
-            owners().filter_map(|p| Some((p.name.as_str(), rows.get(&p.name)?.clone()))).collect();
+            owners().filter_map(|p| Some((p.name.as_str(), rows.get(p.name.as_str())?.clone()))).collect();
         assert_eq!(found, expected, "{}", case["config"]);
     }
 }
@@ -112,7 +112,7 @@ fn runs() -> Vec<Run> {
 
 fn outputs(config: &Config, weights: &Arrays, batch: &Arrays) -> crate::error::Result<Arrays> {
     let (parameters, graph) = built(config);
-    run(&graph, &parameters, &|parameter| Ok(weights[&parameter.name].clone()), batch, None)
+    run(&graph, &parameters, &|parameter| Ok(weights[parameter.name.as_str()].clone()), batch, None)
 }
 
 #[test]

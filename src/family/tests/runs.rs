@@ -19,7 +19,7 @@ fn load(path: &Path) -> Arrays {
 
 fn outputs(config: &Config, weights: &Arrays, batch: &Arrays) -> Arrays {
     let (parameters, graph) = built(config);
-    run(&graph, &parameters, &|parameter| Ok(weights[&parameter.name].clone()), batch, None).unwrap()
+    run(&graph, &parameters, &|parameter| Ok(weights[parameter.name.as_str()].clone()), batch, None).unwrap()
 }
 
 fn difference(a: &Tensor, b: &Tensor) -> f32 {
@@ -116,7 +116,7 @@ fn a_hook_sees_every_needed_node_once_and_can_replace_its_result() {
     let Run { config, weights, reference } = &runs()[0];
     let (parameters, graph) = built(config);
     let mut hook = Zero(Vec::new());
-    let weights_of = |parameter: &Parameter| Ok(weights[&parameter.name].clone());
+    let weights_of = |parameter: &Parameter| Ok(weights[parameter.name.as_str()].clone());
     let found = run(&graph, &parameters, &weights_of, reference, Some(&mut hook)).unwrap();
     assert_eq!(hook.0.len(), graph.nodes.len());
     assert_eq!(hook.0, graph.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>());
@@ -142,7 +142,10 @@ fn a_batch_that_does_not_fit_is_refused_by_name_and_shape() {
     let attempt = |change: &dyn Fn(&mut Arrays)| {
         let mut batch = reference.clone();
         change(&mut batch);
-        run(&graph, &parameters, &|p| Ok(weights[&p.name].clone()), &batch, None).map(|_| ()).unwrap_err().to_string()
+        run(&graph, &parameters, &|p| Ok(weights[p.name.as_str()].clone()), &batch, None)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
     };
     let ids = |shape: &[usize], value: i64| Tensor::full(value, shape, &Device::Cpu).unwrap();
     assert_eq!(

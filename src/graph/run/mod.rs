@@ -123,7 +123,7 @@ fn weight(id: ParameterId, parameters: &[Parameter], weights: &Weights) -> Resul
     let found: Vec<u64> = value.dims().iter().map(|size| *size as u64).collect();
     if found != owner.shape {
         let (expected, found) = (ShapeText(&owner.shape).to_string(), ShapeText(&found).to_string());
-        return Err(GraphError::WeightShape { name: owner.name.clone(), expected, found }.into());
+        return Err(GraphError::WeightShape { name: owner.name.to_string(), expected, found }.into());
     }
     let failed = |source| GraphError::Compute { layer: format!("parameter {}", owner.name), source: Box::new(source) };
     Ok(value.to_dtype(DType::F32).map_err(failed)?)

@@ -192,7 +192,7 @@ fn every_layer_declares_the_state_dict_of_pytorch() {
     let (arrays, state_dicts) = (arrays(), state_dicts());
     for (case, layer) in cases() {
         let (_, parameters, _) = model(case, layer, &arrays);
-        let found: Vec<(String, Vec<u64>)> = parameters.iter().map(|p| (p.name.clone(), p.shape.clone())).collect();
+        let found: Vec<(String, Vec<u64>)> = parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
         let shape = |value: &serde_json::Value| value.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
         let expected: Vec<(String, Vec<u64>)> =
             state_dicts[case].as_object().unwrap().iter().map(|(name, value)| (name.clone(), shape(value))).collect();

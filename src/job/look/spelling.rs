@@ -77,7 +77,7 @@ fn unwrap_names(plan: &mut Plan) {
         plan.assignments.iter().map(|assignment| matching::unwrapped(&assignment.target.name)).collect();
     let distinct: BTreeSet<&String> = names.iter().collect();
     if distinct.len() == names.len() {
-        plan.assignments.iter_mut().zip(names).for_each(|(assignment, name)| assignment.target.name = name);
+        plan.assignments.iter_mut().zip(names).for_each(|(assignment, name)| assignment.target.name = name.into());
     }
 }
 

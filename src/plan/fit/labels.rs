@@ -91,7 +91,7 @@ impl<'a> Labels<'a> {
             };
             let labels = rule.labels.len() as u64;
             if !sizes.any(|(_, rows)| rows == labels) {
-                return Err(FitError::LabelCount { head: first, rows, labels }.into());
+                return Err(FitError::LabelCount { head: first.to_string(), rows, labels }.into());
             }
         }
         Ok(())

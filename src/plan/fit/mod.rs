@@ -365,7 +365,7 @@ impl Adapt {
             (Some(_) | None, _) => None,
         };
         match missing {
-            Some(rule) => Err(FitError::NoOperation { name: subject.parameter.name.clone(), rule }.into()),
+            Some(rule) => Err(FitError::NoOperation { name: subject.parameter.name.to_string(), rule }.into()),
             None => Ok(()),
         }
     }

@@ -117,7 +117,7 @@ fn rows_go_by_exact_token_and_the_head_follows_with_its_bias() {
     assert_eq!(words.new_rows, 4);
     let bias = of(&plan, "cls.predictions.bias");
     assert_eq!(rows(bias), expected);
-    assert_eq!(of(&plan, "cls.predictions.decoder.weight").value, Value::Tied { to: words.target.name.clone() });
+    assert_eq!(of(&plan, "cls.predictions.decoder.weight").value, Value::Tied { to: words.target.name.to_string() });
     assert_eq!(of(&plan, "cls.predictions.transform.dense.weight").action, Action::Copied);
     assert_eq!(of(&plan, "bert.embeddings.token_type_embeddings.weight").action, Action::Copied);
 }

@@ -172,7 +172,7 @@ fn said(
     match meant.as_slice() {
         [_] => Ok(meant),
         _ => {
-            let name = |id: ParameterId| target.parameters.get(id).map(|p| p.name.clone());
+            let name = |id: ParameterId| target.parameters.get(id).map(|p| p.name.to_string());
             Err(FitError::WhichVocabulary { names: tables(target).into_iter().filter_map(name).collect() }.into())
         }
     }
@@ -193,7 +193,7 @@ fn check_size(target: &Architecture, rule: &VocabRule, id: ParameterId) -> Resul
     if tokens <= rows {
         return Ok(());
     }
-    Err(FitError::TooManyTokens { name: parameter.name.clone(), tokenizer: rule.tokenizer.clone(), tokens, rows }
+    Err(FitError::TooManyTokens { name: parameter.name.to_string(), tokenizer: rule.tokenizer.clone(), tokens, rows }
         .into())
 }
 
@@ -209,7 +209,7 @@ fn row_map(
     };
     let source = subject.source().and_then(|source| sources.get(source));
     let ours = source.and_then(|source| source.vocabulary).ok_or_else(|| FitError::NoSourceVocabulary {
-        name: subject.parameter.name.clone(),
+        name: subject.parameter.name.to_string(),
         reference: source.map_or_else(String::new, |source| source.reference.clone()),
     })?;
     let map = by_token(ours, &theirs.vocabulary, subject.info.rows(), rows);

@@ -166,7 +166,7 @@ impl<'a> Initializer<'a> {
             }
             SchemeSpec::Formula(formula) => {
                 let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| {
-                    FitError::Unresolved { name: name(), by: answer.by.clone(), source: Box::new(source) }
+                    FitError::Unresolved { name: name().to_string(), by: answer.by.clone(), source: Box::new(source) }
                 })?;
                 Ok(drawn(resolved, answer.spec.to_string(), answer.by.clone()))
             }
@@ -177,14 +177,14 @@ impl<'a> Initializer<'a> {
     fn lsuv(&self, parameter: &Parameter, answer: &Answered, lsuv: Lsuv) -> Result<Drawn> {
         let (name, by) = (|| parameter.name.clone(), || answer.by.clone());
         if self.target.graph.is_none() {
-            return Err(FitError::LsuvWithoutGraph { name: name(), by: by() }.into());
+            return Err(FitError::LsuvWithoutGraph { name: name().to_string(), by: by() }.into());
         }
         if !is_scalable(parameter) {
-            return Err(FitError::NotScalable { name: name(), by: by() }.into());
+            return Err(FitError::NotScalable { name: name().to_string(), by: by() }.into());
         }
         let formula = Formula::Orthogonal { gain: Gain::Factor(1.0) };
         let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| FitError::Unresolved {
-            name: name(),
+            name: name().to_string(),
             by: by(),
             source: Box::new(source),
         })?;
@@ -209,7 +209,7 @@ impl<'a> Initializer<'a> {
         }
         let (formula, by) = automatic::choose(parameter);
         let resolved = per_part(parameter, |facts| formula.resolve(facts)).map_err(|source| FitError::Unresolved {
-            name: parameter.name.clone(),
+            name: parameter.name.to_string(),
             by: by.clone(),
             source: Box::new(source),
         })?;

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Drawn;
+use super::{Drawn, Initializer};
 use crate::adapt::Op;
 use crate::arch::Architecture;
 use crate::error::{FitError, Result};
@@ -14,10 +14,10 @@ use crate::graph::Parameter;
 use crate::init::Scheme;
 use crate::plan::matching::{Match, Origin};
 use crate::plan::{Answer, InitPart, Question, Value, names};
-use crate::tensor::{Role, elements};
+use crate::tensor::{Name, Role, elements};
 
 /// A source tensor whose moments count, with its elements.
-type Leaf = (usize, String, u64);
+type Leaf = (usize, Name, u64);
 
 /// What was transferred, by layer template, and what was measured of it.
 #[derive(Debug)]
@@ -43,7 +43,12 @@ impl Siblings {
             }
             (Question::Moments { .. } | Question::Equal { .. }, Answer::Equal(_) | Answer::Moments { .. }) => None,
         });
-        Siblings { by_template: by_template(target, matches), moments: Moments::Known(moments.collect()) }
+        // nothing else looks at them
+        let by_template = match Initializer::wants_siblings(target) {
+            true => by_template(target, matches),
+            false => BTreeMap::new(),
+        };
+        Siblings { by_template, moments: Moments::Known(moments.collect()) }
     }
 
     /// The same before anything was measured.
@@ -67,7 +72,7 @@ impl Siblings {
     pub(super) fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
         let leaves = self.by_template.get(&names::template(&parameter.name)).filter(|leaves| !leaves.is_empty());
         let Some(leaves) = leaves else {
-            return Err(FitError::NoSiblings { name: parameter.name.clone(), by: by.to_string() }.into());
+            return Err(FitError::NoSiblings { name: parameter.name.to_string(), by: by.to_string() }.into());
         };
         let (mean, std) = self.pooled(leaves)?;
         let scheme = if std > 0.0 { Scheme::Normal { mean, std } } else { Scheme::Constant { value: mean } };

@@ -10,7 +10,7 @@ use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::{AdapterError, Result};
 use crate::plan::{SourceView, Value};
-use crate::tensor::TensorInfo;
+use crate::tensor::{Name, TensorInfo};
 
 /// What PEFT puts before every name.
 const PREFIX: &str = "base_model.model.";
@@ -77,7 +77,7 @@ impl Adapter {
 
     /// The units of the base with all changes made. A change that finds no tensor of the base is an error.
     pub fn apply(&self, place: usize, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
-        let by_name: BTreeMap<String, usize> =
+        let by_name: BTreeMap<Name, usize> =
             units.iter().enumerate().map(|(id, unit)| (unit.name.clone(), id)).collect();
         for (name, change) in &self.changes {
             let id = find(&by_name, name).ok_or_else(|| AdapterError::NoBase {
@@ -113,7 +113,7 @@ impl Change {
 }
 
 /// The base's tensor of a name: this one, or the only one of which one name ends the other (a body with or without its prefix).
-fn find(by_name: &BTreeMap<String, usize>, name: &str) -> Option<usize> {
+fn find(by_name: &BTreeMap<Name, usize>, name: &str) -> Option<usize> {
     if let Some(id) = by_name.get(name) {
         return Some(*id);
     }
@@ -135,7 +135,7 @@ fn partner(listing: &Listing, down: &TensorInfo) -> Result<(TensorInfo, bool)> {
     let is_embedding = down.name.contains("lora_embedding_A");
     let wanted = down.name.replace("lora_embedding_A", "lora_embedding_B").replace("lora_A", "lora_B");
     let found = listing.position(&wanted).and_then(|at| listing.tensors.get(at));
-    let missing = || AdapterError::Half { tensor: down.name.clone(), wanted: wanted.clone() };
+    let missing = || AdapterError::Half { tensor: down.name.to_string(), wanted: wanted.clone() };
     Ok((found.ok_or_else(missing)?.clone(), is_embedding))
 }
 

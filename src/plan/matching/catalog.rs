@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use super::adapter::Adapter;
 use super::dialects::{self, Unit};
 use super::names::{last, modern_norm, plain};
@@ -10,7 +12,7 @@ use crate::arch::Architecture;
 use crate::error::Result;
 use crate::family::{Config, Family};
 use crate::plan::{SourceView, Value};
-use crate::tensor::TensorInfo;
+use crate::tensor::{Name, TensorInfo};
 
 /// How a candidate got a name that is not the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,26 +31,26 @@ pub(super) struct Candidate {
     /// The stored tensors that it is made of.
     pub tensors: Vec<usize>,
     /// The stored name, where it goes by one.
-    pub stored: Option<String>,
+    pub stored: Option<Name>,
     /// The name in the target's spelling, where that is another.
-    pub spelt: Option<(String, Spelling)>,
+    pub spelt: Option<(Name, Spelling)>,
     /// The expression.
     pub value: Value,
     /// What it yields.
     pub info: TensorInfo,
     /// The same names without wrappers, in the same order.
-    pub plain: Vec<String>,
+    pub plain: Vec<Name>,
 }
 
 impl Candidate {
     /// All its names, the stored one first.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.stored.as_deref().into_iter().chain(self.spelt.as_ref().map(|(name, _)| name.as_str()))
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.stored.iter().chain(self.spelt.as_ref().map(|(name, _)| name))
     }
 
     /// How it is called in messages.
     pub fn shown(&self) -> &str {
-        self.names().next().unwrap_or_default()
+        self.names().next().map_or("", Name::as_str)
     }
 
     /// Whether taking it for this target reads a `gamma` or `beta` as `weight` or `bias`.
@@ -58,19 +60,22 @@ impl Candidate {
     }
 }
 
+/// Candidates by a name: one as a rule.
+pub(super) type ByName = HashMap<Name, SmallVec<[usize; 1]>>;
+
 /// Everything on offer.
 #[derive(Default)]
 pub(super) struct Catalog {
     /// All candidates, source by source.
     pub candidates: Vec<Candidate>,
     /// By stored name.
-    pub by_stored: HashMap<String, Vec<usize>>,
+    pub by_stored: ByName,
     /// By stored name without wrappers.
-    pub by_plain: HashMap<String, Vec<usize>>,
+    pub by_plain: ByName,
     /// By the name in the target's spelling.
-    pub by_spelt: HashMap<String, Vec<usize>>,
+    pub by_spelt: ByName,
     /// By that without wrappers.
-    pub by_plain_spelt: HashMap<String, Vec<usize>>,
+    pub by_plain_spelt: ByName,
     /// The family of each source with its config, where recognised.
     pub families: Vec<Option<(&'static dyn Family, Option<Config>)>>,
     /// The dialects of each source.
@@ -153,16 +158,15 @@ pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     Unit { name: info.name.clone(), tensors: vec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
-fn candidate(source: usize, stored: Option<String>, unit: Unit, known: &std::collections::HashSet<&str>) -> Candidate {
+fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &std::collections::HashSet<&str>) -> Candidate {
     let spelt = match (&stored, unit.dialect) {
         (Some(stored), Some(dialect)) if *stored != unit.name => Some((unit.name, Spelling::Dialect(dialect))),
         (Some(stored), _) => modern_norm(stored)
             // beside a `weight` of its own a `gamma` is something else
             .filter(|modern| !known.contains(modern.as_str()))
-            .map(|modern| (modern, Spelling::Norm)),
+            .map(|modern| (modern.into(), Spelling::Norm)),
         (None, dialect) => Some((unit.name, Spelling::Dialect(dialect.unwrap_or_default()))),
     };
-    let names = stored.as_deref().into_iter().chain(spelt.as_ref().map(|(name, _)| name.as_str()));
-    let plain = names.map(plain).collect();
+    let plain = stored.iter().chain(spelt.as_ref().map(|(name, _)| name)).map(plain).collect();
     Candidate { source, tensors: unit.tensors, stored, spelt, value: unit.value, info: unit.info, plain }
 }

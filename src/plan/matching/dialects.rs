@@ -9,13 +9,13 @@ use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
 use crate::family::{self, Config, Dialect, Family, Rule};
 use crate::plan::Value;
-use crate::tensor::TensorInfo;
+use crate::tensor::{Name, TensorInfo};
 
 /// A value on its way from the source's spelling to the target's.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
     /// Its name in the spelling reached so far.
-    pub name: String,
+    pub name: Name,
     /// The stored tensors that it is made of.
     pub tensors: Vec<usize>,
     /// The expression.
@@ -329,7 +329,7 @@ impl Application<'_> {
         let (to, ops) = (self.sides.to, self.ops(slot));
         let Some(name) = Pattern::parse(to[slot])?.substitute(bindings) else { return Ok(None) };
         if let Some(Op::RopePermute { heads: 0, .. }) = ops.first() {
-            let source_name = inputs.first().map(|id| self.units[*id].name.clone()).unwrap_or_default();
+            let source_name = inputs.first().map(|id| self.units[*id].name.to_string()).unwrap_or_default();
             return Err(PlanError::HeadsUnknown { dialect: self.dialect, source_name }.into());
         }
         // several names of one tensor are its equal pieces where nothing else is said
@@ -351,7 +351,7 @@ impl Application<'_> {
 
     fn unit(&self, name: &str, value: Value, info: TensorInfo, inputs: &[usize], single: bool) -> Unit {
         Unit {
-            name: join(self.path, name),
+            name: join(self.path, name).into(),
             tensors: inputs.iter().flat_map(|id| self.units[*id].tensors.iter().copied()).collect(),
             value,
             info,

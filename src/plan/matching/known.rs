@@ -8,6 +8,7 @@ use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Class, Config, FAMILIES, Family, Inputs};
 use crate::graph::{Builder, Layout, Parameter};
+use crate::tensor::Name;
 
 /// The parameters of a family's class under a path, with its ties made; empty where the config does not build.
 pub(super) fn parameters(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
@@ -23,7 +24,7 @@ pub(super) fn parameters(family: &'static dyn Family, config: &Config, path: &st
 
 /// The pairs of a tie, the other name and the owner's.
 pub(super) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
-    let pair = |alias: &Parameter| Some((alias.name.clone(), parameters.get(alias.tied_to?)?.name.clone()));
+    let pair = |alias: &Parameter| Some((alias.name.to_string(), parameters.get(alias.tied_to?)?.name.to_string()));
     parameters.iter().filter_map(pair).collect()
 }
 
@@ -58,12 +59,12 @@ impl Layouts {
             if !recognised && !source.tensors.iter().any(|one| one.name == *marker || one.name.ends_with(&tail)) {
                 continue;
             }
-            let names: HashMap<String, &[u64]> =
+            let names: HashMap<Name, &[u64]> =
                 source.tensors.iter().map(|one| (plain(&one.name), one.shape.as_slice())).collect();
             let ends = names.keys().filter_map(|name| name.strip_suffix(marker));
-            let paths = ends
-                .filter(|path| path.is_empty() || path.ends_with('.'))
-                .filter(|path| family.markers().iter().all(|marker| names.contains_key(&format!("{path}{marker}"))));
+            let paths = ends.filter(|path| path.is_empty() || path.ends_with('.')).filter(|path| {
+                family.markers().iter().all(|marker| names.contains_key(format!("{path}{marker}").as_str()))
+            });
             let mut bodies: HashMap<String, Layout> =
                 paths.map(|path| (path.trim_end_matches('.').to_string(), Layout::InOut)).collect();
             let all = || names.iter().map(|(name, shape)| (name.as_str(), *shape));
@@ -75,7 +76,7 @@ impl Layouts {
     }
 
     /// How the source stores the matrix of this name, or `None` where no family stores it in more than one way.
-    pub fn layout(&self, name: &str) -> Option<Layout> {
+    pub fn layout(&self, name: &Name) -> Option<Layout> {
         // `dense/kernel:0` of Keras, `Dense_0.kernel` of Flax
         if self.has_kernels
             && name.rsplit(['.', '/']).next().is_some_and(|last| last.split(':').next() == Some("kernel"))

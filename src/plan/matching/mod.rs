@@ -19,6 +19,7 @@ mod suffix;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use catalog::Catalog;
@@ -51,7 +52,7 @@ pub struct Match {
     /// The step that answered.
     pub step: Step,
     /// Why, in words.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Further candidates that lost, in words.
     pub runners_up: Vec<String>,
     /// Whether a rule, a depth item or `--reinit` says that it is new.
@@ -265,7 +266,7 @@ fn declare(target: &Architecture, resolutions: &mut [Resolution], unused: &mut [
             }
             resolution.origin = Origin::New;
             resolution.step = Step::None;
-            resolution.reason = format!("initialised afresh by reinit `{pattern}`");
+            resolution.reason = format!("initialised afresh by reinit `{pattern}`").into();
             (resolution.declared, resolution.contested) = (true, false);
         }
         let is_new = matches!(resolution.origin, Origin::New);

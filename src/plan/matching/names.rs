@@ -1,6 +1,7 @@
 //! Dotted names: wrappers, suffixes, integers in them, and the names that mean something everywhere.
 
 use crate::plan::blocks::MOST_COMPONENTS;
+use crate::tensor::Name;
 
 /// Components that containers put around a model's own, wherever they stand, and that a model may have too.
 const CONTAINERS: &[&str] = &["model", "state_dict", "model_state_dict"];
@@ -40,21 +41,45 @@ pub fn is_computed_buffer(name: &str) -> bool {
 }
 
 /// The name without wrapper components; one that consists of nothing else stays.
-pub(crate) fn plain(name: &str) -> String {
-    without(name, |part| AROUND.contains(&part) || CONTAINERS.contains(&part))
+pub(crate) fn plain(name: &Name) -> Name {
+    without(name, is_wrapper).map_or_else(|| name.clone(), Name::from)
 }
 
-fn without(name: &str, is_around: impl Fn(&str) -> bool) -> String {
-    if !name.split('.').any(&is_around) {
-        return name.to_string();
+/// The same of a text that is no tensor's.
+pub(crate) fn plain_text(name: &str) -> String {
+    without(name, is_wrapper).unwrap_or_else(|| name.to_string())
+}
+
+/// How many components `plain` leaves.
+pub(super) fn plain_components(name: &str) -> usize {
+    match name.split('.').filter(|part| !is_wrapper(part)).count() {
+        0 => name.split('.').count(),
+        some => some,
     }
-    let kept: Vec<&str> = name.split('.').filter(|part| !is_around(part)).collect();
-    if kept.is_empty() { name.to_string() } else { kept.join(".") }
+}
+
+fn is_wrapper(part: &str) -> bool {
+    AROUND.contains(&part) || CONTAINERS.contains(&part)
+}
+
+/// A name without some components, or `None` where it has none of them or nothing else.
+fn without(name: &str, is_around: impl Fn(&str) -> bool) -> Option<String> {
+    if !name.split('.').any(&is_around) {
+        return None;
+    }
+    let mut kept = String::with_capacity(name.len());
+    for part in name.split('.').filter(|part| !is_around(part)) {
+        if !kept.is_empty() {
+            kept.push('.');
+        }
+        kept.push_str(part);
+    }
+    (!kept.is_empty()).then_some(kept)
 }
 
 /// The name without what `torch.compile`, `DistributedDataParallel` and their like put into it; one of nothing else stays.
 pub(crate) fn unwrapped(name: &str) -> String {
-    without(name, |part| AROUND.contains(&part))
+    without(name, |part| AROUND.contains(&part)).unwrap_or_else(|| name.to_string())
 }
 
 /// What stands before the last component, without its dot; empty for a name of one component.

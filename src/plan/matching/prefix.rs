@@ -80,7 +80,7 @@ impl Search<'_> {
         for (want, ids) in by_want {
             undecided[want] = false;
             match ids.as_slice() {
-                [id] if self.is_free(*id) => self.take(want, *id, Step::Prefix, reason.clone()),
+                [id] if self.is_free(*id) => self.take(want, *id, Step::Prefix, reason.clone().into()),
                 [id] => {
                     let shown = self.candidate(*id).shown();
                     self.runners_up[want].push(format!("`{shown}` is taken"));

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use smallvec::{SmallVec, smallvec};
+
 use super::catalog::Catalog;
 use super::dialects::apply_one;
 use super::hints::map_flags;
 use super::known::Layouts;
 use super::map::{Ruled, Rules};
-use super::names::{below, plain};
+use super::names::{below, plain, plain_components};
 use super::search::{Search, Want};
 use super::{Origin, Step};
 use crate::adapt::Op;
@@ -19,7 +21,7 @@ use crate::init::Scheme;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
 use crate::plan::{InitPart, SourceView, Value};
-use crate::tensor::{Dtype, Role, TensorInfo};
+use crate::tensor::{Dtype, Name, Role, TensorInfo};
 
 /// What answers for one name of a target.
 enum Answerer {
@@ -52,7 +54,7 @@ pub(in crate::plan) struct Resolution {
     /// The step that answered.
     pub step: Step,
     /// Why.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// What lost.
     pub runners_up: Vec<String>,
     /// Whether the user said that it is new.
@@ -64,9 +66,10 @@ pub(in crate::plan) struct Resolution {
 }
 
 impl Resolution {
-    fn new(step: Step, reason: String, declared: bool) -> Resolution {
+    fn new(step: Step, reason: impl Into<Cow<'static, str>>, declared: bool) -> Resolution {
         let origin = Origin::New;
-        Resolution { origin, step, reason, runners_up: Vec::new(), declared, tensors: Vec::new(), contested: false }
+        let (reason, tensors) = (reason.into(), Vec::new());
+        Resolution { origin, step, reason, runners_up: Vec::new(), declared, tensors, contested: false }
     }
 
     /// Whether it has a source.
@@ -150,18 +153,22 @@ impl<'a> Pass<'a> {
 
     /// For each repeated block of the target the block of a source that most of its tensors come from.
     pub fn counterparts(&self) -> HashMap<String, Counterpart> {
-        let mut votes: HashMap<&str, BTreeMap<(usize, String), usize>> = HashMap::new();
+        let mut votes: HashMap<&str, BTreeMap<usize, BTreeMap<String, usize>>> = HashMap::new();
         for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
             let Some((source, names)) = self.first_source(way) else { continue };
             for place in places(&parameter.name) {
                 if let Some(path) = names.iter().rev().find_map(|name| aligned(name, place.index, place.tail)) {
-                    *votes.entry(place.path).or_default().entry((source, path)).or_default() += 1;
+                    let paths = votes.entry(place.path).or_default().entry(source).or_default();
+                    match paths.get_mut(path) {
+                        Some(votes) => *votes += 1,
+                        None => drop(paths.insert(path.to_string(), 1)),
+                    }
                 }
             }
         }
         let mut layers: HashMap<usize, HashMap<&str, BTreeSet<u64>>> = HashMap::new();
-        for (source, path) in votes.values().flat_map(BTreeMap::keys) {
-            layers.entry(*source).or_default().entry(path).or_default();
+        for (source, paths) in votes.values().flatten() {
+            layers.entry(*source).or_default().extend(paths.keys().map(|path| (path.as_str(), BTreeSet::new())));
         }
         for candidate in &self.search.catalog.candidates {
             let Some(layers) = layers.get_mut(&candidate.source) else { continue };
@@ -172,8 +179,9 @@ impl<'a> Pass<'a> {
             }
         }
         // of equal votes the first path
-        let most = |votes: &BTreeMap<(usize, String), usize>| {
-            votes.iter().rev().max_by_key(|(_, votes)| **votes).map(|(voted, _)| voted.clone())
+        let most = |votes: &BTreeMap<usize, BTreeMap<String, usize>>| {
+            let all = votes.iter().flat_map(|(source, paths)| paths.iter().map(move |path| (*source, path)));
+            all.rev().max_by_key(|(_, (_, votes))| **votes).map(|(source, (path, _))| (source, path.clone()))
         };
         let all = votes.iter().filter_map(|(block, votes)| {
             let (source, path) = most(votes)?;
@@ -184,19 +192,19 @@ impl<'a> Pass<'a> {
     }
 
     /// The source of the first tensor that a way leads to, and its names without wrappers.
-    fn first_source<'s>(&'s self, way: &'s Way) -> Option<(usize, Vec<Cow<'s, str>>)> {
+    fn first_source(&self, way: &Way) -> Option<(usize, SmallVec<[Name; 2]>)> {
         match way {
             Way::New => None,
             Way::Between(a, b, _) => self.first_source(a).or_else(|| self.first_source(b)),
             Way::Leaf { answerer: Answerer::Rule(Ruled::Found { tensors, .. }), .. } => {
                 let (source, tensor) = tensors.first()?;
                 let name = &self.sources.get(*source)?.listing.tensors.get(*tensor)?.name;
-                Some((*source, vec![Cow::Owned(plain(name))]))
+                Some((*source, smallvec![plain(name)]))
             }
             Way::Leaf { answerer: Answerer::Rule(_), .. } => None,
             Way::Leaf { answerer: Answerer::Want(want), .. } => {
                 let candidate = self.search.candidate(self.search.hits[*want].as_ref()?.candidate);
-                Some((candidate.source, candidate.plain.iter().map(|name| Cow::Borrowed(name.as_str())).collect()))
+                Some((candidate.source, candidate.plain.iter().cloned().collect()))
             }
         }
     }
@@ -204,7 +212,8 @@ impl<'a> Pass<'a> {
     /// What could not be decided.
     pub fn ambiguities(&self) -> Vec<PlanError> {
         let contests = self.search.contests.iter().map(|contest| {
-            let named = |(want, id): &(usize, usize)| (self.search.wants[*want].name.clone(), self.stored_name(*id));
+            let named =
+                |(want, id): &(usize, usize)| (self.search.wants[*want].name.to_string(), self.stored_name(*id));
             let sides: Vec<Vec<(String, String)>> =
                 contest.rivals.iter().map(|pairs| pairs.iter().map(named).collect()).collect();
             let firsts: Vec<&(String, String)> = sides.iter().filter_map(|pairs| pairs.first()).collect();
@@ -221,7 +230,7 @@ impl<'a> Pass<'a> {
                 let rivals: Vec<String> =
                     sources.iter().map(|source| format!("{}:{name}", self.sources[*source].name)).collect();
                 let rules = rivals.iter().map(|from| format!("--map '{}={from}'", parameter.name)).collect();
-                Some(PlanError::Ambiguous { target: parameter.name.clone(), count: 1, rivals, rules })
+                Some(PlanError::Ambiguous { target: parameter.name.to_string(), count: 1, rivals, rules })
             }
             _ => None,
         });
@@ -243,7 +252,7 @@ impl<'a> Pass<'a> {
         all.map(|(id, (parameter, way))| {
             let mut resolution = self.follow(parameter, way, layouts, zeroed.contains(&id))?;
             if let (true, Some(list)) = (resolution.is_found(), self.depths.said(&parameter.name)) {
-                resolution.reason.push_str(&format!("; depth {list}"));
+                resolution.reason.to_mut().push_str(&format!("; depth {list}"));
             }
             Ok(resolution)
         })
@@ -297,7 +306,7 @@ impl<'a> Pass<'a> {
                 let reason = format!("ambiguous: several sources have the `{name}` of rule `{}`", text(rule));
                 Resolution { contested: true, ..Resolution::new(Step::None, reason, false) }
             }
-            Ruled::No | Ruled::Missing { .. } => Resolution::new(Step::None, "no source".into(), false),
+            Ruled::No | Ruled::Missing { .. } => Resolution::new(Step::None, "no source", false),
         })
     }
 
@@ -311,9 +320,9 @@ impl<'a> Pass<'a> {
             return Ok(Resolution { contested: true, runners_up: names, ..base });
         }
         let Some(hit) = &self.search.hits[want] else {
-            let base = Resolution::new(Step::None, "no source tensor matches".into(), false);
+            let base = Resolution::new(Step::None, "no source tensor matches", false);
             let suggested = self.suggestions.get(&want).map(|id| {
-                let pair = (parameter.name.clone(), self.stored_name(*id));
+                let pair = (parameter.name.to_string(), self.stored_name(*id));
                 format!("`{}` ends alike: {}", pair.1, map_flags(std::slice::from_ref(&pair)).join(" "))
             });
             return Ok(Resolution { runners_up: runners_up.into_iter().chain(suggested).collect(), ..base });
@@ -343,7 +352,7 @@ impl<'a> Pass<'a> {
         };
         let mut names = self.target.parameters.iter().zip(resolutions).filter(|(parameter, resolution)| {
             let lost = matches!(resolution.origin, Origin::New) && resolution.step == Step::None;
-            lost && by_stored.get(&parameter.name).is_some_and(|ids| ids.iter().any(is_claimed))
+            lost && by_stored.get(parameter.name.as_str()).is_some_and(|ids| ids.iter().any(is_claimed))
         });
         let (first, _) = names.next()?;
         let (name, more) = (&first.name, names.count());
@@ -356,7 +365,7 @@ impl<'a> Pass<'a> {
 struct Wanting<'a> {
     rules: Rules<'a>,
     wants: Vec<Want>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<Name, usize>,
     claimed: Vec<(usize, usize)>,
 }
 
@@ -394,7 +403,7 @@ impl Wanting<'_> {
         })
     }
 
-    fn want(&mut self, parameter: &Parameter, name: String, block: Option<&FamilyBlock>) -> usize {
+    fn want(&mut self, parameter: &Parameter, name: Name, block: Option<&FamilyBlock>) -> usize {
         if let Some(known) = self.by_name.get(&name) {
             return *known;
         }
@@ -407,14 +416,16 @@ impl Wanting<'_> {
 
 /// The path of the block that a source name stands in, for a target whose name below the layer is `tail`: the integer stands as
 /// far from the end, or has the same value.
-fn aligned(name: &str, index: u64, tail: &str) -> Option<String> {
-    let components: Vec<&str> = name.split('.').collect();
-    let below = if tail.is_empty() { 0 } else { plain(tail).split('.').count() };
-    let at_end = components.len().checked_sub(below + 1);
-    let by_end = at_end.filter(|at| components.get(*at).and_then(|part| index_of(part)).is_some());
-    let by_value = || components.iter().position(|part| index_of(part) == Some(index));
+fn aligned<'n>(name: &'n str, index: u64, tail: &str) -> Option<&'n str> {
+    let below = if tail.is_empty() { 0 } else { plain_components(tail) };
+    let components = || name.split('.');
+    let at_end = components().count().checked_sub(below + 1);
+    let by_end = at_end.filter(|at| components().nth(*at).and_then(index_of).is_some());
+    let by_value = || components().position(|part| index_of(part) == Some(index));
     let at = by_end.or_else(by_value)?;
-    Some(components.get(..at)?.join("."))
+    // before the component: the others and the dots between them
+    let path: usize = components().take(at).map(|part| part.len() + 1).sum();
+    name.get(..path.saturating_sub(1))
 }
 
 /// A matrix that the source stores in a layout that is known to matter, laid out as the target stores it.
@@ -429,7 +440,7 @@ fn relaid(
         (Some(stored), Layout::Unknown) => {
             let stored = if stored == Layout::InOut { "(in, out)" } else { "(out, in)" };
             let (target, source_name) = (parameter.name.clone(), name.to_string());
-            Err(PlanError::LayoutUnknown { target, source_name, stored }.into())
+            Err(PlanError::LayoutUnknown { target: target.to_string(), source_name, stored }.into())
         }
         (Some(Layout::InOut), _) if matches!(parameter.role, Role::Conv { .. }) && made.1.shape.len() > 2 => {
             // (height, width, in, out) as (out, in, height, width)
@@ -471,7 +482,7 @@ fn between(a: Resolution, b: Resolution, t: f64) -> Resolution {
     let Ok((value, info)) = apply_one(inputs, &Op::Lerp { t }) else { return a };
     let tensors = a.tensors.iter().chain(&b.tensors).copied().collect();
     let reason = format!("{}, between two layers ({t} of the upper)", a.reason);
-    Resolution { origin: Origin::Found { value, info }, tensors, reason, ..a }
+    Resolution { origin: Origin::Found { value, info }, tensors, reason: reason.into(), ..a }
 }
 
 /// The repeated blocks of the target.

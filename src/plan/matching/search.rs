@@ -1,21 +1,24 @@
 //! The steps after the rules: the same name, wrappers, dialects. Prefixes and suffixes stand in files of their own.
 //! Every step looks only for what is still open, and takes only what is still free; what is taken counts for ambiguity.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use smallvec::SmallVec;
+
 use super::catalog::{Candidate, Catalog, Spelling};
-use super::names::{join, parent, plain};
+use super::names::{join, parent, plain, plain_text};
 use crate::arch::FamilyBlock;
 use crate::plan::{SourceView, Step};
-use crate::tensor::Shape;
+use crate::tensor::{Name, Shape};
 
 /// A name that some target tensors look for.
 #[derive(Clone, Debug)]
 pub(super) struct Want {
     /// The name, as the target spells it, with the layer of the source.
-    pub name: String,
+    pub name: Name,
     /// The same without wrappers.
-    pub plain: String,
+    pub plain: Name,
     /// The shape of the target.
     pub shape: Shape,
     /// The family of the block that it stands in.
@@ -32,7 +35,7 @@ pub(super) struct Hit {
     /// The step that answered.
     pub step: Step,
     /// Why, in words.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 /// Wants that several candidates fit alike, or a candidate that fits several wants alike.
@@ -139,7 +142,7 @@ impl<'a> Search<'a> {
     }
 
     /// Gives a candidate to a want.
-    pub fn take(&mut self, want: usize, id: usize, step: Step, reason: String) {
+    pub fn take(&mut self, want: usize, id: usize, step: Step, reason: Cow<'static, str>) {
         let candidate = self.candidate(id);
         let how = if candidate.stored.is_some() { Held::Whole } else { Held::Pieces };
         for tensor in &candidate.tensors {
@@ -179,7 +182,7 @@ impl<'a> Search<'a> {
     fn by_dialect(&mut self) {
         let catalog = self.catalog;
         let reason = |candidate: &Candidate| match candidate.spelt {
-            Some((_, Spelling::Dialect(name))) => format!("the {name} dialect's name for it"),
+            Some((_, Spelling::Dialect(name))) => format!("the {name} dialect's name for it").into(),
             Some((_, Spelling::Norm)) | None => "a norm's gamma and beta are its weight and bias".into(),
         };
         self.settle(|search, want| catalog.by_spelt.get(&search.wants[want].name), Step::Dialect, reason);
@@ -189,9 +192,9 @@ impl<'a> Search<'a> {
     /// One step: an open want whose key one candidate has, free and wanted by no other, takes it; several are a contest.
     fn settle<'c>(
         &mut self,
-        found: impl Fn(&Search, usize) -> Option<&'c Vec<usize>>,
+        found: impl Fn(&Search, usize) -> Option<&'c SmallVec<[usize; 1]>>,
         step: Step,
-        reason: impl Fn(&Candidate) -> String,
+        reason: impl Fn(&Candidate) -> Cow<'static, str>,
     ) {
         let mut by_first: HashMap<usize, Vec<usize>> = HashMap::new();
         let mut order = Vec::new();
@@ -253,13 +256,13 @@ impl<'a> Search<'a> {
 
 impl Want {
     /// A want for a target of this name and shape, in a family's block or in none.
-    pub fn new(name: String, shape: Shape, block: Option<&FamilyBlock>) -> Want {
+    pub fn new(name: Name, shape: Shape, block: Option<&FamilyBlock>) -> Want {
         Want {
             plain: plain(&name),
             name,
             shape,
             family: block.map(|block| block.family.name()),
-            block: block.map(|block| plain(&block.path)),
+            block: block.map(|block| plain_text(&block.path)),
         }
     }
 }

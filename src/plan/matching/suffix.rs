@@ -7,6 +7,7 @@ use super::names::{common_suffix, parent};
 use super::search::{Contest, Search};
 use crate::plan::Step;
 use crate::plan::blocks::Blocks;
+use crate::tensor::Name;
 
 /// A block of a source that holds all that a block of the target needs.
 struct Offer {
@@ -33,11 +34,11 @@ impl Search<'_> {
             return;
         }
         // taking changes the search, which the names are part of
-        let wanted: Vec<String> = self.wants.iter().map(|want| want.plain.clone()).collect();
+        let wanted: Vec<Name> = self.wants.iter().map(|want| want.plain.clone()).collect();
         let targets = Blocks::of(wanted.iter().enumerate().map(|(id, name)| (id, name.as_str())));
         let candidates = self.catalog.candidates.iter().enumerate();
         let names: Vec<(usize, usize, &str)> = candidates
-            .map(|(id, candidate)| (candidate.source, id, candidate.plain.last().map_or("", String::as_str)))
+            .map(|(id, candidate)| (candidate.source, id, candidate.plain.last().map_or("", Name::as_str)))
             .collect();
         let sources: Vec<SourceBlocks> =
             (0..self.catalog.families.len()).map(|source| self.blocks_of(source, &names)).collect();
@@ -109,7 +110,7 @@ impl Search<'_> {
             for (want, id) in &offer.pairs {
                 if self.is_free(*id) {
                     let reason = format!("the repeated module `{}` has the same names", offer.path);
-                    self.take(*want, *id, Step::Suffix, reason);
+                    self.take(*want, *id, Step::Suffix, reason.into());
                 }
             }
             return;
@@ -128,7 +129,7 @@ impl Search<'_> {
         let end = |name| cut_to(name, 2);
         let mut by_end: HashMap<&str, Vec<usize>> = HashMap::new();
         for id in (0..self.catalog.candidates.len()).filter(|id| self.is_free(*id)) {
-            if let Some(end) = self.candidate(id).names().last().and_then(end) {
+            if let Some(end) = self.candidate(id).names().last().and_then(|name| end(name)) {
                 by_end.entry(end).or_default().push(id);
             }
         }
@@ -140,8 +141,9 @@ impl Search<'_> {
                 let family = self.catalog.families[candidate.source].as_ref().map(|(family, _)| family.name());
                 candidate.info.shape == looked_for.shape && (family.is_none() || family != looked_for.family)
             });
-            let alike =
-                |id: &usize| common_suffix(&looked_for.name, self.candidate(*id).names().last().unwrap_or_default());
+            let alike = |id: &usize| {
+                common_suffix(&looked_for.name, self.candidate(*id).names().last().map_or("", Name::as_str))
+            };
             // an ending that many share says nothing
             fits.copied().rev().max_by_key(alike).map(|id| (want, id))
         };

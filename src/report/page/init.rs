@@ -157,7 +157,7 @@ fn lsuv(html: &mut String, report: &Report) {
         .iter()
         .map(|(tensor, visit)| {
             vec![
-                tensor.name.clone(),
+                tensor.name.to_string(),
                 figures(visit.target),
                 number(visit.before),
                 number(visit.after),

@@ -15,7 +15,7 @@ fn assignment(info: TensorInfo, action: Action) -> Assignment {
         action,
         value,
         step: Step::None,
-        reason: String::new(),
+        reason: "".into(),
         runners_up: Vec::new(),
         init: None,
         new_rows: 0,

@@ -16,7 +16,7 @@ fn expressions() -> (Vec<Stored>, Vec<(String, Value)>) {
             .into_iter()
             .enumerate()
             .map(|(i, mut input)| {
-                input.info.name = format!("case.{number}.{i}");
+                input.info.name = format!("case.{number}.{i}").into();
                 input
             })
             .collect();

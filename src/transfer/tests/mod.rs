@@ -118,7 +118,7 @@ pub(super) fn assign(name: &str, value: Value) -> Assignment {
         action,
         value,
         step: Step::Name,
-        reason: String::new(),
+        reason: "".into(),
         runners_up: Vec::new(),
         init: None,
         new_rows: 0,

@@ -103,7 +103,7 @@ fn found(reader: &dyn Reader) -> BTreeMap<String, ExpectedTensor> {
         let mut bytes = vec![0; info.bytes().unwrap() as usize];
         reader.read(index, 0..info.rows(), &mut bytes).unwrap();
         let (dtype, shape) = (info.dtype.stored_name().to_string(), info.shape.clone());
-        (info.name.clone(), ExpectedTensor { dtype, shape, sha256: sha256(&bytes) })
+        (info.name.to_string(), ExpectedTensor { dtype, shape, sha256: sha256(&bytes) })
     };
     reader.listing().tensors.iter().enumerate().map(one).collect()
 }

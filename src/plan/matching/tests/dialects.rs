@@ -59,7 +59,7 @@ fn an_old_target_takes_a_new_source() {
     let target = bert(&bert_config("BertModel", 1));
     let source = saved(&target);
     let mut parameters = target.parameters.clone();
-    parameters.iter_mut().for_each(|parameter| parameter.name = old(&parameter.name));
+    parameters.iter_mut().for_each(|parameter| parameter.name = old(&parameter.name).into());
     let case = case(source, of_parameters(parameters));
     let matched = case.matched().clean();
     assert_eq!(matched.from("embeddings.LayerNorm.gamma"), "embeddings.LayerNorm.weight");
@@ -146,7 +146,7 @@ fn nanogpt_is_told_by_a_matrix_that_is_not_square() {
 fn a_gpt2_under_a_path_of_its_own_is_turned_too() {
     let source = renamed(nanogpt(), |name| name.replace("_orig_mod.transformer", "net.trunk.gpt"));
     let mut target = gpt2();
-    target.parameters.iter_mut().for_each(|one| one.name = one.name.replace("transformer", "net.trunk.gpt"));
+    target.parameters.iter_mut().for_each(|one| one.name = one.name.replace("transformer", "net.trunk.gpt").into());
     let case = equal(case(source, of_parameters(target.parameters)));
     let matched = case.matched();
     assert_eq!(matched.from("net.trunk.gpt.h.0.attn.c_proj.weight"), "transpose(net.trunk.gpt.h.0.attn.c_proj.weight)");
@@ -156,7 +156,7 @@ fn a_gpt2_under_a_path_of_its_own_is_turned_too() {
 fn a_rule_turns_what_it_takes_under_another_name() {
     let mut target = gpt2_of("Linear", Layout::OutIn);
     target.parameters.retain(|one| is_matrix(&one.name));
-    target.parameters.iter_mut().for_each(|one| one.name = one.name.replace("transformer.h", "blocks"));
+    target.parameters.iter_mut().for_each(|one| one.name = one.name.replace("transformer.h", "blocks").into());
     let case = case(saved(&gpt2()), target).map(&["blocks.{i}.{p}=transformer.h.{i}.{p}"]);
     let matched = case.matched();
     assert_eq!(matched.from("blocks.1.attn.c_proj.weight"), "transpose(transformer.h.1.attn.c_proj.weight)");
@@ -309,7 +309,7 @@ fn a_llama_of_meta_fills_a_body_without_a_head_and_back() {
     config["architectures"] = serde_json::json!(["LlamaModel"]);
     let body = |tensor: &Stored| {
         let name = tensor.info.name.strip_prefix("model.")?.to_string();
-        Some(Stored { info: TensorInfo { name, ..tensor.info.clone() }, bytes: tensor.bytes.clone() })
+        Some(Stored { info: TensorInfo { name: name.into(), ..tensor.info.clone() }, bytes: tensor.bytes.clone() })
     };
     let ours: Vec<Stored> = ours.iter().filter_map(body).collect();
     becomes(&theirs, Some(PARAMS), of_config(&config), &ours);

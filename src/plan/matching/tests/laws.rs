@@ -25,7 +25,7 @@ fn cases() -> Vec<(&'static str, Case)> {
 
 fn leaves(value: &Value, read: &mut Vec<(usize, String)>) {
     match value {
-        Value::Source { source, tensor, .. } => read.push((*source, tensor.clone())),
+        Value::Source { source, tensor, .. } => read.push((*source, tensor.to_string())),
         Value::Apply { inputs, .. } => inputs.iter().for_each(|input| leaves(input, read)),
         Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => {}
     }
@@ -43,7 +43,7 @@ fn a_tensor_counts_as_used_exactly_where_a_value_reads_it() {
         }
         for (source, ((_, listing), used)) in case.sources.iter().zip(&matched.matching.used).enumerate() {
             for (tensor, used) in listing.tensors.iter().zip(used) {
-                assert_eq!(*used, read.contains(&(source, tensor.name.clone())), "{name}: {}", tensor.name);
+                assert_eq!(*used, read.contains(&(source, tensor.name.to_string())), "{name}: {}", tensor.name);
             }
         }
     }

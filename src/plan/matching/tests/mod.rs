@@ -114,7 +114,7 @@ fn saved(architecture: &Architecture) -> Listing {
 
 /// The same with every name changed.
 fn renamed(listing: Listing, rename: impl Fn(&str) -> String) -> Listing {
-    let tensors = listing.tensors.iter().map(|one| TensorInfo { name: rename(&one.name), ..one.clone() });
+    let tensors = listing.tensors.iter().map(|one| TensorInfo { name: rename(&one.name).into(), ..one.clone() });
     Listing::new(listing.format, tensors.collect(), Vec::new(), listing.config.clone())
 }
 
@@ -225,7 +225,7 @@ impl Matched<'_> {
         let mut unused = Vec::new();
         for ((_, listing), used) in self.case.sources.iter().zip(&self.matching.used) {
             let left = listing.tensors.iter().zip(used).filter(|(_, used)| !**used);
-            unused.extend(left.map(|(tensor, _)| tensor.name.clone()));
+            unused.extend(left.map(|(tensor, _)| tensor.name.to_string()));
         }
         unused
     }
@@ -234,7 +234,7 @@ impl Matched<'_> {
 /// An expression in words: `transpose(a)`, `lerp(a, b)`.
 fn words(value: &Value) -> String {
     match value {
-        Value::Source { tensor, .. } => tensor.clone(),
+        Value::Source { tensor, .. } => tensor.to_string(),
         Value::Init { .. } => "zeros".into(),
         Value::Count { .. } => "count".into(),
         Value::Tied { to } => format!("tied to {to}"),
