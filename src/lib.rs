@@ -13,6 +13,7 @@ pub mod compare;
 pub mod error;
 pub mod family;
 pub mod graph;
+pub mod hash;
 pub mod init;
 pub mod job;
 pub mod loss;

@@ -1,11 +1,11 @@
 //! What `xfer arch` prints: what a file expands to, layer by layer, repeated blocks in one line.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::pattern::digits;
 use super::{Architecture, Form, Rules};
 use crate::graph::{DimsText, Graph, Layer, Parameter};
+use crate::hash::HashMap;
 use crate::tensor::{Role, ShapeText};
 
 /// The architecture as text: form, family, inputs and outputs, every parameter with shape, role, fans, initialisation and tie
@@ -140,7 +140,7 @@ fn component(text: &str) -> Component {
 
 /// Merges rows that differ in the indices at one position of the name alone, at the place of the first.
 fn merge(rows: Vec<Row>, position: usize) -> Vec<Row> {
-    let mut places: HashMap<(Vec<Component>, [String; 4]), usize> = HashMap::new();
+    let mut places: HashMap<(Vec<Component>, [String; 4]), usize> = HashMap::default();
     let mut merged: Vec<Row> = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(Component::Indices(indices)) = row.name.get(position).cloned() else {

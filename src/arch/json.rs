@@ -1,7 +1,6 @@
 //! JSON with places: every value knows where it stands, so that every error can say line and column.
 //! Strict: no comments, no trailing commas, no key twice, at most 128 levels.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use jsonc_parser::ast;
@@ -10,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::error::{ArchError, Error, Problem};
+use crate::hash::HashSet;
 
 /// Architecture files are text that people write, and listings of at most some hundred thousand tensors.
 pub const MOST_BYTES: u64 = 64 << 20;
@@ -237,7 +237,7 @@ fn first_twice<'o, 'a>(properties: &'o [ast::ObjectProp<'a>]) -> Option<&'o ast:
         };
         return properties.iter().enumerate().find(is_known).map(|(_, property)| property);
     }
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     properties.iter().find(|property| !seen.insert(property.name.as_str()))
 }
 

@@ -1,7 +1,5 @@
 //! Listings: a `state_dict` without values, written out or taken from a checkpoint's headers. No graph.
 
-use std::collections::HashMap;
-
 use super::file_rules;
 use super::json::{Document, Entry, Node, Read, Wrong};
 use super::modules::{self, Facts};
@@ -9,6 +7,7 @@ use super::{Architecture, Form, Rules, self_contained};
 use crate::checkpoint::Listing;
 use crate::error::{ArchError, Problem, Result, nearest};
 use crate::graph::{Parameter, ParameterId};
+use crate::hash::HashMap;
 use crate::tensor::{Dtype, Role, Shape, elements};
 
 /// `{"xfer": 1, "tensors": …}`, checked against its table.
@@ -74,7 +73,10 @@ fn notes(parameters: &[Parameter]) -> Vec<String> {
 }
 
 fn parameters(tensors: &[&Entry]) -> Read<Vec<Parameter>> {
-    let mut parameters = tensors.iter().copied().map(tensor).collect::<Read<Vec<_>>>()?;
+    let mut parameters = Vec::with_capacity(tensors.len());
+    for entry in tensors {
+        parameters.push(tensor(entry)?);
+    }
     for (id, owner) in ties(tensors)? {
         if parameters[id].shape != parameters[owner].shape {
             let [shape, owner_shape] =

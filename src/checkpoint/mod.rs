@@ -1,6 +1,6 @@
 //! Checkpoints: what they hold, and their tensors' bytes by rows. One file for each format, recognised by bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod arrays;
@@ -28,6 +28,7 @@ pub use open::{OpenOptions, open, open_file};
 pub(crate) use part::row_bytes;
 
 use crate::error::Result;
+use crate::hash::HashMap;
 use crate::source::{Bytes, PinnedFile};
 use crate::tensor::{Name, Rows, TensorInfo};
 
@@ -58,7 +59,7 @@ impl Listing {
         config: Option<String>,
     ) -> Listing {
         tensors.sort_by(|a, b| natural_cmp(&a.name, &b.name));
-        let mut index = HashMap::with_capacity(tensors.len());
+        let mut index = HashMap::with_capacity_and_hasher(tensors.len(), Default::default());
         for (place, tensor) in tensors.iter().enumerate() {
             index.entry(tensor.name.clone()).or_insert(place);
         }

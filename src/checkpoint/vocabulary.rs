@@ -1,6 +1,6 @@
 //! The tokens of a tokenizer, by id.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::json::json_error;
 use crate::error::{CheckpointError, Result};
+use crate::hash::HashMap;
 
 /// More ids than any tokenizer has; a larger id would only take memory.
 const LIMIT: u64 = 16_777_216;

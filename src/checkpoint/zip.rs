@@ -1,9 +1,9 @@
 //! Zip archives: the directory at the end, entries read in place or unpacked. Every number in it is checked before use.
 
-use std::collections::HashMap;
 use std::io::Read as _;
 
 use crate::error::{ArchiveError, Result};
+use crate::hash::HashMap;
 use crate::source::Bytes;
 
 /// The longest directory that is read, in bytes; a million entries take half as much.
@@ -81,7 +81,7 @@ impl Archive {
         let mut directory = vec![0; place.bytes as usize];
         file.read_at(place.offset, &mut directory)?;
         let entries = read_entries(file, &place, &directory)?;
-        let mut names = HashMap::with_capacity(entries.len());
+        let mut names = HashMap::with_capacity_and_hasher(entries.len(), Default::default());
         for (number, entry) in entries.iter().enumerate() {
             if names.insert(entry.name.clone(), number).is_some() {
                 return Err(ArchiveError::Duplicate { file: file.name().into(), entry: entry.name.clone() }.into());

@@ -277,7 +277,7 @@ impl Builder {
     pub fn init_rule(&mut self, since: ParameterId, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
         for parameter in self.parameters.iter_mut().skip(since) {
             if parameter.init.is_none() && of(parameter) {
-                parameter.init = Some(FamilyInit { scheme: scheme.clone(), by: by.into() });
+                parameter.init = Some(Box::new(FamilyInit { scheme: scheme.clone(), by: by.into() }));
             }
         }
     }
@@ -334,7 +334,7 @@ impl Builder {
         parameter.name =
             if parameter.name.is_empty() { path.into() } else { format!("{path}.{}", parameter.name).into() };
         parameter.head = self.head || said.head;
-        parameter.layer_init = said.init.clone().filter(|_| weight);
+        parameter.layer_init = said.init.clone().filter(|_| weight).map(Box::new);
         self.insert(parameter)
     }
 

@@ -64,11 +64,11 @@ pub struct Parameter {
     /// The activation that directly follows the layer, which `auto` looks at; `None` where there is none or it is not known.
     pub followed_by: Option<Nonlinearity>,
     /// The family's own rule, where a family declared it.
-    pub init: Option<FamilyInit>,
+    pub init: Option<Box<FamilyInit>>,
     /// The row that starts at 0 under the family's own rule: that of padding, PyTorch's `padding_idx`.
     pub zero_row: Option<u64>,
     /// The scheme that a native layer's `init` asks for (its weights only).
-    pub layer_init: Option<SchemeSpec>,
+    pub layer_init: Option<Box<SchemeSpec>>,
     /// The parameter that this one is another name of.
     pub tied_to: Option<ParameterId>,
     /// The PyTorch class of the owner, as `Linear`, where known.

@@ -113,14 +113,30 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 /// The same without the batch that `lsuv` may need.
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
-    let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
-    let sources = sources::open_all(&arguments, &request.key, &request.access, progress)?;
+    let (architecture, sources) = open_both(request, &arguments, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
     let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
     let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
     Ok(Prepared { planned, sources, architecture, notes, lsuv_peak: 0, access: request.access.clone() })
+}
+
+/// The architecture and the sources: side by side where neither is fetched, since what is shown of a download is one line.
+fn open_both(
+    request: &PlanRequest,
+    arguments: &[SourceArgument],
+    progress: &dyn Progress,
+) -> Result<(Architecture, Vec<Opened>)> {
+    let architecture = || arch::open(&request.arch, &request.flags, &request.access, progress);
+    let sources = || sources::open_all(arguments, &request.key, &request.access, progress);
+    let target = Reference::parse(&request.arch)?;
+    let mut all = arguments.iter().map(|argument| &argument.reference).chain([&target]);
+    if all.any(|reference| matches!(reference, Reference::Hub { .. })) {
+        return Ok((architecture()?, sources()?));
+    }
+    let (architecture, sources) = rayon::join(architecture, sources);
+    Ok((architecture?, sources?))
 }
 
 /// Plans and carries out, or fails with everything that breaks the coverage contract.

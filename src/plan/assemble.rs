@@ -1,7 +1,7 @@
 //! A plan, put together: match, fit, initialise, choose types, judge coverage, list what is left.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::companions::{self, Companions};
 use super::coverage;
@@ -15,6 +15,7 @@ use super::{
 use crate::arch::{Architecture, InitRule};
 use crate::error::Result;
 use crate::graph::{Parameter, ParameterId};
+use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
 use crate::tensor::{Dtype, Name, Role, TensorInfo};
 
@@ -91,7 +92,7 @@ struct Assembly<'a> {
 }
 
 /// Reasons by source and tensor.
-type PassedOver = BTreeMap<(usize, Name), String>;
+type PassedOver = HashMap<(usize, Name), String>;
 
 impl<'a> Assembly<'a> {
     fn new(
@@ -109,7 +110,7 @@ impl<'a> Assembly<'a> {
             initializer,
             narrowings: Narrowings::default(),
             mismatches: Vec::new(),
-            passed_over: BTreeMap::new(),
+            passed_over: HashMap::default(),
         })
     }
 
@@ -324,7 +325,7 @@ fn left_over(
     assignments: &[Assignment],
     passed_over: &PassedOver,
 ) -> (Vec<Unused>, Vec<Unused>) {
-    let mut used: BTreeSet<(usize, &str)> = BTreeSet::new();
+    let mut used: HashSet<(usize, &str)> = HashSet::default();
     for assignment in assignments {
         assignment.value.leaves(&mut |leaf| {
             if let Value::Source { source, tensor, .. } = leaf {

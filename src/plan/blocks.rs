@@ -1,6 +1,7 @@
 //! Repeated blocks, found from names with an integer component, at any depth.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub type Layers<'a> = BTreeMap<u64, Vec<(&'a str, usize)>>;
 impl<'a> Blocks<'a> {
     /// The blocks of these names; each name is known by its number.
     pub fn of(names: impl IntoIterator<Item = (usize, &'a str)>) -> Blocks<'a> {
-        let mut by_path: HashMap<&str, Layers> = HashMap::new();
+        let mut by_path: HashMap<&str, Layers> = HashMap::default();
         for (id, name) in names {
             for place in places(name) {
                 by_path.entry(place.path).or_default().entry(place.index).or_default().push((place.tail, id));
@@ -99,7 +100,7 @@ impl<'a> Blocks<'a> {
 }
 
 fn are_alike(layers: &Layers) -> bool {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     layers.values().any(|names| {
         let known = names.iter().any(|(tail, _)| seen.contains(tail));
         seen.extend(names.iter().map(|(tail, _)| *tail));

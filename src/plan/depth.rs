@@ -1,6 +1,6 @@
 //! Which source layers fill the repeated blocks of the target, and what makes a copied layer the identity.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use super::blocks::{Blocks, places};
 use super::matching::ChosenDepth;
@@ -8,6 +8,7 @@ use super::matching::names::{below, join};
 use crate::arch::{Architecture, DepthItem, DepthList, DepthRule};
 use crate::error::{PlanError, Result};
 use crate::graph::{Graph, Layer, Node, ParameterId};
+use crate::hash::{HashMap, HashSet};
 use crate::tensor::Name;
 
 /// The block of a source that a block of the target corresponds to.

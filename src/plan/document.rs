@@ -1,6 +1,8 @@
 //! A plan as JSON: one line for each entry of a list, so that a review or a `diff` sees tensors; and the digest that
 //! names it. Both leave nothing to chance: fields stand in the order of their declaration, and no map is hashed.
 
+use std::io::BufWriter;
+
 use serde::Serialize;
 
 use super::{
@@ -70,11 +72,12 @@ fn batch_without_location(batch: PlannedBatch) -> PlannedBatch {
 impl Plan {
     /// The blake3 digest of the plan in hex, `location`s left out.
     pub fn hash(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
+        // a word at a time would be hashed at a tenth of the speed
+        let mut hasher = BufWriter::with_capacity(1 << 16, blake3::Hasher::new());
         // plain data into a hasher: neither a type nor a writer that could fail
         let written = serde_json::to_writer(&mut hasher, &Canonical::of(self));
         debug_assert!(written.is_ok());
-        hasher.finalize().to_hex().to_string()
+        hasher.into_inner().map(|hasher| hasher.finalize().to_hex().to_string()).unwrap_or_default()
     }
 
     /// The plan as JSON, reading back equal.

@@ -1,7 +1,7 @@
 //! What breaks the coverage contract, as far as matching knows it: holes, likely renames, wholly new layers, buffers that
 //! nothing can stand for. Ambiguities and ties are found on the way; how much was covered in all is judged elsewhere.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::blocks::{Blocks, index_of, places};
 use super::depth::{Counterpart, Depths};
@@ -13,6 +13,7 @@ use super::{SourceView, Step};
 use crate::arch::Architecture;
 use crate::error::PlanError;
 use crate::graph::{Parameter, ParameterId};
+use crate::hash::{HashMap, HashSet};
 use crate::tensor::{Role, Shape};
 
 /// What gaps are found in.
@@ -56,8 +57,8 @@ impl Gaps<'_> {
         if !(0..self.target.parameters.len()).any(|id| self.is_missing(id)) {
             return violations;
         }
-        let mut whole: HashSet<ParameterId> = HashSet::new();
-        let mut holed: HashSet<ParameterId> = HashSet::new();
+        let mut whole: HashSet<ParameterId> = HashSet::default();
+        let mut holed: HashSet<ParameterId> = HashSet::default();
         let stacks: Vec<&str> = self.blocks.paths().into_iter().filter(|path| self.is_numbered_stack(path)).collect();
         for path in &stacks {
             violations.extend(self.new_layers(path, &mut whole));
@@ -286,7 +287,7 @@ fn pair_layer(wanted: &[Unpaired], offered: &[Unpaired]) -> Vec<(String, String)
         }
     }
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
-    let (mut taken, mut given) = (HashSet::new(), HashSet::new());
+    let (mut taken, mut given) = (HashSet::default(), HashSet::default());
     let mut pairs = Vec::new();
     for (_, at, of) in scored {
         if !taken.contains(&at) && !given.contains(&of) {

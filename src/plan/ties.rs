@@ -1,7 +1,5 @@
 //! Ties. Presence in the headers decides; where both copies of what the target ties are stored, evidence does.
 
-use std::collections::HashMap;
-
 use super::matching::Origin;
 use super::matching::names::{below, join};
 use super::matching::resolve::Resolution;
@@ -9,6 +7,7 @@ use super::{Answer, Question, SourceView, Step};
 use crate::arch::Architecture;
 use crate::error::{PlanError, Result};
 use crate::graph::ParameterId;
+use crate::hash::HashMap;
 use crate::tensor::TensorInfo;
 
 /// A stored tensor, by source and number.
@@ -192,7 +191,7 @@ pub(super) fn pairs_in_target(
     pairs: &[(String, String)],
     found: &[Resolution],
 ) -> Vec<(String, String)> {
-    let mut by_owner: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut by_owner: HashMap<&str, Vec<&str>> = HashMap::default();
     for (alias, owner) in pairs {
         by_owner.entry(owner).or_default().push(alias);
     }

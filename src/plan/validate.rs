@@ -1,9 +1,8 @@
 //! What must hold of a plan before it is run, whoever wrote it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{Action, Answer, Assignment, Companion, Content, InitPart, Lsuv, Plan, Question, Value};
 use crate::error::{FitError, Result};
+use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
@@ -28,7 +27,7 @@ pub(super) fn validate(plan: &Plan) -> Result<()> {
 }
 
 fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<()> {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::default();
     for name in names {
         if !seen.insert(name) {
             return Err(FitError::Twice { what, name: name.to_string() }.into());
@@ -62,11 +61,11 @@ fn check_source(name: &str, index: usize, sources: usize) -> Result<()> {
 }
 
 /// The type and shape by which each source tensor was first described.
-type Described<'a> = BTreeMap<(usize, &'a str), (Dtype, &'a Shape)>;
+type Described<'a> = HashMap<(usize, &'a str), (Dtype, &'a Shape)>;
 
 fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
-    let by_name: BTreeMap<&str, &Assignment> = assignments.iter().map(|a| (a.target.name.as_str(), a)).collect();
-    let mut described = Described::new();
+    let by_name: HashMap<&str, &Assignment> = assignments.iter().map(|a| (a.target.name.as_str(), a)).collect();
+    let mut described = Described::default();
     for assignment in assignments {
         match &assignment.value {
             Value::Tied { to } => check_tie(assignment, to, &by_name)?,
@@ -81,7 +80,7 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
     Ok(())
 }
 
-fn check_tie(assignment: &Assignment, to: &str, by_name: &BTreeMap<&str, &Assignment>) -> Result<()> {
+fn check_tie(assignment: &Assignment, to: &str, by_name: &HashMap<&str, &Assignment>) -> Result<()> {
     let name = assignment.target.name.clone();
     let owner = by_name.get(to).ok_or_else(|| FitError::TieMissing { name: name.to_string(), to: to.to_string() })?;
     if matches!(owner.value, Value::Tied { .. }) {

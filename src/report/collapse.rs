@@ -1,7 +1,8 @@
 //! Names that differ only in layer numbers, as one line. Only what agrees exactly is collapsed, and gaps are shown
 //! (`layer.{0-2, 4-6}.weight`): a range that hides a hole or another shape would lie.
 
-use std::collections::{BTreeMap, HashMap};
+use crate::hash::HashMap;
+use std::collections::BTreeMap;
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ struct Group<'a, K> {
 /// Collapses names of equal `key`. Lines stand where their first member stood.
 pub fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -> Vec<Line<K>> {
     let mut groups: Vec<Group<K>> = Vec::new();
-    let mut index: HashMap<String, BTreeMap<K, usize>> = HashMap::new();
+    let mut index: HashMap<String, BTreeMap<K, usize>> = HashMap::default();
     let (mut text, mut numbers) = (String::new(), Vec::new());
     for (name, key) in items {
         (text, numbers) = alike(name, (text, numbers));

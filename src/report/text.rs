@@ -1,5 +1,6 @@
 //! The report as people read it: coverage first, then every tensor that was not simply copied, then what was left over.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::collapse::{Line, collapse};
@@ -74,7 +75,7 @@ fn head(out: &mut String, report: &Report) {
 }
 
 /// What lines must agree in to be one line; the words are those that are printed.
-type Agreement<'a> = (&'a [u64], Dtype, String);
+type Agreement<'a> = (&'a [u64], Dtype, Cow<'a, str>);
 
 fn section(out: &mut String, report: &Report, action: Action, title: &str) {
     let members = report.tensors.iter().filter(|t| t.action == action);
@@ -96,7 +97,10 @@ fn spell(line: &Line<Agreement>, width: usize) -> String {
 }
 
 /// Why a tensor is what it is, in one line.
-pub(super) fn explanation(tensor: &ReportedTensor) -> String {
+pub(super) fn explanation(tensor: &ReportedTensor) -> Cow<'_, str> {
+    if let (Value::Source { .. }, None, None, 0) = (&tensor.value, &tensor.init, &tensor.lsuv, tensor.new_rows) {
+        return Cow::Borrowed(&tensor.reason);
+    }
     let mut words = Vec::new();
     if !tensor.ops.is_empty() && tensor.action == Action::Adapted {
         let mut ops = tensor.ops.clone();
@@ -117,7 +121,7 @@ pub(super) fn explanation(tensor: &ReportedTensor) -> String {
             words.push(tensor.reason.to_string());
         }
     }
-    words.join("; ")
+    words.join("; ").into()
 }
 
 /// What was measured at the layer of a weight, and what was done about it.
@@ -133,9 +137,9 @@ fn leftover(out: &mut String, tensors: &[Unused], title: &str) {
         return;
     }
     let _ = writeln!(out, "\n{title}");
-    let lines = collapse(
-        tensors.iter().map(|u| (u.tensor.name.as_str(), (u.tensor.shape.as_slice(), u.tensor.dtype, u.reason.clone()))),
-    );
+    let lines = collapse(tensors.iter().map(|u| {
+        (u.tensor.name.as_str(), (u.tensor.shape.as_slice(), u.tensor.dtype, Cow::Borrowed(u.reason.as_str())))
+    }));
     let width = lines.iter().map(|l| l.name.len()).max().unwrap_or(0).min(72);
     for line in &lines {
         let _ = writeln!(out, "  {}", spell(line, width));

@@ -1,6 +1,6 @@
 //! Tensors by module, as a tree: what each module holds together, and its tensors below it.
 
-use std::collections::HashMap;
+use crate::hash::HashMap;
 use std::fmt::Write;
 
 use super::text::count;

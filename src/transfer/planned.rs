@@ -1,12 +1,12 @@
 //! A checkpoint as a plan would write it, read without being written.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::produce;
 use super::scratch::{room, size};
 use crate::checkpoint::{Extent, Listing, Reader, row_bytes};
 use crate::error::{CheckpointError, Result, TransferError};
+use crate::hash::HashMap;
 use crate::plan::{Assignment, Plan, Value};
 use crate::tensor::Rows;
 

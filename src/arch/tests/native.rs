@@ -60,7 +60,7 @@ fn the_digits_example_expands_to_the_names_of_the_documentation() {
     );
     assert_eq!(parameter(&architecture, "hidden.0.fc.weight").shape, [128, 64]);
     assert_eq!(parameter(&architecture, "out.bias").shape, [10]);
-    assert_eq!(parameter(&architecture, "out.weight").layer_init, Some("zeros".parse().unwrap()));
+    assert_eq!(parameter(&architecture, "out.weight").layer_init, Some(Box::new("zeros".parse().unwrap())));
     assert_eq!(parameter(&architecture, "out.bias").layer_init, None);
     assert_eq!(parameter(&architecture, "hidden.0.fc.weight").followed_by, Some(crate::graph::Nonlinearity::Relu));
     assert!(architecture.config.is_none());

@@ -1,7 +1,8 @@
 //! The names of layers for tensors that an exporter made anonymous, as `onnx::MatMul_2159`: PyTorch folds the transposition of a linear
 //! layer's weight and forgets its name. The node that uses the tensor, or the bias that is added to its product, tells it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::graph::{Model, Node};
 
@@ -19,7 +20,7 @@ pub(super) struct Layer {
 
 /// Stored names to layers. A tensor that several nodes use, and a name that is taken, stay as they are.
 pub(super) fn recover(model: &Model) -> BTreeMap<String, Layer> {
-    let mut uses: HashMap<&str, Vec<(&Node, usize)>> = HashMap::new();
+    let mut uses: HashMap<&str, Vec<(&Node, usize)>> = HashMap::default();
     for node in &model.nodes {
         for (place, input) in node.inputs.iter().enumerate() {
             uses.entry(input).or_default().push((node, place));
@@ -27,7 +28,7 @@ pub(super) fn recover(model: &Model) -> BTreeMap<String, Layer> {
     }
     let names: HashSet<&str> = model.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut layers = BTreeMap::new();
-    let mut given: HashMap<String, usize> = HashMap::new();
+    let mut given: HashMap<String, usize> = HashMap::default();
     for name in names.iter().filter(|name| name.starts_with(ANONYMOUS)) {
         let Some([(node, place)]) = uses.get(name).map(Vec::as_slice) else { continue };
         if let Some(layer) = layer(node, *place, &uses, &names) {

@@ -5,7 +5,7 @@ mod graph;
 mod layers;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::graph::Tensor;
@@ -16,6 +16,7 @@ use super::part::{Beside, Part};
 use super::safetensors::stays_inside;
 use super::zip::{Packing, Place};
 use crate::error::{CheckpointError, FormatError, Result};
+use crate::hash::HashMap;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -94,7 +95,7 @@ fn note(stored: &str, layer: &Layer, count: usize) -> String {
 
 /// The stored names; where two graphs have tensors of one name, their paths stand before it.
 fn distinct_names(tensors: &[Tensor]) -> Vec<String> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut counts: HashMap<&str, usize> = HashMap::default();
     for tensor in tensors {
         *counts.entry(&tensor.name).or_default() += 1;
     }

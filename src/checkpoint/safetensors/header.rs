@@ -1,7 +1,6 @@
 //! The header of a safetensors file: eight bytes of length, then JSON; every number in it is checked before use.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -9,6 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use crate::checkpoint::json::json_error;
 use crate::checkpoint::natural::natural_cmp;
 use crate::error::{CheckpointError, Result};
+use crate::hash::HashSet;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 
@@ -164,7 +164,7 @@ fn parse(file: &str, json: &[u8]) -> Result<Parsed> {
         (Err(error), None) => return Err(json_error(file, text, 8, &error).into()),
         (Ok(parsed), None) => parsed,
     };
-    let mut seen = HashSet::with_capacity(parsed.raw.len());
+    let mut seen = HashSet::with_capacity_and_hasher(parsed.raw.len(), Default::default());
     let twice = parsed.raw.iter().map(|tensor| &tensor.info.name).find(|name| !seen.insert(name.as_str()));
     match twice.map(Name::to_string) {
         Some(tensor) => Err(CheckpointError::DuplicateTensor { file: file.into(), tensor }.into()),

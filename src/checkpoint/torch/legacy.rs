@@ -1,12 +1,11 @@
 //! The format before PyTorch 1.6: five pickles (a magic number, a version, the machine, the object, the keys of the
 //! storages), then the storages one after another, each behind its number of elements.
 
-use std::collections::HashMap;
-
 use super::pickle::{Input, Node, Values, load};
 use super::rebuild;
 use crate::checkpoint::zip::{Packing, Place};
 use crate::error::{Result, TorchError};
+use crate::hash::HashMap;
 use crate::source::Bytes;
 
 /// What every such file begins with.
@@ -54,7 +53,7 @@ impl Torch {
 }
 
 fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<HashMap<String, Place>> {
-    let mut elements = HashMap::new();
+    let mut elements = HashMap::default();
     for (id, node) in values.all() {
         if matches!(node, Node::Persistent(_))
             && let Some(storage) = rebuild::storage(values, id)
@@ -66,7 +65,7 @@ fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<
         let what = "it has no list of storages";
         return Err(TorchError::NotTorch { file: file.name().into(), what }.into());
     };
-    let mut storages = HashMap::new();
+    let mut storages = HashMap::default();
     let mut at = start;
     for key in listed {
         let key = match keys.get(*key) {

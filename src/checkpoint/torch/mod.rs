@@ -12,7 +12,7 @@ mod stored;
 mod tests;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use self::archive::Unpacked as InMemory;
@@ -27,6 +27,7 @@ use super::part::{Part, row_bytes};
 use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, OpenOptions, Reader};
 use crate::error::{CheckpointError, Error, Result, StoredProblem, TorchError};
+use crate::hash::HashMap;
 use crate::source::Bytes;
 use crate::tensor::{Name, Rows, TensorInfo};
 
@@ -92,7 +93,7 @@ impl Opening<'_> {
         let tree = Tree::new(values);
         let mut selection = select::select(&tree, file, options.key)?;
         let named = select::tensors(&tree, file, &mut selection)?;
-        let mut storages = Storages { opening: self, places: Vec::new(), by_key: HashMap::new() };
+        let mut storages = Storages { opening: self, places: Vec::new(), by_key: HashMap::default() };
         let mut tensors = Vec::with_capacity(named.len());
         for (name, id) in named {
             let refuse = |problem| Error::from(TorchError::tensor(file, &name, problem));
@@ -130,7 +131,7 @@ fn refuse_twice(file: &str, tensors: &[(TensorInfo, Stored)]) -> Result<()> {
 
 /// Tensors that are the same bytes seen the same way, by the first that is.
 fn ties(tensors: &[(TensorInfo, Stored)]) -> BTreeMap<String, String> {
-    let mut owners: HashMap<_, &Name> = HashMap::new();
+    let mut owners: HashMap<_, &Name> = HashMap::default();
     let mut ties = BTreeMap::new();
     for (info, stored) in tensors.iter().filter(|(info, _)| !info.shape.contains(&0)) {
         match owners.entry((stored, info.dtype, &info.shape)) {

@@ -1,9 +1,8 @@
 //! The values of a pickle as a tree of named things: dictionaries, modules, scripted objects.
 
-use std::collections::{HashMap, HashSet};
-
 use super::pickle::{Id, Node, Object, Values};
 use super::rebuild;
+use crate::hash::{HashMap, HashSet};
 
 /// A pickle, and what each of its values is on the way to tensors. Every value is judged once, however often it is shared.
 pub(super) struct Tree<'v> {
@@ -134,7 +133,7 @@ impl<'v> Tree<'v> {
 
     /// Keys as texts; of two equal keys the last value counts, at the place of the first, as in Python.
     fn named(&self, items: &[(Id, Id)]) -> Vec<(String, Id)> {
-        let mut places = HashMap::with_capacity(items.len());
+        let mut places = HashMap::with_capacity_and_hasher(items.len(), Default::default());
         let mut named: Vec<(String, Id)> = Vec::with_capacity(items.len());
         for (key, value) in items {
             let key = match self.values.get(*key) {

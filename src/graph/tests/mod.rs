@@ -150,7 +150,7 @@ fn what_a_file_says_of_a_layer_reaches_its_weights_only() {
     builder.layer_as("fc", linear(3), &[x], said).unwrap();
     let (parameters, _) = builder.finish(Vec::new()).unwrap();
     assert!(parameters.iter().all(|parameter| parameter.head));
-    assert_eq!(parameters[0].layer_init, Some(SchemeSpec::Auto));
+    assert_eq!(parameters[0].layer_init, Some(Box::new(SchemeSpec::Auto)));
     assert_eq!(parameters[1].layer_init, None);
 }
 

@@ -1,13 +1,14 @@
 //! Classifier rows by class name, the same for weight and bias. `LABEL_0…` are no names: with equal counts such rows are
 //! copied by position and the user is told, otherwise the head is new.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::Subject;
 use super::rows::RowMap;
 use crate::arch::{Architecture, LabelRule};
 use crate::error::{FitError, Result};
 use crate::graph::Parameter;
+use crate::hash::HashMap;
 use crate::plan::{SourceView, facts, names};
 
 /// What the class names say about the rows of a head.
@@ -133,8 +134,8 @@ fn normal(label: &str) -> String {
 }
 
 fn by_name(ours: &[String], theirs: &[String], source_rows: u64) -> Verdict {
-    let mut exact: HashMap<&str, u64> = HashMap::new();
-    let mut normalised: HashMap<String, u64> = HashMap::new();
+    let mut exact: HashMap<&str, u64> = HashMap::default();
+    let mut normalised: HashMap<String, u64> = HashMap::default();
     for (row, label) in theirs.iter().enumerate() {
         exact.entry(label).or_insert(row as u64);
         normalised.entry(normal(label)).or_insert(row as u64);

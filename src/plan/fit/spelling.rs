@@ -1,9 +1,8 @@
 //! What tokens mean as text: where a word begins is spelt `hello` / `##ing` by WordPiece, `Ġhello` / `ing` by byte-level BPE, and
 //! `▁hello` / `ing` by SentencePiece. So two tokenizers can be matched, and a new token cut into the pieces of another.
 
-use std::collections::HashMap;
-
 use crate::checkpoint::vocabulary::Vocabulary;
+use crate::hash::HashMap;
 
 /// How a tokenizer marks that a word begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +43,7 @@ impl<'a> Spelling<'a> {
     /// Reads a vocabulary; of tokens with one text the first counts.
     pub(super) fn of(vocabulary: &'a Vocabulary) -> Spelling<'a> {
         let kind = Kind::of(vocabulary);
-        let mut ids = [HashMap::new(), HashMap::new()];
+        let mut ids = [HashMap::default(), HashMap::default()];
         for (id, token) in vocabulary.tokens.iter().enumerate() {
             if let Some(token) = token.as_deref().filter(|token| !is_special(vocabulary, token)) {
                 let (begins, text) = kind.surface(token);

@@ -1,7 +1,7 @@
 //! Vocabulary rows: by exact token between two tokenizers where a `vocab` rule names the target's, special tokens by their
 //! role first; otherwise appended or cut at the end. Heads over the same vocabulary follow with their bias.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Subject;
@@ -11,6 +11,7 @@ use crate::arch::{Architecture, NewRows, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{FitError, Result};
 use crate::graph::{Parameter, ParameterId};
+use crate::hash::HashMap;
 use crate::plan::matching::Match;
 use crate::plan::{SourceView, facts, names};
 use crate::tensor::Role;
@@ -231,7 +232,7 @@ fn with_pieces(map: RowMap, source: &Vocabulary, target: &Vocabulary) -> RowMap 
 /// otherwise (`##ing`, `ing`); a special token first from that of the same role. Rows
 /// that are padding on both sides (no token) keep their place; ids beyond the source's rows are none.
 fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u64) -> RowMap {
-    let mut ids: HashMap<&str, u64> = HashMap::with_capacity(source.tokens.len());
+    let mut ids: HashMap<&str, u64> = HashMap::with_capacity_and_hasher(source.tokens.len(), Default::default());
     for (id, token) in source.tokens.iter().enumerate() {
         if let Some(token) = token {
             ids.entry(token).or_insert(id as u64);
@@ -239,7 +240,7 @@ fn by_token(source: &Vocabulary, target: &Vocabulary, source_rows: u64, rows: u6
     }
     let roles: HashMap<&str, &str> =
         source.special.iter().map(|(role, token)| (role.as_str(), token.as_str())).collect();
-    let mut specials: HashMap<&str, u64> = HashMap::new();
+    let mut specials: HashMap<&str, u64> = HashMap::default();
     for (role, token) in &target.special {
         if let Some(id) = roles.get(role.as_str()).and_then(|theirs| ids.get(theirs)) {
             specials.entry(token).or_insert(*id);

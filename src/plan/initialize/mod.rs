@@ -118,7 +118,7 @@ impl<'a> Initializer<'a> {
     /// Whether any rule asks for the statistics of siblings.
     pub(super) fn wants_siblings(target: &Architecture) -> bool {
         let by_rule = target.rules.init.iter().any(|rule| rule.scheme == SchemeSpec::Match);
-        by_rule || target.parameters.iter().any(|parameter| parameter.layer_init == Some(SchemeSpec::Match))
+        by_rule || target.parameters.iter().any(|parameter| parameter.layer_init.as_deref() == Some(&SchemeSpec::Match))
     }
 
     /// Whether a rule of the user, by pattern or by layer, says how target `id` is drawn.

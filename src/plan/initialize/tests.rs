@@ -104,9 +104,10 @@ fn the_family_speaks_before_the_kind_of_layer() {
 /// An architecture in which every answer but the ones left out is given.
 fn answered(flag: bool, file: bool, layer: bool, general: bool, family: bool) -> (String, Scheme) {
     let mut weight = before(Nonlinearity::Relu);
-    weight.layer_init = layer.then(|| "constant(3)".parse::<SchemeSpec>().unwrap());
-    weight.init =
-        family.then(|| crate::graph::FamilyInit { scheme: Scheme::Constant { value: 5.0 }, by: "family".into() });
+    weight.layer_init = layer.then(|| Box::new("constant(3)".parse::<SchemeSpec>().unwrap()));
+    weight.init = family
+        .then(|| crate::graph::FamilyInit { scheme: Scheme::Constant { value: 5.0 }, by: "family".into() })
+        .map(Box::new);
     let mut to = target(vec![weight]);
     if file {
         to.rules.init.push(init(Some("fc.*"), "constant(9)"));

@@ -1,9 +1,10 @@
 //! Which names agree once a leading path is taken off one of them, or off both.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::names::{cuts, last};
 use super::search::Search;
+use crate::hash::HashMap;
 use crate::plan::blocks::{Blocks, index_of};
 
 /// Why a pair of paths is looked at.
@@ -68,8 +69,8 @@ impl Search<'_> {
             .collect();
         let sources = Blocks::of(names.iter().copied());
         let targets = Blocks::of(self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str())));
-        let mut whole: HashMap<&str, Vec<usize>> = HashMap::new();
-        let mut ends: HashMap<&str, Vec<(usize, &str, Bond)>> = HashMap::new();
+        let mut whole: HashMap<&str, Vec<usize>> = HashMap::default();
+        let mut ends: HashMap<&str, Vec<(usize, &str, Bond)>> = HashMap::default();
         for want in &open {
             whole.entry(&self.wants[*want].plain).or_default().push(*want);
             for (path, rest, bond) in self.exchangeable(*want, &targets) {
@@ -77,7 +78,7 @@ impl Search<'_> {
                 *agreements.below.entry(path).or_default() += 1;
             }
         }
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::default();
         for (id, name) in &names {
             by_name.entry(name).or_default().push(*id);
             for (from, rest) in cuts(name).filter(|(from, _)| !sources.enters_stack(from)) {

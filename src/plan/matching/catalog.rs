@@ -1,7 +1,5 @@
 //! What the sources offer: every stored tensor, and what their dialects make of them, by all the names they go by.
 
-use std::collections::HashMap;
-
 use smallvec::SmallVec;
 
 use super::adapter::Adapter;
@@ -11,6 +9,7 @@ use super::stored;
 use crate::arch::Architecture;
 use crate::error::Result;
 use crate::family::{Config, Family};
+use crate::hash::HashMap;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Name, TensorInfo};
 
@@ -141,8 +140,9 @@ impl Catalog {
         for respelling in &respellings {
             units = respelling.apply(units)?;
         }
-        let known: std::collections::HashSet<&str> =
+        let known: crate::hash::HashSet<&str> =
             view.listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        self.candidates.reserve_exact(units.len());
         for unit in units {
             let first = unit.tensors.first().filter(|_| unit.single);
             let own_name = first.and_then(|id| view.listing.tensors.get(*id)).map(|tensor| tensor.name.clone());
@@ -158,7 +158,7 @@ pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     Unit { name: info.name.clone(), tensors: vec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
-fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &std::collections::HashSet<&str>) -> Candidate {
+fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &crate::hash::HashSet<&str>) -> Candidate {
     let spelt = match (&stored, unit.dialect) {
         (Some(stored), Some(dialect)) if *stored != unit.name => Some((unit.name, Spelling::Dialect(dialect))),
         (Some(stored), _) => modern_norm(stored)

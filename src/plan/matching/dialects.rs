@@ -1,6 +1,6 @@
 //! The families and dialects of both sides, and names and values carried from one spelling to the other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{below, cuts, join, last};
 use crate::adapt::Op;
@@ -8,6 +8,7 @@ use crate::arch::{Architecture, Bindings, Pattern};
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
 use crate::family::{self, Config, Dialect, Family, Rule};
+use crate::hash::{HashMap, HashSet};
 use crate::plan::Value;
 use crate::tensor::{Name, TensorInfo};
 
@@ -120,7 +121,7 @@ pub(super) struct Templates {
 impl Templates {
     /// Each template with the number of its rule and its place there.
     pub fn parse<'a>(texts: impl IntoIterator<Item = (usize, usize, &'a str)>) -> Result<Templates> {
-        let mut templates = Templates { by_last: HashMap::new(), any: Vec::new() };
+        let mut templates = Templates { by_last: HashMap::default(), any: Vec::new() };
         for (rule, slot, text) in texts {
             let entry = (rule, slot, Pattern::parse(text)?);
             let end = last(text);

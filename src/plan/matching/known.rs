@@ -1,13 +1,12 @@
 //! What families say of the names in a model: which are tied, and how a matrix is stored.
 
-use std::collections::HashMap;
-
 use super::dialects::{Templates, find_dialects};
 use super::names::plain;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Class, Config, FAMILIES, Family, Inputs};
 use crate::graph::{Builder, Layout, Parameter};
+use crate::hash::HashMap;
 use crate::tensor::Name;
 
 /// The parameters of a family's class under a path, with its ties made; empty where the config does not build.

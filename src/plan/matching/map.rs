@@ -1,12 +1,11 @@
 //! `map` rules. All apply at once to the original names, never chained; the last whose target matches wins.
 
-use std::collections::HashMap;
-
 use super::dialects::{apply, apply_one};
 use super::names::last;
 use crate::adapt::{NamedOp, Op};
 use crate::arch::{Bindings, MapRule, Pattern};
 use crate::error::{Error, PlanError, Result, nearest};
+use crate::hash::HashMap;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Shape, TensorInfo};
 
@@ -86,10 +85,10 @@ impl<'a> Rules<'a> {
         let mut all = Rules {
             rules,
             sources,
-            plain: HashMap::new(),
-            by_last: HashMap::new(),
+            plain: HashMap::default(),
+            by_last: HashMap::default(),
             open: Vec::new(),
-            names: HashMap::new(),
+            names: HashMap::default(),
             shapes,
             matched: rules.iter().map(|rule| vec![false; rule.to.len()]).collect(),
             sourced: vec![false; rules.len()],

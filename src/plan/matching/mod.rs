@@ -20,7 +20,6 @@ mod suffix;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
 use catalog::Catalog;
 pub use dialects::recognise;
@@ -40,6 +39,7 @@ use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
 use crate::family::{Config, Family};
 use crate::graph::ParameterId;
+use crate::hash::{HashMap, HashSet};
 use crate::tensor::TensorInfo;
 
 /// Where one target tensor's value comes from, before it is made to fit.
@@ -221,7 +221,7 @@ impl Known {
 
 /// The parameters that are zero because their layer starts as the identity; where it cannot, a violation.
 fn zeroed(target: &Architecture, depths: &Depths, violations: &mut Vec<PlanError>) -> Result<HashSet<ParameterId>> {
-    let mut zeroed = HashSet::new();
+    let mut zeroed = HashSet::default();
     for (block, layers) in depths.identities() {
         let Some(graph) = &target.graph else {
             return Err(PlanError::ExpandWithoutGraph { block: block.to_string() }.into());

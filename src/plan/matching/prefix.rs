@@ -2,11 +2,12 @@
 //! that then agree in name and shape, and wins its part of the target where it has strictly more than any rival there.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::agreements::{Agreement, Bond, Key};
 use super::names::{below, common_path, parent};
 use super::search::{Contest, Search};
+use crate::hash::HashMap;
 use crate::plan::Step;
 
 /// What agrees under one key.

@@ -1,7 +1,7 @@
 //! From steps to origins: every target by way of its depth, its rule or its want, to an expression.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::{SmallVec, smallvec};
 
@@ -17,6 +17,7 @@ use crate::adapt::Op;
 use crate::arch::{Architecture, FamilyBlock};
 use crate::error::{PlanError, Result};
 use crate::graph::{Layout, Parameter, ParameterId};
+use crate::hash::{HashMap, HashSet};
 use crate::init::Scheme;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
@@ -37,11 +38,14 @@ enum Way {
 }
 
 impl Way {
-    fn wants(&self) -> Vec<usize> {
+    fn mark_wants(&self, marks: &mut [bool]) {
         match self {
-            Way::Leaf { answerer: Answerer::Want(want), .. } => vec![*want],
-            Way::Between(a, b, _) => a.wants().into_iter().chain(b.wants()).collect(),
-            Way::New | Way::Leaf { answerer: Answerer::Rule(_), .. } => Vec::new(),
+            Way::Leaf { answerer: Answerer::Want(want), .. } => marks[*want] = true,
+            Way::Between(a, b, _) => {
+                a.mark_wants(marks);
+                b.mark_wants(marks);
+            }
+            Way::New | Way::Leaf { answerer: Answerer::Rule(_), .. } => {}
         }
     }
 }
@@ -101,8 +105,8 @@ impl<'a> Pass<'a> {
         let shapes = target.parameters.iter().map(|parameter| (parameter.name.as_str(), &parameter.shape)).collect();
         let mut wanting = Wanting {
             rules: Rules::new(&target.rules.map, sources, shapes),
-            wants: Vec::new(),
-            by_name: HashMap::new(),
+            wants: Vec::with_capacity(target.parameters.len()),
+            by_name: HashMap::default(),
             claimed: Vec::new(),
         };
         let mut ways = Vec::with_capacity(target.parameters.len());
@@ -126,7 +130,7 @@ impl<'a> Pass<'a> {
 
     /// Why stored tensors that nothing reads are not read, by source and tensor.
     pub fn unused_reasons(&self, counterparts: &HashMap<String, Counterpart>) -> Vec<HashMap<usize, String>> {
-        let mut reasons = vec![HashMap::new(); self.sources.len()];
+        let mut reasons = vec![HashMap::default(); self.sources.len()];
         for candidate in self.search.catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()) {
             for place in candidate.plain.iter().flat_map(|name| places(name)) {
                 let left = self.depths.left_out(candidate.source, place.path, place.index, counterparts);
@@ -135,8 +139,9 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        let read: HashSet<usize> = self.ways.iter().flat_map(Way::wants).collect();
-        for (want, hit) in self.search.hits.iter().enumerate().filter(|(want, _)| !read.contains(want)) {
+        let mut read = vec![false; self.search.wants.len()];
+        self.ways.iter().for_each(|way| way.mark_wants(&mut read));
+        for (want, hit) in self.search.hits.iter().enumerate().filter(|(want, _)| !read[*want]) {
             let Some(candidate) = hit.as_ref().map(|hit| self.search.candidate(hit.candidate)) else { continue };
             for tensor in &candidate.tensors {
                 reasons[candidate.source].insert(*tensor, format!("{} is new by a rule", self.search.wants[want].name));
@@ -153,7 +158,7 @@ impl<'a> Pass<'a> {
 
     /// For each repeated block of the target the block of a source that most of its tensors come from.
     pub fn counterparts(&self) -> HashMap<String, Counterpart> {
-        let mut votes: HashMap<&str, BTreeMap<usize, BTreeMap<String, usize>>> = HashMap::new();
+        let mut votes: HashMap<&str, BTreeMap<usize, BTreeMap<String, usize>>> = HashMap::default();
         for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
             let Some((source, names)) = self.first_source(way) else { continue };
             for place in places(&parameter.name) {
@@ -166,7 +171,7 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        let mut layers: HashMap<usize, HashMap<&str, BTreeSet<u64>>> = HashMap::new();
+        let mut layers: HashMap<usize, HashMap<&str, BTreeSet<u64>>> = HashMap::default();
         for (source, paths) in votes.values().flatten() {
             layers.entry(*source).or_default().extend(paths.keys().map(|path| (path.as_str(), BTreeSet::new())));
         }
@@ -248,15 +253,15 @@ impl<'a> Pass<'a> {
 
     /// What became of every target. `zeroed` are the ends of residual branches in layers that start as the identity.
     pub fn resolve(&self, layouts: &[&Layouts], zeroed: &HashSet<ParameterId>) -> Result<Vec<Resolution>> {
-        let all = self.target.parameters.iter().zip(&self.ways).enumerate();
-        all.map(|(id, (parameter, way))| {
+        let mut resolutions = Vec::with_capacity(self.ways.len());
+        for (id, (parameter, way)) in self.target.parameters.iter().zip(&self.ways).enumerate() {
             let mut resolution = self.follow(parameter, way, layouts, zeroed.contains(&id))?;
             if let (true, Some(list)) = (resolution.is_found(), self.depths.said(&parameter.name)) {
                 resolution.reason.to_mut().push_str(&format!("; depth {list}"));
             }
-            Ok(resolution)
-        })
-        .collect()
+            resolutions.push(resolution);
+        }
+        Ok(resolutions)
     }
 
     fn follow(&self, parameter: &Parameter, way: &Way, layouts: &[&Layouts], zero: bool) -> Result<Resolution> {

@@ -2,13 +2,14 @@
 //! Every step looks only for what is still open, and takes only what is still free; what is taken counts for ambiguity.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
 use super::catalog::{Candidate, Catalog, Spelling};
 use super::names::{join, parent, plain, plain_text};
 use crate::arch::FamilyBlock;
+use crate::hash::{HashMap, HashSet};
 use crate::plan::{SourceView, Step};
 use crate::tensor::{Name, Shape};
 
@@ -196,7 +197,7 @@ impl<'a> Search<'a> {
         step: Step,
         reason: impl Fn(&Candidate) -> Cow<'static, str>,
     ) {
-        let mut by_first: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut by_first: HashMap<usize, Vec<usize>> = HashMap::default();
         let mut order = Vec::new();
         for want in self.open() {
             let fitting: Vec<usize> = found(self, want)

@@ -1,10 +1,11 @@
 //! The longest common suffix, for whole repeated modules: every tensor of every layer of the target must stand in the
 //! source's layer of that index under the same name. Never between two members of one family, never for a single tensor.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::names::{common_suffix, parent};
 use super::search::{Contest, Search};
+use crate::hash::HashMap;
 use crate::plan::Step;
 use crate::plan::blocks::Blocks;
 use crate::tensor::Name;
@@ -51,7 +52,7 @@ impl Search<'_> {
     fn blocks_of<'n>(&self, source: usize, names: &[(usize, usize, &'n str)]) -> SourceBlocks<'n> {
         let own = names.iter().filter(|(of, _, _)| *of == source).map(|(_, id, name)| (*id, *name));
         let blocks = Blocks::of(own);
-        let mut having: HashMap<(u64, &str), BTreeSet<&str>> = HashMap::new();
+        let mut having: HashMap<(u64, &str), BTreeSet<&str>> = HashMap::default();
         for path in blocks.paths() {
             for (index, names) in blocks.layers(path).into_iter().flatten() {
                 for (tail, _) in names {
@@ -124,10 +125,10 @@ impl Search<'_> {
     /// for a likeness of single tensors is no proof, but worth a word.
     pub(super) fn suggestions(&self) -> HashMap<usize, usize> {
         if !(0..self.wants.len()).any(|want| self.is_open(want)) {
-            return HashMap::new();
+            return HashMap::default();
         }
         let end = |name| cut_to(name, 2);
-        let mut by_end: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut by_end: HashMap<&str, Vec<usize>> = HashMap::default();
         for id in (0..self.catalog.candidates.len()).filter(|id| self.is_free(*id)) {
             if let Some(end) = self.candidate(id).names().last().and_then(|name| end(name)) {
                 by_end.entry(end).or_default().push(id);

@@ -179,7 +179,7 @@ fn section(html: &mut String, report: &Report, action: Action, title: &str) {
         .iter()
         .map(|line| {
             let (shape, dtype, why) = &line.key;
-            vec![line.name.clone(), line.count.to_string(), format!("{} {dtype}", ShapeText(shape)), why.clone()]
+            vec![line.name.clone(), line.count.to_string(), format!("{} {dtype}", ShapeText(shape)), why.to_string()]
         })
         .collect();
     rows_under(html, title, "", &["tensors", "shape", "why"], &rows);

@@ -1,12 +1,11 @@
 //! The stack machine. It knows nothing of tensors, and has no recursion.
 
-use std::collections::HashMap;
-
 use super::code::runs_code;
 use super::input::Input;
 use super::scalar::shortened;
 use super::value::{Id, Node, Object, Values};
 use crate::error::{PickleProblem, Result, TorchError};
+use crate::hash::HashMap;
 
 /// Most values of one pickle; a tensor takes about fifteen.
 const VALUES: usize = 8 << 20;
@@ -29,7 +28,7 @@ const EMPTY_TUPLE: Id = Id(4);
 /// Reads one pickle, up to and including its end.
 pub(in crate::checkpoint::torch) fn load(input: &mut Input) -> Result<Values> {
     let nodes = vec![Node::None, Node::Bool(false), Node::Bool(true), Node::Opaque, Node::Tuple(Vec::new())];
-    let mut machine = Machine { input, nodes, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let mut machine = Machine { input, nodes, stack: Vec::new(), marks: Vec::new(), memo: HashMap::default() };
     for _ in 0..INSTRUCTIONS {
         machine.input.instruction = machine.input.offset();
         let [instruction] = machine.input.array()?;

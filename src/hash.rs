@@ -1,0 +1,9 @@
+//! Maps and sets that are hashed fast and seeded anew in every process. Their order is nobody's: nothing that is written may depend on
+//! it.
+
+use foldhash::fast::RandomState;
+
+/// A hash map.
+pub type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+/// A hash set.
+pub type HashSet<K> = std::collections::HashSet<K, RandomState>;
