@@ -53,7 +53,7 @@ fn finish(file: &str, parameters: Vec<Parameter>, arch_json: String) -> Result<A
     }
     let mut architecture = Architecture::new(Form::Listing, parameters);
     architecture.notes = notes(&architecture.parameters);
-    architecture.arch_json = Some(arch_json);
+    architecture.arch_json = Some(arch_json.into());
     Ok(architecture)
 }
 

@@ -31,7 +31,7 @@ pub fn from_document(document: &Document, beside: &Beside) -> Result<Architectur
     let mut architecture = Architecture::new(Form::Layers, parameters);
     architecture.graph = Some(graph);
     architecture.rules = file_rules::read(root).map_err(located)?;
-    architecture.arch_json = Some(self_contained::layers(&document.root, &native.configs));
+    architecture.arch_json = Some(self_contained::layers(&document.root, &native.configs).into());
     architecture.blocks = native.blocks;
     Ok(architecture)
 }

@@ -1,7 +1,7 @@
 //! Checkpoints: what they hold, and their tensors' bytes by rows. One file for each format, recognised by bytes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 mod arrays;
 mod choose;
@@ -33,7 +33,7 @@ use crate::source::{Bytes, PinnedFile};
 use crate::tensor::{Name, Rows, TensorInfo};
 
 /// What a checkpoint holds, from its headers alone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Listing {
     /// The format, as `safetensors`.
     pub format: &'static str,
@@ -46,8 +46,16 @@ pub struct Listing {
     /// Tensors that are stored once under several names: each name to the first that has the same bytes, shape and type. A
     /// PyTorch file keeps ties so; other formats list none.
     pub ties: BTreeMap<String, String>,
-    /// Name to place in `tensors`.
-    index: HashMap<Name, usize>,
+    /// Name to place in `tensors`, made when it is first asked for: the listings of shards never are.
+    index: OnceLock<HashMap<Name, usize>>,
+}
+
+impl PartialEq for Listing {
+    fn eq(&self, other: &Listing) -> bool {
+        let Listing { format, tensors, metadata, config, ties, index: _ } = self;
+        (format, tensors, metadata, config, ties)
+            == (&other.format, &other.tensors, &other.metadata, &other.config, &other.ties)
+    }
 }
 
 impl Listing {
@@ -59,11 +67,7 @@ impl Listing {
         config: Option<String>,
     ) -> Listing {
         tensors.sort_by(|a, b| natural_cmp(&a.name, &b.name));
-        let mut index = HashMap::with_capacity_and_hasher(tensors.len(), Default::default());
-        for (place, tensor) in tensors.iter().enumerate() {
-            index.entry(tensor.name.clone()).or_insert(place);
-        }
-        Listing { format, tensors, metadata, config, ties: BTreeMap::new(), index }
+        Listing { format, tensors, metadata, config, ties: BTreeMap::new(), index: OnceLock::new() }
     }
 
     /// The same with the names that share their bytes.
@@ -73,8 +77,16 @@ impl Listing {
 
     /// The index of the tensor called `name`, or `None`; one look-up, however many tensors there are.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied()
+        self.index.get_or_init(|| index(&self.tensors)).get(name).copied()
     }
+}
+
+fn index(tensors: &[TensorInfo]) -> HashMap<Name, usize> {
+    let mut index = HashMap::with_capacity_and_hasher(tensors.len(), Default::default());
+    for (place, tensor) in tensors.iter().enumerate() {
+        index.entry(tensor.name.clone()).or_insert(place);
+    }
+    index
 }
 
 /// Where a tensor lies verbatim in a file.

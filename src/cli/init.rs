@@ -305,7 +305,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
     }
     let how = execution.execution(out);
     if dry_run {
-        return dry(&prepared, &how, &output, &execution.reports);
+        return dry(prepared, &how, &output, &execution.reports);
     }
     let finished = job::init(prepared, &how, &progress)?;
     conclude(&finished, &how.out, READY, &execution.reports, &output, started)
@@ -323,8 +323,12 @@ fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
     }
 }
 
-fn dry(prepared: &Prepared, how: &Execution, output: &OutputArgs, reports: &ReportArgs) -> Outcome {
-    let planned = &prepared.planned;
+fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &ReportArgs) -> Outcome {
+    let threads = how.transfer.threads;
+    let peak = prepared.peak(threads)?;
+    let Prepared { planned, sources, architecture, .. } = prepared;
+    // of a hundred thousand tensors they take as much memory as the report
+    drop((sources, architecture));
     let report = Report::of(&planned.plan, None);
     reports.write(&report, &how.out)?;
     warn_all(&report.warnings);
@@ -332,8 +336,7 @@ fn dry(prepared: &Prepared, how: &Execution, output: &OutputArgs, reports: &Repo
         data(&report.to_json())?;
     } else {
         data(&text::render(&report, output.detail()))?;
-        let threads = how.transfer.threads;
-        data(&format!("\nmemory: at most {} with {threads} threads\n", megabytes(prepared.peak(threads)?)))?;
+        data(&format!("\nmemory: at most {} with {threads} threads\n", megabytes(peak)))?;
         strict_lines(&planned.strict_lines)?;
     }
     if planned.violations.is_empty() {

@@ -113,7 +113,9 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 /// The same without the batch that `lsuv` may need.
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
-    let (architecture, sources) = open_both(request, &arguments, progress)?;
+    // one after the other: side by side they hold twice as much at once, and each thread keeps what it freed
+    let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
+    let sources = sources::open_all(&arguments, &request.key, &request.access, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
@@ -122,26 +124,10 @@ fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     Ok(Prepared { planned, sources, architecture, notes, lsuv_peak: 0, access: request.access.clone() })
 }
 
-/// The architecture and the sources: side by side where neither is fetched, since what is shown of a download is one line.
-fn open_both(
-    request: &PlanRequest,
-    arguments: &[SourceArgument],
-    progress: &dyn Progress,
-) -> Result<(Architecture, Vec<Opened>)> {
-    let architecture = || arch::open(&request.arch, &request.flags, &request.access, progress);
-    let sources = || sources::open_all(arguments, &request.key, &request.access, progress);
-    let target = Reference::parse(&request.arch)?;
-    let mut all = arguments.iter().map(|argument| &argument.reference).chain([&target]);
-    if all.any(|reference| matches!(reference, Reference::Hub { .. })) {
-        return Ok((architecture()?, sources()?));
-    }
-    let (architecture, sources) = rayon::join(architecture, sources);
-    Ok((architecture?, sources?))
-}
-
 /// Plans and carries out, or fails with everything that breaks the coverage contract.
 pub fn init(prepared: Prepared, execution: &Execution, progress: &dyn Progress) -> Result<Finished> {
     let Planned { plan, violations, .. } = prepared.planned;
+    drop(prepared.architecture);
     if !violations.is_empty() {
         return Err(JobError::Contract { violations }.into());
     }

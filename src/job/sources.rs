@@ -219,7 +219,7 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
 /// The bytes of a companion, proven to be those that were planned with.
 pub fn content(content: &Content, sources: &[Opened], progress: &dyn Progress) -> Result<Vec<u8>> {
     let (label, file, bytes, expected) = match content {
-        Content::Text(text) => return Ok(text.clone().into_bytes()),
+        Content::Text(text) => return Ok(text.as_bytes().to_vec()),
         Content::Source { source, name, digest } => {
             let opened = sources.get(*source).ok_or_else(|| changed("plan", name, digest, "no such source"))?;
             (opened.argument.name.as_str(), name, opened.source.read(name, COMPANION_LIMIT, progress)?, digest)

@@ -96,8 +96,8 @@ pub(super) fn choose(
     companions
 }
 
-fn text_file(name: &str, text: String) -> Companion {
-    Companion { name: name.into(), content: Content::Text(text) }
+fn text_file(name: &str, text: impl Into<Name>) -> Companion {
+    Companion { name: name.into(), content: Content::Text(text.into()) }
 }
 
 /// The architecture's config with what was written: the type of most elements, the vocabulary's rows, the labels. It names no
@@ -177,7 +177,7 @@ fn ruled_labels(target: &Architecture) -> Option<&[String]> {
 fn tokenizer_files(tokenizer: &TargetVocabulary) -> impl Iterator<Item = Companion> + '_ {
     tokenizer.files.iter().map(|(name, bytes)| {
         let content = match std::str::from_utf8(bytes) {
-            Ok(text) => Content::Text(text.to_string()),
+            Ok(text) => Content::Text(text.into()),
             Err(_) => {
                 let location = std::path::Path::new(&tokenizer.folder).join(name).display().to_string();
                 Content::File { location, digest: format!("blake3:{}", blake3::hash(bytes).to_hex()) }

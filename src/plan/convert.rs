@@ -202,8 +202,10 @@ fn files(source: &SourceView, to: Option<&str>, assignments: &[Assignment]) -> V
         Some(serde_json::to_string_pretty(&Json::Object(config?.0)).ok()? + "\n")
     };
     let text = source.listing.config.clone().or_else(amounts);
-    let config =
-        text.map(|text| Companion { name: "config.json".into(), content: Content::Text(config(&text, assignments)) });
+    let config = text.map(|text| Companion {
+        name: "config.json".into(),
+        content: Content::Text(config(&text, assignments).into()),
+    });
     let carried = source.companions.iter().map(|(name, digest)| Companion {
         name: name.clone(),
         content: Content::Source { source: 0, name: name.clone(), digest: digest.clone() },

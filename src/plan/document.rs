@@ -1,6 +1,7 @@
 //! A plan as JSON: one line for each entry of a list, so that a review or a `diff` sees tensors; and the digest that
 //! names it. Both leave nothing to chance: fields stand in the order of their declaration, and no map is hashed.
 
+use std::borrow::Cow;
 use std::io::BufWriter;
 
 use serde::Serialize;
@@ -21,7 +22,7 @@ struct Canonical<'a> {
     target: &'a Target,
     assignments: &'a [Assignment],
     max_shard_size: u64,
-    companions: Vec<Companion>,
+    companions: Vec<Cow<'a, Companion>>,
     unused: &'a [Unused],
     dropped: &'a [Unused],
     warnings: &'a [String],
@@ -40,7 +41,7 @@ impl<'a> Canonical<'a> {
             target: &plan.target,
             assignments: &plan.assignments,
             max_shard_size: plan.max_shard_size,
-            companions: plan.companions.iter().cloned().map(companion_without_location).collect(),
+            companions: plan.companions.iter().map(companion_without_location).collect(),
             unused: &plan.unused,
             dropped: &plan.dropped,
             warnings: &plan.warnings,
@@ -54,12 +55,14 @@ fn without_location(source: PlannedSource) -> PlannedSource {
     PlannedSource { location: String::new(), ..source }
 }
 
-fn companion_without_location(companion: Companion) -> Companion {
-    let content = match companion.content {
-        Content::File { digest, .. } => Content::File { location: String::new(), digest },
-        content @ (Content::Text(_) | Content::Source { .. }) => content,
-    };
-    Companion { content, ..companion }
+fn companion_without_location(companion: &Companion) -> Cow<'_, Companion> {
+    match &companion.content {
+        Content::File { digest, .. } => {
+            let content = Content::File { location: String::new(), digest: digest.clone() };
+            Cow::Owned(Companion { name: companion.name.clone(), content })
+        }
+        Content::Text(_) | Content::Source { .. } => Cow::Borrowed(companion),
+    }
 }
 
 fn batch_without_location(batch: PlannedBatch) -> PlannedBatch {

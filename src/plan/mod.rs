@@ -35,7 +35,7 @@ use crate::checkpoint::Listing;
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::PlanError;
 pub use crate::source::PinnedFile;
-use crate::tensor::{Dtype, TensorInfo};
+use crate::tensor::{Dtype, Name, TensorInfo};
 
 /// The version of the plan's format.
 pub const FORMAT: u32 = 1;
@@ -213,7 +213,7 @@ impl PlannedSource {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
     /// This text.
-    Text(String),
+    Text(Name),
     /// The bytes of a file of a source, pinned by their blake3 digest.
     Source {
         /// Which source.

@@ -68,7 +68,7 @@ pub(super) fn written(plan: &Plan) -> Stored {
     let is_written = |a: &&super::Assignment| a.action != super::Action::Tied;
     let tensors = plan.assignments.iter().filter(is_written).map(|a| a.target.clone()).collect();
     let config = plan.companions.iter().find(|file| file.name == "config.json").map(|file| match &file.content {
-        super::Content::Text(text) => text.clone(),
+        super::Content::Text(text) => text.to_string(),
         super::Content::Source { .. } | super::Content::File { .. } => String::new(),
     });
     Stored {

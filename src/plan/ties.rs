@@ -1,5 +1,7 @@
 //! Ties. Presence in the headers decides; where both copies of what the target ties are stored, evidence does.
 
+use smallvec::SmallVec;
+
 use super::matching::Origin;
 use super::matching::names::{below, join};
 use super::matching::resolve::Resolution;
@@ -143,7 +145,7 @@ pub(super) fn settle(
             reason: reason.into(),
             runners_up: Vec::new(),
             declared: false,
-            tensors: Vec::new(),
+            tensors: SmallVec::new(),
             contested: false,
         };
     }

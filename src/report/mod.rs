@@ -359,6 +359,10 @@ fn reported(plan: &Plan, assignment: &Assignment, outcome: Option<&Outcome>) -> 
             });
             let origin = Origin { source: name, tensor: tensor.clone(), digest };
             if !from.contains(&origin) {
+                // one as a rule, where a list would make room for four
+                if from.is_empty() {
+                    from.reserve_exact(1);
+                }
                 from.push(origin);
             }
         }

@@ -1,6 +1,6 @@
 //! What the sources offer: every stored tensor, and what their dialects make of them, by all the names they go by.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::adapter::Adapter;
 use super::dialects::{self, Unit};
@@ -28,7 +28,7 @@ pub(super) struct Candidate {
     /// Which source.
     pub source: usize,
     /// The stored tensors that it is made of.
-    pub tensors: Vec<usize>,
+    pub tensors: SmallVec<[usize; 1]>,
     /// The stored name, where it goes by one.
     pub stored: Option<Name>,
     /// The name in the target's spelling, where that is another.
@@ -38,7 +38,7 @@ pub(super) struct Candidate {
     /// What it yields.
     pub info: TensorInfo,
     /// The same names without wrappers, in the same order.
-    pub plain: Vec<Name>,
+    pub plain: SmallVec<[Name; 1]>,
 }
 
 impl Candidate {
@@ -96,6 +96,9 @@ impl Catalog {
             let on = adapters.iter().find(|(base, _, _)| *base == source).map(|(_, place, adapter)| (*place, adapter));
             catalog.add(source, view, on, target)?;
         }
+        let stored = catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()).count();
+        catalog.by_stored.reserve(stored);
+        catalog.by_plain.reserve(stored);
         for (id, candidate) in catalog.candidates.iter().enumerate() {
             let mut plain = candidate.plain.iter();
             if let (Some(stored), Some(plain)) =
@@ -155,7 +158,7 @@ impl Catalog {
 /// A stored tensor as the first unit of every respelling.
 pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
-    Unit { name: info.name.clone(), tensors: vec![id], value, info: info.clone(), single: true, dialect: None }
+    Unit { name: info.name.clone(), tensors: smallvec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
 fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &crate::hash::HashSet<&str>) -> Candidate {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use super::names::{below, cuts, join, last};
 use crate::adapt::Op;
 use crate::arch::{Architecture, Bindings, Pattern};
@@ -18,7 +20,7 @@ pub(super) struct Unit {
     /// Its name in the spelling reached so far.
     pub name: Name,
     /// The stored tensors that it is made of.
-    pub tensors: Vec<usize>,
+    pub tensors: SmallVec<[usize; 1]>,
     /// The expression.
     pub value: Value,
     /// What it yields.

@@ -26,7 +26,7 @@ use crate::tensor::{Dtype, Name, Role, TensorInfo};
 
 /// What answers for one name of a target.
 enum Answerer {
-    Rule(Ruled),
+    Rule(Box<Ruled>),
     Want(usize),
 }
 
@@ -64,7 +64,7 @@ pub(in crate::plan) struct Resolution {
     /// Whether the user said that it is new.
     pub declared: bool,
     /// The stored tensors that the value reads.
-    pub tensors: Vec<(usize, usize)>,
+    pub tensors: SmallVec<[(usize, usize); 1]>,
     /// Whether it could not be decided.
     pub contested: bool,
 }
@@ -72,7 +72,7 @@ pub(in crate::plan) struct Resolution {
 impl Resolution {
     fn new(step: Step, reason: impl Into<Cow<'static, str>>, declared: bool) -> Resolution {
         let origin = Origin::New;
-        let (reason, tensors) = (reason.into(), Vec::new());
+        let (reason, tensors) = (reason.into(), SmallVec::new());
         Resolution { origin, step, reason, runners_up: Vec::new(), declared, tensors, contested: false }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Pass<'a> {
         let mut wanting = Wanting {
             rules: Rules::new(&target.rules.map, sources, shapes),
             wants: Vec::with_capacity(target.parameters.len()),
-            by_name: HashMap::default(),
+            by_name: HashMap::with_capacity_and_hasher(target.parameters.len(), Default::default()),
             claimed: Vec::new(),
         };
         let mut ways = Vec::with_capacity(target.parameters.len());
@@ -201,12 +201,12 @@ impl<'a> Pass<'a> {
         match way {
             Way::New => None,
             Way::Between(a, b, _) => self.first_source(a).or_else(|| self.first_source(b)),
-            Way::Leaf { answerer: Answerer::Rule(Ruled::Found { tensors, .. }), .. } => {
+            Way::Leaf { answerer: Answerer::Rule(ruled), .. } => {
+                let Ruled::Found { tensors, .. } = &**ruled else { return None };
                 let (source, tensor) = tensors.first()?;
                 let name = &self.sources.get(*source)?.listing.tensors.get(*tensor)?.name;
                 Some((*source, smallvec![plain(name)]))
             }
-            Way::Leaf { answerer: Answerer::Rule(_), .. } => None,
             Way::Leaf { answerer: Answerer::Want(want), .. } => {
                 let candidate = self.search.candidate(self.search.hits[*want].as_ref()?.candidate);
                 Some((candidate.source, candidate.plain.iter().cloned().collect()))
@@ -230,14 +230,13 @@ impl<'a> Pass<'a> {
                 rules: sides.iter().flat_map(|pairs| map_flags(pairs)).collect(),
             }
         });
-        let ruled = self.target.parameters.iter().zip(&self.ways).filter_map(|(parameter, way)| match way {
-            Way::Leaf { answerer: Answerer::Rule(Ruled::Ambiguous { name, sources, .. }), .. } => {
-                let rivals: Vec<String> =
-                    sources.iter().map(|source| format!("{}:{name}", self.sources[*source].name)).collect();
-                let rules = rivals.iter().map(|from| format!("--map '{}={from}'", parameter.name)).collect();
-                Some(PlanError::Ambiguous { target: parameter.name.to_string(), count: 1, rivals, rules })
-            }
-            _ => None,
+        let ruled = self.target.parameters.iter().zip(&self.ways).filter_map(|(parameter, way)| {
+            let Way::Leaf { answerer: Answerer::Rule(ruled), .. } = way else { return None };
+            let Ruled::Ambiguous { name, sources, .. } = &**ruled else { return None };
+            let rivals: Vec<String> =
+                sources.iter().map(|source| format!("{}:{name}", self.sources[*source].name)).collect();
+            let rules = rivals.iter().map(|from| format!("--map '{}={from}'", parameter.name)).collect();
+            Some(PlanError::Ambiguous { target: parameter.name.to_string(), count: 1, rivals, rules })
         });
         contests.chain(ruled).collect()
     }
@@ -303,7 +302,7 @@ impl<'a> Pass<'a> {
                 }
                 let mut resolution = Resolution::new(Step::Map, format!("rule `{}`", text(rule)), false);
                 resolution.origin = Origin::Found { value: made.0, info: made.1 };
-                resolution.tensors = tensors.clone();
+                resolution.tensors = tensors.iter().copied().collect();
                 resolution
             }
             Ruled::New { rule } => Resolution::new(Step::Map, format!("declared new by `{}`", text(rule)), true),
@@ -399,9 +398,9 @@ impl Wanting<'_> {
                     // what is new by rule still holds its namesake, which no other target may take for its own
                     Ruled::New { .. } => {
                         self.want(parameter, name, block);
-                        Answerer::Rule(said)
+                        Answerer::Rule(Box::new(said))
                     }
-                    Ruled::Found { .. } | Ruled::Ambiguous { .. } => Answerer::Rule(said),
+                    Ruled::Found { .. } | Ruled::Ambiguous { .. } => Answerer::Rule(Box::new(said)),
                 };
                 Way::Leaf { answerer, identity }
             }

@@ -30,7 +30,7 @@ pub(in crate::plan) fn as_stored(listing: &Listing) -> Vec<Respelt> {
     let one = |unit: Unit| Respelt {
         info: TensorInfo { name: unit.name, ..unit.info },
         value: unit.value,
-        tensors: unit.tensors,
+        tensors: unit.tensors.into_vec(),
         dialect: None,
     };
     stored::dequantized(0, listing).into_iter().map(one).collect()
@@ -70,7 +70,7 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
     let one = |unit: Unit| Respelt {
         info: TensorInfo { name: unit.name, ..unit.info },
         value: unit.value,
-        tensors: unit.tensors,
+        tensors: unit.tensors.into_vec(),
         dialect: unit.dialect,
     };
     Ok(units.into_iter().map(one).collect())

@@ -197,10 +197,10 @@ impl<'a> Search<'a> {
         step: Step,
         reason: impl Fn(&Candidate) -> Cow<'static, str>,
     ) {
-        let mut by_first: HashMap<usize, Vec<usize>> = HashMap::default();
+        let mut by_first: HashMap<usize, SmallVec<[usize; 1]>> = HashMap::default();
         let mut order = Vec::new();
         for want in self.open() {
-            let fitting: Vec<usize> = found(self, want)
+            let fitting: SmallVec<[usize; 1]> = found(self, want)
                 .into_iter()
                 .flatten()
                 .copied()

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::smallvec;
+
 use super::adapter::Adapter;
 use super::catalog::stored_unit;
 use super::dialects::{Unit, apply_one};
@@ -104,5 +106,5 @@ fn numbers(
         made = apply_one(vec![made], &Op::Cast { dtype: quantization.dtype }).ok()?;
     }
     let (value, info) = made;
-    Some(Unit { value, info, tensors: vec![id, scale_id], ..weight })
+    Some(Unit { value, info, tensors: smallvec![id, scale_id], ..weight })
 }
