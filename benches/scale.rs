@@ -86,10 +86,10 @@ fn plan(at: &Path, experts: u64) {
     fs::write(at.join("experts.safetensors"), file).unwrap();
     fs::write(at.join("listing.json"), serde_json::to_vec(&listing).unwrap()).unwrap();
     let arguments = ["init", "--from", "experts.safetensors", "--arch", "listing.json", "--dry-run"];
-    let seconds = timed(|| {
-        xfer(at, &arguments);
-    });
-    println!("planning {} tensors: {:.2} s", listing.len(), seconds.as_secs_f64());
+    let mut kibibytes = None;
+    let seconds = timed(|| kibibytes = support::peak(at, &arguments));
+    let memory = kibibytes.map_or("not measured: there is no GNU time".into(), |n| format!("{} MiB", n / 1024));
+    println!("planning {} tensors: {:.2} s, peak memory {memory}", listing.len(), seconds.as_secs_f64());
 }
 
 /// A title and what is drawn under it.

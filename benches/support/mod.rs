@@ -24,6 +24,19 @@ pub fn xfer(at: &Path, arguments: &[&str]) -> u64 {
     report["peak_memory"].as_u64().unwrap_or(0)
 }
 
+/// Runs `xfer` for its report as people read it, and gives its peak resident size in KiB where GNU time is there to count it.
+#[allow(dead_code)]
+pub fn peak(at: &Path, arguments: &[&str]) -> Option<u64> {
+    let time = Path::new("/usr/bin/time").is_file();
+    let mut command = if time { Command::new("/usr/bin/time") } else { Command::new(env!("CARGO_BIN_EXE_xfer")) };
+    if time {
+        command.args(["-f", "%M", env!("CARGO_BIN_EXE_xfer")]);
+    }
+    let output = command.args(arguments).current_dir(at).output().expect("xfer starts");
+    assert!(output.status.success(), "xfer {arguments:?} failed");
+    String::from_utf8_lossy(&output.stderr).lines().last()?.trim().parse().ok()
+}
+
 /// How long work takes.
 pub fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();

@@ -64,7 +64,10 @@ fn check_source(name: &str, index: usize, sources: usize) -> Result<()> {
 type Described<'a> = HashMap<(usize, &'a str), (Dtype, &'a Shape)>;
 
 fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
-    let by_name: HashMap<&str, &Assignment> = assignments.iter().map(|a| (a.target.name.as_str(), a)).collect();
+    // only ties look for others
+    let has_ties = assignments.iter().any(|assignment| matches!(assignment.value, Value::Tied { .. }));
+    let known = if has_ties { assignments } else { &[] };
+    let by_name: HashMap<&str, &Assignment> = known.iter().map(|a| (a.target.name.as_str(), a)).collect();
     let mut described = Described::default();
     for assignment in assignments {
         match &assignment.value {
