@@ -1,4 +1,4 @@
-//! Names of tensors, and what else is held in many places. A checkpoint of a hundred thousand has each in its listing, its plan, its matching and its report.
+//! Names of tensors. A checkpoint of a hundred thousand has each in its listing, its plan, its matching and its report.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -241,6 +241,7 @@ fn first_twice<'o, 'a>(properties: &'o [ast::ObjectProp<'a>]) -> Option<&'o ast:
     properties.iter().find(|property| !seen.insert(property.name.as_str()))
 }
 
+/// The keys of more are looked up in a set.
 const FEW: usize = 8;
 
 impl Serialize for Node {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::family::{Config, Family};
 use crate::graph::{Graph, Parameter};
-use crate::tensor::Name;
 
 mod blocks;
 mod depth;
@@ -90,7 +89,7 @@ pub struct Architecture {
     /// What becomes the output's `config.json`, or `None` where the file has no config.
     pub config: Option<Config>,
     /// What becomes the output's `arch.json`, self-contained; `None` for a Hugging Face config.
-    pub arch_json: Option<Name>,
+    pub arch_json: Option<Arc<str>>,
     /// The vocabulary that a `vocab` rule names, read.
     pub vocabulary: Option<TargetVocabulary>,
     /// What the user should know: what was guessed, and what this form cannot do.

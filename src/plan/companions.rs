@@ -1,5 +1,7 @@
 //! The files beside the weights: `config.json` that says what was written, `arch.json`, and those of the source that apply.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
 use super::fit::{VocabularyRows, dominant};
@@ -96,7 +98,7 @@ pub(super) fn choose(
     companions
 }
 
-fn text_file(name: &str, text: impl Into<Name>) -> Companion {
+fn text_file(name: &str, text: impl Into<Arc<str>>) -> Companion {
     Companion { name: name.into(), content: Content::Text(text.into()) }
 }
 

@@ -28,6 +28,7 @@ pub use convert::{Conversion, convert};
 pub use value::{InitPart, Value};
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ use crate::checkpoint::Listing;
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::PlanError;
 pub use crate::source::PinnedFile;
-use crate::tensor::{Dtype, Name, TensorInfo};
+use crate::tensor::{Dtype, TensorInfo};
 
 /// The version of the plan's format.
 pub const FORMAT: u32 = 1;
@@ -213,7 +214,7 @@ impl PlannedSource {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
     /// This text.
-    Text(Name),
+    Text(Arc<str>),
     /// The bytes of a file of a source, pinned by their blake3 digest.
     Source {
         /// Which source.

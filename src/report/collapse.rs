@@ -30,7 +30,7 @@ pub fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -
     let mut index: HashMap<String, BTreeMap<K, usize>> = HashMap::default();
     let (mut text, mut numbers) = (String::new(), Vec::new());
     for (name, key) in items {
-        (text, numbers) = alike(name, (text, numbers));
+        split(name, &mut text, &mut numbers);
         if !index.contains_key(&text) {
             index.insert(text.clone(), BTreeMap::new());
         }
@@ -51,22 +51,24 @@ pub fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -
     groups.into_iter().flat_map(Group::lines).collect()
 }
 
-/// What names that collapse have in common, and the numbers of this one; into what was used for the name before.
-fn alike(name: &str, (mut text, mut numbers): (String, Vec<u64>)) -> (String, Vec<u64>) {
+/// Writes what names that collapse have in common into `text`, and the numbers of this one into `numbers`. Every component begins
+/// with a letter of its own kind, so that no text of a hostile file passes for a number.
+fn split(name: &str, text: &mut String, numbers: &mut Vec<u64>) {
     text.clear();
     numbers.clear();
     for component in name.split('.') {
         match canonical_integer(component) {
             Some(number) => {
                 numbers.push(number);
-                // no component of a name that a file could hold
-                text.push('\0');
+                text.push('n');
             }
-            None => text.push_str(component),
+            None => {
+                text.push('t');
+                text.push_str(component);
+            }
         }
         text.push('.');
     }
-    (text, numbers)
 }
 
 /// The ranges further in as they are spelt, the innermost last.
@@ -198,6 +200,14 @@ mod tests {
     #[test]
     fn numbers_that_are_not_layer_numbers_stay() {
         assert_eq!(names(&[("a.00.w", 1), ("a.01.w", 1), ("norm1.w", 1)]), ["a.00.w", "a.01.w", "norm1.w"]);
+    }
+
+    #[test]
+    fn no_component_passes_for_a_number() {
+        for odd in ["\0", "{}", "n", "", "t"] {
+            let name = format!("l.{odd}.w");
+            assert_eq!(names(&[("l.0.w", 1), (&name, 1), ("l.1.w", 1)]), ["l.{0-1}.w", &name], "{odd:?}");
+        }
     }
 
     #[test]
