@@ -1,7 +1,8 @@
 //! Repeated blocks, found from names with an integer component, at any depth.
 
-use crate::hash::{HashMap, HashSet};
 use std::collections::BTreeMap;
+
+use crate::hash::{HashMap, HashSet};
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

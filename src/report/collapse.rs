@@ -1,8 +1,9 @@
 //! Names that differ only in layer numbers, as one line. Only what agrees exactly is collapsed, and gaps are shown
 //! (`layer.{0-2, 4-6}.weight`): a range that hides a hole or another shape would lie.
 
-use crate::hash::HashMap;
 use std::collections::BTreeMap;
+
+use crate::hash::HashMap;
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

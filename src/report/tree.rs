@@ -1,9 +1,9 @@
 //! Tensors by module, as a tree: what each module holds together, and its tensors below it.
 
-use crate::hash::HashMap;
 use std::fmt::Write;
 
 use super::text::count;
+use crate::hash::HashMap;
 
 /// Modules within each other that are told apart: a name from a file may have any number of dots.
 const DEEPEST: usize = 64;

@@ -1,10 +1,10 @@
 //! The names of layers for tensors that an exporter made anonymous, as `onnx::MatMul_2159`: PyTorch folds the transposition of a linear
 //! layer's weight and forgets its name. The node that uses the tensor, or the bias that is added to its product, tells it.
 
-use crate::hash::{HashMap, HashSet};
 use std::collections::BTreeMap;
 
 use super::graph::{Model, Node};
+use crate::hash::{HashMap, HashSet};
 
 /// How the names of such tensors begin.
 const ANONYMOUS: &str = "onnx::";

@@ -9,7 +9,7 @@ use super::stored;
 use crate::arch::Architecture;
 use crate::error::Result;
 use crate::family::{Config, Family};
-use crate::hash::HashMap;
+use crate::hash::{HashMap, HashSet};
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Name, TensorInfo};
 
@@ -143,8 +143,7 @@ impl Catalog {
         for respelling in &respellings {
             units = respelling.apply(units)?;
         }
-        let known: crate::hash::HashSet<&str> =
-            view.listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        let known: HashSet<&str> = view.listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
         self.candidates.reserve_exact(units.len());
         for unit in units {
             let first = unit.tensors.first().filter(|_| unit.single);
@@ -161,7 +160,7 @@ pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     Unit { name: info.name.clone(), tensors: smallvec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
-fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &crate::hash::HashSet<&str>) -> Candidate {
+fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &HashSet<&str>) -> Candidate {
     let spelt = match (&stored, unit.dialect) {
         (Some(stored), Some(dialect)) if *stored != unit.name => Some((unit.name, Spelling::Dialect(dialect))),
         (Some(stored), _) => modern_norm(stored)
