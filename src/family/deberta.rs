@@ -2,10 +2,10 @@
 
 use super::config::Reader;
 use super::described::Described;
-use super::encoder::{self, Body, Encoder, Head, Names, Predictions, Sizes};
+use super::encoder::{self, Body, Encoder, Feed, Head, Names, Predictions, Sizes};
 use super::{Class, Config, Inputs, Outputs, bert, initial};
 use crate::error::Result;
-use crate::graph::{AttentionKind, Builder, Disentangled, Layer, NodeId, PositionIds, Use};
+use crate::graph::{AttentionKind, Builder, Convolution, Disentangled, Layer, NodeId, Nonlinearity, PositionIds, Use};
 use crate::init::Scheme;
 use crate::tensor::Role;
 
@@ -27,6 +27,7 @@ pub const DEBERTA: Described = Described {
         "attention_probs_dropout_prob",
         "cls_dropout",
         "conv_act",
+        "conv_groups",
         "conv_kernel_size",
         "embedding_size",
         "hidden_act",
@@ -76,7 +77,9 @@ fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> R
     let config = Reader { family: DEBERTA.name, config };
     refuse(config)?;
     let size = Sizes::read(config, &KEYS)?;
-    let deberta = Deberta { config, distances: distances(config, &size)?, size };
+    let convolution = convolution(config, &size)?;
+    let embedding = config.size("embedding_size", size.hidden)?;
+    let deberta = Deberta { config, distances: distances(config, &size)?, convolution, embedding, size };
     let since = at.parameters().len();
     let head = || encoder::head(config, DEBERTA.architectures);
     let outputs = encoder::class(&deberta, class, head, DEBERTA.base_prefix, inputs, at)?;
@@ -87,20 +90,38 @@ fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> R
     Ok(outputs)
 }
 
-/// What DeBERTa exists with and is not built here.
+/// What no DeBERTa can be: a pooler that does not take what the layers give, a head that is the embedding in another width.
 fn refuse(config: Reader) -> Result<()> {
-    if config.get("conv_kernel_size").is_some() && config.count("conv_kernel_size", 0)? > 0 {
-        let value = config.count("conv_kernel_size", 0)?;
-        return Err(config.unsupported("conv_kernel_size", value, "0: layers without a convolution beside the first"));
+    let hidden = config.size("hidden_size", KEYS.hidden.1)?;
+    let mut keys = vec!["pooler_hidden_size"];
+    if !config.flag("legacy", true)? {
+        keys.push("embedding_size");
     }
-    for (key, of) in [("embedding_size", "hidden_size"), ("pooler_hidden_size", "hidden_size")] {
-        let hidden = config.size(of, KEYS.hidden.1)?;
-        let stated = config.size(key, hidden)?;
-        if stated != hidden {
-            return Err(config.unsupported(key, stated, format!("hidden_size, which is {hidden}")));
-        }
+    keys.into_iter().try_for_each(|key| match config.size(key, hidden)? {
+        stated if stated == hidden => Ok(()),
+        stated => Err(config.unsupported(key, stated, format!("hidden_size, which is {hidden}"))),
+    })
+}
+
+/// The convolution beside the first layer, and its activation, where there is one.
+fn convolution(config: Reader, size: &Sizes) -> Result<Option<(Convolution, Nonlinearity)>> {
+    let kernel = config.count("conv_kernel_size", 0)?;
+    if kernel == 0 {
+        return Ok(None);
     }
-    Ok(())
+    if kernel.is_multiple_of(2) {
+        return Err(config.wrong("conv_kernel_size", kernel, "odd: a result for each token"));
+    }
+    let convolution = Convolution {
+        out: size.hidden,
+        kernel: vec![kernel],
+        stride: vec![1],
+        padding: vec![(kernel - 1) / 2],
+        dilation: vec![1],
+        groups: config.size("conv_groups", 1)?,
+        bias: true,
+    };
+    Ok(Some((convolution, config.activation("conv_act", "tanh")?)))
 }
 
 /// The distances that the attention looks at, where it does.
@@ -152,6 +173,9 @@ struct Deberta<'a> {
     config: Reader<'a>,
     size: Sizes,
     distances: Option<Disentangled>,
+    convolution: Option<(Convolution, Nonlinearity)>,
+    /// The width of the embeddings.
+    embedding: u64,
 }
 
 impl Encoder for Deberta<'_> {
@@ -160,14 +184,18 @@ impl Encoder for Deberta<'_> {
         let feed = encoder::feed(self.config, size, size.positions, inputs, at)?;
         let placed = self.config.flag("position_biased_input", true)?;
         let positions = Some(PositionIds::PLAIN).filter(|_| placed);
-        let mut hidden = at.under("embeddings", |at| encoder::embeddings(size, size.hidden, positions, feed, at))?;
+        let embedded = at.under("embeddings", |at| self.embeddings(positions, feed, at))?;
+        let mut hidden = embedded;
         let table = self.table(at)?;
         let kind = self.distances.map_or(AttentionKind::Plain, AttentionKind::Disentangled);
         let mut layers = Vec::new();
         for i in 0..size.layers {
             hidden = at.under(&format!("encoder.layer.{i}"), |at| {
-                encoder::layer(&NAMES, size, kind, table, (hidden, feed.mask), at)
+                encoder::layer(&NAMES, size, kind.clone(), table, (hidden, feed.mask), at)
             })?;
+            if i == 0 {
+                hidden = self.convolved(embedded, hidden, feed, at)?;
+            }
             layers.push(hidden);
         }
         Ok(Body { feed, hidden, layers })
@@ -205,6 +233,37 @@ impl Encoder for Deberta<'_> {
 }
 
 impl Deberta<'_> {
+    /// LayerNorm(word + position + token type), brought to the width of the layers before the norm where it is another.
+    fn embeddings(&self, positions: Option<PositionIds>, feed: Feed, at: &mut Builder) -> Result<NodeId> {
+        let mut sum = encoder::embedded(&self.size, self.embedding, positions, feed, at)?;
+        if self.embedding != self.size.hidden {
+            sum = at.layer("embed_proj", Layer::Linear { out: self.size.hidden, bias: false }, &[sum])?;
+        }
+        let normed = encoder::norm("LayerNorm", &self.size, sum, at)?;
+        at.layer("", Layer::Dropout, &[normed])
+    }
+
+    /// LayerNorm(first layer + act(convolution over the embeddings)), where there is a convolution. It is the one place where padding
+    /// would reach its neighbours, so there it is 0.
+    fn convolved(&self, embedded: NodeId, first: NodeId, feed: Feed, at: &mut Builder) -> Result<NodeId> {
+        let Some((convolution, activation)) = &self.convolution else { return Ok(first) };
+        at.under("encoder.conv", |at| {
+            let beside = at.branch(|at| {
+                let kept = match feed.mask {
+                    Some(mask) => at.layer("", Layer::Masked, &[embedded, mask])?,
+                    None => embedded,
+                };
+                let channels = at.layer("", Layer::Permute { order: vec![0, 2, 1] }, &[kept])?;
+                let convolved = at.layer("conv", Layer::Conv(convolution.clone()), &[channels])?;
+                let tokens = at.layer("", Layer::Permute { order: vec![0, 2, 1] }, &[convolved])?;
+                let dropped = at.layer("", Layer::Dropout, &[tokens])?;
+                at.layer("", Layer::Activation(*activation), &[dropped])
+            })?;
+            let sum = at.layer("", Layer::Add, &[first, beside])?;
+            encoder::norm("LayerNorm", &self.size, sum, at)
+        })
+    }
+
     /// The rows of distances, normed where `norm_rel_ebd` says so.
     fn table(&self, at: &mut Builder) -> Result<Option<NodeId>> {
         let size = &self.size;
@@ -229,7 +288,7 @@ impl Deberta<'_> {
             let predictions = Predictions {
                 path: "cls.predictions",
                 transform: ["transform.dense", "transform.LayerNorm"],
-                width: size.hidden,
+                width: self.embedding,
                 activation: size.activation,
                 embedding,
             };

@@ -55,6 +55,8 @@ pub(super) enum Head {
 
 /// The ends of class names and what they say.
 const HEADS: &[(&str, Head)] = &[
+    // the family adds the second
+    ("DoubleHeadsModel", Head::Language),
     ("ForCausalLM", Head::Language),
     ("LMHeadModel", Head::Language),
     ("ForSequenceClassification", Head::Sequence),

@@ -252,6 +252,19 @@ pub(super) fn embeddings(
     feed: Feed,
     at: &mut Builder,
 ) -> Result<NodeId> {
+    let sum = embedded(size, width, positions, feed, at)?;
+    let normed = norm("LayerNorm", size, sum, at)?;
+    at.layer("", Layer::Dropout, &[normed])
+}
+
+/// word + position + token type, of this width; what is `None` is not there.
+pub(super) fn embedded(
+    size: &Sizes,
+    width: u64,
+    positions: Option<PositionIds>,
+    feed: Feed,
+    at: &mut Builder,
+) -> Result<NodeId> {
     let mut sum = at.layer("word_embeddings", Layer::Embedding { num: size.vocabulary, dim: width }, &[feed.ids])?;
     at.zero_row("word_embeddings.weight", size.padding);
     if let Some(ids) = positions {
@@ -266,8 +279,7 @@ pub(super) fn embeddings(
         let types = at.layer("token_type_embeddings", Layer::Embedding { num: size.types, dim: width }, &[types])?;
         sum = at.layer("", Layer::Add, &[sum, types])?;
     }
-    let normed = norm("LayerNorm", size, sum, at)?;
-    at.layer("", Layer::Dropout, &[normed])
+    Ok(sum)
 }
 
 /// The names of a layer's parts below its path.

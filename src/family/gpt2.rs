@@ -11,15 +11,19 @@ use crate::tensor::Role;
 /// The family.
 pub struct Gpt2;
 
+/// A language model that also gives a number for each text.
+const DOUBLE_HEADS: &str = "GPT2DoubleHeadsModel";
+
 const ARCHITECTURES: &[&str] = &[
     "GPT2Model",
     "GPT2LMHeadModel",
+    DOUBLE_HEADS,
     "GPT2ForSequenceClassification",
     "GPT2ForTokenClassification",
     "GPT2ForQuestionAnswering",
 ];
 
-/// The dropout rates and the summary, which only a class with two heads has, do nothing to weights; they are copied to the output.
+/// The dropout rates do nothing to weights; they are copied to the output.
 const CONFIG_KEYS: &[&str] = &[
     "activation_function",
     "add_cross_attention",
@@ -95,7 +99,12 @@ impl Family for Gpt2 {
                 padding: config.id("pad_token_id", None)?,
             })
         };
-        let outputs = decoder::class(class, heads, &SPELLING, |at| body(&size, inputs, at), at)?;
+        let mut outputs = decoder::class(class, heads, &SPELLING, |at| body(&size, inputs, at), at)?;
+        if *class != Class::Bare && config.architecture()? == Some(DOUBLE_HEADS) {
+            let hidden = outputs.iter().find(|(name, _)| name == "hidden").map(|(_, node)| *node);
+            let summary = hidden.map(|hidden| at.head(|at| summary(config, &size, hidden, at))).transpose()?;
+            outputs.extend(summary.map(|summary| ("mc_logits".to_string(), summary)));
+        }
         initialise(&size, since, at);
         Ok(outputs)
     }
@@ -180,6 +189,28 @@ fn layer(size: &Sizes, index: u64, input: NodeId, feed: Feed, at: &mut Builder) 
         at.layer("", Layer::Dropout, &[narrow])
     })?;
     at.layer("", Layer::Add, &[transformed, middle])
+}
+
+/// A number for each text (or a row, where the config wants no labels of it), from one of its positions or from their mean. Where
+/// the config leaves the position to the caller it is the last, as in transformers where he does not say.
+fn summary(config: Reader, size: &Sizes, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
+    let read = match config.text("summary_type", "cls_index")? {
+        "cls_index" | "last" => Layer::Last { padding: None },
+        "first" => Layer::Select { axis: 1, index: 0 },
+        "mean" => Layer::Mean { axis: 1 },
+        other => return Err(config.unsupported("summary_type", other, "cls_index, last, first, mean")),
+    };
+    let mut summary = at.layer("", read, &[hidden])?;
+    let projects = config.flag("summary_use_proj", true)?;
+    let one = projects && config.flag("summary_proj_to_labels", true)?;
+    if projects {
+        let dense = Layer::Linear { out: if one { 1 } else { size.hidden }, bias: true };
+        summary = at.layer("multiple_choice_head.summary", dense, &[summary])?;
+    }
+    if !config.text("summary_activation", "")?.is_empty() {
+        summary = at.layer("", Layer::Activation(config.activation("summary_activation", "")?), &[summary])?;
+    }
+    if one { at.layer("", Layer::Select { axis: 1, index: 0 }, &[summary]) } else { Ok(summary) }
 }
 
 fn attention(size: &Sizes, index: u64) -> Attention {

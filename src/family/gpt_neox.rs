@@ -146,7 +146,7 @@ fn attention(size: &Sizes) -> Attention {
     let projections = Projections::PerHead { qkv: "query_key_value".into(), out: "dense".into() };
     Attention {
         causal: true,
-        kind: AttentionKind::Rope(size.rope),
+        kind: AttentionKind::Rope(size.rope.clone()),
         bias: size.bias,
         out_bias: size.bias,
         ..Attention::new(size.heads, size.hidden / size.heads, projections)

@@ -248,7 +248,7 @@ fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
     }
     let mut layers = Vec::new();
     for (i, (rope, window)) in size.layers.iter().enumerate() {
-        let attention = attention(size, *rope, *window);
+        let attention = attention(size, rope.clone(), *window);
         hidden = at.under(&format!("layers.{i}"), |at| layer(size, i, attention, hidden, feed, at))?;
         layers.push(hidden);
     }

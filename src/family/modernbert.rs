@@ -124,7 +124,9 @@ fn kinds(config: Reader, size: &Sizes) -> Result<Vec<(Rope, Option<u64>)>> {
         Some(listed) => listed.get(layer as usize).copied().unwrap_or(false),
         None => !layer.is_multiple_of(period),
     };
-    Ok((0..size.layers).map(|layer| if slides(layer) { (local, window) } else { (full, None) }).collect())
+    Ok((0..size.layers)
+        .map(|layer| if slides(layer) { (local.clone(), window) } else { (full.clone(), None) })
+        .collect())
 }
 
 /// Which layers of a list slide.
@@ -158,7 +160,7 @@ impl Encoder for ModernBert<'_> {
         let mut hidden = self.norm("embeddings.norm", words, at)?;
         let mut layers = Vec::new();
         for (i, (rope, window)) in self.layers.iter().enumerate() {
-            let attention = self.attention(*rope, *window);
+            let attention = self.attention(rope.clone(), *window);
             hidden = at.under(&format!("layers.{i}"), |at| self.layer(i, attention, hidden, feed, at))?;
             layers.push(hidden);
         }

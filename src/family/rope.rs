@@ -1,19 +1,16 @@
 //! What a config says about its rotary embedding: `rope_parameters` as transformers 5 writes it, `rope_theta` and `rope_scaling`
 //! as it was before.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::config::Reader;
 use crate::error::Result;
 use crate::graph::{Rope, RopeScaling};
 
-/// Kinds of scaling that change with the length of a text, or stretch by lists of factors.
-const WITHOUT_CODE: &[(&str, &str)] = &[
-    ("dynamic", " with rope_scaling of type dynamic"),
-    ("longrope", " with rope_scaling of type longrope"),
-    ("su", " with rope_scaling of type su"),
-    ("proportional", " with rope_scaling of type proportional"),
-];
+/// A kind of scaling that there is no code for.
+const PROPORTIONAL: &str = " with rope_scaling of type proportional";
 
 /// The rotary embedding of heads of `head_dim`, its base `theta` where the config states none. `layers` is the kind of layer that
 /// it serves where the config tells several apart (`sliding_attention`).
@@ -63,38 +60,75 @@ fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScal
     };
     Ok(match kind {
         "default" => RopeScaling::Unscaled,
+        // it stretches texts beyond max_position_embeddings alone, and the graph takes none
+        "dynamic" => RopeScaling::Unscaled,
         "linear" => RopeScaling::Linear { factor: number("factor")? },
+        // Phi-3's first configs called LongRoPE so
+        "longrope" | "su" => long(config, said)?,
+        "yarn" if said.contains_key("short_factor") => long(config, said)?,
         "yarn" => yarn(config, said)?,
+        "proportional" => RopeScaling::NotRunnable(PROPORTIONAL),
         "llama3" => {
             let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
             if low >= high {
                 let must = format!("below high_freq_factor, which is {high}");
                 return Err(config.wrong("rope_scaling.low_freq_factor", low, must));
             }
-            let original = match said.get("original_max_position_embeddings") {
-                Some(_) => number("original_max_position_embeddings")?,
-                None => config.size("max_position_embeddings", 2048)? as f64,
-            };
+            let original = original(config, said)?;
             RopeScaling::Llama3 { factor: number("factor")?, low, high, original }
         }
-        other => RopeScaling::NotRunnable(
-            WITHOUT_CODE
-                .iter()
-                .find(|(name, _)| *name == other)
-                .map_or(" with a rope_scaling of unknown type", |(_, detail)| *detail),
-        ),
+        _ => RopeScaling::NotRunnable(" with a rope_scaling of unknown type"),
     })
+}
+
+/// A number that may be missing or null.
+fn optional(config: Reader, said: &Map<String, Value>, key: &str) -> Result<Option<f64>> {
+    match said.get(key).filter(|value| !value.is_null()) {
+        Some(value) => positive(config, &format!("rope_scaling.{key}"), Some(value), 1.0).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The longest text that the model may be given.
+fn longest(config: Reader) -> Result<f64> {
+    Ok(config.size("max_position_embeddings", 2048)? as f64)
+}
+
+/// The length that it was trained on: of the config (Phi-3's have a default), of the object of parameters, or what its texts may have.
+fn original(config: Reader, said: &Map<String, Value>) -> Result<f64> {
+    const KEY: &str = "original_max_position_embeddings";
+    match config.get(KEY) {
+        Some(_) => Ok(config.size(KEY, 1)? as f64),
+        None if config.family == "phi3" => Ok(4096.0),
+        None => Ok(optional(config, said, KEY)?.map_or_else(|| longest(config), Ok)?),
+    }
+}
+
+/// LongRoPE's; cosines and sines grow with the root of 1 + ln(factor) / ln(original) where no attention_factor is said.
+#[expect(clippy::disallowed_methods, reason = "a factor of activations, which reach an output through `lsuv` alone")]
+fn long(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
+    let factors = |key: &str| {
+        let wrong = |value| config.wrong(&format!("rope_scaling.{key}"), text(value), "a list of numbers above 0");
+        let value = said.get(key);
+        let list = value.and_then(Value::as_array).ok_or_else(|| wrong(value))?;
+        let number = |item: &Value| item.as_f64().filter(|number| number.is_finite() && *number > 0.0);
+        list.iter().map(|item| number(item).ok_or_else(|| wrong(Some(item)))).collect::<Result<Arc<[f64]>>>()
+    };
+    let original = original(config, said)?;
+    let factor = optional(config, said, "factor")?.unwrap_or(longest(config)? / original);
+    let attention = match optional(config, said, "attention_factor")? {
+        Some(attention) => attention,
+        None if factor > 1.0 && original > 1.0 => (1.0 + factor.ln() / original.ln()).sqrt(),
+        None => 1.0,
+    };
+    Ok(RopeScaling::Long { short: factors("short_factor")?, long: factors("long_factor")?, original, attention })
 }
 
 /// YaRN's, with the defaults of transformers.
 fn yarn(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
-    let number = |key: &str| match said.get(key).filter(|value| !value.is_null()) {
-        Some(value) => positive(config, &format!("rope_scaling.{key}"), Some(value), 1.0).map(Some),
-        None => Ok(None),
-    };
-    let positions = config.size("max_position_embeddings", 2048)? as f64;
-    let original = number("original_max_position_embeddings")?.unwrap_or(positions);
-    let factor = number("factor")?.unwrap_or(positions / original);
+    let number = |key: &str| optional(config, said, key);
+    let original = original(config, said)?;
+    let factor = number("factor")?.unwrap_or(longest(config)? / original);
     let attention = number("attention_factor")?;
     let scales = match (number("mscale")?, number("mscale_all_dim")?) {
         (Some(above), Some(below)) => [above, below],

@@ -1,5 +1,7 @@
 //! What a node computes: one variant for each layer type of an architecture file.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Layout, Nonlinearity};
@@ -66,7 +68,7 @@ impl Attention {
 }
 
 /// How attention learns of positions.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AttentionKind {
     /// It does not.
     Plain,
@@ -103,7 +105,7 @@ pub struct Disentangled {
 }
 
 /// A rotary embedding (Su et al., arXiv:2104.09864).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// The base.
     pub theta: f64,
@@ -114,7 +116,7 @@ pub struct Rope {
 }
 
 /// How the frequencies of a rotary embedding are stretched to longer texts than it was trained on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// They are not.
     Unscaled,
@@ -151,6 +153,18 @@ pub enum RopeScaling {
         scales: [f64; 2],
         /// Whether the limits between low and high are whole numbers.
         truncated: bool,
+    },
+    /// Each frequency divided by a factor of its own, of one list for texts up to the original length and of another for longer
+    /// ones (LongRoPE, Ding et al., arXiv:2402.13753).
+    Long {
+        /// The factors of a text up to the original length, one for each pair of dimensions.
+        short: Arc<[f64]>,
+        /// Those of a longer one.
+        long: Arc<[f64]>,
+        /// The length that it was trained on.
+        original: f64,
+        /// What cosines and sines are multiplied by.
+        attention: f64,
     },
     /// In a way that there is no code for, in these words: the parameters are what they are, and the graph does not run.
     NotRunnable(&'static str),
@@ -478,6 +492,8 @@ pub enum Layer {
         /// The id.
         token: u64,
     },
+    /// `(batch, positions, width)` with 0 at the positions that the second input, a mask, leaves out.
+    Masked,
     /// The mean of `(batch, positions, width)` over the positions that the second input, a mask, does not leave out.
     MaskedMean,
     /// Ids one place to the right, as training shifts a target to the decoder's input; the first place is `first`.
@@ -547,6 +563,7 @@ impl Layer {
             Layer::Narrow { .. } => "narrow",
             Layer::Last { .. } => "last",
             Layer::At { .. } => "at",
+            Layer::Masked => "masked",
             Layer::MaskedMean => "masked_mean",
             Layer::ShiftRight { .. } => "shift_right",
             Layer::WeightedSum => "weighted_sum",

@@ -50,6 +50,7 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize, inputs: usize) -> Vec<D
         | Layer::Narrow { .. }
         | Layer::Last { .. }
         | Layer::At { .. }
+        | Layer::Masked
         | Layer::MaskedMean
         | Layer::ShiftRight { .. }
         | Layer::Scale { .. }

@@ -86,9 +86,11 @@ def changed(config, layers):
             config[key] += 1
     if layers and "layer_types" in config:
         config["layer_types"].append("full_attention")
+    # DeBERTa without buckets counts distances up to this number: another one is another table; LongRoPE without a factor computes it
+    # from this number: another one is another scale
+    means_more = config.get("position_buckets") == -1 or (config.get("rope_scaling") or {}).get("type") == "longrope"
     for key in POSITIONS:
-        # DeBERTa without buckets counts distances up to this number: another one is another table
-        if key in config and config.get("position_buckets") != -1:
+        if key in config and not means_more:
             config[key] += 3
     config["vocab_size"] += 4
     config["id2label"] = {str(i): f"label {i}" for i in range(7)}

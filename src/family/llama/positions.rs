@@ -13,13 +13,13 @@ pub(super) fn layers(of: &Llama, config: Reader, head_dim: u64) -> Result<Vec<(R
     let pattern = of.windows == Windows::Pattern;
     let kind = |name| if pattern { Some(name) } else { None };
     let full = rope::read(config, head_dim, of.defaults.theta, kind("full_attention"))?;
-    let local = if pattern { local_rope(config, head_dim)? } else { full };
+    let local = if pattern { local_rope(config, head_dim)? } else { full.clone() };
     let default = if let Windows::All(default) = of.windows { default } else { Some(4096) };
     let window = match config.config.0.get("sliding_window") {
         None => default,
         Some(_) => config.get("sliding_window").map(|_| config.size("sliding_window", 1)).transpose()?,
     };
-    Ok(sliding.into_iter().map(|slides| if slides { (local, window) } else { (full, None) }).collect())
+    Ok(sliding.into_iter().map(|slides| if slides { (local.clone(), window) } else { (full.clone(), None) }).collect())
 }
 
 /// Gemma 3's for the layers with windows.

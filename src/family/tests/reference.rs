@@ -30,6 +30,23 @@ fn built(config: &Config) -> (Vec<Parameter>, Graph) {
 }
 
 #[test]
+fn a_deberta_that_cannot_be_is_refused_by_key_and_value() {
+    let cases = [
+        (json!({ "conv_kernel_size": 4 }), "conv_kernel_size is 4, it must be odd: a result for each token"),
+        (json!({ "conv_kernel_size": 3, "conv_act": "mish" }), "conv_act `mish` is not supported"),
+        (json!({ "embedding_size": 12, "legacy": false }), "embedding_size `12` is not supported"),
+        (json!({ "pooler_hidden_size": 12 }), "pooler_hidden_size `12` is not supported"),
+    ];
+    for (changes, message) in cases {
+        let mut config = config(json!({ "model_type": "deberta-v2" }));
+        config.0.extend(changes.as_object().unwrap().clone());
+        let family = by_model_type("deberta-v2").unwrap();
+        let error = family.build(&config, &Inputs::default(), &Class::OfConfig, &mut Builder::new()).unwrap_err();
+        assert_eq!(error.to_string(), format!("deberta-v2 config: {message}"));
+    }
+}
+
+#[test]
 fn every_class_has_the_state_dict_of_transformers() {
     for case in cases() {
         let (parameters, _) = built(&config(case["config"].clone()));

@@ -9,7 +9,7 @@ use crate::graph::{Attention, AttentionKind, Projections, Rope, RopeScaling};
 
 /// softmax(scale · q kᵀ) v over heads, projected. The last input that there can be is the mask of the keys.
 pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Tensor], tap: &mut Tap) -> Outcome {
-    if let AttentionKind::Rope(Rope { scaling: RopeScaling::NotRunnable(detail), .. }) = attention.kind {
+    if let AttentionKind::Rope(Rope { scaling: RopeScaling::NotRunnable(detail), .. }) = &attention.kind {
         return Err(Failure::NotRunnable(detail));
     }
     let input = &inputs[0];
@@ -22,17 +22,17 @@ pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Ten
     let k = placed(attention, across(normed(attention, split(attention, k, attention.kv_heads)?, norms.get(1))?)?)?;
     let (k, v) = (repeated(attention, k)?, repeated(attention, across(split(attention, v, attention.kv_heads)?)?)?);
     let scores = q.matmul(&k.transpose(2, 3)?.contiguous()?)?;
-    let scores = match attention.kind {
+    let scores = match &attention.kind {
         AttentionKind::Disentangled(kind) => {
             let table = projected_table(attention, &inputs[1], &projections)?;
-            let scale = attention.scale.unwrap_or(distances::scale(kind, head));
-            ((scores + distances::scores(kind, &q, &k, &table)?)? * scale)?
+            let scale = attention.scale.unwrap_or(distances::scale(*kind, head));
+            ((scores + distances::scores(*kind, &q, &k, &table)?)? * scale)?
         }
         AttentionKind::Relative(buckets) => {
             let scale = attention.scale.unwrap_or(1.0 / (head as f64).sqrt());
             let keys = k.dim(2)?;
             let table = rest.last().ok_or(Failure::NotRunnable(": it has no table of distances"))?;
-            (scores * scale)?.broadcast_add(&distances::bias(buckets, !attention.causal, table, (length, keys))?)?
+            (scores * scale)?.broadcast_add(&distances::bias(*buckets, !attention.causal, table, (length, keys))?)?
         }
         AttentionKind::Plain | AttentionKind::Rope(_) => {
             (scores * attention.scale.unwrap_or(1.0 / (head as f64).sqrt()))?
@@ -144,8 +144,8 @@ fn repeated(attention: &Attention, heads: Tensor) -> Result<Tensor> {
 
 /// Rotated by its position, where the attention is rotary (halves: dimension i goes with i + rotary / 2).
 fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
-    let AttentionKind::Rope(rope) = attention.kind else { return Ok(heads) };
-    let (cos, sin) = tables(&rope, heads.dim(2)?)?;
+    let AttentionKind::Rope(rope) = &attention.kind else { return Ok(heads) };
+    let (cos, sin) = tables(rope, heads.dim(2)?)?;
     let (rotary, all) = (rope.rotary as usize, attention.head_dim as usize);
     if rotary == all {
         return rotary_emb::rope_slow(&heads, &cos, &sin);
@@ -162,8 +162,8 @@ fn placed(attention: &Attention, heads: Tensor) -> Result<Tensor> {
 fn tables(rope: &Rope, length: usize) -> Result<(Tensor, Tensor)> {
     let half = rope.rotary as usize / 2;
     let frequencies: Vec<f64> =
-        (0..half).map(|i| scaled(i, rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope)).collect();
-    let longer = attention_factor(rope.scaling);
+        (0..half).map(|i| scaled(i, rope.theta.powf(-(2.0 * i as f64) / rope.rotary as f64), rope, length)).collect();
+    let longer = attention_factor(&rope.scaling);
     let table = |f: fn(f64) -> f64| {
         let angle = |index: usize| (index / half) as f64 * frequencies[index % half];
         let values: Vec<f32> = (0..length * half).map(|index| (f(angle(index)) * longer) as f32).collect();
@@ -174,9 +174,9 @@ fn tables(rope: &Rope, length: usize) -> Result<(Tensor, Tensor)> {
 
 /// What cosines and sines are multiplied by.
 #[expect(clippy::disallowed_methods, reason = "as of the tables that it is for")]
-fn attention_factor(scaling: RopeScaling) -> f64 {
-    match scaling {
-        RopeScaling::Yarn { attention: Some(attention), .. } => attention,
+fn attention_factor(scaling: &RopeScaling) -> f64 {
+    match *scaling {
+        RopeScaling::Yarn { attention: Some(attention), .. } | RopeScaling::Long { attention, .. } => attention,
         RopeScaling::Yarn { factor, scales, .. } if factor > 1.0 => {
             let [above, below] = scales.map(|scale| 0.1 * scale * factor.ln() + 1.0);
             above / below
@@ -201,8 +201,8 @@ fn divided(number: usize, rope: &Rope, [fast, slow]: [f64; 2], original: f64, tr
     ((number as f64 - low) / (high - low)).clamp(0.0, 1.0)
 }
 
-/// A frequency after scaling, and its number.
-fn scaled(number: usize, frequency: f64, rope: &Rope) -> f64 {
+/// The frequency of this number after scaling, for a text of this length.
+fn scaled(number: usize, frequency: f64, rope: &Rope, length: usize) -> f64 {
     match rope.scaling {
         RopeScaling::Unscaled | RopeScaling::NotRunnable(_) => frequency,
         RopeScaling::Linear { factor } => frequency / factor,
@@ -214,6 +214,10 @@ fn scaled(number: usize, frequency: f64, rope: &Rope) -> f64 {
         RopeScaling::Yarn { factor, fast, slow, original, truncated, attention: _, scales: _ } => {
             let divided = divided(number, rope, [fast, slow], original, truncated);
             frequency * (divided / factor + (1.0 - divided))
+        }
+        RopeScaling::Long { ref short, ref long, original, attention: _ } => {
+            let factors = if length as f64 > original { long } else { short };
+            frequency / factors.get(number).copied().unwrap_or(1.0)
         }
     }
 }

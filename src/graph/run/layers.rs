@@ -53,6 +53,7 @@ pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: 
             None => last(input, None, &|_| true),
         },
         Layer::At { token } => last(input, inputs.get(1), &|id| id == *token as i64),
+        Layer::Masked => masked(input, &inputs[1]),
         Layer::MaskedMean => masked_mean(input, &inputs[1]),
         Layer::ShiftRight { first } => shift_right(input, *first),
         Layer::WeightedSum => weighted_sum(inputs, &weights[0]),
@@ -109,6 +110,12 @@ fn last(input: &Tensor, ids: Option<&Tensor>, wanted: &dyn Fn(i64) -> bool) -> C
     let flat: Vec<u32> = rows.iter().enumerate().map(|(row, ids)| (row * length + place(ids)) as u32).collect();
     let positions = input.flatten(0, 1)?;
     positions.index_select(&Tensor::from_vec(flat, batch, &Device::Cpu)?, 0)
+}
+
+/// 0 at the positions that the mask leaves out, whatever stood there.
+fn masked(input: &Tensor, mask: &Tensor) -> Candle {
+    let kept = mask.unsqueeze(2)?.ne(0i64)?.broadcast_as(input.dims())?;
+    kept.where_cond(input, &input.zeros_like()?)
 }
 
 /// The mean over the positions that the mask keeps.

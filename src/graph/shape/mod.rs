@@ -5,8 +5,8 @@ mod join;
 mod window;
 
 use super::{
-    Attention, AttentionKind, Dim, DimsText, Disentangled, Experts, Layer, NodeId, PositionIds, Projections, Rope, Use,
-    parameters,
+    Attention, AttentionKind, Dim, DimsText, Disentangled, Experts, Layer, NodeId, PositionIds, Projections, Rope,
+    RopeScaling, Use, parameters,
 };
 use crate::error::{Error, GraphError, Result};
 use crate::tensor::{Dtype, Shape, ShapeText};
@@ -122,7 +122,7 @@ fn arity(layer: &Layer) -> (std::ops::RangeInclusive<usize>, &'static str) {
             (_, false) => (2..=3, "an input, a table of distances, and a mask where there is one"),
         },
         Layer::At { .. } => (2..=2, "an input and its ids"),
-        Layer::MaskedMean => (2..=2, "an input and its mask"),
+        Layer::Masked | Layer::MaskedMean => (2..=2, "an input and its mask"),
         Layer::WeightedSum => (1..=usize::MAX, "at least one input"),
         Layer::Last { .. } => (1..=2, "one input, or an input and its ids"),
         Layer::Add | Layer::Mul | Layer::Concat { .. } => (1..=usize::MAX, "at least one input"),
@@ -178,6 +178,7 @@ fn layer(site: &Site) -> Result<Inferred> {
         Layer::Upsample { scale } => window::upsample(site, *scale),
         Layer::Mean { axis } => axes::remove(site, *axis),
         Layer::Narrow { axis, start, len } => axes::narrow(site, *axis, *start, *len),
+        Layer::Masked => axes::last(site).map(|_| unchanged(site, 0)),
         Layer::Last { .. } | Layer::At { .. } | Layer::MaskedMean => axes::last(site),
         Layer::ShiftRight { first } => fill(site, *first).map(|_| unchanged(site, 0)),
         Layer::WeightedSum => join::broadcast(site),
@@ -197,7 +198,7 @@ fn check_kinds(site: &Site) -> Result<()> {
             Layer::Embedding { .. } => ids,
             Layer::Attention(attention) => index == attention.mask_place() || !ids,
             Layer::Last { .. } => index == 0 || ids,
-            Layer::At { .. } | Layer::MaskedMean => (index == 1) == ids,
+            Layer::At { .. } | Layer::Masked | Layer::MaskedMean => (index == 1) == ids,
             Layer::ShiftRight { .. } => ids,
             Layer::Positions { .. } => (index == 1) == ids,
             Layer::Flatten { .. }
@@ -450,7 +451,18 @@ fn rope(site: &Site, rope: &Rope, head_dim: u64) -> Result<()> {
     if !(rope.theta.is_finite() && rope.theta > 0.0) {
         return Err(site.value("rope theta", rope.theta, "a positive number"));
     }
-    Ok(())
+    match &rope.scaling {
+        RopeScaling::Long { short, long, .. } => [short, long].into_iter().try_for_each(|factors| {
+            let (found, pairs) = (factors.len() as u64, rope.rotary / 2);
+            let must = || format!("half of the {} dimensions that are rotated", rope.rotary);
+            if found == pairs { Ok(()) } else { Err(site.value("number of rope factors", found, must())) }
+        }),
+        RopeScaling::Unscaled
+        | RopeScaling::Linear { .. }
+        | RopeScaling::Llama3 { .. }
+        | RopeScaling::Yarn { .. }
+        | RopeScaling::NotRunnable(_) => Ok(()),
+    }
 }
 
 /// The kind of an input of this type, or `None` where models take no such inputs.

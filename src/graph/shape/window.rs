@@ -4,13 +4,18 @@ use super::{Inferred, Site, reshaped};
 use crate::error::Result;
 use crate::graph::{Convolution, Dim};
 
-/// The channels and spatial sizes of the first input, which has `rank` spatial axes.
-fn spatial(site: &Site, rank: usize) -> Result<(u64, Vec<u64>)> {
-    let takes = match rank {
+/// What a layer of `rank` spatial axes takes.
+fn takes(rank: usize) -> &'static str {
+    match rank {
         1 => "[batch, channels, length]",
         2 => "[batch, channels, height, width]",
         _ => "[batch, channels, depth, height, width]",
-    };
+    }
+}
+
+/// The channels and spatial sizes of the first input, which has `rank` spatial axes.
+fn spatial(site: &Site, rank: usize) -> Result<(u64, Vec<u64>)> {
+    let takes = takes(rank);
     if site.first().shape.len() != rank + 2 {
         return Err(site.misfit(0, takes));
     }
@@ -75,19 +80,33 @@ fn extent(site: &Site, kernel: u64, dilation: u64) -> Result<u64> {
 }
 
 fn with_channels(site: &Site, channels: u64, sizes: Vec<u64>, width: u64) -> Inferred {
-    let axes = [Dim::Batch, Dim::Known(channels)].into_iter().chain(sizes.into_iter().map(Dim::Known));
+    with_axes(site, channels, sizes.into_iter().map(Dim::Known).collect(), width)
+}
+
+fn with_axes(site: &Site, channels: u64, sizes: Vec<Dim>, width: u64) -> Inferred {
+    let axes = [Dim::Batch, Dim::Known(channels)].into_iter().chain(sizes);
     reshaped(site, axes.collect(), width)
 }
 
+/// A length that is free stays so where the convolution keeps every length.
 pub(super) fn convolution(site: &Site, convolution: &Convolution) -> Result<Inferred> {
     let rank = check_geometry(site, convolution)?;
-    let (channels, sizes) = spatial(site, rank)?;
+    let takes = takes(rank);
+    let sizes = site.first().shape.get(2..).filter(|sizes| sizes.len() == rank);
+    let sizes = sizes.ok_or_else(|| site.misfit(0, takes))?;
+    let channels = site.known(1, takes)?;
     check_channels(site, channels, convolution.groups)?;
-    let sizes = (0..rank).map(|axis| {
+    let sizes = sizes.iter().enumerate().map(|(axis, size)| {
         let extent = extent(site, convolution.kernel[axis], convolution.dilation[axis])?;
-        steps(site, sizes[axis], extent, convolution.stride[axis], convolution.padding[axis])
+        let (stride, padding) = (convolution.stride[axis], convolution.padding[axis]);
+        let keeps = stride == 1 && padding.checked_mul(2) == Some(extent - 1);
+        match size {
+            Dim::Known(size) => steps(site, *size, extent, stride, padding).map(Dim::Known),
+            Dim::UpTo(_) | Dim::Target(_) if keeps => Ok(*size),
+            Dim::UpTo(_) | Dim::Target(_) | Dim::Batch => Err(site.misfit(0, takes)),
+        }
     });
-    Ok(with_channels(site, convolution.out, sizes.collect::<Result<_>>()?, channels))
+    Ok(with_axes(site, convolution.out, sizes.collect::<Result<_>>()?, channels))
 }
 
 /// `(size − 1) · stride − 2 · padding + dilation · (kernel − 1) + 1`, without output padding.

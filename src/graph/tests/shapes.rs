@@ -212,4 +212,24 @@ fn a_length_that_is_not_known_passes_only_where_nothing_depends_on_it() {
     assert!(builder.layer("", Layer::Flatten { start: 1 }, &[longer]).is_err());
     assert!(builder.layer("", Layer::Reshape { shape: vec![40] }, &[longer]).is_err());
     assert!(builder.layer("", Layer::Add, &[longer, x]).is_err());
+    let channels = builder.layer("", Layer::Permute { order: vec![0, 2, 1] }, &[longer]).unwrap();
+    let mut convolved = |kernel, stride, padding| {
+        let axis = |number| vec![number];
+        let convolution = Convolution {
+            out: 3,
+            kernel: axis(kernel),
+            stride: axis(stride),
+            padding: axis(padding),
+            dilation: axis(2),
+            groups: 1,
+            bias: false,
+        };
+        let node = builder.layer(&format!("c{kernel}{stride}{padding}"), Layer::Conv(convolution), &[channels]);
+        node.map(|node| builder.shape(node).to_vec())
+    };
+    assert_eq!(convolved(3, 1, 2).unwrap(), [Dim::Batch, Dim::Known(3), Dim::UpTo(10)]);
+    assert_eq!(convolved(1, 1, 0).unwrap(), [Dim::Batch, Dim::Known(3), Dim::UpTo(10)]);
+    for changed in [convolved(3, 2, 2), convolved(3, 1, 1), convolved(2, 1, 2)] {
+        assert!(changed.unwrap_err().to_string().contains("takes [batch, channels, length]"));
+    }
 }
