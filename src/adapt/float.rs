@@ -3,7 +3,9 @@
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use pulp::NullaryFnOnce;
 
+use crate::instructions::widest;
 use crate::tensor::Dtype;
 
 /// The element types that can be computed with.
@@ -102,7 +104,7 @@ impl Real for f32 {
                     put(halves, out, f16::to_le_bytes);
                 }
             }
-            Float::Bf16 => put(values, out, |v| bf16::from_f32(v).to_le_bytes()),
+            Float::Bf16 => widest(Bf16s { values, out }),
             Float::F32 => put(values, out, f32::to_le_bytes),
             Float::F64 => put(values, out, |v| f64::from(v).to_le_bytes()),
         }
@@ -154,12 +156,34 @@ fn to_odd(value: f64) -> f32 {
     f32::from_bits((nearest.to_bits() - u32::from(away)) | 1)
 }
 
+/// f32 as bf16, without branches: what `bf16::from_f32` gives, in vectors.
+struct Bf16s<'a> {
+    values: &'a [f32],
+    out: &'a mut [u8],
+}
+
+impl NullaryFnOnce for Bf16s<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        put(self.values, self.out, |value| {
+            let bits = value.to_bits();
+            let nearest = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
+            let quiet = ((bits >> 16) | 0x0040) as u16;
+            let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+            if is_nan { quiet } else { nearest }.to_le_bytes()
+        });
+    }
+}
+
 fn each<const N: usize, T>(bytes: &[u8], out: &mut [T], read: impl Fn([u8; N]) -> T) {
     for (element, out) in bytes.as_chunks::<N>().0.iter().zip(out) {
         *out = read(*element);
     }
 }
 
+#[inline(always)]
 fn put<const N: usize, T: Copy>(values: &[T], out: &mut [u8], write: impl Fn(T) -> [u8; N]) {
     for (value, out) in values.iter().zip(out.as_chunks_mut::<N>().0) {
         *out = write(*value);
@@ -194,9 +218,9 @@ pub(super) fn zip<R: Real>(float: Float, a: &[u8], b: &[u8], out: &mut [u8], f: 
 pub(crate) fn non_finite(dtype: Dtype, bytes: &[u8]) -> NonFinite {
     match Float::of(dtype) {
         None => NonFinite::default(),
-        Some(Float::F16) => count(bytes, |b| u32::from(u16::from_le_bytes(b)) << 16, 0x7c00_0000),
-        Some(Float::Bf16) => count(bytes, |b| u32::from(u16::from_le_bytes(b)) << 16, 0x7f80_0000),
-        Some(Float::F32) => count(bytes, u32::from_le_bytes, 0x7f80_0000),
+        Some(Float::F16) => widest(Halves { bytes, infinity: 0x7c00 }),
+        Some(Float::Bf16) => widest(Halves { bytes, infinity: 0x7f80 }),
+        Some(Float::F32) => widest(Singles { bytes }),
         Some(Float::F64) => count_wide(bytes),
     }
 }
@@ -228,17 +252,60 @@ pub(crate) fn became_infinite(from: Dtype, bytes: &[u8], to: Dtype, out: &[u8]) 
     count
 }
 
-/// Counted in pieces, in 32 bits, so that the loop is one of vectors; almost every piece has none.
-fn count<const N: usize>(bytes: &[u8], bits: impl Fn([u8; N]) -> u32, infinity: u32) -> NonFinite {
+/// Elements of two bytes, whose magnitude is that of infinity or above.
+struct Halves<'a> {
+    bytes: &'a [u8],
+    infinity: u16,
+}
+
+impl NullaryFnOnce for Halves<'_> {
+    type Output = NonFinite;
+
+    #[inline(always)]
+    fn call(self) -> NonFinite {
+        let magnitude = |element: &[u8; 2]| u16::from_le_bytes(*element) & 0x7fff;
+        let above = |element: &[u8; 2]| u16::from(magnitude(element) >= self.infinity);
+        // as many as 16 bits count
+        let some = |elements: &[[u8; 2]]| u64::from(elements.iter().map(above).sum::<u16>());
+        let infinite = |element: &&[u8; 2]| magnitude(element) == self.infinity;
+        count(self.bytes, some, infinite)
+    }
+}
+
+/// Elements of f32.
+struct Singles<'a> {
+    bytes: &'a [u8],
+}
+
+impl NullaryFnOnce for Singles<'_> {
+    type Output = NonFinite;
+
+    #[inline(always)]
+    fn call(self) -> NonFinite {
+        const INFINITY: u32 = 0x7f80_0000;
+        let magnitude = |element: &[u8; 4]| u32::from_le_bytes(*element) & 0x7fff_ffff;
+        let above = |element: &[u8; 4]| u32::from(magnitude(element) >= INFINITY);
+        let some = |elements: &[[u8; 4]]| u64::from(elements.iter().map(above).sum::<u32>());
+        let infinite = |element: &&[u8; 4]| magnitude(element) == INFINITY;
+        count(self.bytes, some, infinite)
+    }
+}
+
+/// Counted in pieces, so that the loop of `some` is one of vectors; almost every piece has none.
+#[inline(always)]
+fn count<const N: usize>(
+    bytes: &[u8],
+    some: impl Fn(&[[u8; N]]) -> u64,
+    infinite: impl Fn(&&[u8; N]) -> bool,
+) -> NonFinite {
     let mut found = NonFinite::default();
     for piece in bytes.chunks(N << 12) {
         let (elements, _) = piece.as_chunks::<N>();
-        let magnitude = |element: &[u8; N]| bits(*element) & 0x7fff_ffff;
-        let some: u32 = elements.iter().map(|element| u32::from(magnitude(element) >= infinity)).sum();
+        let some = some(elements);
         if some > 0 {
-            let infinite = elements.iter().filter(|element| magnitude(element) == infinity).count() as u64;
+            let infinite = elements.iter().filter(&infinite).count() as u64;
             found.infinite += infinite;
-            found.nan += u64::from(some) - infinite;
+            found.nan += some - infinite;
         }
     }
     found

@@ -1,12 +1,14 @@
 //! JSON with places: every value knows where it stands, so that every error can say line and column.
 //! Strict: no comments, no trailing commas, no key twice, at most 128 levels.
 
+use std::cell::Cell;
 use std::fmt;
 
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use smallvec::SmallVec;
 
 use crate::error::{ArchError, Error, Problem};
 use crate::hash::HashSet;
@@ -14,10 +16,10 @@ use crate::hash::HashSet;
 /// Architecture files are text that people write, and listings of at most some hundred thousand tensors.
 pub const MOST_BYTES: u64 = 64 << 20;
 
-/// Something is wrong at a byte of a document.
+/// Something is wrong at a place of a document.
 #[derive(Debug)]
 pub struct Wrong {
-    /// The byte.
+    /// The number of the value or key, as they stand in the text.
     pub at: usize,
     /// What is wrong.
     pub problem: Problem,
@@ -43,10 +45,10 @@ impl Wrong {
     }
 }
 
-/// A value and the byte where it begins.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The byte.
+    /// Its number among all values and keys, as they stand in the text. Lines and columns are looked up when something is wrong.
     pub at: usize,
     /// The value.
     pub value: Json,
@@ -72,7 +74,7 @@ pub enum Json {
 /// A key and its value.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The byte where the key begins.
+    /// The number of the key.
     pub at: usize,
     /// The key.
     pub key: String,
@@ -96,26 +98,28 @@ impl Document {
         let whole = |problem| Error::from(ArchError::File { file: name.to_string(), problem });
         let text = String::from_utf8(bytes)
             .map_err(|error| whole(Problem::NotText { at: error.utf8_error().valid_up_to() }))?;
-        let locate = |wrong: Wrong| located(name, &text, wrong);
-        // serde_json's limits and its words for what is wrong; the other parser has the places
-        serde_json::from_str::<Sound>(&text).map_err(|error| locate(syntax(&text, &error)))?;
-        let parsed = jsonc_parser::parse_to_ast(&text, &Default::default(), &strict()).map_err(|error| {
-            locate(Wrong { at: error.range().start, problem: Problem::Syntax { message: error.kind().to_string() } })
+        let place = |byte, problem| located(name, &text, byte, problem);
+        let counter = Counter::default();
+        let mut reader = serde_json::Deserializer::from_str(&text);
+        let root = Reading(&counter).deserialize(&mut reader).and_then(|root| reader.end().map(|()| root));
+        let root = root.map_err(|error| {
+            let (byte, problem) = syntax(&text, &error);
+            place(byte, problem)
         })?;
-        let empty = || Wrong { at: 0, problem: Problem::Syntax { message: "empty".into() } };
-        let root = parsed.value.ok_or_else(empty).and_then(node).map_err(locate)?;
-        drop(parsed.comments);
+        if let Some((at, key)) = counter.twice.take() {
+            return Err(place(byte_of(&text, at), Problem::KeyTwice { key }));
+        }
         Ok(Document { name: name.to_string(), root, text })
     }
 
     /// The error with file, line and column.
     pub fn locate(&self, wrong: Wrong) -> Error {
-        located(&self.name, &self.text, wrong)
+        located(&self.name, &self.text, byte_of(&self.text, wrong.at), wrong.problem)
     }
 }
 
-fn located(name: &str, text: &str, wrong: Wrong) -> Error {
-    let mut at = wrong.at.min(text.len());
+fn located(name: &str, text: &str, byte: usize, problem: Problem) -> Error {
+    let mut at = byte.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
     }
@@ -123,65 +127,134 @@ fn located(name: &str, text: &str, wrong: Wrong) -> Error {
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count() + 1;
     let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-    ArchError::Place { file: name.to_string(), line, column, problem: wrong.problem }.into()
+    ArchError::Place { file: name.to_string(), line, column, problem }.into()
 }
 
 /// serde_json counts lines from 1 and bytes of the line; its own place at the end of the message is cut off.
-fn syntax(text: &str, error: &serde_json::Error) -> Wrong {
+fn syntax(text: &str, error: &serde_json::Error) -> (usize, Problem) {
     let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default().to_string();
-    Wrong { at: line_start + error.column().saturating_sub(1), problem: Problem::Syntax { message } }
+    (line_start + error.column().saturating_sub(1), Problem::Syntax { message })
 }
 
-/// JSON that was read to its end and not kept.
-struct Sound;
+/// The byte where the value or key of this number begins, by a parser that knows.
+fn byte_of(text: &str, number: usize) -> usize {
+    let parsed = jsonc_parser::parse_to_ast(text, &Default::default(), &strict());
+    let root = parsed.ok().and_then(|parsed| parsed.value);
+    root.and_then(|root| counted(&root, &mut { number })).unwrap_or(0)
+}
 
-impl<'de> Deserialize<'de> for Sound {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sound, D::Error> {
-        deserializer.deserialize_any(Sound)
+/// The byte of the value or key before which `left` others stand in this one, itself the first of them.
+fn counted(value: &ast::Value, left: &mut usize) -> Option<usize> {
+    let reached = |at: usize, left: &mut usize| match left.checked_sub(1) {
+        Some(fewer) => {
+            *left = fewer;
+            None
+        }
+        None => Some(at),
+    };
+    if let Some(at) = reached(value.range().start, left) {
+        return Some(at);
+    }
+    match value {
+        ast::Value::Array(array) => array.elements.iter().find_map(|element| counted(element, left)),
+        ast::Value::Object(object) => object
+            .properties
+            .iter()
+            .find_map(|property| reached(property.name.range().start, left).or_else(|| counted(&property.value, left))),
+        ast::Value::NullKeyword(_)
+        | ast::Value::BooleanLit(_)
+        | ast::Value::NumberLit(_)
+        | ast::Value::StringLit(_) => None,
     }
 }
 
-impl<'de> Visitor<'de> for Sound {
-    type Value = Sound;
+/// What is counted and noted while a document is read.
+#[derive(Default)]
+struct Counter {
+    next: Cell<usize>,
+    /// The first key that stands twice in its object, and its number.
+    twice: Cell<Option<(usize, String)>>,
+}
+
+impl Counter {
+    fn number(&self) -> usize {
+        self.next.replace(self.next.get() + 1)
+    }
+
+    fn note_twice(&self, entries: &[Entry]) {
+        let known = self.twice.take();
+        let found = first_twice(entries).map(|entry| (entry.at, entry.key.clone()));
+        let first = match (known, found) {
+            (Some(known), Some(found)) => Some(if found.0 < known.0 { found } else { known }),
+            (known, found) => known.or(found),
+        };
+        self.twice.set(first);
+    }
+}
+
+/// Reads a value with its number.
+struct Reading<'c>(&'c Counter);
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        let at = self.0.number();
+        Ok(Node { at, value: deserializer.deserialize_any(self)? })
+    }
+}
+
+impl<'de> Visitor<'de> for Reading<'_> {
+    type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Sound, E> {
-        Ok(Sound)
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Sound, E> {
-        Ok(Sound)
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Sound, E> {
-        Ok(Sound)
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Sound, E> {
-        Ok(Sound)
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Sound, E> {
-        Ok(Sound)
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        let number = serde_json::Number::from_f64(value).ok_or_else(|| E::custom("number out of range"))?;
+        Ok(Json::Number(number))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Sound, E> {
-        Ok(Sound)
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_string()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sound, A::Error> {
-        while list.next_element::<Sound>()?.is_some() {}
-        Ok(Sound)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
+        let mut elements: SmallVec<[Node; FEW]> = SmallVec::new();
+        while let Some(element) = list.next_element_seed(Reading(self.0))? {
+            elements.push(element);
+        }
+        Ok(Json::List(elements.into_vec()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sound, A::Error> {
-        while map.next_entry::<Sound, Sound>()?.is_some() {}
-        Ok(Sound)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        // most lists and objects have few, and then take no more room than they need
+        let mut entries: SmallVec<[Entry; FEW]> = SmallVec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let at = self.0.number();
+            entries.push(Entry { at, key, node: map.next_value_seed(Reading(self.0))? });
+        }
+        self.0.note_twice(&entries);
+        Ok(Json::Object(entries.into_vec()))
     }
 }
 
@@ -200,49 +273,19 @@ fn strict() -> jsonc_parser::ParseOptions {
     }
 }
 
-fn node(value: ast::Value) -> Read<Node> {
-    let at = value.range().start;
-    let value = match value {
-        ast::Value::NullKeyword(_) => Json::Null,
-        ast::Value::BooleanLit(literal) => Json::Bool(literal.value),
-        ast::Value::NumberLit(literal) => Json::Number(
-            serde_json::from_str(literal.value)
-                .map_err(|error| Wrong { at, problem: Problem::Syntax { message: error.to_string() } })?,
-        ),
-        ast::Value::StringLit(literal) => Json::Text(literal.value.into_owned()),
-        ast::Value::Array(array) => Json::List(array.elements.into_iter().map(node).collect::<Read<_>>()?),
-        ast::Value::Object(object) => Json::Object(entries(object)?),
-    };
-    Ok(Node { at, value })
-}
-
-fn entries(object: ast::Object) -> Read<Vec<Entry>> {
-    if let Some(property) = first_twice(&object.properties) {
-        let key = property.name.as_str().to_string();
-        return Err(Wrong { at: property.name.range().start, problem: Problem::KeyTwice { key } });
-    }
-    let entry = |property: ast::ObjectProp| {
-        let at = property.name.range().start;
-        Ok(Entry { at, key: property.name.into_string(), node: node(property.value)? })
-    };
-    object.properties.into_iter().map(entry).collect()
-}
-
-/// The first property whose key an earlier one has.
-fn first_twice<'o, 'a>(properties: &'o [ast::ObjectProp<'a>]) -> Option<&'o ast::ObjectProp<'a>> {
-    if properties.len() <= FEW {
+/// The first entry whose key an earlier one has.
+fn first_twice(entries: &[Entry]) -> Option<&Entry> {
+    if entries.len() <= FEW {
         // a set costs more than looking, and a listing has an object for each tensor
-        let is_known = |(at, property): &(usize, &ast::ObjectProp)| {
-            properties.iter().take(*at).any(|other| other.name.as_str() == property.name.as_str())
-        };
-        return properties.iter().enumerate().find(is_known).map(|(_, property)| property);
+        let is_known = |(at, entry): &(usize, &Entry)| entries.iter().take(*at).any(|other| other.key == entry.key);
+        return entries.iter().enumerate().find(is_known).map(|(_, entry)| entry);
     }
     let mut seen = HashSet::default();
-    properties.iter().find(|property| !seen.insert(property.name.as_str()))
+    entries.iter().find(|entry| !seen.insert(entry.key.as_str()))
 }
 
 /// The keys of more are looked up in a set.
-const FEW: usize = 8;
+const FEW: usize = 4;
 
 impl Serialize for Node {
     /// The value without places.

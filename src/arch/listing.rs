@@ -127,6 +127,9 @@ fn tie_problem(entry: &Entry, owner: &str, problem: String) -> Wrong {
 
 /// Each tied tensor and the one that owns its values at the end of the chain.
 fn ties(tensors: &[&Entry]) -> Read<Vec<(ParameterId, ParameterId)>> {
+    if tensors.iter().all(|entry| entry.node.get("tied_to").is_none()) {
+        return Ok(Vec::new());
+    }
     let places: HashMap<&str, ParameterId> =
         tensors.iter().enumerate().map(|(id, entry)| (entry.key.as_str(), id)).collect();
     let mut stated = vec![None; tensors.len()];

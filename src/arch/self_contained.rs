@@ -88,23 +88,24 @@ fn text<'h, 't, H: Serialize, T: Serialize>(
     head: impl Iterator<Item = (&'h str, H)>,
     tensors: impl Iterator<Item = (&'t str, T)>,
 ) -> String {
-    let mut text = String::from("{ ");
+    let mut text = b"{ ".to_vec();
     for (key, value) in head {
         pair(&mut text, key, &value);
-        text.push_str(",\n  ");
+        text.extend_from_slice(b",\n  ");
     }
-    text.push_str("\"tensors\": {\n");
+    text.extend_from_slice(b"\"tensors\": {\n");
     for (at, (name, tensor)) in tensors.enumerate() {
-        text.push_str(if at == 0 { "    " } else { ",\n    " });
+        text.extend_from_slice(if at == 0 { b"    " } else { b",\n    " });
         pair(&mut text, name, &tensor);
     }
-    text.push_str(" } }\n");
-    text
+    text.extend_from_slice(b" } }\n");
+    // all of it was text
+    String::from_utf8(text).unwrap_or_default()
 }
 
-fn pair(text: &mut String, key: &str, value: &impl Serialize) {
-    // of strings, numbers and their lists: it cannot fail
-    text.push_str(&serde_json::to_string(key).unwrap_or_default());
-    text.push_str(": ");
-    text.push_str(&serde_json::to_string(value).unwrap_or_default());
+fn pair(text: &mut Vec<u8>, key: &str, value: &impl Serialize) {
+    // of strings, numbers and their lists, into memory: it cannot fail
+    let _ = serde_json::to_writer(&mut *text, key);
+    text.extend_from_slice(b": ");
+    let _ = serde_json::to_writer(text, value);
 }

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 /// Compares names with runs of digits as numbers of any length, so that `layer.2` comes before `layer.10`. Total: equal
 /// only for equal strings (`02` and `2` compare as bytes where nothing else differs).
 pub fn natural_cmp(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
+    let alike = common_start(a.as_bytes(), b.as_bytes());
+    let (mut left, mut right) = (&a.as_bytes()[alike..], &b.as_bytes()[alike..]);
     loop {
         let (Some(x), Some(y)) = (left.first(), right.first()) else {
             return left.len().cmp(&right.len()).then_with(|| a.cmp(b));
@@ -23,6 +24,17 @@ pub fn natural_cmp(a: &str, b: &str) -> Ordering {
             (left, right) = (left.get(1..).unwrap_or_default(), right.get(1..).unwrap_or_default());
         }
     }
+}
+
+/// How many bytes both begin with, up to a number that they share in part: names of one model have most of their bytes in common.
+fn common_start(a: &[u8], b: &[u8]) -> usize {
+    const STEP: usize = 8;
+    let (steps, _) = a.as_chunks::<STEP>();
+    let (others, _) = b.as_chunks::<STEP>();
+    let whole = steps.iter().zip(others).take_while(|(a, b)| a == b).count() * STEP;
+    let rest = a[whole..].iter().zip(&b[whole..]).take_while(|(a, b)| a == b).count();
+    let alike = &a[..whole + rest];
+    alike.len() - alike.iter().rev().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// The leading number without its zeros, and what follows it.

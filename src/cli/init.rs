@@ -339,7 +339,10 @@ fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &Repor
         data(&format!("\nmemory: at most {} with {threads} threads\n", megabytes(peak)))?;
         strict_lines(&planned.strict_lines)?;
     }
+    // the process ends: to take a hundred thousand tensors apart would take longer than to leave them
+    std::mem::forget(report);
     if planned.violations.is_empty() {
+        std::mem::forget(planned);
         return Ok(());
     }
     for violation in &planned.violations {

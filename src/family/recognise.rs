@@ -24,20 +24,29 @@ pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config
 
 /// The family whose names stand in a source.
 fn named(source: &Listing) -> Option<&'static dyn Family> {
-    FAMILIES.iter().copied().find(|family| {
+    let sets = FAMILIES.iter().copied().flat_map(|family| {
         let alone = family.dialects().iter().map(|dialect| dialect.alone);
-        std::iter::once(family.markers()).chain(alone).any(|markers| marked(*family, markers, source))
-    })
+        std::iter::once(family.markers()).chain(alone).map(move |markers| (family, markers))
+    });
+    let sets: Vec<(&dyn Family, &[&str])> = sets.filter(|(_, markers)| !markers.is_empty()).collect();
+    // in one pass over names, of which a large model has a hundred thousand
+    let mut paths: Vec<Vec<&str>> = vec![Vec::new(); sets.len()];
+    for tensor in &source.tensors {
+        for ((_, markers), paths) in sets.iter().zip(&mut paths) {
+            paths.extend(markers.first().and_then(|first| tensor.name.strip_suffix(first)));
+        }
+    }
+    let found = sets.iter().zip(&paths).find(|((family, markers), paths)| marked(*family, markers, paths, source));
+    found.map(|((family, _), _)| *family)
 }
 
 fn parsed(text: &str) -> Option<Config> {
     serde_json::from_str(text).ok().map(Config)
 }
 
-/// Whether all markers of the family stand below one path that ends in nothing, in its base prefix or in wrappers.
-fn marked(family: &dyn Family, markers: &[&str], source: &Listing) -> bool {
-    let Some(first) = markers.first() else { return false };
-    source.tensors.iter().filter_map(|tensor| tensor.name.strip_suffix(first)).any(|path| {
+/// Whether all markers of the family stand below one of these paths that ends in nothing, in its base prefix or in wrappers.
+fn marked(family: &dyn Family, markers: &[&str], paths: &[&str], source: &Listing) -> bool {
+    paths.iter().any(|path| {
         let inner = path.strip_suffix('.').and_then(|path| path.rsplit('.').next());
         let plain = match inner {
             None => path.is_empty(),

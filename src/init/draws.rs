@@ -4,8 +4,8 @@ use pulp::NullaryFnOnce;
 
 use super::elementary::{cos_sin, radius};
 use super::generator::{FIRST_DRAW, GROUP, Generator};
-use super::instructions::widest;
 use super::philox::{LANES, Lanes};
+use crate::instructions::widest;
 
 /// No standard normal that is drawn here is larger: √(−2 ln 2⁻³²) is 6.6604.
 pub(super) const LARGEST_NORMAL: f32 = 6.67;

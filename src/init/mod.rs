@@ -11,7 +11,6 @@ mod elementary;
 mod fans;
 mod formula;
 mod generator;
-mod instructions;
 mod moments;
 mod nonlinearity;
 mod orthogonal;

@@ -6,8 +6,8 @@ use pulp::NullaryFnOnce;
 use super::draws::{Normals, bounds_within, by_groups, normals, within};
 use super::elementary::{cos_sin, ln_f64, radius};
 use super::generator::Generator;
-use super::instructions::widest;
 use super::philox::LANES;
+use crate::instructions::widest;
 
 /// After so many redraws the nearest value within the bounds is taken. Every proposal is accepted with a probability of 0.4 or more, so this is
 /// less likely than 1e-21, except where rounding to 32 bits leaves only a few values between the bounds.

@@ -27,6 +27,7 @@ use crate::plan::{self, Plan, Planned};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::save::{self, Layout, Replace, Staging, Sync};
+use crate::side_by_side::side_by_side;
 use crate::source::{Access, Reference, Source};
 use crate::transfer;
 
@@ -113,15 +114,30 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 /// The same without the batch that `lsuv` may need.
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
-    // one after the other: side by side they hold twice as much at once, and each thread keeps what it freed
-    let architecture = arch::open(&request.arch, &request.flags, &request.access, progress)?;
-    let sources = sources::open_all(&arguments, &request.key, &request.access, progress)?;
+    let (architecture, sources) = opened(request, &arguments, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
     let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
     let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
     Ok(Prepared { planned, sources, architecture, notes, lsuv_peak: 0, access: request.access.clone() })
+}
+
+/// The architecture and the sources, side by side where nothing is fetched: progress is that of one file.
+fn opened(
+    request: &PlanRequest,
+    arguments: &[SourceArgument],
+    progress: &dyn Progress,
+) -> Result<(Architecture, Vec<Opened>)> {
+    let architecture = || arch::open(&request.arch, &request.flags, &request.access, progress);
+    let sources = || sources::open_all(arguments, &request.key, &request.access, progress);
+    let is_here = |reference: &Reference| matches!(reference, Reference::Path(_) | Reference::None);
+    let arch = Reference::parse(&request.arch)?;
+    if arguments.iter().map(|argument| &argument.reference).chain([&arch]).all(is_here) {
+        let (architecture, sources) = side_by_side(architecture, sources);
+        return Ok((architecture?, sources?));
+    }
+    Ok((architecture()?, sources()?))
 }
 
 /// Plans and carries out, or fails with everything that breaks the coverage contract.

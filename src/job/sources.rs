@@ -9,9 +9,9 @@ use crate::plan::{Content, Plan, PlannedSource, SourceView, is_companion};
 use crate::progress::Progress;
 use crate::source::{Access, Reference, Source};
 
-/// Companion files are small; a tokenizer of a quarter of a million tokens has 30 MB.
 /// What PEFT saves beside an adapter.
 const ADAPTER: &str = "adapter_config.json";
+/// Companion files are small; a tokenizer of a quarter of a million tokens has 30 MB.
 const COMPANION_LIMIT: u64 = 256 << 20;
 
 /// One `--from [NAME=]SRC`, parsed.

@@ -22,6 +22,7 @@ use crate::plan::{
     Action, Assignment, Companion, Content, FORMAT, Initialisation, PinnedFile, Plan, PlannedSource, Step, Target,
     Unused, Value,
 };
+use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Name, Shape, TensorInfo, elements};
 use crate::transfer::Outcome;
 
@@ -220,24 +221,21 @@ impl Report {
 
     /// The report of a plan; without outcomes (a dry run) it has no digests.
     pub fn of(plan: &Plan, outcomes: Option<&[Outcome]>) -> Report {
-        let tensors = plan
-            .assignments
-            .iter()
-            .enumerate()
-            .map(|(i, assignment)| reported(plan, assignment, outcomes.and_then(|all| all.get(i))))
-            .collect();
+        let tensor = |(i, assignment)| reported(plan, assignment, outcomes.and_then(|all| all.get(i)));
+        let tensors = || plan.assignments.iter().enumerate().map(tensor).collect();
+        let (tensors, (hash, groups)) = side_by_side(tensors, || (plan.hash(), groups(plan)));
         let mut warnings = plan.warnings.clone();
         warnings.extend(plan.assignments.iter().zip(outcomes.unwrap_or(&[])).filter_map(non_finite_warning));
         Report {
             xfer: env!("CARGO_PKG_VERSION").into(),
-            plan: plan.hash(),
+            plan: hash,
             seed: plan.seed,
             generator: plan.generator.clone(),
             sources: plan.sources.iter().map(ReportedSource::of).collect(),
             target: plan.target.clone(),
             coverage: Coverage::of(plan),
             tensors,
-            groups: groups(plan),
+            groups,
             companions: plan.companions.iter().map(ReportedFile::of).collect(),
             unused: plan.unused.clone(),
             dropped: plan.dropped.clone(),

@@ -48,7 +48,7 @@ fn equal(a: &Stored, b: &Stored, scratch: &mut Scratch) -> Result<bool> {
         let mut right = scratch.take(left.len())?;
         a.read(span.clone(), &mut left, scratch)?;
         b.read(span.clone(), &mut right, scratch)?;
-        let same = left == right;
+        let same = left[..] == right[..];
         scratch.give(left);
         scratch.give(right);
         scratch.progress.advance(span.end - span.start);

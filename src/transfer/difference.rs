@@ -83,7 +83,7 @@ pub(super) fn difference(a: &Stored, b: &Stored, scratch: &mut Scratch) -> Resul
         let (x, y) = (read(a, &elements, scratch)?, read(b, &elements, scratch)?);
         scratch.progress.advance((x.len() + y.len()) as u64);
         // most tensors of two checkpoints are alike
-        if a.info.dtype != b.info.dtype || x != y {
+        if a.info.dtype != b.info.dtype || x[..] != y[..] {
             match common {
                 Common::Numbers(a, b) => {
                     a.decode(&x, &mut left);

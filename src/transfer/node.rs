@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::count::Count;
 use super::fresh::Fresh;
-use super::scratch::{Scratch, room, size};
+use super::scratch::{Buffer, Scratch, room, size};
 use super::stored::Stored;
 use crate::adapt::float::{became_infinite, non_finite};
 use crate::adapt::{Block, Demand, Op, Scan};
@@ -312,7 +312,7 @@ fn overflows(op: &Op, info: &TensorInfo, blocks: &[Block], out: &[u8], window: O
 
 /// What an input supplied: rows in a buffer of this thread, or all of it, kept.
 enum Supply {
-    Rows(Vec<Rows>, Vec<u8>),
+    Rows(Vec<Rows>, Buffer),
     Whole(Rows, Arc<Vec<u8>>),
 }
 
@@ -338,13 +338,13 @@ fn supply(inputs: &[Node], demands: Vec<Demand>, scratch: &mut Scratch) -> Resul
 
 fn supply_one(input: &Node, demand: Demand, scratch: &mut Scratch) -> Result<Supply> {
     match demand {
-        Demand::None | Demand::Scan => Ok(Supply::Rows(Vec::new(), Vec::new())),
+        Demand::None | Demand::Scan => Ok(Supply::Rows(Vec::new(), Buffer::default())),
         Demand::Whole => Ok(Supply::Whole(0..input.info.rows(), input.whole(scratch)?)),
         Demand::Rows(ranges) => {
             let row = input.info.row_bytes()?;
             let count: u64 = ranges.iter().map(|rows| rows.end - rows.start).sum();
             let mut bytes = scratch.take(size(count * row)?)?;
-            let mut rest = bytes.as_mut_slice();
+            let mut rest = &mut bytes[..];
             for rows in &ranges {
                 let (piece, after) = std::mem::take(&mut rest).split_at_mut(size((rows.end - rows.start) * row)?);
                 input.rows(rows.clone(), piece, None, scratch)?;

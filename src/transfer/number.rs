@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::scratch::{PIECE, Scratch, size};
+use super::scratch::{Buffer, PIECE, Scratch, size};
 use super::stored::Stored;
 use crate::adapt::float::{Float, Real};
 use crate::error::Result;
@@ -88,7 +88,7 @@ pub(super) fn runs(info: &TensorInfo, run: u64) -> Result<impl Iterator<Item = R
 }
 
 /// The bytes of a range of elements.
-pub(super) fn read(stored: &Stored, elements: &Range<u64>, scratch: &mut Scratch) -> Result<Vec<u8>> {
+pub(super) fn read(stored: &Stored, elements: &Range<u64>, scratch: &mut Scratch) -> Result<Buffer> {
     let at = |element| stored.info.dtype.bytes_of(element);
     let span = at(elements.start)?..at(elements.end)?;
     let mut bytes = scratch.take(size(span.end - span.start)?)?;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::scratch::Scratch;
+use super::scratch::{Buffer, Scratch};
 use crate::error::Result;
 
 /// How many pieces may wait for one file, and how many empty buffers are kept.
@@ -16,7 +16,7 @@ pub(super) struct Piece {
     /// Where it goes.
     pub offset: u64,
     /// The bytes, and more.
-    pub bytes: Vec<u8>,
+    pub bytes: Buffer,
     /// Which of them.
     pub window: Range<usize>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Piece {
 /// Those of all files.
 pub(super) struct Queue {
     lanes: Vec<Lane>,
-    spare: Mutex<Vec<Vec<u8>>>,
+    spare: Mutex<Vec<Buffer>>,
 }
 
 #[derive(Default)]

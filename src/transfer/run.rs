@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::node::Node;
 use super::queue::{Piece, Queue};
-use super::scratch::{Scratch, size};
+use super::scratch::{Buffer, Scratch, size};
 use super::work::{Input, Item, Output, Source, Work};
 use super::{InputDigest, Options, Outcome};
 use crate::adapt::float::non_finite;
@@ -179,12 +179,7 @@ impl<'a, 'p> Run<'a, 'p> {
     }
 
     /// A buffer, and where in it the span's bytes are.
-    fn produce(
-        &self,
-        output: &Output<'a>,
-        span: &Range<u64>,
-        scratch: &mut Scratch,
-    ) -> Result<(Vec<u8>, Range<usize>)> {
+    fn produce(&self, output: &Output<'a>, span: &Range<u64>, scratch: &mut Scratch) -> Result<(Buffer, Range<usize>)> {
         match &output.source {
             Source::Copy(stored) => {
                 let len = size(span.end - span.start)?;
@@ -212,9 +207,9 @@ impl<'a, 'p> Run<'a, 'p> {
 }
 
 /// The rows that cover a span of a value's bytes.
-fn evaluate(node: &Node, span: &Range<u64>, scratch: &mut Scratch) -> Result<(Vec<u8>, Range<usize>)> {
+fn evaluate(node: &Node, span: &Range<u64>, scratch: &mut Scratch) -> Result<(Buffer, Range<usize>)> {
     if span.is_empty() {
-        return Ok((Vec::new(), 0..0));
+        return Ok((Buffer::default(), 0..0));
     }
     let row = node.info.row_bytes()?.max(1);
     let rows = span.start / row..span.end.div_ceil(row);

@@ -1,5 +1,7 @@
 //! What one thread keeps from piece to piece: buffers, and what it noticed.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::error::{AdaptError, Result, TransferError};
 use crate::progress::Progress;
 
@@ -7,9 +9,30 @@ use crate::progress::Progress;
 /// between reading, hashing and writing. A power of two, so that the pieces are subtrees of a blake3 tree.
 pub(super) const PIECE: u64 = 1 << 20;
 
+/// Bytes whose number may shrink and grow again without being written: what lies beyond is kept.
+#[derive(Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+}
+
 /// Reusable buffers of one thread, and what its evaluations noticed.
 pub(super) struct Scratch<'a> {
-    buffers: Vec<Vec<u8>>,
+    buffers: Vec<Buffer>,
     /// About how many bytes are worked on at once.
     pub piece: u64,
     /// Asked between pieces of work.
@@ -26,19 +49,22 @@ impl<'a> Scratch<'a> {
     }
 
     /// A buffer of this length; what it holds is arbitrary.
-    pub fn take(&mut self, len: usize) -> Result<Vec<u8>> {
+    pub fn take(&mut self, len: usize) -> Result<Buffer> {
         let mut buffer = self.buffers.pop().unwrap_or_default();
-        if buffer.capacity() < len {
+        if buffer.bytes.capacity() < len {
             // what it holds need not be copied to its new place
-            buffer = room(len)?;
+            buffer.bytes = room(len)?;
         }
-        buffer.resize(len, 0);
+        if buffer.bytes.len() < len {
+            buffer.bytes.resize(len, 0);
+        }
+        buffer.len = len;
         Ok(buffer)
     }
 
     /// Gives a buffer back; one far above a piece is freed, for the next tensor may need none.
-    pub fn give(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() as u64 <= self.piece.saturating_mul(2) {
+    pub fn give(&mut self, buffer: Buffer) {
+        if buffer.bytes.capacity() as u64 <= self.piece.saturating_mul(2) {
             self.buffers.push(buffer);
         }
     }

@@ -346,3 +346,39 @@ fn every_element_has_the_scale_of_its_block() {
     let row = |a: f64, b: f64| vec![a, a, a, b];
     assert_eq!(out, [row(1.0, 2.0), row(1.0, 2.0), row(3.0, 4.0), row(3.0, 4.0), row(5.0, 6.0)].concat());
 }
+
+#[test]
+fn every_kind_of_f32_becomes_the_bf16_that_the_half_crate_makes_of_it() {
+    // every upper half, with lower halves on both sides of every decision
+    for low in [0, 1, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff] {
+        let values: Vec<f32> = (0..=0xffffu32).map(|high| f32::from_bits(high << 16 | low)).collect();
+        let mut out = vec![0; 2 * values.len()];
+        f32::encode(Float::Bf16, &values, &mut out);
+        for (value, found) in values.iter().zip(out.as_chunks::<2>().0) {
+            let expected = half::bf16::from_f32(*value).to_le_bytes();
+            assert_eq!(*found, expected, "{:#010x}", value.to_bits());
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_counted_in_every_type_and_at_every_place() {
+    let cases: [(Dtype, &[u8], &[u8], &[u8]); 3] = [
+        (Dtype::F32, &1f32.to_le_bytes(), &f32::NEG_INFINITY.to_le_bytes(), &f32::NAN.to_le_bytes()),
+        (Dtype::F16, &[0xff, 0x7b], &[0x00, 0xfc], &[0x01, 0x7c]),
+        (Dtype::Bf16, &[0x7f, 0x7f], &[0x80, 0xff], &[0x81, 0x7f]),
+    ];
+    for (dtype, finite, infinite, nan) in cases {
+        for len in [1, 7, 4096, 4097, 9000] {
+            let mut bytes = finite.repeat(len);
+            assert_eq!(non_finite(dtype, &bytes), NonFinite::default());
+            for (place, value) in [(0, infinite), (len - 1, nan)] {
+                bytes[place * finite.len()..][..finite.len()].copy_from_slice(value);
+            }
+            let expected = NonFinite { nan: 1, infinite: u64::from(len > 1) };
+            assert_eq!(non_finite(dtype, &bytes), expected, "{dtype} of {len}");
+        }
+        let all = non_finite(dtype, &infinite.repeat(70_000));
+        assert_eq!(all, NonFinite { nan: 0, infinite: 70_000 }, "{dtype}");
+    }
+}

@@ -31,6 +31,18 @@ fn a_listing_finds_every_tensor_at_its_place() {
 
 proptest! {
     #[test]
+    fn what_both_begin_with_decides_nothing(start in "[a0-2.]{0,20}", a in "[a0-2.]{0,4}", b in "[a0-2.]{0,4}") {
+        let [long_a, long_b] = [&a, &b].map(|end| format!("{start}/{end}"));
+        prop_assert_eq!(natural_cmp(&long_a, &long_b), natural_cmp(&a, &b));
+    }
+
+    #[test]
+    fn a_number_that_both_begin_with_in_part_is_compared_whole(start in "[a0-2.]{0,20}", a in 1u32..2000, b in 1u32..2000) {
+        let [long_a, long_b] = [a, b].map(|number| format!("{start}.{number}.w"));
+        prop_assert_eq!(natural_cmp(&long_a, &long_b), a.cmp(&b));
+    }
+
+    #[test]
     fn the_order_is_total(a in "[a0-2.]{0,6}", b in "[a0-2.]{0,6}", c in "[a0-2.]{0,6}") {
         prop_assert_eq!(natural_cmp(&a, &b), natural_cmp(&b, &a).reverse());
         prop_assert_eq!(natural_cmp(&a, &b) == Ordering::Equal, a == b);

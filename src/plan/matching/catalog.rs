@@ -7,9 +7,10 @@ use super::dialects::{self, Unit};
 use super::names::{last, modern_norm, plain};
 use super::stored;
 use crate::arch::Architecture;
+use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Config, Family};
-use crate::hash::{HashMap, HashSet};
+use crate::hash::HashMap;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Name, TensorInfo};
 
@@ -69,8 +70,8 @@ pub(super) struct Catalog {
     pub candidates: Vec<Candidate>,
     /// By stored name.
     pub by_stored: ByName,
-    /// By stored name without wrappers.
-    pub by_plain: ByName,
+    /// By stored name without wrappers, where it has some.
+    by_wrapped: ByName,
     /// By the name in the target's spelling.
     pub by_spelt: ByName,
     /// By that without wrappers.
@@ -98,14 +99,15 @@ impl Catalog {
         }
         let stored = catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()).count();
         catalog.by_stored.reserve(stored);
-        catalog.by_plain.reserve(stored);
         for (id, candidate) in catalog.candidates.iter().enumerate() {
             let mut plain = candidate.plain.iter();
             if let (Some(stored), Some(plain)) =
                 (&candidate.stored, candidate.stored.as_ref().and_then(|_| plain.next()))
             {
                 catalog.by_stored.entry(stored.clone()).or_default().push(id);
-                catalog.by_plain.entry(plain.clone()).or_default().push(id);
+                if stored != plain {
+                    catalog.by_wrapped.entry(plain.clone()).or_default().push(id);
+                }
             }
             if let (Some((spelt, _)), Some(plain)) = (&candidate.spelt, plain.next()) {
                 catalog.by_spelt.entry(spelt.clone()).or_default().push(id);
@@ -113,6 +115,21 @@ impl Catalog {
             }
         }
         Ok(catalog)
+    }
+
+    /// The candidates of this stored name, in order.
+    pub fn stored(&self, name: &Name) -> SmallVec<[usize; 1]> {
+        self.by_stored.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The candidates whose stored name is this one without wrappers, in order.
+    pub fn plain(&self, name: &Name) -> SmallVec<[usize; 1]> {
+        let mut ids = self.stored(name);
+        if let Some(wrapped) = self.by_wrapped.get(name) {
+            ids.extend_from_slice(wrapped);
+            ids.sort_unstable();
+        }
+        ids
     }
 
     fn add(
@@ -143,12 +160,11 @@ impl Catalog {
         for respelling in &respellings {
             units = respelling.apply(units)?;
         }
-        let known: HashSet<&str> = view.listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
         self.candidates.reserve_exact(units.len());
         for unit in units {
             let first = unit.tensors.first().filter(|_| unit.single);
             let own_name = first.and_then(|id| view.listing.tensors.get(*id)).map(|tensor| tensor.name.clone());
-            self.candidates.push(candidate(source, own_name, unit, &known));
+            self.candidates.push(candidate(source, own_name, unit, view.listing));
         }
         Ok(())
     }
@@ -160,12 +176,12 @@ pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     Unit { name: info.name.clone(), tensors: smallvec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
-fn candidate(source: usize, stored: Option<Name>, unit: Unit, known: &HashSet<&str>) -> Candidate {
+fn candidate(source: usize, stored: Option<Name>, unit: Unit, listing: &Listing) -> Candidate {
     let spelt = match (&stored, unit.dialect) {
         (Some(stored), Some(dialect)) if *stored != unit.name => Some((unit.name, Spelling::Dialect(dialect))),
         (Some(stored), _) => modern_norm(stored)
             // beside a `weight` of its own a `gamma` is something else
-            .filter(|modern| !known.contains(modern.as_str()))
+            .filter(|modern| listing.position(modern).is_none())
             .map(|modern| (modern.into(), Spelling::Norm)),
         (None, dialect) => Some((unit.name, Spelling::Dialect(dialect.unwrap_or_default()))),
     };

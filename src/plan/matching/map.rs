@@ -5,6 +5,7 @@ use super::names::last;
 use crate::adapt::{NamedOp, Op};
 use crate::arch::{Bindings, MapRule, Pattern};
 use crate::error::{Error, PlanError, Result, nearest};
+use crate::graph::Parameter;
 use crate::hash::HashMap;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Shape, TensorInfo};
@@ -81,7 +82,7 @@ pub(super) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     /// The rules over these sources and targets.
-    pub fn new(rules: &'a [MapRule], sources: &'a [SourceView<'a>], shapes: HashMap<&'a str, &'a Shape>) -> Rules<'a> {
+    pub fn new(rules: &'a [MapRule], sources: &'a [SourceView<'a>], targets: &'a [Parameter]) -> Rules<'a> {
         let mut all = Rules {
             rules,
             sources,
@@ -89,12 +90,12 @@ impl<'a> Rules<'a> {
             by_last: HashMap::default(),
             open: Vec::new(),
             names: HashMap::default(),
-            shapes,
+            shapes: HashMap::default(),
             matched: rules.iter().map(|rule| vec![false; rule.to.len()]).collect(),
             sourced: vec![false; rules.len()],
             missing: vec![None; rules.len()],
         };
-        for (rule, slot, pattern) in targets(rules) {
+        for (rule, slot, pattern) in self::targets(rules) {
             let end = last(&pattern.text);
             if pattern.is_plain() {
                 all.plain.entry(&pattern.text).or_default().push((rule, slot));
@@ -105,6 +106,7 @@ impl<'a> Rules<'a> {
             }
         }
         if !rules.is_empty() {
+            all.shapes = targets.iter().map(|parameter| (parameter.name.as_str(), &parameter.shape)).collect();
             for (source, view) in sources.iter().enumerate() {
                 for (tensor, info) in view.listing.tensors.iter().enumerate() {
                     all.names.entry(&info.name).or_default().push((source, tensor));

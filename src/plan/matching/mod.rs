@@ -26,7 +26,7 @@ pub use dialects::recognise;
 use known::Layouts;
 pub use names::is_known_buffer;
 pub(crate) use names::unwrapped;
-use resolve::{Pass, Resolution};
+use resolve::{Pass, Resolution, Wanted};
 pub(super) use respell::{Respelt, as_stored, respell};
 pub(super) use selectors::require;
 
@@ -40,6 +40,7 @@ use crate::error::{PlanError, Result};
 use crate::family::{Config, Family};
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
+use crate::side_by_side::side_by_side;
 use crate::tensor::TensorInfo;
 
 /// Where one target tensor's value comes from, before it is made to fit.
@@ -114,7 +115,9 @@ pub struct Matching {
 }
 
 /// What the steps came to, before ties.
-struct Found {
+struct Found<'a> {
+    /// The repeated blocks of the target.
+    blocks: Blocks<'a>,
     resolutions: Vec<Resolution>,
     violations: Vec<PlanError>,
     warnings: Vec<String>,
@@ -128,8 +131,7 @@ struct Found {
 /// Finds the origin of every target tensor. A pattern that matches nothing, arithmetic on a block with a depth rule, or a
 /// rule whose operations do not fit is an error; what breaks the coverage contract is a violation.
 pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Question, Answer)]) -> Result<Matching> {
-    let blocks = resolve::blocks(target);
-    let mut found = find(sources, target, &blocks)?;
+    let mut found = find(sources, target)?;
     let settled = ties::settle(sources, target, &mut found.resolutions, evidence)?;
     found.violations.extend(settled.violations);
     found.warnings.extend(settled.warnings);
@@ -143,7 +145,7 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         let gaps = Gaps {
             sources,
             target,
-            blocks: &blocks,
+            blocks: &found.blocks,
             counterparts: &found.counterparts,
             depths: &found.depths,
             found: &found.resolutions,
@@ -172,35 +174,41 @@ pub fn tie_questions(sources: &[SourceView], target: &Architecture) -> Result<Ve
     if sources.is_empty() || target.parameters.iter().all(|parameter| parameter.tied_to.is_none()) {
         return Ok(Vec::new());
     }
-    let found = find(sources, target, &resolve::blocks(target))?;
+    let found = find(sources, target)?;
     Ok(ties::questions(sources, target, &found.resolutions))
 }
 
 /// All steps: once to see which blocks correspond, and again where depth rules choose layers of them.
-fn find(sources: &[SourceView], target: &Architecture, blocks: &Blocks) -> Result<Found> {
-    selectors::check(sources, target, blocks)?;
-    let catalog = Catalog::of(sources, target)?;
+fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a>> {
     let plain = Depths::default();
-    let mut pass = Pass::run(sources, target, &catalog, &plain)?;
+    let of_target = || (resolve::blocks(target), Wanted::of(sources, target, &plain));
+    let (catalog, (blocks, wanted)) = side_by_side(|| Catalog::of(sources, target), of_target);
+    selectors::check(sources, target, &blocks)?;
+    let catalog = catalog?;
+    let mut pass = Pass::run(sources, target, &catalog, &plain, wanted?);
     let counterparts = pass.counterparts();
-    let depths = if sources.is_empty() { Depths::default() } else { Depths::of(target, blocks, &counterparts)? };
-    pass = if depths.has_rules() { Pass::run(sources, target, &catalog, &depths)? } else { pass.with_depths(&depths) };
+    let depths = if sources.is_empty() { Depths::default() } else { Depths::of(target, &blocks, &counterparts)? };
+    pass = match depths.has_rules() {
+        true => Pass::run(sources, target, &catalog, &depths, Wanted::of(sources, target, &depths)?),
+        false => pass.with_depths(&depths),
+    };
     pass.check_rules()?;
     let mut violations = pass.ambiguities();
     let zeroed = zeroed(target, &depths, &mut violations)?;
     let known = catalog.families.iter().zip(sources).map(|(family, source)| Known::of(family, source.listing));
     let known: Vec<Known> = known.collect::<Result<_>>()?;
     let layouts: Vec<&Layouts> = known.iter().map(|known| &known.layouts).collect();
-    let mut resolutions = pass.resolve(&layouts, &zeroed)?;
+    let (resolutions, mut unused_reasons) =
+        side_by_side(|| pass.resolve(&layouts, &zeroed), || pass.unused_reasons(&counterparts));
+    let mut resolutions = resolutions?;
     let warnings = pass.given_away(&resolutions).into_iter().collect();
-    let mut unused_reasons = pass.unused_reasons(&counterparts);
     untie(sources, target, &known, &mut resolutions);
     declare(target, &mut resolutions, &mut unused_reasons);
     let families = catalog.families.iter().map(|family| family.as_ref().map(|(family, _)| family.name().to_string()));
     let families = families.collect();
     drop(pass);
     let dialects = catalog.dialects;
-    Ok(Found { resolutions, violations, warnings, counterparts, depths, unused_reasons, families, dialects })
+    Ok(Found { blocks, resolutions, violations, warnings, counterparts, depths, unused_reasons, families, dialects })
 }
 
 /// What the family of a source says of its names.

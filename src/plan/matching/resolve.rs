@@ -1,9 +1,8 @@
 //! From steps to origins: every target by way of its depth, its rule or its want, to an expression.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::catalog::Catalog;
 use super::dialects::apply_one;
@@ -22,12 +21,20 @@ use crate::init::Scheme;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
 use crate::plan::{InitPart, SourceView, Value};
+use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Name, Role, TensorInfo};
 
 /// What answers for one name of a target.
 enum Answerer {
     Rule(Box<Ruled>),
     Want(usize),
+}
+
+/// How many tensors of a block of the target come from one block of a source.
+struct Vote {
+    source: usize,
+    path: String,
+    count: usize,
 }
 
 /// A target's way to its sources.
@@ -95,32 +102,19 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// Rules first, then the steps for what they left.
+    /// The steps, for what the rules left.
     pub fn run(
         sources: &'a [SourceView<'a>],
         target: &'a Architecture,
         catalog: &'a Catalog,
         depths: &'a Depths,
-    ) -> Result<Pass<'a>> {
-        let shapes = target.parameters.iter().map(|parameter| (parameter.name.as_str(), &parameter.shape)).collect();
-        let mut wanting = Wanting {
-            rules: Rules::new(&target.rules.map, sources, shapes),
-            wants: Vec::with_capacity(target.parameters.len()),
-            by_name: HashMap::with_capacity_and_hasher(target.parameters.len(), Default::default()),
-            claimed: Vec::new(),
-        };
-        let mut ways = Vec::with_capacity(target.parameters.len());
-        for parameter in &target.parameters {
-            let block = target.blocks.iter().find(|block| below(&parameter.name, &block.path).is_some());
-            let ruled = depths.ruled(&parameter.name);
-            ways.push(wanting.way(parameter, depths.lookup(&parameter.name), ruled, block)?);
-        }
-        let names: HashSet<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-        let Wanting { rules, wants, claimed, .. } = wanting;
-        let mut search = Search::new(catalog, sources, names, wants, &claimed);
+        wanted: Wanted<'a>,
+    ) -> Pass<'a> {
+        let Wanted { rules, ways, wants, claimed } = wanted;
+        let mut search = Search::new(catalog, sources, target, wants, &claimed);
         search.run();
         let suggestions = search.suggestions();
-        Ok(Pass { target, sources, depths, search, rules, ways, claimed, suggestions })
+        Pass { target, sources, depths, search, rules, ways, claimed, suggestions }
     }
 
     /// The same, with depths that change no name.
@@ -158,46 +152,57 @@ impl<'a> Pass<'a> {
 
     /// For each repeated block of the target the block of a source that most of its tensors come from.
     pub fn counterparts(&self) -> HashMap<String, Counterpart> {
-        let mut votes: HashMap<&str, BTreeMap<usize, BTreeMap<String, usize>>> = HashMap::default();
-        for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
-            let Some((source, names)) = self.first_source(way) else { continue };
-            for place in places(&parameter.name) {
-                if let Some(path) = names.iter().rev().find_map(|name| aligned(name, place.index, place.tail)) {
-                    let paths = votes.entry(place.path).or_default().entry(source).or_default();
-                    match paths.get_mut(path) {
-                        Some(votes) => *votes += 1,
-                        None => drop(paths.insert(path.to_string(), 1)),
-                    }
-                }
-            }
-        }
-        let mut layers: HashMap<usize, HashMap<&str, BTreeSet<u64>>> = HashMap::default();
-        for (source, paths) in votes.values().flatten() {
-            layers.entry(*source).or_default().extend(paths.keys().map(|path| (path.as_str(), BTreeSet::new())));
-        }
-        for candidate in &self.search.catalog.candidates {
-            let Some(layers) = layers.get_mut(&candidate.source) else { continue };
-            for place in candidate.plain.iter().flat_map(|name| places(name)) {
-                if let Some(known) = layers.get_mut(place.path) {
-                    known.insert(place.index);
-                }
-            }
-        }
-        // of equal votes the first path
-        let most = |votes: &BTreeMap<usize, BTreeMap<String, usize>>| {
-            let all = votes.iter().flat_map(|(source, paths)| paths.iter().map(move |path| (*source, path)));
-            all.rev().max_by_key(|(_, (_, votes))| **votes).map(|(source, (path, _))| (source, path.clone()))
-        };
-        let all = votes.iter().filter_map(|(block, votes)| {
-            let (source, path) = most(votes)?;
-            let layers = layers.get(&source)?.get(path.as_str())?.iter().copied().collect();
+        let (votes, layers) = side_by_side(|| self.votes(), || self.offered_layers());
+        let all = votes.into_iter().filter_map(|(block, mut votes)| {
+            // of equal votes the first path
+            votes.sort_unstable_by(|a, b| (a.source, &a.path).cmp(&(b.source, &b.path)));
+            let Vote { source, path, .. } = votes.into_iter().rev().max_by_key(|vote| vote.count)?;
+            let mut layers = layers.get(&(source, path.as_str()))?.clone();
+            layers.sort_unstable();
+            layers.dedup();
             Some((block.to_string(), Counterpart { source, path, layers }))
         });
         all.collect()
     }
 
+    /// For each repeated block of the target how many of its tensors come from which block of which source.
+    fn votes(&self) -> HashMap<&'a str, SmallVec<[Vote; 1]>> {
+        let mut votes: HashMap<&str, SmallVec<[Vote; 1]>> = HashMap::default();
+        for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
+            let Some((source, names)) = self.first_source(way) else { continue };
+            for place in places(&parameter.name) {
+                // a name that both sides have stands where it stands: it has no wrappers, or would be another
+                let path = names.iter().rev().find_map(|name| match *name == parameter.name {
+                    true => Some(place.path),
+                    false => aligned(name, place.index, place.tail),
+                });
+                let Some(path) = path else { continue };
+                let known = votes.entry(place.path).or_default();
+                match known.iter_mut().find(|vote| vote.source == source && vote.path == path) {
+                    Some(vote) => vote.count += 1,
+                    None => known.push(Vote { source, path: path.to_string(), count: 1 }),
+                }
+            }
+        }
+        votes
+    }
+
+    /// The layers of every repeated block that the sources offer, in the order of the candidates.
+    fn offered_layers(&self) -> HashMap<(usize, &'a str), Vec<u64>> {
+        let mut layers: HashMap<(usize, &str), Vec<u64>> = HashMap::default();
+        for candidate in &self.search.catalog.candidates {
+            for place in candidate.plain.iter().flat_map(|name| places(name)) {
+                let known = layers.entry((candidate.source, place.path)).or_default();
+                if known.last() != Some(&place.index) {
+                    known.push(place.index);
+                }
+            }
+        }
+        layers
+    }
+
     /// The source of the first tensor that a way leads to, and its names without wrappers.
-    fn first_source(&self, way: &Way) -> Option<(usize, SmallVec<[Name; 2]>)> {
+    fn first_source(&self, way: &Way) -> Option<(usize, Cow<'_, [Name]>)> {
         match way {
             Way::New => None,
             Way::Between(a, b, _) => self.first_source(a).or_else(|| self.first_source(b)),
@@ -205,11 +210,12 @@ impl<'a> Pass<'a> {
                 let Ruled::Found { tensors, .. } = &**ruled else { return None };
                 let (source, tensor) = tensors.first()?;
                 let name = &self.sources.get(*source)?.listing.tensors.get(*tensor)?.name;
-                Some((*source, smallvec![plain(name)]))
+                Some((*source, Cow::Owned(vec![plain(name)])))
             }
             Way::Leaf { answerer: Answerer::Want(want), .. } => {
                 let candidate = self.search.candidate(self.search.hits[*want].as_ref()?.candidate);
-                Some((candidate.source, candidate.plain.iter().cloned().collect()))
+                // borrowed: counting references would keep two threads waiting for each other
+                Some((candidate.source, Cow::Borrowed(&candidate.plain)))
             }
         }
     }
@@ -365,11 +371,41 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// What the rules answer, and what they leave to look for.
+pub(super) struct Wanted<'a> {
+    rules: Rules<'a>,
+    ways: Vec<Way>,
+    wants: Vec<Want>,
+    claimed: Vec<(usize, usize)>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Every target by way of its depth.
+    pub fn of(sources: &'a [SourceView<'a>], target: &'a Architecture, depths: &Depths) -> Result<Wanted<'a>> {
+        let mut wanting = Wanting {
+            rules: Rules::new(&target.rules.map, sources, &target.parameters),
+            wants: Vec::with_capacity(target.parameters.len()),
+            // without depth every target looks for its own name, and no two have one
+            by_name: depths.has_rules().then(HashMap::default),
+            claimed: Vec::new(),
+        };
+        let mut ways = Vec::with_capacity(target.parameters.len());
+        for parameter in &target.parameters {
+            let block = target.blocks.iter().find(|block| below(&parameter.name, &block.path).is_some());
+            let ruled = depths.ruled(&parameter.name);
+            ways.push(wanting.way(parameter, depths.lookup(&parameter.name), ruled, block)?);
+        }
+        let Wanting { rules, wants, claimed, by_name: _ } = wanting;
+        Ok(Wanted { rules, ways, wants, claimed })
+    }
+}
+
 /// Collects wants while rules are asked.
 struct Wanting<'a> {
     rules: Rules<'a>,
     wants: Vec<Want>,
-    by_name: HashMap<Name, usize>,
+    /// Wants by their names, where several targets may look for one.
+    by_name: Option<HashMap<Name, usize>>,
     claimed: Vec<(usize, usize)>,
 }
 
@@ -408,12 +444,14 @@ impl Wanting<'_> {
     }
 
     fn want(&mut self, parameter: &Parameter, name: Name, block: Option<&FamilyBlock>) -> usize {
-        if let Some(known) = self.by_name.get(&name) {
+        if let Some(known) = self.by_name.as_ref().and_then(|known| known.get(&name)) {
             return *known;
         }
         let id = self.wants.len();
-        self.wants.push(Want::new(name.clone(), parameter.shape.clone(), block));
-        self.by_name.insert(name, id);
+        if let Some(known) = &mut self.by_name {
+            known.insert(name.clone(), id);
+        }
+        self.wants.push(Want::new(name, parameter.shape.clone(), block));
         id
     }
 }

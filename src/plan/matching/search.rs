@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 
 use super::catalog::{Candidate, Catalog, Spelling};
 use super::names::{join, parent, plain, plain_text};
-use crate::arch::FamilyBlock;
+use crate::arch::{Architecture, FamilyBlock};
 use crate::hash::{HashMap, HashSet};
 use crate::plan::{SourceView, Step};
 use crate::tensor::{Name, Shape};
@@ -72,8 +73,9 @@ pub(super) struct Search<'a> {
     pub contests: Vec<Contest>,
     /// By want, candidates that lost, in words.
     pub runners_up: Vec<Vec<String>>,
-    /// Every name of the target.
-    targets: HashSet<&'a str>,
+    target: &'a Architecture,
+    /// Every name of the target, where that is asked for.
+    names: OnceLock<HashSet<&'a str>>,
     held: Vec<Vec<Held>>,
     taken: Vec<bool>,
 }
@@ -83,7 +85,7 @@ impl<'a> Search<'a> {
     pub fn new(
         catalog: &'a Catalog,
         sources: &[SourceView],
-        targets: HashSet<&'a str>,
+        target: &'a Architecture,
         wants: Vec<Want>,
         claimed: &[(usize, usize)],
     ) -> Search<'a> {
@@ -100,7 +102,8 @@ impl<'a> Search<'a> {
             contested: vec![None; count],
             contests: Vec::new(),
             runners_up: vec![Vec::new(); count],
-            targets,
+            target,
+            names: OnceLock::new(),
             held,
             taken: vec![false; catalog.candidates.len()],
         }
@@ -138,8 +141,12 @@ impl<'a> Search<'a> {
 
     /// Whether a candidate may fill this target: an old norm's `gamma` is no `weight` where the target has a `gamma` too.
     pub fn may_fill(&self, id: usize, target: &str) -> bool {
-        let candidate = self.candidate(id);
-        !candidate.is_old_norm(target) || !self.targets.contains(join(parent(target), "gamma").as_str())
+        !self.candidate(id).is_old_norm(target) || !self.has_target(&join(parent(target), "gamma"))
+    }
+
+    fn has_target(&self, name: &str) -> bool {
+        let all = || self.target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        self.names.get_or_init(all).contains(name)
     }
 
     /// Gives a candidate to a want.
@@ -167,16 +174,12 @@ impl<'a> Search<'a> {
 
     fn by_name(&mut self) {
         let catalog = self.catalog;
-        self.settle(
-            |search, want| catalog.by_stored.get(&search.wants[want].name),
-            Step::Name,
-            |_| "the same name".into(),
-        );
+        self.settle(|search, want| catalog.stored(&search.wants[want].name), Step::Name, |_| "the same name".into());
     }
 
     fn by_wrapper(&mut self) {
         let catalog = self.catalog;
-        let found = |search: &Search, want: usize| catalog.by_plain.get(&search.wants[want].plain);
+        let found = |search: &Search, want: usize| catalog.plain(&search.wants[want].plain);
         self.settle(found, Step::Wrapper, |_| "the same name without wrappers".into());
     }
 
@@ -186,26 +189,23 @@ impl<'a> Search<'a> {
             Some((_, Spelling::Dialect(name))) => format!("the {name} dialect's name for it").into(),
             Some((_, Spelling::Norm)) | None => "a norm's gamma and beta are its weight and bias".into(),
         };
-        self.settle(|search, want| catalog.by_spelt.get(&search.wants[want].name), Step::Dialect, reason);
-        self.settle(|search, want| catalog.by_plain_spelt.get(&search.wants[want].plain), Step::Dialect, reason);
+        let spelt = |ids: Option<&SmallVec<[usize; 1]>>| ids.cloned().unwrap_or_default();
+        self.settle(|search, want| spelt(catalog.by_spelt.get(&search.wants[want].name)), Step::Dialect, reason);
+        self.settle(|search, want| spelt(catalog.by_plain_spelt.get(&search.wants[want].plain)), Step::Dialect, reason);
     }
 
     /// One step: an open want whose key one candidate has, free and wanted by no other, takes it; several are a contest.
-    fn settle<'c>(
+    fn settle(
         &mut self,
-        found: impl Fn(&Search, usize) -> Option<&'c SmallVec<[usize; 1]>>,
+        found: impl Fn(&Search, usize) -> SmallVec<[usize; 1]>,
         step: Step,
         reason: impl Fn(&Candidate) -> Cow<'static, str>,
     ) {
         let mut by_first: HashMap<usize, SmallVec<[usize; 1]>> = HashMap::default();
         let mut order = Vec::new();
         for want in self.open() {
-            let fitting: SmallVec<[usize; 1]> = found(self, want)
-                .into_iter()
-                .flatten()
-                .copied()
-                .filter(|id| self.may_fill(*id, &self.wants[want].name))
-                .collect();
+            let mut fitting = found(self, want);
+            fitting.retain(|id| self.may_fill(*id, &self.wants[want].name));
             let Some(first) = fitting.first().copied() else { continue };
             let rivals = by_first.entry(first).or_default();
             if rivals.is_empty() {
