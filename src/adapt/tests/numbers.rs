@@ -363,12 +363,13 @@ fn every_kind_of_f32_becomes_the_bf16_that_the_half_crate_makes_of_it() {
 
 #[test]
 fn what_is_not_finite_is_counted_in_every_type_and_at_every_place() {
-    let cases: [(Dtype, &[u8], &[u8], &[u8]); 3] = [
-        (Dtype::F32, &1f32.to_le_bytes(), &f32::NEG_INFINITY.to_le_bytes(), &f32::NAN.to_le_bytes()),
-        (Dtype::F16, &[0xff, 0x7b], &[0x00, 0xfc], &[0x01, 0x7c]),
-        (Dtype::Bf16, &[0x7f, 0x7f], &[0x80, 0xff], &[0x81, 0x7f]),
+    let (one, infinity, nan) = (1f32.to_le_bytes(), f32::NEG_INFINITY.to_le_bytes(), f32::NAN.to_le_bytes());
+    let cases = [
+        (Dtype::F32, [&one[..], &infinity, &nan]),
+        (Dtype::F16, [&[0xff, 0x7b], &[0x00, 0xfc], &[0x01, 0x7c]]),
+        (Dtype::Bf16, [&[0x7f, 0x7f], &[0x80, 0xff], &[0x81, 0x7f]]),
     ];
-    for (dtype, finite, infinite, nan) in cases {
+    for (dtype, [finite, infinite, nan]) in cases {
         for len in [1, 7, 4096, 4097, 9000] {
             let mut bytes = finite.repeat(len);
             assert_eq!(non_finite(dtype, &bytes), NonFinite::default());
