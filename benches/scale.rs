@@ -11,8 +11,10 @@ use std::path::Path;
 use plotters::prelude::*;
 use support::{mebibytes, timed, xfer};
 
-/// Layers of about 28 MB each: from 0.17 to 3.5 GB.
+/// Layers of about 28 MB each, from 0.27 to 3.6 GB: every layer has sixteen tensors, which a plan names.
 const LAYERS: &[u64] = &[4, 12, 24, 48, 72, 120];
+/// Widths of twelve layers, from 0.27 to 2.9 GB: the tensors are as many, and larger.
+const WIDTHS: &[u64] = &[512, 768, 1024, 1536, 2048];
 
 struct Point {
     gigabytes: f64,
@@ -23,22 +25,27 @@ struct Point {
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = folder.path();
-    let points: Vec<Point> = LAYERS.iter().map(|layers| measure(at, *layers)).collect();
-    for Point { gigabytes, seconds, mebibytes } in &points {
-        println!("{gigabytes:.2} GB: {seconds:.2} s, peak memory {mebibytes:.1} MiB");
+    let deeper: Vec<Point> = LAYERS.iter().map(|layers| measure(at, *layers, 768)).collect();
+    let wider: Vec<Point> = WIDTHS.iter().map(|width| measure(at, 12, *width)).collect();
+    for (title, points) in [("more layers", &deeper), ("wider layers", &wider)] {
+        for Point { gigabytes, seconds, mebibytes } in points {
+            println!("{title}, {gigabytes:.2} GB: {seconds:.2} s, peak memory {mebibytes:.1} MiB");
+        }
     }
-    draw(&points, &Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scale.svg")).expect("a picture");
+    draw([&deeper, &wider], &Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scale.svg")).expect("a picture");
     for experts in [40, 200, 400] {
         plan(at, experts);
     }
 }
 
-/// BERT of so many layers into one with two more; the best of three runs.
-fn measure(at: &Path, layers: u64) -> Point {
+/// BERT of so many layers of this width into one with two more; the best of three runs.
+fn measure(at: &Path, layers: u64, width: u64) -> Point {
+    let (heads, intermediate) = (width / 64, width * 4);
     let config = |layers: u64| {
         format!(
-            r#"{{ "model_type": "bert", "architectures": ["BertModel"], "vocab_size": 30522, "hidden_size": 768,
-            "num_hidden_layers": {layers}, "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512 }}"#
+            r#"{{ "model_type": "bert", "architectures": ["BertModel"], "vocab_size": 30522, "hidden_size": {width},
+            "num_hidden_layers": {layers}, "num_attention_heads": {heads}, "intermediate_size": {intermediate},
+            "max_position_embeddings": 512 }}"#
         )
     };
     fs::write(at.join("base.json"), config(layers)).unwrap();
@@ -95,10 +102,10 @@ fn plan(at: &Path, experts: u64) {
 /// A title and what is drawn under it.
 type Panel<'a> = (&'a str, &'a dyn Fn(&Point) -> f64);
 
-fn draw(points: &[Point], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(series: [&[Point]; 2], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::new(path, (720, 300)).into_drawing_area();
     root.fill(&WHITE)?;
-    let most = |of: &dyn Fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max) * 1.15;
+    let most = |of: &dyn Fn(&Point) -> f64| series.iter().copied().flatten().map(of).fold(0.0, f64::max) * 1.15;
     let sides = root.split_evenly((1, 2));
     let panels: [Panel; 2] =
         [("seconds", &|point: &Point| point.seconds), ("peak memory, MiB", &|point: &Point| point.mebibytes)];
@@ -112,9 +119,15 @@ fn draw(points: &[Point], path: &Path) -> Result<(), Box<dyn std::error::Error>>
             .y_label_area_size(44)
             .build_cartesian_2d(0.0..most(&|point| point.gigabytes), 0.0..top)?;
         chart.configure_mesh().x_desc("gigabytes written").x_labels(6).y_labels(6).draw()?;
-        let line = points.iter().map(|point| (point.gigabytes, of(point)));
-        chart.draw_series(LineSeries::new(line.clone(), BLUE.stroke_width(2)))?;
-        chart.draw_series(line.map(|at| Circle::new(at, 3, BLUE.filled())))?;
+        for (points, (label, colour)) in series.into_iter().zip([("more layers", BLUE), ("wider layers", RED)]) {
+            let line = points.iter().map(|point| (point.gigabytes, of(point)));
+            chart
+                .draw_series(LineSeries::new(line.clone(), colour.stroke_width(2)))?
+                .label(label)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+            chart.draw_series(line.map(|at| Circle::new(at, 3, colour.filled())))?;
+        }
+        chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).border_style(BLACK).draw()?;
     }
     root.present()?;
     Ok(())

@@ -325,7 +325,7 @@ fn left_over(
     assignments: &[Assignment],
     passed_over: &PassedOver,
 ) -> (Vec<Unused>, Vec<Unused>) {
-    let mut used: HashSet<(usize, &str)> = HashSet::default();
+    let mut used: HashSet<(usize, &str)> = HashSet::with_capacity_and_hasher(assignments.len(), Default::default());
     for assignment in assignments {
         assignment.value.leaves(&mut |leaf| {
             if let Value::Source { source, tensor, .. } = leaf {

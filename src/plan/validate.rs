@@ -4,6 +4,7 @@ use super::{Action, Answer, Assignment, Companion, Content, InitPart, Lsuv, Plan
 use crate::error::{FitError, Result};
 use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
+use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// Files of the output that are no companions.
@@ -17,17 +18,22 @@ pub(super) fn validate(plan: &Plan) -> Result<()> {
     if plan.max_shard_size == 0 {
         return Err(FitError::Count { what: "max_shard_size, at least".into(), expected: 1, found: 0 }.into());
     }
-    unique("source", plan.sources.iter().map(|source| source.name.as_str()))?;
-    unique("tensor", plan.assignments.iter().map(|assignment| assignment.target.name.as_str()))?;
-    unique("file", plan.companions.iter().map(|companion| companion.name.as_str()))?;
-    plan.companions.iter().try_for_each(|companion| check_companion(companion, plan.sources.len()))?;
-    check_assignments(&plan.assignments, plan.sources.len())?;
+    let values = || check_assignments(&plan.assignments, plan.sources.len());
+    let (names, values) = side_by_side(|| check_names(plan), values);
+    names.and(values)?;
     check_lists(plan)?;
     check_totals(plan)
 }
 
+fn check_names(plan: &Plan) -> Result<()> {
+    unique("source", plan.sources.iter().map(|source| source.name.as_str()))?;
+    unique("tensor", plan.assignments.iter().map(|assignment| assignment.target.name.as_str()))?;
+    unique("file", plan.companions.iter().map(|companion| companion.name.as_str()))?;
+    plan.companions.iter().try_for_each(|companion| check_companion(companion, plan.sources.len()))
+}
+
 fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<()> {
-    let mut seen = HashSet::default();
+    let mut seen = HashSet::with_capacity_and_hasher(names.size_hint().0, Default::default());
     for name in names {
         if !seen.insert(name) {
             return Err(FitError::Twice { what, name: name.to_string() }.into());
@@ -68,7 +74,7 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
     let has_ties = assignments.iter().any(|assignment| matches!(assignment.value, Value::Tied { .. }));
     let known = if has_ties { assignments } else { &[] };
     let by_name: HashMap<&str, &Assignment> = known.iter().map(|a| (a.target.name.as_str(), a)).collect();
-    let mut described = Described::default();
+    let mut described = Described::with_capacity_and_hasher(assignments.len(), Default::default());
     for assignment in assignments {
         match &assignment.value {
             Value::Tied { to } => check_tie(assignment, to, &by_name)?,
