@@ -8,6 +8,7 @@ use crate::checkpoint::Listing;
 use crate::error::{ArchError, Problem, Result, nearest};
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::HashMap;
+use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Role, Shape, elements};
 
 /// `{"xfer": 1, "tensors": …}`, checked against its table.
@@ -26,8 +27,9 @@ pub fn from_document(document: &Document) -> Result<Architecture> {
 pub fn from_bare(document: &Document) -> Result<Architecture> {
     let entries = document.root.entries().unwrap_or_default();
     let tensors: Vec<&Entry> = entries.iter().filter(|entry| entry.key != METADATA).collect();
-    let parameters = parameters(&tensors).map_err(|wrong| document.locate(wrong))?;
-    finish(&document.name, parameters, self_contained::bare(tensors.into_iter()))
+    let text = || self_contained::bare(tensors.iter().copied());
+    let (parameters, text) = side_by_side(|| parameters(&tensors), text);
+    finish(&document.name, parameters.map_err(|wrong| document.locate(wrong))?, text)
 }
 
 /// The key of a safetensors header that is no tensor.

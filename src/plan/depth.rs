@@ -116,11 +116,17 @@ impl Depths {
 
     /// Whether a name lies in a block that has a rule; its path.
     pub fn ruled<'n>(&self, name: &'n str) -> Option<&'n str> {
+        if self.ruled.is_empty() {
+            return None;
+        }
         places(name).map(|place| place.path).find(|path| self.ruled.contains_key(*path))
     }
 
     /// The list that decides a name's layer, in words, where there is one.
     pub fn said(&self, name: &str) -> Option<&str> {
+        if self.lists.is_empty() {
+            return None;
+        }
         places(name).find_map(|place| self.lists.get(place.path)).map(String::as_str)
     }
 

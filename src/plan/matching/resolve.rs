@@ -459,6 +459,13 @@ impl Wanting<'_> {
 /// The path of the block that a source name stands in, for a target whose name below the layer is `tail`: the integer stands as
 /// far from the end, or has the same value.
 fn aligned<'n>(name: &'n str, index: u64, tail: &str) -> Option<&'n str> {
+    // a source name has no wrappers, so a tail that it ends in has none either
+    if let Some(head) = name.strip_suffix(tail).filter(|_| !tail.is_empty()).and_then(|head| head.strip_suffix('.')) {
+        let (path, component) = head.rsplit_once('.').unwrap_or(("", head));
+        if index_of(component).is_some() {
+            return Some(path);
+        }
+    }
     let below = if tail.is_empty() { 0 } else { plain_components(tail) };
     let components = || name.split('.');
     let at_end = components().count().checked_sub(below + 1);
