@@ -100,7 +100,10 @@ fn original(config: Reader, said: &Map<String, Value>) -> Result<f64> {
     match config.get(KEY) {
         Some(_) => Ok(config.size(KEY, 1)? as f64),
         None if config.family == "phi3" => Ok(4096.0),
-        None => Ok(optional(config, said, KEY)?.map_or_else(|| longest(config), Ok)?),
+        None => match optional(config, said, KEY)? {
+            Some(original) => Ok(original),
+            None => longest(config),
+        },
     }
 }
 

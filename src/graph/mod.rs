@@ -182,6 +182,7 @@ fn called(nodes: &[Node], name: &str, layer: &Layer, inputs: &[NodeId]) -> Strin
     if name.is_empty() { text } else { format!("{text} {name}") }
 }
 
+mod attention;
 mod builder;
 mod layer;
 mod parameters;
@@ -189,9 +190,7 @@ mod run;
 mod shape;
 #[cfg(test)]
 mod tests;
+pub use attention::{Attention, AttentionKind, Buckets, Disentangled, HeadNorms, Projections, Rope, RopeScaling};
 pub use builder::{Builder, Said};
-pub use layer::{
-    Attention, AttentionKind, Buckets, Convolution, Disentangled, Experts, HeadNorms, Layer, PositionIds, Projections,
-    Rope, RopeScaling, Use,
-};
+pub use layer::{Convolution, Experts, Layer, PositionIds, Use};
 pub use run::{Extent, Hook, Weights, batch_norm_in_training, live_bytes, run};

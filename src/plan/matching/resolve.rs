@@ -171,11 +171,7 @@ impl<'a> Pass<'a> {
         for (parameter, way) in self.target.parameters.iter().zip(&self.ways) {
             let Some((source, names)) = self.first_source(way) else { continue };
             for place in places(&parameter.name) {
-                // a name that both sides have stands where it stands: it has no wrappers, or would be another
-                let path = names.iter().rev().find_map(|name| match *name == parameter.name {
-                    true => Some(place.path),
-                    false => aligned(name, place.index, place.tail),
-                });
+                let path = names.iter().rev().find_map(|name| aligned(name, place.index, place.tail));
                 let Some(path) = path else { continue };
                 let known = votes.entry(place.path).or_default();
                 match known.iter_mut().find(|vote| vote.source == source && vote.path == path) {
