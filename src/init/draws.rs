@@ -15,7 +15,19 @@ pub(super) const LARGEST_NORMAL: f32 = 6.67;
 pub(super) trait Groups<T> {
     /// The values of this group.
     fn make(&self, group: u64, values: &mut [T; GROUP]);
+
+    /// The values of groups that follow each other.
+    #[inline(always)]
+    fn make_all(&self, mut group: u64, values: &mut [[T; GROUP]]) {
+        for values in values {
+            self.make(group, values);
+            group += 1;
+        }
+    }
 }
+
+/// Groups whose words are made before any of their values: a processor then overlaps what is alike, and waits less.
+const BATCH: usize = 8;
 
 /// Makes every group that `out` touches, whose first value is that of element `first`, and keeps the values that belong to it.
 #[inline(always)]
@@ -30,12 +42,9 @@ pub(super) fn by_groups<T: Copy + Default>(first: u64, out: &mut [T], groups: &i
         group += 1;
     }
     let (whole, tail) = rest.as_chunks_mut::<GROUP>();
-    for chunk in whole {
-        groups.make(group, chunk);
-        group += 1;
-    }
+    groups.make_all(group, whole);
     if !tail.is_empty() {
-        groups.make(group, &mut values);
+        groups.make(group + whole.len() as u64, &mut values);
         tail.copy_from_slice(&values[..tail.len()]);
     }
 }
@@ -66,7 +75,28 @@ pub(super) struct Normals<'a> {
 impl Groups<f32> for Normals<'_> {
     #[inline(always)]
     fn make(&self, group: u64, values: &mut [f32; GROUP]) {
-        let made = normals(&self.generator.group(group, FIRST_DRAW));
+        self.scale(&self.generator.group(group, FIRST_DRAW), values);
+    }
+
+    #[inline(always)]
+    fn make_all(&self, mut group: u64, values: &mut [[f32; GROUP]]) {
+        let mut words = [[[0u32; LANES]; 4]; BATCH];
+        for batch in values.chunks_mut(BATCH) {
+            for words in words.iter_mut().take(batch.len()) {
+                *words = self.generator.group(group, FIRST_DRAW);
+                group += 1;
+            }
+            for (values, words) in batch.iter_mut().zip(&words) {
+                self.scale(words, values);
+            }
+        }
+    }
+}
+
+impl Normals<'_> {
+    #[inline(always)]
+    fn scale(&self, words: &[Lanes; 4], values: &mut [f32; GROUP]) {
+        let made = normals(words);
         let (words, _) = values.as_chunks_mut::<LANES>();
         for (values, made) in words.iter_mut().zip(&made) {
             for lane in 0..LANES {

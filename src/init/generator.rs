@@ -80,8 +80,11 @@ impl Generator {
     /// The words for sixteen elements' own redraws: `[word][lane]`.
     #[inline(always)]
     pub(super) fn redraws(&self, elements: &[u64; LANES], purpose: u16) -> [Lanes; 4] {
-        let low = elements.map(|element| element as u32);
-        let high = elements.map(|element| (element >> 32) as u32);
+        let (mut low, mut high) = ([0; LANES], [0; LANES]);
+        for lane in 0..LANES {
+            low[lane] = elements[lane] as u32;
+            high[lane] = (elements[lane] >> 32) as u32;
+        }
         philox(self.key, [low, high, [self.stream[0]; LANES], [self.tagged(purpose); LANES]])
     }
 

@@ -1,7 +1,8 @@
 //! Philox4x32-10 of Salmon et al. 2011 (Random123), sixteen counters at a time.
 //!
 //! Sixteen lanes that are kept in 64 bits are the shape that compilers turn into the best vector code: the products need no shuffles then, and loops of four or
-//! eight are unrolled before they are vectorised.
+//! eight are unrolled before they are vectorised. The loops are written out, here and wherever draws are made: `map` of an array is a function of
+//! its own, which keeps to the instructions that the program was compiled for.
 
 /// How many counters go side by side.
 pub(super) const LANES: usize = 16;
@@ -18,7 +19,13 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 #[inline(always)]
 pub(super) fn philox(key: [u32; 2], counter: [Lanes; 4]) -> [Lanes; 4] {
     // of each lane only the lower half counts; products leave their other half in the upper one
-    let [mut c0, mut c1, mut c2, mut c3] = counter.map(|word| word.map(u64::from));
+    let [mut c0, mut c1, mut c2, mut c3] = [[0u64; LANES]; 4];
+    for lane in 0..LANES {
+        c0[lane] = u64::from(counter[0][lane]);
+        c1[lane] = u64::from(counter[1][lane]);
+        c2[lane] = u64::from(counter[2][lane]);
+        c3[lane] = u64::from(counter[3][lane]);
+    }
     let [mut k0, mut k1] = key;
     for _ in 0..ROUNDS {
         let (x0, x1) = (u64::from(k0), u64::from(k1));
@@ -33,7 +40,14 @@ pub(super) fn philox(key: [u32; 2], counter: [Lanes; 4]) -> [Lanes; 4] {
         k0 = k0.wrapping_add(WEYL[0]);
         k1 = k1.wrapping_add(WEYL[1]);
     }
-    [c0, c1, c2, c3].map(|word| word.map(|value| value as u32))
+    let mut words = [[0u32; LANES]; 4];
+    for lane in 0..LANES {
+        words[0][lane] = c0[lane] as u32;
+        words[1][lane] = c1[lane] as u32;
+        words[2][lane] = c2[lane] as u32;
+        words[3][lane] = c3[lane] as u32;
+    }
+    words
 }
 
 /// The four random words of one counter.

@@ -154,7 +154,11 @@ fn redraw(
     if count == 0 {
         return;
     }
-    let candidates = normals(&generator.redraws(&waiting.map(|(_, element)| element), 1));
+    let mut elements = [0; LANES];
+    for lane in 0..LANES {
+        elements[lane] = waiting[lane].1;
+    }
+    let candidates = normals(&generator.redraws(&elements, 1));
     for (lane, (at, element)) in waiting.iter().take(count).enumerate() {
         let drawn = candidates.iter().map(|word| truncated.mean + truncated.std * word[lane]);
         let first_accepted = drawn.into_iter().find(|value| truncated.accepts(*value));
