@@ -75,7 +75,7 @@ pub(super) struct Normals<'a> {
 impl Groups<f32> for Normals<'_> {
     #[inline(always)]
     fn make(&self, group: u64, values: &mut [f32; GROUP]) {
-        self.scale(&self.generator.group(group, FIRST_DRAW), values);
+        self.values_of(&self.generator.group(group, FIRST_DRAW), values);
     }
 
     #[inline(always)]
@@ -87,15 +87,16 @@ impl Groups<f32> for Normals<'_> {
                 group += 1;
             }
             for (values, words) in batch.iter_mut().zip(&words) {
-                self.scale(words, values);
+                self.values_of(words, values);
             }
         }
     }
 }
 
 impl Normals<'_> {
+    /// The values that the words of a group make.
     #[inline(always)]
-    fn scale(&self, words: &[Lanes; 4], values: &mut [f32; GROUP]) {
+    fn values_of(&self, words: &[Lanes; 4], values: &mut [f32; GROUP]) {
         let made = normals(words);
         let (words, _) = values.as_chunks_mut::<LANES>();
         for (values, made) in words.iter_mut().zip(&made) {
