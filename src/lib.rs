@@ -25,6 +25,7 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod save;
+pub mod shape;
 mod side_by_side;
 pub mod source;
 pub mod tensor;

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, TensorError};
 pub use crate::name::Name;
-
-/// The sizes of a tensor's axes, outermost first; empty for a scalar.
-pub type Shape = Vec<u64>;
+pub use crate::shape::{Shape, ShapeText, elements};
 
 /// A range of indices of axis 0; a scalar has exactly one row.
 pub type Rows = Range<u64>;
@@ -103,7 +101,7 @@ impl Dtype {
         }
         (elements / unit)
             .checked_mul(bytes)
-            .ok_or_else(|| TensorError::Overflow { shape: vec![elements], dtype: self }.into())
+            .ok_or_else(|| TensorError::Overflow { shape: [elements].into(), dtype: self }.into())
     }
 
     /// The type that a safetensors header calls `name`, or `None` where there is no such type.
@@ -229,33 +227,9 @@ impl fmt::Display for TensorInfo {
     }
 }
 
-/// The product of the sizes, or `None` where it overflows.
-pub fn elements(shape: &[u64]) -> Option<u64> {
-    if shape.contains(&0) {
-        return Some(0);
-    }
-    shape.iter().try_fold(1u64, |product, size| product.checked_mul(*size))
-}
-
 /// A number of bytes rounded up to whole decimal megabytes, as `--max-memory` takes it: `48MB`.
 pub fn megabytes(bytes: u64) -> String {
     format!("{}MB", bytes.div_ceil(1_000_000))
-}
-
-/// A shape as people read it: `[768, 3072]`.
-pub struct ShapeText<'a>(pub &'a [u64]);
-
-impl fmt::Display for ShapeText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (i, size) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            write!(f, "{size}")?;
-        }
-        f.write_str("]")
-    }
 }
 
 /// What a parameter is to the model. Set by a family, a layer or a listing's `module`; matched without a wildcard.

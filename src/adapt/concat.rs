@@ -79,7 +79,7 @@ pub(super) fn stack_out(infos: &[&TensorInfo]) -> Result<TensorInfo> {
     }
     let mut shape = vec![infos.len() as u64];
     shape.extend(&first.shape);
-    inputs::result(first, first.dtype, shape)
+    inputs::result(first, first.dtype, shape.into())
 }
 
 /// Row `i` of a stack is the whole of input `i`.

@@ -144,7 +144,7 @@ fn permute(a: &Arguments) -> Found {
 }
 
 fn reshape(a: &Arguments) -> Found {
-    Ok(NamedOp::One(Op::Reshape { shape: a.rest(0, NUMBER)? }))
+    Ok(NamedOp::One(Op::Reshape { shape: a.rest(0, NUMBER)?.into() }))
 }
 
 fn narrow(a: &Arguments) -> Found {

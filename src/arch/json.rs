@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::error::{ArchError, Error, Problem};
 use crate::hash::HashSet;
+use crate::shape::Shape;
 
 /// Architecture files are text that people write, and listings of at most some hundred thousand tensors.
 pub const MOST_BYTES: u64 = 64 << 20;
@@ -417,6 +418,13 @@ impl<T: FromNode> FromNode for Vec<T> {
     fn from_node(node: &Node, what: &str) -> Read<Self> {
         let elements = node.list().ok_or_else(|| node.wrong_type(what, "a list"))?;
         elements.iter().map(|element| element.read(what)).collect()
+    }
+}
+
+impl FromNode for Shape {
+    fn from_node(node: &Node, what: &str) -> Read<Self> {
+        let elements = node.list().ok_or_else(|| node.wrong_type(what, "a list"))?;
+        elements.iter().map(|element| element.read::<u64>(what)).collect()
     }
 }
 

@@ -4,7 +4,6 @@ use super::json::{Json, Node, Read};
 use crate::graph::{
     Attention, AttentionKind, Convolution, Dim, Layer, Nonlinearity, PositionIds, Projections, Rope, RopeScaling, Use,
 };
-use crate::tensor::Shape;
 
 /// A layer that is neither container nor family block: its type, its object, and the shapes of what goes in.
 pub struct Plain<'a> {
@@ -132,7 +131,7 @@ impl Plain<'_> {
     }
 
     fn order(&self) -> Read<Vec<usize>> {
-        let axes: Shape = self.need("order")?;
+        let axes: Vec<u64> = self.need("order")?;
         let small = |axis: u64| usize::try_from(axis).map_err(|_| self.value("order").wrong_type("order", "axes"));
         axes.into_iter().map(small).collect()
     }

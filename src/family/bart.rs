@@ -156,7 +156,7 @@ fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut B
     let logits = at.head(|at| match head {
         Head::Language => {
             let words = words(size, "model.shared.weight", hidden, at)?;
-            let bias = Layer::Parameter { shape: vec![1, size.vocabulary], usage: Use::Add };
+            let bias = Layer::Parameter { shape: [1, size.vocabulary].into(), usage: Use::Add };
             let logits = at.layer("final_logits_bias", bias, &[words])?;
             if let Some(id) = at.find(&at.full_name("final_logits_bias")) {
                 at.parameter_mut(id).role = Role::Bias;

@@ -305,7 +305,7 @@ impl Deberta<'_> {
             };
             let words = Layer::Linear { out: size.vocabulary, bias: false };
             let logits = at.layer_as("words", words, &[normed], said)?;
-            let bias = Layer::Parameter { shape: vec![size.vocabulary], usage: Use::Add };
+            let bias = Layer::Parameter { shape: [size.vocabulary].into(), usage: Use::Add };
             let logits = at.layer("bias", bias, &[logits])?;
             if let Some(id) = at.find(&at.full_name("bias")) {
                 at.parameter_mut(id).role = Role::Bias;

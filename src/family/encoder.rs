@@ -367,7 +367,7 @@ pub(super) struct Predictions<'a> {
 pub(super) fn predictions(of: &Predictions, size: &Sizes, hidden: NodeId, at: &mut Builder) -> Result<Outputs> {
     let embedding = at.full_name(of.embedding);
     at.under(of.path, |at| {
-        at.layer("bias", Layer::Parameter { shape: vec![size.vocabulary], usage: Use::None }, &[])?;
+        at.layer("bias", Layer::Parameter { shape: [size.vocabulary].into(), usage: Use::None }, &[])?;
         let bias = at.full_name("bias");
         if let Some(id) = at.find(&bias) {
             at.parameter_mut(id).role = Role::Bias;

@@ -33,7 +33,7 @@ const GPT2_RULES: [Rule; 16] = [
 
 /// `(in, out)` from `(1, in, out)`.
 const fn matrix(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
-    Rule { ours, theirs, read: |_| vec![vec![Op::Reshape { shape: Vec::new() }]], write: |_| vec![vec![Op::Stack]] }
+    Rule { ours, theirs, read: |_| vec![vec![Op::Reshape { shape: [].into() }]], write: |_| vec![vec![Op::Stack]] }
 }
 
 /// Whisper's.

@@ -28,7 +28,7 @@ pub(super) fn of(layer: &Layer, width: u64, rank: usize, inputs: usize) -> Vec<D
         Layer::Parameter { shape, .. } => vec![bare(shape)],
         Layer::Attention(attention) => self::attention(attention, width),
         Layer::Experts(experts) => self::experts(experts, width),
-        Layer::WeightedSum => vec![bare(&vec![inputs as u64])],
+        Layer::WeightedSum => vec![bare(&[inputs as u64].into())],
         Layer::LayerNorm { bias, .. } => norm("LayerNorm", width, *bias),
         Layer::RmsNorm { .. } => norm("RMSNorm", width, false),
         Layer::GroupNorm { .. } => norm("GroupNorm", width, true),
@@ -75,13 +75,13 @@ fn declared(name: String, shape: Shape, role: Role, module: &str) -> Declared {
 }
 
 fn bias(path: &str, size: u64, module: &str) -> Declared {
-    declared(below(path, "bias"), vec![size], Role::Bias, module)
+    declared(below(path, "bias"), [size].into(), Role::Bias, module)
 }
 
 /// A weight whose outputs lie along axis 0, in pieces of these rows.
 fn matrix(path: &str, pieces: &[u64], fan_in: u64, before_output: bool) -> Declared {
     let rows = pieces.iter().sum();
-    let mut matrix = declared(below(path, "weight"), vec![rows, fan_in], Role::Linear, "Linear");
+    let mut matrix = declared(below(path, "weight"), [rows, fan_in].into(), Role::Linear, "Linear");
     matrix.parameter.parts =
         pieces.iter().map(|rows| Part { rows: *rows, fans: Fans { fan_in, fan_out: *rows } }).collect();
     Declared { weight: true, before_output, ..matrix }
@@ -152,7 +152,7 @@ fn transposed(convolution: &Convolution, channels: u64) -> Vec<Declared> {
 
 /// Rows that are looked up. Its fans are PyTorch's (`fan_in` the width, `fan_out` the rows), for who asks for a scheme that needs them.
 fn table(num: u64, dim: u64, role: Role) -> Declared {
-    let mut table = declared("weight".into(), vec![num, dim], role, "Embedding");
+    let mut table = declared("weight".into(), [num, dim].into(), role, "Embedding");
     table.parameter.parts = vec![Part { rows: num, fans: Fans { fan_in: dim, fan_out: num } }];
     Declared { weight: true, ..table }
 }
@@ -200,7 +200,7 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
     let mut parameters = stored(attention.layout, parameters);
     let norms = attention.norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
     parameters
-        .extend(norms.map(|name| declared(below(name, "weight"), vec![attention.head_dim], Role::Norm, "RMSNorm")));
+        .extend(norms.map(|name| declared(below(name, "weight"), [attention.head_dim].into(), Role::Norm, "RMSNorm")));
     if let AttentionKind::Relative(relative) = attention.kind {
         let mut bias = table(relative.buckets, attention.heads, Role::Token);
         bias.parameter.name = "relative_attention_bias.weight".into();
@@ -222,7 +222,7 @@ fn experts(experts: &Experts, width: u64) -> Vec<Declared> {
 }
 
 fn norm(module: &str, width: u64, has_bias: bool) -> Vec<Declared> {
-    let mut parameters = vec![declared("weight".into(), vec![width], Role::Norm, module)];
+    let mut parameters = vec![declared("weight".into(), [width].into(), Role::Norm, module)];
     parameters.extend(has_bias.then(|| bias("", width, module)));
     parameters
 }
@@ -230,11 +230,11 @@ fn norm(module: &str, width: u64, has_bias: bool) -> Vec<Declared> {
 fn batch_norm(channels: u64, rank: usize) -> Vec<Declared> {
     let module = format!("BatchNorm{}d", rank.saturating_sub(2).max(1));
     let statistic = |name: &str| {
-        let mut statistic = declared(name.into(), vec![channels], Role::Buffer, &module);
+        let mut statistic = declared(name.into(), [channels].into(), Role::Buffer, &module);
         statistic.parameter.floor = Some(Dtype::F32);
         statistic
     };
-    let mut count = declared("num_batches_tracked".into(), Vec::new(), Role::Buffer, &module);
+    let mut count = declared("num_batches_tracked".into(), Shape::default(), Role::Buffer, &module);
     count.parameter.dtype = Some(Dtype::I64);
     let mut parameters = norm(&module, channels, true);
     parameters.extend([statistic("running_mean"), statistic("running_var"), count]);

@@ -272,7 +272,7 @@ impl Scaled {
 
     fn resolve(&self, formula: &Formula, layer: LayerFacts) -> Result<Resolved> {
         let fans =
-            layer.fans.ok_or_else(|| InitError::NoFans { scheme: formula.to_string(), shape: layer.shape.to_vec() })?;
+            layer.fans.ok_or_else(|| InitError::NoFans { scheme: formula.to_string(), shape: layer.shape.into() })?;
         let std = self.std(fans);
         let scheme = match self.distribution {
             Distribution::Normal => Scheme::Normal { mean: 0.0, std },

@@ -101,7 +101,7 @@ impl Generator {
 /// The index in the tensor of the first element that is asked for, or an error where what is asked for does not exist.
 fn first_element(scheme: &Scheme, shape: &[u64], base: u64, range: &Range<u64>, length: usize) -> Result<u64> {
     let (start, end) = (range.start, range.end);
-    let wrong = || InitError::Range { start, end, shape: shape.to_vec(), base, length };
+    let wrong = || InitError::Range { start, end, shape: shape.into(), base, length };
     let elements = tensor::elements(shape).ok_or_else(wrong)?;
     let asked = end.checked_sub(start).ok_or_else(wrong)?;
     if end > elements || asked != length as u64 || base.checked_add(end).is_none() {

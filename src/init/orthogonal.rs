@@ -92,5 +92,5 @@ fn zeros(length: Option<usize>, shape: &[u64]) -> Result<Vec<f32>> {
 }
 
 fn too_large(shape: &[u64]) -> crate::error::Error {
-    InitError::TooLarge { scheme: "orthogonal", shape: shape.to_vec() }.into()
+    InitError::TooLarge { scheme: "orthogonal", shape: shape.into() }.into()
 }

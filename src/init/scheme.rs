@@ -148,7 +148,7 @@ impl Scheme {
             }
         }?;
         tensor::elements(shape).map(|_| ()).ok_or_else(|| {
-            crate::error::TensorError::Overflow { shape: shape.to_vec(), dtype: tensor::Dtype::F32 }.into()
+            crate::error::TensorError::Overflow { shape: shape.into(), dtype: tensor::Dtype::F32 }.into()
         })
     }
 
@@ -182,7 +182,7 @@ impl Scheme {
     fn rank(&self, expected: &'static str, is: bool, shape: &[u64]) -> Result<()> {
         match is {
             true => Ok(()),
-            false => Err(InitError::Rank { scheme: self.name(), expected, shape: shape.to_vec() }.into()),
+            false => Err(InitError::Rank { scheme: self.name(), expected, shape: shape.into() }.into()),
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn fill(
     if zeros == 0 {
         return Ok(());
     }
-    let too_large = |_| InitError::TooLarge { scheme: "sparse", shape: shape.to_vec() };
+    let too_large = |_| InitError::TooLarge { scheme: "sparse", shape: shape.into() };
     let mut words: Vec<u32> = Vec::new();
     words.try_reserve_exact(out.len()).map_err(too_large)?;
     words.resize(out.len(), 0);

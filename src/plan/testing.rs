@@ -27,7 +27,7 @@ pub(super) fn stored(tensors: &[(&str, &[u64])]) -> Stored {
 
 /// A checkpoint of these tensors.
 pub(super) fn stored_as(tensors: &[(&str, Dtype, &[u64])]) -> Stored {
-    let tensors = tensors.iter().map(|(name, dtype, shape)| TensorInfo::new(*name, *dtype, shape.to_vec())).collect();
+    let tensors = tensors.iter().map(|(name, dtype, shape)| TensorInfo::new(*name, *dtype, *shape)).collect();
     Stored { listing: Listing::new("safetensors", tensors, Vec::new(), None), vocabulary: None, companions: Vec::new() }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn vocabulary(tokens: &[&str]) -> Vocabulary {
 
 /// A parameter of this role, with the fans that its stored shape says.
 pub(super) fn parameter(name: &str, shape: &[u64], role: Role) -> Parameter {
-    let mut parameter = Parameter::new(name, shape.to_vec(), role);
+    let mut parameter = Parameter::new(name, shape, role);
     if let (Role::Linear | Role::Conv { .. } | Role::Embedding | Role::Position, [outputs, inputs, field @ ..]) =
         (role, shape)
     {

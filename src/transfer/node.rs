@@ -266,8 +266,8 @@ fn infos(inputs: &[Node]) -> Vec<TensorInfo> {
 fn folded_shape(shape: &[u64]) -> Shape {
     match shape {
         // a product within that of the whole, which does not overflow unless another axis is 0
-        [a, b, rest @ ..] => [&[a.saturating_mul(*b)], rest].concat(),
-        short => short.to_vec(),
+        [a, b, rest @ ..] => [&[a.saturating_mul(*b)], rest].concat().into(),
+        short => short.into(),
     }
 }
 

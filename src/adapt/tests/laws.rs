@@ -145,10 +145,10 @@ fn hostile() -> Vec<(Op, Vec<TensorInfo>)> {
         (Op::Permute { order: vec![0, 0] }, vec![f(&[2, 3])]),
         (Op::Permute { order: vec![0, 2] }, vec![f(&[2, 3])]),
         (Op::Permute { order: vec![0] }, vec![f(&[2, 3])]),
-        (Op::Reshape { shape: vec![7] }, vec![f(&[2, 3])]),
-        (Op::Reshape { shape: vec![big, 2, 3] }, vec![f(&[2, 3])]),
-        (Op::Reshape { shape: vec![0, big, big] }, vec![f(&[0])]),
-        (Op::Reshape { shape: vec![2, 3] }, vec![t(Dtype::F4, &[6])]),
+        (Op::Reshape { shape: [7].into() }, vec![f(&[2, 3])]),
+        (Op::Reshape { shape: [big, 2, 3].into() }, vec![f(&[2, 3])]),
+        (Op::Reshape { shape: [0, big, big].into() }, vec![f(&[0])]),
+        (Op::Reshape { shape: [2, 3].into() }, vec![t(Dtype::F4, &[6])]),
         (Op::Narrow { axis: 2, start: 0, len: 1 }, vec![f(&[2, 3])]),
         (Op::Narrow { axis: 0, start: 2, len: 1 }, vec![f(&[2, 3])]),
         (Op::Narrow { axis: 0, start: big, len: 2 }, vec![f(&[2, 3])]),
@@ -222,6 +222,6 @@ fn an_error_names_the_operation_and_both_shapes() {
     let b = TensorInfo::new("key.weight", Dtype::F32, [2, 5]);
     let text = Op::Concat { axis: 0 }.out(&[a.clone(), b]).unwrap_err().to_string();
     assert_eq!(text, "concat of tensors that do not fit together: query.weight f32 [4, 3] and key.weight f32 [2, 5]");
-    let text = Op::Reshape { shape: vec![5, 2] }.out(&[a]).unwrap_err().to_string();
+    let text = Op::Reshape { shape: [5, 2].into() }.out(&[a]).unwrap_err().to_string();
     assert_eq!(text, "reshape of query.weight f32 [4, 3] to [5, 2]: the number of elements differs");
 }

@@ -130,7 +130,7 @@ pub(crate) fn cases() -> Vec<(Op, Vec<Stored>)> {
     // elements of half a byte move by whole rows
     let f4 = |name, shape: &[u64]| Stored::scrambled(name, Dtype::F4, shape);
     cases.push((Op::Narrow { axis: 0, start: 1, len: 2 }, vec![f4("a", &[4, 6])]));
-    cases.push((Op::Reshape { shape: vec![6, 4] }, vec![f4("a", &[4, 6])]));
+    cases.push((Op::Reshape { shape: [6, 4].into() }, vec![f4("a", &[4, 6])]));
     cases.push((Op::Gather { axis: 0, runs: [run(0, 3, -1, 4)].into() }, vec![f4("a", &[4, 6])]));
     cases
 }
@@ -140,7 +140,7 @@ fn moves(dtype: Dtype) -> Vec<(Op, Vec<Stored>)> {
     let mut cases = Vec::new();
     for shape in [[3, 5], [1, 7], [0, 4], [4, 0], [37, 70]] {
         cases.push((Op::Transpose, vec![t("a", &shape)]));
-        cases.push((Op::Reshape { shape: vec![shape[0] * shape[1]] }, vec![t("a", &shape)]));
+        cases.push((Op::Reshape { shape: [shape[0] * shape[1]].into() }, vec![t("a", &shape)]));
     }
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         cases.push((Op::Permute { order: order.to_vec() }, vec![t("a", &[3, 4, 5])]));
@@ -149,10 +149,10 @@ fn moves(dtype: Dtype) -> Vec<(Op, Vec<Stored>)> {
     cases.push((Op::Permute { order: vec![3, 2, 0, 1] }, vec![t("a", &[2, 3, 4, 5])]));
     cases.push((Op::Permute { order: vec![0, 3, 1, 2] }, vec![t("a", &[2, 3, 4, 5])]));
     for shape in [vec![10, 6], vec![2, 3, 10], vec![60], vec![1, 60], vec![4, 15]] {
-        cases.push((Op::Reshape { shape }, vec![t("a", &[4, 15])]));
+        cases.push((Op::Reshape { shape: shape.into() }, vec![t("a", &[4, 15])]));
     }
-    cases.push((Op::Reshape { shape: vec![] }, vec![t("a", &[1, 1])]));
-    cases.push((Op::Reshape { shape: vec![1, 1] }, vec![t("a", &[])]));
+    cases.push((Op::Reshape { shape: [].into() }, vec![t("a", &[1, 1])]));
+    cases.push((Op::Reshape { shape: [1, 1].into() }, vec![t("a", &[])]));
     for (axis, start, len) in [(0, 0, 4), (0, 1, 2), (0, 4, 0), (1, 2, 3), (2, 0, 1), (2, 1, 2), (1, 5, 0)] {
         cases.push((Op::Narrow { axis, start, len }, vec![t("a", &[4, 5, 3])]));
     }

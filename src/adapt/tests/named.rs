@@ -119,7 +119,7 @@ fn any_named() -> impl Strategy<Value = NamedOp> {
             Just(Op::Transpose),
             Just(Op::MeanRows),
             prop::collection::vec(0..9usize, 0..5).prop_map(|order| Op::Permute { order }),
-            prop::collection::vec(any::<u64>(), 0..5).prop_map(|shape| Op::Reshape { shape }),
+            prop::collection::vec(any::<u64>(), 0..5).prop_map(|shape| Op::Reshape { shape: shape.into() }),
             (0..5usize, any::<u64>(), any::<u64>()).prop_map(|(axis, start, len)| Op::Narrow { axis, start, len }),
             (0..5usize, prop::collection::vec(any_run(), 0..4))
                 .prop_map(|(axis, runs)| Op::Gather { axis, runs: runs.into() }),

@@ -32,7 +32,7 @@ fn a_config_is_built_by_its_family_and_copied_without_its_rules() {
     assert_eq!(names[0], "bert.embeddings.word_embeddings.weight");
     assert!(names.contains(&"bert.encoder.layer.2.output.LayerNorm.bias"));
     let head: Vec<_> = architecture.parameters.iter().filter(|parameter| parameter.head).collect();
-    assert_eq!((head[0].name.as_str(), &head[0].shape), ("classifier.weight", &vec![2, 8]));
+    assert_eq!((head[0].name.as_str(), &head[0].shape), ("classifier.weight", &[2, 8].into()));
     let config = architecture.config.unwrap().0;
     assert_eq!(config["hidden_size"], 8);
     assert!(!config.contains_key("xfer"));

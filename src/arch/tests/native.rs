@@ -1,7 +1,7 @@
 use super::{assert_wrong, open, open_path, open_with, parameter};
 use crate::arch::{Architecture, Flags, Form};
 use crate::graph::Layer;
-use crate::tensor::Role;
+use crate::tensor::{Role, Shape};
 
 pub const DIGITS: &str = r#"{ "xfer": 1,
   "name": "digits",
@@ -167,7 +167,8 @@ fn attention_names_its_projections_separate_or_fused() {
         let architecture = layers("[\"batch\", 5, 12]", &text).unwrap();
         architecture.parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect::<Vec<_>>()
     };
-    let pairs = |pairs: &[(&str, [u64; 2])]| pairs.iter().map(|(n, s)| (n.to_string(), s.to_vec())).collect::<Vec<_>>();
+    let pairs =
+        |pairs: &[(&str, [u64; 2])]| pairs.iter().map(|(n, s)| (n.to_string(), Shape::from(*s))).collect::<Vec<_>>();
     assert_eq!(
         of(""),
         pairs(&[

@@ -14,8 +14,10 @@ fn what_the_snippet_writes_names_the_whole_state_dict() {
     let architecture = open(SAMPLE).unwrap();
     let state: serde_json::Map<String, serde_json::Value> = serde_json::from_str(STATE).unwrap();
     let ours: Vec<_> = architecture.parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
-    let theirs: Vec<_> =
-        state.into_iter().map(|(name, shape)| (name, serde_json::from_value::<Vec<u64>>(shape).unwrap())).collect();
+    let theirs: Vec<_> = state
+        .into_iter()
+        .map(|(name, shape)| (name, serde_json::from_value::<crate::tensor::Shape>(shape).unwrap()))
+        .collect();
     assert_eq!(ours, theirs);
 }
 

@@ -292,7 +292,7 @@ impl EntryVisitor<'_> {
     }
 }
 
-/// A short array of whole numbers below 2^64; a longer one is refused before it takes memory.
+/// A short array of whole numbers below 2^64, a shape or two offsets; a longer one is refused before it takes memory.
 struct Numbers<'a> {
     entry: EntryVisitor<'a>,
     field: &'static str,
@@ -301,22 +301,22 @@ struct Numbers<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for Numbers<'_> {
-    type Value = Vec<u64>;
+    type Value = Shape;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Vec<u64>, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Shape, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for Numbers<'_> {
-    type Value = Vec<u64>;
+    type Value = Shape;
 
     fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "an array of numbers for `{}`", self.field)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> std::result::Result<Vec<u64>, A::Error> {
-        let mut numbers = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> std::result::Result<Shape, A::Error> {
+        let mut numbers = Shape::default();
         while let Some(number) = seq.next_element::<serde_json::Number>()? {
             let field = self.field;
             let Some(whole) = number.as_u64() else {

@@ -18,7 +18,7 @@ pub(in crate::checkpoint) struct Expected {
     #[serde(default)]
     pub(in crate::checkpoint) name: String,
     pub(in crate::checkpoint) dtype: Dtype,
-    pub(in crate::checkpoint) shape: Vec<u64>,
+    pub(in crate::checkpoint) shape: crate::tensor::Shape,
     /// Of the row-major little-endian values.
     pub(in crate::checkpoint) sha256: String,
 }

@@ -6,7 +6,7 @@ use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use super::{file_of, open_bytes, refusal};
 use crate::checkpoint::Reader;
 use crate::error::CheckpointError as E;
-use crate::tensor::{Dtype, TensorInfo};
+use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// One f32 of shape `[1]` called `w`, with something in place of its entry.
 fn with_entry(entry: &str) -> Vec<u8> {
@@ -231,7 +231,8 @@ proptest! {
     fn what_the_reference_library_writes_is_read_back(
         parts in prop::collection::vec((any::<String>(), 0..Dtype::ALL.len(), prop::collection::vec(0u64..4, 0..4)), 0..12)
     ) {
-        let tensors: HashMap<String, (Dtype, Vec<u64>, Vec<u8>)> = parts.into_iter().filter_map(|(name, dtype, shape)| {
+        let tensors: HashMap<String, (Dtype, Shape, Vec<u8>)> = parts.into_iter().filter_map(|(name, dtype, shape)| {
+            let shape = Shape::from(shape);
             let info = TensorInfo::new(name.clone(), Dtype::ALL[dtype], shape.clone());
             let bytes = info.bytes().ok()?;
             (name != "__metadata__").then(|| (name, (info.dtype, shape, vec![dtype as u8; bytes as usize])))

@@ -161,7 +161,7 @@ impl Storages<'_> {
         let reference = &tensor.storage;
         TensorInfo::new(name, tensor.dtype, tensor.shape.clone()).bytes().map_err(|_| {
             let (shape, stride, offset) = (tensor.shape.clone(), tensor.stride.clone(), tensor.offset);
-            refuse(StoredProblem::Overflow { shape, stride, offset })
+            refuse(StoredProblem::Overflow { shape: shape.into(), stride, offset })
         })?;
         let needed = reach(tensor).map_err(refuse)?;
         if needed == 0 {

@@ -23,7 +23,7 @@ pub(in crate::checkpoint) struct Stored {
 /// The bytes of the storage up to the end of the tensor, or why there is no such number; zero without elements.
 pub(super) fn reach(tensor: &Described) -> std::result::Result<u64, StoredProblem> {
     let overflow = || StoredProblem::Overflow {
-        shape: tensor.shape.clone(),
+        shape: tensor.shape.as_slice().into(),
         stride: tensor.stride.clone(),
         offset: tensor.offset,
     };

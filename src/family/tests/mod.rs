@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::graph::{Builder, Dim, Graph, Parameter};
 use crate::init::Scheme;
-use crate::tensor::{Dtype, Role, TensorInfo};
+use crate::tensor::{Dtype, Role, Shape, TensorInfo};
 
 mod decoders;
 mod reference;
@@ -69,9 +69,9 @@ fn every_class_has_the_state_dict_of_transformers() {
     for case in cases() {
         let config = config(case["config"].clone());
         let (parameters, _) = built(&config);
-        let found: Vec<(String, Vec<u64>)> = parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
+        let found: Vec<(String, Shape)> = parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
         let shape = |value: &Value| value.as_array().unwrap().iter().map(|size| size.as_u64().unwrap()).collect();
-        let expected: Vec<(String, Vec<u64>)> =
+        let expected: Vec<(String, Shape)> =
             case["tensors"].as_object().unwrap().iter().map(|(name, value)| (name.clone(), shape(value))).collect();
         assert_eq!(found, expected, "{}", case["config"]);
 

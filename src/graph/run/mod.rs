@@ -121,7 +121,7 @@ fn weight(id: ParameterId, parameters: &[Parameter], weights: &Weights) -> Resul
     let owner = &parameters[parameters[id].tied_to.unwrap_or(id)];
     let value = weights(owner)?;
     let found: Vec<u64> = value.dims().iter().map(|size| *size as u64).collect();
-    if found != owner.shape {
+    if owner.shape != found {
         let (expected, found) = (ShapeText(&owner.shape).to_string(), ShapeText(&found).to_string());
         return Err(GraphError::WeightShape { name: owner.name.to_string(), expected, found }.into());
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::graph::{
     Attention, AttentionKind, Builder, Convolution, Dim, Nonlinearity, PositionIds, Projections, Rope, RopeScaling,
 };
-use crate::tensor::Dtype;
+use crate::tensor::{Dtype, Shape};
 
 type Arrays = BTreeMap<String, Tensor>;
 
@@ -75,9 +75,9 @@ fn weighted() -> Vec<(&'static str, Layer)> {
         ),
         ("embedding", Layer::Embedding { num: 7, dim: 5 }),
         ("positions", Layer::Positions { num: 6, ids: PositionIds::PLAIN }),
-        ("parameter_prepend", Layer::Parameter { shape: vec![1, 1, 5], usage: Use::Prepend }),
-        ("parameter_add", Layer::Parameter { shape: vec![1, 3, 5], usage: Use::Add }),
-        ("parameter_multiply", Layer::Parameter { shape: vec![5], usage: Use::Multiply }),
+        ("parameter_prepend", Layer::Parameter { shape: [1, 1, 5].into(), usage: Use::Prepend }),
+        ("parameter_add", Layer::Parameter { shape: [1, 3, 5].into(), usage: Use::Add }),
+        ("parameter_multiply", Layer::Parameter { shape: [5].into(), usage: Use::Multiply }),
         ("attention", Layer::Attention(attention(2, 2, 4))),
         ("attention_with_mask", Layer::Attention(attention(2, 2, 4))),
         ("attention_fused_causal", Layer::Attention(fused(Attention { causal: true, ..attention(3, 3, 2) }))),
@@ -122,7 +122,7 @@ fn weightless() -> Vec<(&'static str, Layer)> {
         ("softmax_of_axis", Layer::Softmax { axis: 1 }),
         ("flatten", Layer::Flatten { start: 1 }),
         ("flatten_from", Layer::Flatten { start: 2 }),
-        ("reshape", Layer::Reshape { shape: vec![5, 3, 2] }),
+        ("reshape", Layer::Reshape { shape: [5, 3, 2].into() }),
         ("permute", Layer::Permute { order: vec![0, 2, 3, 1] }),
         ("max_pool1d", max_pool(pool(&[3], &[2], &[1]))),
         ("max_pool2d", max_pool(pool(&[3, 2], &[2, 1], &[1, 1]))),
@@ -192,9 +192,9 @@ fn every_layer_declares_the_state_dict_of_pytorch() {
     let (arrays, state_dicts) = (arrays(), state_dicts());
     for (case, layer) in cases() {
         let (_, parameters, _) = model(case, layer, &arrays);
-        let found: Vec<(String, Vec<u64>)> = parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
+        let found: Vec<(String, Shape)> = parameters.iter().map(|p| (p.name.to_string(), p.shape.clone())).collect();
         let shape = |value: &serde_json::Value| value.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
-        let expected: Vec<(String, Vec<u64>)> =
+        let expected: Vec<(String, Shape)> =
             state_dicts[case].as_object().unwrap().iter().map(|(name, value)| (name.clone(), shape(value))).collect();
         assert_eq!(found, expected, "{case}");
     }

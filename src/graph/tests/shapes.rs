@@ -88,7 +88,7 @@ fn sizes_that_cannot_be_are_refused_by_key() {
         ),
         (
             vec![8],
-            Layer::Reshape { shape: vec![3, 3] },
+            Layer::Reshape { shape: [3, 3].into() },
             "reshape m takes 9 elements for [3, 3], but input x gives [batch, 8]",
         ),
         (
@@ -104,17 +104,17 @@ fn sizes_that_cannot_be_are_refused_by_key() {
         ),
         (
             vec![8, 6],
-            Layer::Parameter { shape: vec![9, 6], usage: Use::Add },
+            Layer::Parameter { shape: [9, 6].into(), usage: Use::Add },
             "parameter m takes what [9, 6] broadcasts to, but input x gives [batch, 8, 6]",
         ),
         (
             vec![8, 6],
-            Layer::Parameter { shape: vec![1, 1, 5], usage: Use::Prepend },
+            Layer::Parameter { shape: [1, 1, 5].into(), usage: Use::Prepend },
             "parameter m takes [batch, positions, 5], but input x gives [batch, 8, 6]",
         ),
         (
             vec![8, 6],
-            Layer::Parameter { shape: vec![0], usage: Use::None },
+            Layer::Parameter { shape: [0].into(), usage: Use::None },
             "parameter m: shape is [0], it must be of sizes of at least 1",
         ),
     ];
@@ -134,9 +134,9 @@ fn sizes_that_overflow_are_refused() {
         (vec![8, 5, 5], Layer::Conv(Convolution { dilation: vec![u64::MAX, 1], ..conv2d(4, 3, 1, 1, 1) })),
         (vec![8, 5, 5], Layer::ConvTranspose(Convolution { stride: vec![u64::MAX, 1], ..conv2d(4, 3, 1, 1, 1) })),
         (vec![8, 5, 5], Layer::Upsample { scale: u64::MAX }),
-        (vec![8], Layer::Reshape { shape: vec![u64::MAX, 2] }),
-        (vec![8, 6], Layer::Parameter { shape: vec![u64::MAX, 2], usage: Use::None }),
-        (vec![8, 6], Layer::Parameter { shape: vec![u64::MAX, 6], usage: Use::Prepend }),
+        (vec![8], Layer::Reshape { shape: [u64::MAX, 2].into() }),
+        (vec![8, 6], Layer::Parameter { shape: [u64::MAX, 2].into(), usage: Use::None }),
+        (vec![8, 6], Layer::Parameter { shape: [u64::MAX, 6].into(), usage: Use::Prepend }),
     ];
     for (shape, layer) in cases {
         let message = refused(&shape, layer);
@@ -201,7 +201,7 @@ fn ids_go_only_where_ids_are_taken() {
 fn a_length_that_is_not_known_passes_only_where_nothing_depends_on_it() {
     let mut builder = Builder::new();
     let x = builder.input("x", vec![Dim::Batch, Dim::UpTo(9), Dim::Known(4)], Dtype::F32, None).unwrap();
-    let token = Layer::Parameter { shape: vec![4], usage: Use::Prepend };
+    let token = Layer::Parameter { shape: [4].into(), usage: Use::Prepend };
     let longer = builder.layer("cls", token, &[x]).unwrap();
     assert_eq!(builder.shape(longer), [Dim::Batch, Dim::UpTo(10), Dim::Known(4)]);
     assert!(builder.layer("p", Layer::Positions { num: 9, ids: PositionIds::PLAIN }, &[longer]).is_err());
@@ -210,7 +210,7 @@ fn a_length_that_is_not_known_passes_only_where_nothing_depends_on_it() {
     assert!(builder.layer("", Layer::Select { axis: 1, index: 0 }, &[longer]).is_ok());
     assert!(builder.layer("", Layer::Select { axis: 1, index: 1 }, &[longer]).is_err());
     assert!(builder.layer("", Layer::Flatten { start: 1 }, &[longer]).is_err());
-    assert!(builder.layer("", Layer::Reshape { shape: vec![40] }, &[longer]).is_err());
+    assert!(builder.layer("", Layer::Reshape { shape: [40].into() }, &[longer]).is_err());
     assert!(builder.layer("", Layer::Add, &[longer, x]).is_err());
     let channels = builder.layer("", Layer::Permute { order: vec![0, 2, 1] }, &[longer]).unwrap();
     let mut convolved = |kernel, stride, padding| {

@@ -158,15 +158,15 @@ impl<'a> Fitter<'a> {
             return Ok(None);
         };
         let Some(map) = self.vocabulary.of_sizes(*found, *rows) else { return Ok(None) };
-        let parameter = Parameter { shape: vec![*rows], ..subject.parameter.clone() };
-        let info = TensorInfo { shape: vec![*found], ..subject.info.clone() };
-        let value = rows::apply(Op::Reshape { shape: vec![*found] }, vec![subject.value.clone()]);
+        let parameter = Parameter { shape: [*rows].into(), ..subject.parameter.clone() };
+        let info = TensorInfo { shape: [*found].into(), ..subject.info.clone() };
+        let value = rows::apply(Op::Reshape { shape: [*found].into() }, vec![subject.value.clone()]);
         let row = Subject { id: subject.id, parameter: &parameter, value: &value, info: &info };
         let how = self.vocabulary_words(&row, &map);
         let fitted = self.by_rows(&row, &map, adapt.rows.unwrap_or(NewRows::Zeros), dtype, how)?;
         Ok(Some(match fitted {
             Fitted::Value { value, dtype, how, new_rows, init } => {
-                let value = rows::apply(Op::Reshape { shape: vec![1, *rows] }, vec![value]);
+                let value = rows::apply(Op::Reshape { shape: [1, *rows].into() }, vec![value]);
                 // the one row of the tensor is what is partly new
                 Fitted::Value { value, dtype, how, new_rows: new_rows.min(1), init }
             }
@@ -304,7 +304,7 @@ fn covariance(subject: &Subject) -> Fill {
     }
     let target = subject.parameter.shape.first().copied().unwrap_or(0);
     let parts = vec![InitPart { rows: target, scheme: Scheme::Normal { mean: 0.0, std: 1.0 } }];
-    let normals = Value::Init { shape: vec![target, rows], first: 0, parts };
+    let normals = Value::Init { shape: [target, rows].into(), first: 0, parts };
     Fill::Fresh(rows::apply(Op::MeanCovariance { scale: 1e-9 }, vec![subject.value.clone(), normals]))
 }
 

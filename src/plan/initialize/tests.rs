@@ -272,7 +272,7 @@ fn an_in_out_matrix_is_drawn_as_it_lies_unless_its_axes_matter() {
     let Value::Apply { op: Op::Transpose, inputs } = value(fused(Layout::InOut), None) else { panic!() };
     assert!(matches!(&inputs[0], Value::Init { shape, parts, .. } if *shape == [8, 4] && parts.len() == 3));
     let Value::Init { shape, parts, .. } = value(fused(Layout::InOut), Some("normal(std=1)")) else { panic!() };
-    assert_eq!((shape, parts.len()), (vec![4, 8], 1), "pieces that are alike are one");
+    assert_eq!((shape, parts.len()), ([4, 8].into(), 1), "pieces that are alike are one");
     let Value::Init { parts, .. } = value(fused(Layout::OutIn), Some("orthogonal")) else { panic!() };
     assert_eq!(parts.len(), 3, "each piece is orthogonal by itself");
 }

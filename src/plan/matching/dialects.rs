@@ -295,7 +295,7 @@ impl Application<'_> {
             Some(_) => {
                 let shape = unit.info.shape.get(1..).unwrap_or(&[]).to_vec();
                 let one = apply_one(vec![whole], &Op::Narrow { axis: 0, start: layer, len: 1 })?;
-                apply_one(vec![one], &Op::Reshape { shape })
+                apply_one(vec![one], &Op::Reshape { shape: shape.into() })
             }
             None => Ok(whole),
         }
@@ -344,7 +344,7 @@ impl Application<'_> {
         let (value, info) = match (parts.as_slice(), ops) {
             ([(_, info)], [Op::Reshape { shape }]) if shape.is_empty() => {
                 let shape = info.shape.get(1..).unwrap_or_default().to_vec();
-                apply(parts, &[Op::Reshape { shape }])?
+                apply(parts, &[Op::Reshape { shape: shape.into() }])?
             }
             _ => apply(parts, ops)?,
         };

@@ -38,7 +38,7 @@ fn new_rows_buffers_and_ties_do_not_count_as_found() {
     let mut words = parameter("words", &[8, 4], Role::Embedding);
     words.parts.clear();
     let mut tied = linear("tied");
-    tied.shape = vec![8, 4];
+    tied.shape = [8, 4].into();
     tied.tied_to = Some(0);
     let target = target(vec![words, tied, parameter("running_mean", &[1000], Role::Buffer)]);
     let planned = planned_with(

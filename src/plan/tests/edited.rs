@@ -94,7 +94,7 @@ fn an_edited_initialisation_is_refused_with_its_numbers() {
         fit(edited(move |plan| {
             let assignment = at(plan, "bert.encoder.layer.0.output.dense.bias");
             let parts = parts.into_iter().map(|(rows, scheme)| InitPart { rows, scheme }).collect();
-            assignment.value = Value::Init { shape: vec![4], first: 0, parts };
+            assignment.value = Value::Init { shape: [4].into(), first: 0, parts };
             assignment.action = Action::New;
         }))
     };

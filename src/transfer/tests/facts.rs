@@ -31,7 +31,7 @@ fn two_tensors_are_equal_only_byte_for_byte_and_in_type_and_shape() {
     let mut other = named("other", a.clone());
     *other.bytes.last_mut().unwrap() ^= 1;
     let mut shaped = named("shaped", a.clone());
-    shaped.info.shape = vec![1001, 300];
+    shaped.info.shape = [1001, 300].into();
     let mut typed = named("typed", a.clone());
     typed.info.dtype = Dtype::I32;
     let tensors = [a, same, other, shaped, typed];

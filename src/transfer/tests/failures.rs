@@ -87,7 +87,7 @@ fn a_source_that_changed_since_the_plan_is_an_error_before_anything_is_written()
 fn an_expression_that_gives_something_else_than_its_target_is_an_error() {
     let a = Stored::scrambled("a", Dtype::F32, &[2, 3]);
     let mut assignment = assign("t", source(&a));
-    assignment.target.shape = vec![3, 2];
+    assignment.target.shape = [3, 2].into();
     let result = run(&plan(vec![assignment]), &[Memory::of(&[a], Gives::Extents)], options(1));
     let text = result.unwrap_err().to_string();
     assert_eq!(text, "tensor t f32 [3, 2]: its value is a f32 [2, 3]");
@@ -97,10 +97,10 @@ fn an_expression_that_gives_something_else_than_its_target_is_an_error() {
 fn parts_that_are_not_the_rows_are_an_error() {
     let part = |rows| InitPart { rows, scheme: normal(1.0) };
     for parts in [vec![], vec![part(1)], vec![part(2), part(1)], vec![part(u64::MAX), part(3)]] {
-        let error = failure(Value::Init { shape: vec![2, 3], first: 0, parts }, &[]);
+        let error = failure(Value::Init { shape: [2, 3].into(), first: 0, parts }, &[]);
         assert!(matches!(error, Error::Transfer(TransferError::Parts { rows: 2, .. })), "{error}");
     }
-    let far = Value::Init { shape: vec![2, 3], first: u64::MAX - 2, parts: vec![part(2)] };
+    let far = Value::Init { shape: [2, 3].into(), first: u64::MAX - 2, parts: vec![part(2)] };
     assert!(matches!(failure(far, &[]), Error::Tensor(_)));
 }
 

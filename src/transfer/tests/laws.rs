@@ -34,7 +34,7 @@ fn expressions() -> (Vec<Stored>, Vec<(String, Value)>) {
         ("copy", source(&long)),
         ("copy.again", source(&long)),
         ("copy.bools", source(&bools)),
-        ("reshaped", apply(Op::Reshape { shape: vec![130 * 51] }, vec![source(&long)])),
+        ("reshaped", apply(Op::Reshape { shape: [130 * 51].into() }, vec![source(&long)])),
         ("cast", cast(Dtype::Bf16, source(&long))),
         ("cast.wide", cast(Dtype::F32, source(&wide))),
         ("cast.flat", cast(Dtype::F64, source(&flat))),
@@ -53,15 +53,15 @@ fn expressions() -> (Vec<Stored>, Vec<(String, Value)>) {
         ("new.none", init(&[0, 4], 0, normal(1.0))),
         ("orthogonal", cast(Dtype::F16, init(&[30, 20], 0, Scheme::Orthogonal { gain: 1.0 }))),
         ("identity", init(&[60, 60], 0, Scheme::Identity)),
-        ("count", Value::Count { dtype: Dtype::I64, shape: vec![3, 7000], axis: Some(1) }),
-        ("count.rows", Value::Count { dtype: Dtype::I16, shape: vec![90, 5, 80], axis: Some(0) }),
-        ("count.middle", Value::Count { dtype: Dtype::U8, shape: vec![2, 5, 3], axis: Some(1) }),
-        ("count.zero", Value::Count { dtype: Dtype::I32, shape: vec![], axis: None }),
-        ("count.none", Value::Count { dtype: Dtype::I32, shape: vec![0, 3], axis: Some(0) }),
+        ("count", Value::Count { dtype: Dtype::I64, shape: [3, 7000].into(), axis: Some(1) }),
+        ("count.rows", Value::Count { dtype: Dtype::I16, shape: [90, 5, 80].into(), axis: Some(0) }),
+        ("count.middle", Value::Count { dtype: Dtype::U8, shape: [2, 5, 3].into(), axis: Some(1) }),
+        ("count.zero", Value::Count { dtype: Dtype::I32, shape: [].into(), axis: None }),
+        ("count.none", Value::Count { dtype: Dtype::I32, shape: [0, 3].into(), axis: Some(0) }),
         (
             "parts",
             Value::Init {
-                shape: vec![700, 6],
+                shape: [700, 6].into(),
                 first: 0,
                 parts: vec![
                     InitPart { rows: 300, scheme: normal(0.02) },
@@ -172,7 +172,7 @@ fn a_move_keeps_the_payload_of_every_nan() {
         Op::Transpose,
         vec![apply(Op::Stack, vec![source(&a)])]
             .into_iter()
-            .map(|v| apply(Op::Reshape { shape: vec![2, 2] }, vec![v]))
+            .map(|v| apply(Op::Reshape { shape: [2, 2].into() }, vec![v]))
             .collect(),
     );
     let plan = plan(vec![assign("a", value)]);

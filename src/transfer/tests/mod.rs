@@ -106,7 +106,7 @@ pub(super) fn normal(std: f64) -> Scheme {
 
 pub(super) fn init(shape: &[u64], first: u64, scheme: Scheme) -> Value {
     let rows = shape.first().copied().unwrap_or(1);
-    Value::Init { shape: shape.to_vec(), first, parts: vec![InitPart { rows, scheme }] }
+    Value::Init { shape: shape.to_vec().into(), first, parts: vec![InitPart { rows, scheme }] }
 }
 
 /// An assignment of a value to a target of just its type and shape.

@@ -122,7 +122,7 @@ fn a_stack_of_large_experts_is_cut_inside_the_experts() {
 fn a_reshape_of_a_source_is_a_copy() {
     let a = TensorInfo::new("a", Dtype::F4, [6, 4]);
     let readers = listed(std::slice::from_ref(&a));
-    let assignment = assign("t", apply(Op::Reshape { shape: vec![2, 12] }, vec![of_info(&a)]));
+    let assignment = assign("t", apply(Op::Reshape { shape: [2, 12].into() }, vec![of_info(&a)]));
     let node = Node::of(SEED, &assignment, &readers).unwrap().refined(PIECE).unwrap();
     assert!(matches!(node.kind, Kind::Source(_)));
 }

@@ -18,6 +18,7 @@ use crate::checkpoint::{Checkpoint, OpenOptions, Reader, open};
 use crate::error::{Error, Result};
 use crate::progress::Silent;
 use crate::source::{Access, Bytes, Reference, Source};
+use crate::tensor::Shape;
 
 /// What PyTorch reads from a file.
 #[derive(Deserialize)]
@@ -32,7 +33,7 @@ struct Expected {
 #[derive(Debug, Deserialize, PartialEq)]
 struct ExpectedTensor {
     dtype: String,
-    shape: Vec<u64>,
+    shape: Shape,
     sha256: String,
 }
 

@@ -17,7 +17,7 @@ use crate::arch::{Flags, Form, Rules};
 use crate::checkpoint::Listing;
 use crate::family::{Class, Inputs, by_name};
 use crate::graph::{Builder, Parameter};
-use crate::tensor::{Dtype, Role};
+use crate::tensor::{Dtype, Role, Shape};
 
 /// Names with `{0-2}` spelt out, each with its shape and what stands behind `=`.
 fn lines(text: &str) -> Vec<(String, Vec<u64>, Option<String>)> {
@@ -204,7 +204,7 @@ impl Matched<'_> {
     fn step(&self, target: &str) -> Step {
         self.of(target).step
     }
-    fn shape(&self, target: &str) -> Vec<u64> {
+    fn shape(&self, target: &str) -> Shape {
         match &self.of(target).origin {
             Origin::Found { info, .. } => info.shape.clone(),
             other => panic!("{target} has {other:?}"),
