@@ -1,4 +1,5 @@
-//! `cargo bench --bench stack`: a llama of 1.1 B parameters in bf16, three shards, stacked to 1.4 B, against `cp` of the output.
+//! `cargo bench --bench stack`: a llama of 1.1 B parameters in bf16, three shards, stacked to 1.4 B, against `cp` of the output
+//! and against mergekit; then a pickle converted and a cast.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -11,6 +12,14 @@ use support::{Pairs, mebibytes, remove, xfer};
 const LLAMA: &str = r#"{ "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 32000, "hidden_size": 2048,
   "num_hidden_layers": 22, "num_attention_heads": 32, "num_key_value_heads": 4, "intermediate_size": 5632,
   "max_position_embeddings": 2048, "dtype": "bfloat16" }"#;
+
+/// The same stack for mergekit, whose ranges end before their second number.
+const PASSTHROUGH: &str = "slices:
+- sources: [{model: base, layer_range: [0, 15]}]
+- sources: [{model: base, layer_range: [8, 22]}]
+merge_method: passthrough
+dtype: bfloat16
+";
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -28,6 +37,22 @@ fn main() {
     println!("stacked llama, peak memory {:.1} MiB", mebibytes(memory));
     let other = "cp -r --reflink=never reference copy";
     Pairs { title: "without fsync, against cp", arguments: &stack, out: "stacked", other, count: 5 }.run(at);
+    match std::env::var("XFER_PEER_PYTHON") {
+        Ok(python) => {
+            fs::write(at.join("stack.yml"), PASSTHROUGH).unwrap();
+            let merge = "-m mergekit.scripts.run_yaml stack.yml copy --out-shard-size 800M --no-copy-tokenizer --no-write-model-card";
+            let other = format!("HF_HUB_OFFLINE=1 {python} {merge} 2>&1 | tail -n 1; test -f copy/config.json");
+            Pairs {
+                title: "without fsync, against mergekit",
+                arguments: &stack,
+                out: "stacked",
+                other: &other,
+                count: 3,
+            }
+            .run(at);
+        }
+        Err(_) => println!("mergekit was not measured: name a Python that has it in XFER_PEER_PYTHON"),
+    }
 
     // a pickle of more than two gigabytes to safetensors
     remove(&at.join("reference"));

@@ -26,7 +26,7 @@ pub mod progress;
 pub mod report;
 pub mod save;
 pub mod shape;
-mod side_by_side;
 pub mod source;
 pub mod tensor;
+mod threads;
 pub mod transfer;

@@ -35,6 +35,20 @@ fn the_same_command_gives_the_same_directory_on_any_number_of_threads() {
 }
 
 #[test]
+fn where_the_system_starts_no_thread_the_same_directory_is_written() {
+    let folder = Folder::new();
+    let deeper = ["--set", "num_hidden_layers=5", "--depth", "bert.encoder.layer=stack"];
+    let run = |out, environment: &[_]| {
+        let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", out];
+        folder.xfer_with(&[&command[..], &deeper].concat(), environment).exits(0);
+    };
+    run("many", &[]);
+    // no stack of this size can be had, so none of the threads starts
+    run("single", &[("RUST_MIN_STACK", "1000000000000000000")]);
+    assert_eq!(contents(&folder.path("many")), contents(&folder.path("single")));
+}
+
+#[test]
 fn a_second_run_is_up_to_date_and_writes_nothing() {
     let folder = Folder::new();
     let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out"];

@@ -8,8 +8,8 @@ use crate::checkpoint::Listing;
 use crate::error::{ArchError, Problem, Result, nearest};
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::HashMap;
-use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Role, Shape, elements};
+use crate::threads::side_by_side;
 
 /// `{"xfer": 1, "tensors": …}`, checked against its table.
 pub fn from_document(document: &Document) -> Result<Architecture> {

@@ -27,8 +27,8 @@ use crate::plan::{self, Plan, Planned};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::save::{self, Layout, Replace, Staging, Sync};
-use crate::side_by_side::side_by_side;
 use crate::source::{Access, Reference, Source};
+use crate::threads::side_by_side;
 use crate::transfer;
 
 /// What `init` is asked to plan.

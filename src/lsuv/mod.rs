@@ -100,7 +100,8 @@ pub fn run(pass: &Pass, store: &dyn Store, progress: &dyn Progress) -> Result<Do
 /// Runs `work` where the tensor library finds so many threads; they change no bit.
 pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| Error::io("start threads for", "lsuv", std::io::Error::other(error)))?;
+    let pool =
+        pool.map_err(|error| Error::io("start", "the threads that run the model", std::io::Error::other(error)))?;
     Ok(pool.install(work))
 }
 

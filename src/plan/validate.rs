@@ -4,8 +4,8 @@ use super::{Action, Answer, Assignment, Companion, Content, InitPart, Lsuv, Plan
 use crate::error::{FitError, Result};
 use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
-use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Shape, TensorInfo};
+use crate::threads::side_by_side;
 
 /// Files of the output that are no companions.
 const OWN_FILES: &[&str] = &["xfer.json", "model.safetensors", "model.safetensors.index.json"];

@@ -22,8 +22,8 @@ use crate::plan::{
     Action, Assignment, Companion, Content, FORMAT, Initialisation, PinnedFile, Plan, PlannedSource, Step, Target,
     Unused, Value,
 };
-use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Name, Shape, TensorInfo, elements};
+use crate::threads::side_by_side;
 use crate::transfer::Outcome;
 
 /// What `xfer.json` holds. Fields may be added, never changed.

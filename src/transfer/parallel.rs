@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
+use crate::threads::on_all;
 
 /// The results of `job` for every index below `count`, in order; of several errors that of the smallest index is given.
 pub(crate) fn each<T: Send>(count: usize, threads: usize, job: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
@@ -21,10 +22,6 @@ pub(crate) fn each<T: Send>(count: usize, threads: usize, job: impl Fn(usize) ->
             done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, count.max(1)) {
-            scope.spawn(take);
-        }
-    });
+    on_all(threads.min(count), take);
     done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }

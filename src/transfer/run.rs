@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::save::Layout;
+use crate::threads::on_all;
 
 /// Takes bytes of a weight file: which, where, what.
 pub(super) type Write<'a> = &'a (dyn Fn(usize, u64, &[u8]) -> Result<()> + Sync);
@@ -114,11 +115,7 @@ impl<'a, 'p> Run<'a, 'p> {
 
     /// Does all the work; the error of the earliest item that failed.
     fn on_threads(&self, threads: usize) -> Result<()> {
-        std::thread::scope(|scope| {
-            for _ in 0..threads.clamp(1, self.work.items.len().max(1)) {
-                scope.spawn(|| self.take_items());
-            }
-        });
+        on_all(threads.min(self.work.items.len()), || self.take_items());
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some((_, error)) => Err(error),
             None => Ok(()),

@@ -40,8 +40,8 @@ use crate::error::{PlanError, Result};
 use crate::family::{Config, Family};
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
-use crate::side_by_side::side_by_side;
 use crate::tensor::TensorInfo;
+use crate::threads::side_by_side;
 
 /// Where one target tensor's value comes from, before it is made to fit.
 #[derive(Clone, Debug, PartialEq)]

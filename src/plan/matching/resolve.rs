@@ -21,8 +21,8 @@ use crate::init::Scheme;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
 use crate::plan::{InitPart, SourceView, Value};
-use crate::side_by_side::side_by_side;
 use crate::tensor::{Dtype, Name, Role, TensorInfo};
+use crate::threads::side_by_side;
 
 /// What answers for one name of a target.
 enum Answerer {
