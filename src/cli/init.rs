@@ -1,5 +1,7 @@
 //! `xfer init`: the main job.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,7 +16,7 @@ use xfer::source::Access;
 use xfer::tensor::{Dtype, megabytes};
 use xfer::transfer;
 
-use super::output::{Failure, Outcome, OutputArgs, data, talk, warn_all};
+use super::output::{Failure, Outcome, OutputArgs, data, data_by, talk, warn_all};
 use super::progress::{Shown, Signals};
 use super::size;
 
@@ -192,7 +194,7 @@ impl ReportArgs {
     /// Writes what was asked for; `out` is what the page is called.
     pub fn write(&self, report: &Report, out: &Path) -> Result<()> {
         if let Some(file) = &self.report {
-            write(file, &report.to_json())?;
+            write_by(file, |out| report.write_json(out))?;
         }
         if let Some(file) = &self.html {
             let title = out.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -301,7 +303,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
     let prepared = job::prepare(&request, &progress)?;
     warn_all(&prepared.notes);
     if let Some(path) = &plan {
-        write(path, &prepared.planned.plan.to_json())?;
+        write_by(path, |out| prepared.planned.plan.write_json(out))?;
     }
     let how = execution.execution(out);
     if dry_run {
@@ -333,7 +335,7 @@ fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &Repor
     reports.write(&report, &how.out)?;
     warn_all(&report.warnings);
     if output.json {
-        data(&report.to_json())?;
+        data_by(|out| report.write_json(out))?;
     } else {
         data(&text::render(&report, output.detail()))?;
         data(&format!("\nmemory: at most {} with {threads} threads\n", megabytes(peak)))?;
@@ -378,7 +380,11 @@ pub fn conclude(
     warn_all(&report.warnings);
     let seconds = started.elapsed().as_secs_f64();
     if output.json {
-        return data(&json(report, seconds, *bytes_read));
+        let measured = Measured { report, seconds, bytes_read: *bytes_read, peak_memory: peak_memory() };
+        return data_by(|out| {
+            serde_json::to_writer(&mut *out, &measured)?;
+            out.write_all(b"\n")
+        });
     }
     data(&text::render(report, output.detail()))?;
     let state = if *up_to_date { "is already up to date" } else { state };
@@ -386,14 +392,13 @@ pub fn conclude(
 }
 
 /// The report, and what this run took.
-fn json(report: &Report, seconds: f64, bytes_read: u64) -> String {
-    let mut value = serde_json::to_value(report).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        object.insert("seconds".into(), seconds.into());
-        object.insert("bytes_read".into(), bytes_read.into());
-        object.insert("peak_memory".into(), peak_memory().into());
-    }
-    format!("{value}\n")
+#[derive(serde::Serialize)]
+struct Measured<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    seconds: f64,
+    bytes_read: u64,
+    peak_memory: Option<u64>,
 }
 
 /// The largest resident size of this process in bytes, as the operating system counts it; `None` where it does not say.
@@ -405,5 +410,15 @@ fn peak_memory() -> Option<u64> {
 
 /// Writes a file that the user named.
 pub fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
+    write_by(path, |out| out.write_all(text.as_bytes()))
+}
+
+/// The same of what is made while it is written.
+fn write_by(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let write = || {
+        let mut out = BufWriter::with_capacity(1 << 16, File::create(path)?);
+        content(&mut out)?;
+        out.flush()
+    };
+    write().map_err(|error| Error::io("write", path, error))
 }

@@ -1,6 +1,6 @@
 //! What goes where: data to stdout, talk to stderr. A closed pipe is no error.
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -52,10 +52,15 @@ pub type Outcome = Result<(), Failure>;
 
 /// Writes to stdout; a reader that went away ends the process quietly, as other tools do.
 pub fn data(text: &str) -> Outcome {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    data_by(|out| out.write_all(text.as_bytes()))
+}
+
+/// The same of what is made while it is written.
+pub fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+    let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match content(&mut stdout).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::Silent(Exit::Done)),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Silent(Exit::Done)),
         Err(error) => Err(Error::io("write", "<stdout>", error).into()),
     }
 }

@@ -179,7 +179,7 @@ fn execute(
     let written = Written { plan, layout: &layout, staging: &staging };
     let visits = measured::scale(&written, access, execution, &mut outcomes, progress)?;
     let report = Report::of(plan, Some(&outcomes)).with_visits(&visits);
-    staging.write(Report::FILE, report.to_json().as_bytes())?;
+    staging.write_by(Report::FILE, |out| report.write_json(out))?;
     progress.interrupted()?;
     staging.publish(execution.sync)?;
     Ok(Finished { report, up_to_date: false, bytes_read })

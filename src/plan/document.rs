@@ -2,7 +2,7 @@
 //! names it. Both leave nothing to chance: fields stand in the order of their declaration, and no map is hashed.
 
 use std::borrow::Cow;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
@@ -84,8 +84,8 @@ impl Plan {
         hasher.get_ref().finalize().to_hex().to_string()
     }
 
-    /// The plan as JSON, reading back equal.
-    pub fn to_json(&self) -> String {
+    /// Writes the plan as JSON, reading back equal: a line at a time, for there may be a hundred thousand.
+    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let Plan {
             xfer_plan,
             seed,
@@ -101,24 +101,32 @@ impl Plan {
             evidence,
             batch,
         } = self;
-        let mut text = String::from("{");
-        field(&mut text, "xfer_plan", &line(xfer_plan));
-        field(&mut text, "seed", &line(seed));
-        field(&mut text, "generator", &line(generator));
-        field(&mut text, "sources", &list(sources));
-        field(&mut text, "target", &line(target));
-        field(&mut text, "assignments", &list(assignments));
-        field(&mut text, "max_shard_size", &line(max_shard_size));
-        field(&mut text, "companions", &list(companions));
-        field(&mut text, "unused", &list(unused));
-        field(&mut text, "dropped", &list(dropped));
-        field(&mut text, "warnings", &list(warnings));
-        field(&mut text, "evidence", &list(evidence));
+        let mut fields = Fields { out, before: "{" };
+        fields.line("xfer_plan", xfer_plan)?;
+        fields.line("seed", seed)?;
+        fields.line("generator", generator)?;
+        fields.list("sources", sources)?;
+        fields.line("target", target)?;
+        fields.list("assignments", assignments)?;
+        fields.line("max_shard_size", max_shard_size)?;
+        fields.list("companions", companions)?;
+        fields.list("unused", unused)?;
+        fields.list("dropped", dropped)?;
+        fields.list("warnings", warnings)?;
+        fields.list("evidence", evidence)?;
         if let Some(batch) = batch {
-            field(&mut text, "batch", &line(batch));
+            fields.line("batch", batch)?;
         }
-        text.push_str("\n}\n");
-        text
+        out.write_all(b"\n}\n")
+    }
+
+    /// What `write_json` writes.
+    pub fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        // into memory, and JSON is UTF-8
+        let written = self.write_json(&mut text);
+        debug_assert!(written.is_ok());
+        String::from_utf8(text).unwrap_or_default()
     }
 
     /// Checks everything that must hold of a plan, whoever made it; the first error in the plan's order.
@@ -143,22 +151,31 @@ impl Plan {
     }
 }
 
-fn field(text: &mut String, name: &str, value: &str) {
-    text.push_str(if text.len() == 1 { "\n  \"" } else { ",\n  \"" });
-    text.push_str(name);
-    text.push_str("\": ");
-    text.push_str(value);
+/// The fields of the outermost object.
+struct Fields<'a> {
+    out: &'a mut dyn Write,
+    /// What stands before the next field.
+    before: &'static str,
 }
 
-/// One value on one line. Plain data into memory cannot fail to serialise.
-fn line<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-fn list<T: Serialize>(items: &[T]) -> String {
-    if items.is_empty() {
-        return "[]".into();
+impl Fields<'_> {
+    fn name(&mut self, name: &str) -> io::Result<()> {
+        write!(self.out, "{}\n  \"{name}\": ", std::mem::replace(&mut self.before, ","))
     }
-    let lines: Vec<String> = items.iter().map(|item| format!("    {}", line(item))).collect();
-    format!("[\n{}\n  ]", lines.join(",\n"))
+
+    /// One value on one line.
+    fn line<T: Serialize>(&mut self, name: &str, value: &T) -> io::Result<()> {
+        self.name(name)?;
+        Ok(serde_json::to_writer(&mut *self.out, value)?)
+    }
+
+    /// Each item on a line of its own.
+    fn list<T: Serialize>(&mut self, name: &str, items: &[T]) -> io::Result<()> {
+        self.name(name)?;
+        for (index, item) in items.iter().enumerate() {
+            self.out.write_all(if index == 0 { b"[\n    " } else { b",\n    " })?;
+            serde_json::to_writer(&mut *self.out, item)?;
+        }
+        self.out.write_all(if items.is_empty() { b"[]" } else { b"\n  ]" })
+    }
 }

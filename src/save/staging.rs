@@ -1,7 +1,7 @@
 //! The staging folder: everything is written there, and nothing of it is seen before it is whole.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,8 +79,17 @@ impl Staging {
 
     /// Writes a small file whole; its name may contain `/`.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.write_by(name, |out| out.write_all(bytes))
+    }
+
+    /// Writes a file whose content is made while it is written.
+    pub fn write_by(&self, name: &str, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         let path = self.prepare(name)?;
-        let write = || File::create_new(&path)?.write_all(bytes);
+        let write = || {
+            let mut out = BufWriter::with_capacity(1 << 16, File::create_new(&path)?);
+            content(&mut out)?;
+            out.flush()
+        };
         write().map_err(|error| Error::io("write", self.place.typed.join(name), error))
     }
 
