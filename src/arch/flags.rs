@@ -168,7 +168,7 @@ fn source_pattern(text: &str) -> Result<(Option<String>, Pattern)> {
 fn check_targets(to: &[Pattern], rule: &str) -> Result<()> {
     let sorted = |pattern: &Pattern| {
         let mut keys: Vec<String> = pattern.wildcards().into_iter().map(str::to_string).collect();
-        keys.sort();
+        keys.sort_unstable();
         keys
     };
     let Some((first, others)) = to.split_first() else {

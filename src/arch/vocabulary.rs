@@ -50,7 +50,7 @@ pub fn read(rule: &VocabRule, beside: &Beside) -> Result<TargetVocabulary> {
             Err(error) => return Err(error),
         }
     }
-    files.sort();
+    files.sort_unstable();
     let chosen = match wanted {
         Some(wanted) => files.iter().find(|(name, _)| name == wanted),
         None => Vocabulary::FILES.iter().find_map(|preferred| files.iter().find(|(name, _)| name == preferred)),

@@ -74,7 +74,7 @@ pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> 
         let chosen: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         notes.extend(passed_over(source.names(), &chosen));
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let key = parts.into_iter().find_map(|part| part.key);
     Ok(Checkpoint { reader: Arc::new(reader), files, key, notes })
 }

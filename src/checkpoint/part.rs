@@ -80,7 +80,7 @@ impl Joined {
             ties.extend(listing.ties.clone());
             entries.extend(listing.tensors.iter().cloned().enumerate().map(|(index, info)| ((number, index), info)));
         }
-        metadata.sort();
+        metadata.sort_unstable();
         metadata.dedup();
         entries.sort_by(|(_, a), (_, b)| natural_cmp(&a.name, &b.name));
         refuse_twice(&entries, parts)?;

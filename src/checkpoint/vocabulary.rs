@@ -80,7 +80,7 @@ impl Vocabulary {
             Some((_, known)) => *known = token.into(),
             None => {
                 self.special.push((role.into(), token.into()));
-                self.special.sort();
+                self.special.sort_unstable();
             }
         }
     }

@@ -16,7 +16,7 @@ use xfer::source::Access;
 use xfer::tensor::{Dtype, megabytes};
 use xfer::transfer;
 
-use super::output::{Failure, Outcome, OutputArgs, data, data_by, talk, warn_all};
+use super::output::{Failure, Outcome, OutputArgs, data, data_by, data_json, talk, warn_all};
 use super::progress::{Shown, Signals};
 use super::size;
 
@@ -381,10 +381,7 @@ pub fn conclude(
     let seconds = started.elapsed().as_secs_f64();
     if output.json {
         let measured = Measured { report, seconds, bytes_read: *bytes_read, peak_memory: peak_memory() };
-        return data_by(|out| {
-            serde_json::to_writer(&mut *out, &measured)?;
-            out.write_all(b"\n")
-        });
+        return data_json(&measured);
     }
     data(&text::render(report, output.detail()))?;
     let state = if *up_to_date { "is already up to date" } else { state };

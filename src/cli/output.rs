@@ -65,6 +65,14 @@ pub fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcom
     }
 }
 
+/// Writes a value to stdout as JSON on one line.
+pub fn data_json(value: &impl serde::Serialize) -> Outcome {
+    data_by(|out| {
+        serde_json::to_writer(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}
+
 /// Writes a line to stderr; where that fails there is nobody to tell.
 pub fn talk(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -28,7 +28,7 @@ fn shuffled(count: u64, seed: u64, name: &str) -> Result<Vec<u32>> {
     let uniform = Scheme::Uniform { low: -1.0, high: 1.0 };
     Generator::new(seed, name).fill(&uniform, &[count], 0, 0..count, &mut draws)?;
     let mut order: Vec<u32> = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
-    order.sort_by(|a, b| draws[*a as usize].total_cmp(&draws[*b as usize]).then(a.cmp(b)));
+    order.sort_unstable_by(|a, b| draws[*a as usize].total_cmp(&draws[*b as usize]).then(a.cmp(b)));
     Ok(order)
 }
 

@@ -85,7 +85,7 @@ impl<'a> Blocks<'a> {
     pub fn paths(&self) -> Vec<&'a str> {
         let depth = |path: &str| path.split('.').filter(|part| index_of(part).is_some()).count();
         let mut paths: Vec<&str> = self.by_path.keys().copied().collect();
-        paths.sort_by_cached_key(|path| (depth(path), *path));
+        paths.sort_unstable_by_key(|path| (depth(path), *path));
         paths
     }
 

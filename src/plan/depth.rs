@@ -174,7 +174,7 @@ impl Depths {
         let mut all: Vec<(&str, Vec<u64>)> =
             self.ruled.iter().map(|(path, layers)| (path.as_str(), of(layers))).collect();
         all.retain(|(_, layers)| !layers.is_empty());
-        all.sort();
+        all.sort_unstable();
         all
     }
 

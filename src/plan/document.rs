@@ -78,7 +78,7 @@ impl Plan {
         // blake3 is fast over whole blocks, and serde writes a word at a time
         let mut hasher = BufWriter::with_capacity(1 << 16, blake3::Hasher::new());
         // plain data into a hasher: neither a type nor a writer that could fail
-        let written = serde_json::to_writer(&mut hasher, &Canonical::of(self));
+        let written = serde_json::to_writer(&mut hasher as &mut dyn Write, &Canonical::of(self));
         let flushed = hasher.flush();
         debug_assert!(written.is_ok() && flushed.is_ok());
         hasher.get_ref().finalize().to_hex().to_string()

@@ -15,7 +15,7 @@ pub(super) fn labels(config: &Map<String, Json>) -> Option<Vec<String>> {
         for (id, name) in names {
             rows.push((id.parse().ok()?, name.as_str().map_or_else(|| name.to_string(), str::to_string)));
         }
-        rows.sort();
+        rows.sort_unstable();
         let is_dense = rows.iter().enumerate().all(|(row, (id, _))| row as u64 == *id);
         return is_dense.then(|| rows.into_iter().map(|(_, name)| name).collect());
     }

@@ -286,7 +286,7 @@ fn pair_layer(wanted: &[Unpaired], offered: &[Unpaired]) -> Vec<(String, String)
             scored.push((likeness(want.name, offer.name), at, of));
         }
     }
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
+    scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
     let (mut taken, mut given) = (HashSet::default(), HashSet::default());
     let mut pairs = Vec::new();
     for (_, at, of) in scored {
@@ -296,7 +296,7 @@ fn pair_layer(wanted: &[Unpaired], offered: &[Unpaired]) -> Vec<(String, String)
             pairs.push((at, (wanted[at].name.to_string(), offered[of].name.to_string())));
         }
     }
-    pairs.sort_by_key(|(at, _)| *at);
+    pairs.sort_unstable_by_key(|(at, _)| *at);
     pairs.into_iter().map(|(_, pair)| pair).collect()
 }
 

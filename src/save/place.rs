@@ -204,7 +204,7 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<OsString>> {
     let read =
         || -> std::io::Result<Vec<OsString>> { fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect() };
     let mut names = read().map_err(|error| Error::io("list", directory, error))?;
-    names.sort();
+    names.sort_unstable();
     Ok(names)
 }
 

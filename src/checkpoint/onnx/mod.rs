@@ -58,7 +58,7 @@ const STRINGS: u64 = 8;
 pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
     let mut cursor = Cursor::new(file.as_ref(), "ONNX");
     let mut model = graph::read(&mut cursor)?;
-    model.metadata.sort();
+    model.metadata.sort_unstable();
     let layers = layers::recover(&model);
     let mut notes: Vec<String> =
         layers.iter().take(1).map(|(stored, layer)| note(stored, layer, layers.len())).collect();

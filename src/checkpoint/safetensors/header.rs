@@ -49,7 +49,7 @@ pub(super) fn read(file: &dyn Bytes) -> Result<Header> {
     let mut hash = blake3::Hasher::new();
     hash.update(&prefix).update(&json);
     let Parsed { raw, mut metadata } = parse(name, &json)?;
-    metadata.sort();
+    metadata.sort_unstable();
     let entries = validate(name, raw, 8 + length, file.len())?;
     Ok(Header { entries, metadata, digest: format!("blake3:{}", hash.finalize().to_hex()) })
 }

@@ -119,7 +119,7 @@ impl Gather<'_> {
         }
         let first = rows.start.saturating_mul(self.stored.stride.first().copied().unwrap_or(0));
         axes.retain(|axis| axis.size > 1);
-        axes.sort_by_key(|axis| (std::cmp::Reverse(axis.from), std::cmp::Reverse(axis.to)));
+        axes.sort_unstable_by_key(|axis| (std::cmp::Reverse(axis.from), std::cmp::Reverse(axis.to)));
         (axes, first)
     }
 }
