@@ -8,7 +8,7 @@ pub enum FitError {
     /// The text of a plan is no JSON of this form.
     #[error("plan: {place}: {problem}")]
     Syntax {
-        /// Which entry, as `assignments[3].value`.
+        /// Where in the file, as `line 12 column 7`, or in which part of the plan.
         place: String,
         /// What is wrong.
         problem: String,

@@ -52,16 +52,21 @@ pub(super) fn by_groups<T: Copy + Default>(first: u64, out: &mut [T], groups: &i
 /// The standard normals that four words of sixteen counters make: `[word][lane]`.
 #[inline(always)]
 pub(super) fn normals(words: &[Lanes; 4]) -> [[f32; LANES]; 4] {
-    let mut made = [[0f32; LANES]; 4];
-    for pair in [0, 2] {
-        for lane in 0..LANES {
-            let radius = radius(words[pair][lane]);
-            let (cosine, sine) = cos_sin(words[pair + 1][lane]);
-            made[pair][lane] = radius * cosine;
-            made[pair + 1][lane] = radius * sine;
-        }
+    let [[a, b], [c, d]] = [pairs(&words[0], &words[1]), pairs(&words[2], &words[3])];
+    [a, b, c, d]
+}
+
+/// Two normals of each lane. Written out above, for a loop over both halves is only unrolled where compilers are told to try hardest.
+#[inline(always)]
+fn pairs(radii: &Lanes, angles: &Lanes) -> [[f32; LANES]; 2] {
+    let [mut cosines, mut sines] = [[0f32; LANES]; 2];
+    for lane in 0..LANES {
+        let radius = radius(radii[lane]);
+        let (cosine, sine) = cos_sin(angles[lane]);
+        cosines[lane] = radius * cosine;
+        sines[lane] = radius * sine;
     }
-    made
+    [cosines, sines]
 }
 
 /// N(mean, std²), group by group.
@@ -97,12 +102,8 @@ impl Normals<'_> {
     /// The values that the words of a group make.
     #[inline(always)]
     fn values_of(&self, words: &[Lanes; 4], values: &mut [f32; GROUP]) {
-        let made = normals(words);
-        let (words, _) = values.as_chunks_mut::<LANES>();
-        for (values, made) in words.iter_mut().zip(&made) {
-            for lane in 0..LANES {
-                values[lane] = self.mean + self.std * made[lane];
-            }
+        for (value, normal) in values.iter_mut().zip(normals(words).as_flattened()) {
+            *value = self.mean + self.std * normal;
         }
     }
 }
@@ -158,8 +159,7 @@ pub(super) struct Symmetric<'a> {
 impl Groups<f32> for Symmetric<'_> {
     #[inline(always)]
     fn make(&self, group: u64, values: &mut [f32; GROUP]) {
-        let units = units(self.generator, group);
-        for (value, unit) in values.iter_mut().zip(units.as_flattened()) {
+        for (value, unit) in values.iter_mut().zip(&units(self.generator, group)) {
             *value = within(self.half * unit, self.lowest, self.highest);
         }
     }
@@ -177,22 +177,18 @@ pub(super) struct Between<'a> {
 impl Groups<f32> for Between<'_> {
     #[inline(always)]
     fn make(&self, group: u64, values: &mut [f32; GROUP]) {
-        let units = units(self.generator, group);
-        for (value, unit) in values.iter_mut().zip(units.as_flattened()) {
+        for (value, unit) in values.iter_mut().zip(&units(self.generator, group)) {
             *value = within((self.middle + self.half * f64::from(*unit)) as f32, self.lowest, self.highest);
         }
     }
 }
 
-/// One group uniform on [−1, 1]: `[word][lane]`.
+/// One group uniform on [−1, 1].
 #[inline(always)]
-fn units(generator: &Generator, group: u64) -> [[f32; LANES]; 4] {
-    let words = generator.group(group, FIRST_DRAW);
-    let mut units = [[0f32; LANES]; 4];
-    for (units, words) in units.iter_mut().zip(&words) {
-        for lane in 0..LANES {
-            units[lane] = words[lane] as i32 as f32 * (1.0 / 2_147_483_648.0);
-        }
+fn units(generator: &Generator, group: u64) -> [f32; GROUP] {
+    let mut units = [0f32; GROUP];
+    for (unit, word) in units.iter_mut().zip(generator.group(group, FIRST_DRAW).as_flattened()) {
+        *unit = *word as i32 as f32 * (1.0 / 2_147_483_648.0);
     }
     units
 }

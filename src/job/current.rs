@@ -26,7 +26,7 @@ pub fn up_to_date(
     progress: &dyn Progress,
 ) -> Result<Option<Report>> {
     let Ok(text) = std::fs::read_to_string(out.join(Report::FILE)) else { return Ok(None) };
-    let Ok(report) = Report::from_json(&text) else { return Ok(None) };
+    let Ok(report) = serde_json::from_str::<Report>(&text) else { return Ok(None) };
     if report.plan != plan.hash() || report.xfer != env!("CARGO_PKG_VERSION") {
         return Ok(None);
     }

@@ -23,7 +23,7 @@ pub fn report_of(path: &Path) -> Result<Report> {
     if is_plan(&text) {
         return Ok(Report::of(&Plan::from_json(&text)?, None));
     }
-    Report::from_json(&text).map_err(|e| {
+    serde_json::from_str(&text).map_err(|e| {
         JobError::Unreadable { path: file, what: format!("neither a plan nor a report of xfer: {e}") }.into()
     })
 }
@@ -38,7 +38,7 @@ pub fn report_in(directory: &Path) -> Result<Report> {
         }
         Err(error) => return Err(Error::io("read", &file, error)),
     };
-    Report::from_json(&text)
+    serde_json::from_str(&text)
         .map_err(|e| JobError::Unreadable { path: file, what: format!("no report of xfer: {e}") }.into())
 }
 

@@ -137,18 +137,21 @@ impl Plan {
     /// Reads and validates a plan that was written, perhaps edited: versions, shapes of every expression against its target,
     /// names unique, ties resolvable. An error says which assignment and what.
     pub fn from_json(text: &str) -> Result<Plan> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let plan: Plan = serde_path_to_error::deserialize(&mut json).map_err(|error| FitError::Syntax {
-            place: error.path().to_string(),
-            problem: error.inner().to_string(),
-        })?;
-        json.end().map_err(|error| FitError::Syntax { place: "after the plan".into(), problem: error.to_string() })?;
+        let plan: Plan = serde_json::from_str(text).map_err(misread)?;
         if plan.xfer_plan != FORMAT {
             return Err(FitError::Version { found: plan.xfer_plan, expected: FORMAT }.into());
         }
         plan.check()?;
         Ok(plan)
     }
+}
+
+/// Each entry of a plan stands on a line of its own, so that the line says which.
+fn misread(error: serde_json::Error) -> FitError {
+    let place = format!("line {} column {}", error.line(), error.column());
+    let full = error.to_string();
+    let problem = full.strip_suffix(&format!(" at {place}")).unwrap_or(&full).into();
+    FitError::Syntax { place, problem }
 }
 
 /// The fields of the outermost object.

@@ -256,14 +256,6 @@ impl Report {
         self
     }
 
-    /// Reads what `write_json` wrote; else a sentence with the field and what is wrong there.
-    pub fn from_json(text: &str) -> std::result::Result<Report, String> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let report = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
-        json.end().map_err(|error| error.to_string())?;
-        Ok(report)
-    }
-
     /// Writes it as it stands in `xfer.json`.
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, self)?;

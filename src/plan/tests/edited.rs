@@ -134,7 +134,7 @@ fn an_edited_companion_cannot_leave_the_directory_or_replace_weights() {
 }
 
 #[test]
-fn text_that_is_no_plan_is_refused_with_the_place() {
+fn text_that_is_no_plan_is_refused_with_the_line_of_the_entry() {
     let place = |text: &str| match fit(Plan::from_json(text).unwrap_err()) {
         FitError::Syntax { place, .. } => place,
         error => panic!("{error}"),
@@ -142,13 +142,16 @@ fn text_that_is_no_plan_is_refused_with_the_place() {
     let plan = planned(&checkpoint_of(&bert(json!({})), Dtype::F32), &bert(json!({}))).to_json();
     place("");
     place("[]");
-    assert_eq!(place(&plan.replacen("\"seed\": 7", "\"seed\": -7", 1)), "seed");
-    assert_eq!(place(&plan.replacen("\"tensors\":", "\"tensor\":", 1)), "target.tensor");
-    assert!(place(&plan.replacen("\"step\":\"name\"", "\"step\":\"luck\"", 1)).starts_with("assignments[0]"));
-    assert!(
-        place(&plan.replacen("\"step\":\"name\"", "\"step\":\"name\",\"extra\":1", 1)).starts_with("assignments[0]")
-    );
-    assert_eq!(place(&format!("{plan} x")), "after the plan");
+    let first_line_with = |text: &str, wrong: &str| {
+        let line = text.lines().position(|line| line.contains(wrong)).unwrap() + 1;
+        let found = place(text);
+        assert!(found.starts_with(&format!("line {line} column ")), "{wrong}: {found}");
+    };
+    first_line_with(&plan.replacen("\"seed\": 7", "\"seed\": -7", 1), "-7");
+    first_line_with(&plan.replacen("\"tensors\":", "\"tensor\":", 1), "\"tensor\":");
+    first_line_with(&plan.replacen("\"step\":\"name\"", "\"step\":\"luck\"", 1), "luck");
+    first_line_with(&plan.replacen("\"step\":\"name\"", "\"step\":\"name\",\"extra\":1", 1), "extra");
+    first_line_with(&format!("{plan} trailing"), "trailing");
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     place(&plan.replacen("\"warnings\": [", &format!("\"warnings\": [{deep}, "), 1));
 }
