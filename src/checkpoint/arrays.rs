@@ -74,7 +74,7 @@ pub(super) struct Found {
 impl Found {
     /// Checks that names are distinct and that every array lies in its file, and makes a reader of them.
     pub(super) fn into_part(mut self, file: &dyn Bytes) -> Result<Part> {
-        self.arrays.sort_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
+        self.arrays.sort_unstable_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         check(&self.arrays, file.name())?;
         let (infos, arrays): (Vec<TensorInfo>, Vec<Array>) = self.arrays.into_iter().unzip();
         let listing = Listing::new(self.format, infos, self.metadata, None);

@@ -66,7 +66,7 @@ impl Listing {
         metadata: Vec<(String, String)>,
         config: Option<String>,
     ) -> Listing {
-        tensors.sort_by(|a, b| natural_cmp(&a.name, &b.name));
+        tensors.sort_unstable_by(|a, b| natural_cmp(&a.name, &b.name));
         Listing { format, tensors, metadata, config, ties: BTreeMap::new(), index: OnceLock::new() }
     }
 

@@ -47,7 +47,7 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
     if asked.to.as_deref() == Some(family::HUGGING_FACE) && asked.only.is_empty() {
         respelt.extend(absent(listing, &respelt)?);
     }
-    respelt.sort_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
+    respelt.sort_unstable_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
     let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(source, &one.info, asked.dtype)).collect();
     let warnings = warnings(&respelt, &kinds, asked.dtype);
     let assignments: Vec<Assignment> =

@@ -29,7 +29,7 @@ impl Planned {
         let mut assignments: Vec<Assignment> = plan.assignments.into_iter().filter(is_written).collect();
         let tensors = assignments.iter().map(|assignment| assignment.target.clone()).collect();
         let listing = Listing::new(format, tensors, Vec::new(), None);
-        assignments.sort_by_key(|assignment| listing.position(&assignment.target.name));
+        assignments.sort_unstable_by_key(|assignment| listing.position(&assignment.target.name));
         Planned { listing, seed: plan.seed, assignments, readers, held: Mutex::default() }
     }
 

@@ -103,7 +103,7 @@ impl Opening<'_> {
             let placed = storages.place(&name, &described)?;
             tensors.push((TensorInfo::new(name, described.dtype, described.shape), placed));
         }
-        tensors.sort_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
+        tensors.sort_unstable_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         refuse_twice(file, &tensors)?;
         let places = storages.places;
         Ok(Opened { reader: self.reader(tensors, places), key: selection.key, notes: selection.notes })

@@ -43,7 +43,7 @@ fn chosen(experts: &Experts, shares: &Tensor) -> std::result::Result<Vec<Vec<u32
     let mut places = vec![Vec::new(); experts.experts as usize];
     for (position, shares) in shares.to_vec2::<f32>()?.iter().enumerate() {
         let mut order: Vec<usize> = (0..shares.len()).collect();
-        order.sort_by(|a, b| shares[*b].total_cmp(&shares[*a]));
+        order.sort_unstable_by(|a, b| shares[*b].total_cmp(&shares[*a]).then(a.cmp(b)));
         for expert in order.into_iter().take(experts.per_token as usize) {
             places[expert].push(position as u32);
         }

@@ -125,7 +125,7 @@ impl<'a> Rules<'a> {
             .flatten()
             .filter_map(|(rule, slot)| Some((*rule, *slot, self.rules[*rule].to[*slot].matches(target)?)))
             .collect();
-        found.sort_by_key(|(rule, slot, _)| (*rule, *slot));
+        found.sort_unstable_by_key(|(rule, slot, _)| (*rule, *slot));
         found
     }
 
