@@ -1,6 +1,7 @@
 //! `cargo bench --bench generate`: values per second of each scheme, and as a ratio to `torch.nn.init` where a Python with torch is named by
 //! `XFER_PEER_PYTHON`.
 //!
+//! Every set of vector instructions that the processor has, each against the best that torch does here.
 //! One buffer of 4 MiB that stays warm, medians of many passes, ours and theirs in turn. It also pins the shape of the loops: the
 //! same arithmetic in another shape is three times as slow.
 
@@ -10,6 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use xfer::init::{Generator, Scheme};
+use xfer::instructions::Instructions;
 
 const VALUES: u64 = 1 << 20;
 const PASSES: usize = 41;
@@ -21,25 +23,28 @@ const SCHEMES: &[(&str, Scheme)] = &[
 ];
 
 fn main() {
-    let mut rows: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); SCHEMES.len()];
+    let rows: Vec<(usize, Instructions)> = (0..SCHEMES.len())
+        .flat_map(|scheme| Instructions::ALL.into_iter().rev().map(move |instructions| (scheme, instructions)))
+        .filter(|(_, instructions)| instructions.are_here())
+        .collect();
+    let mut ours: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
+    let mut theirs: Vec<Vec<f64>> = vec![Vec::new(); SCHEMES.len()];
     let mut matrices: (Vec<f64>, Vec<f64>) = Default::default();
     for _ in 0..ROUNDS {
-        for ((_, scheme), row) in SCHEMES.iter().zip(&mut rows) {
-            row.0.push(rate(scheme));
+        for ((scheme, instructions), ours) in rows.iter().zip(&mut ours) {
+            ours.push(instructions.at_most(|| rate(&SCHEMES[*scheme].1)));
         }
         matrices.0.push(orthogonal());
-        if let Some(theirs) = torch() {
-            for (row, value) in rows.iter_mut().zip(&theirs) {
-                row.1.push(*value);
-            }
-            matrices.1.extend(theirs.last());
+        if let Some(found) = torch() {
+            theirs.iter_mut().zip(&found).for_each(|(theirs, value)| theirs.push(*value));
+            matrices.1.extend(found.last());
         }
     }
-    println!("{:<14} {:>16} {:>14} {:>7}", "one thread", "M values/s", "torch", "ratio");
-    for ((name, _), (ours, theirs)) in SCHEMES.iter().zip(&mut rows) {
-        print(name, median(ours), theirs);
+    println!("{:<22} {:>14} {:>14} {:>7}", "one thread", "M values/s", "torch", "ratio");
+    for ((scheme, instructions), ours) in rows.iter().zip(&mut ours) {
+        print(&format!("{} {instructions:?}", SCHEMES[*scheme].0), median(ours), &mut theirs[*scheme]);
     }
-    println!("{:<14} {:>16} {:>14} {:>7}", "", "ms", "torch", "ratio");
+    println!("{:<22} {:>14} {:>14} {:>7}", "", "ms", "torch", "ratio");
     print("orthogonal", median(&mut matrices.0), &mut matrices.1);
     for threads in [1, 2, 4] {
         println!("normal on {threads} threads: {:.0} M values/s", together(threads));
@@ -51,10 +56,10 @@ fn main() {
 
 fn print(name: &str, ours: f64, theirs: &mut [f64]) {
     if theirs.is_empty() {
-        println!("{name:<14} {ours:>16.1}");
+        println!("{name:<22} {ours:>14.1}");
     } else {
         let theirs = median(theirs);
-        println!("{name:<14} {ours:>16.1} {theirs:>14.1} {:>7.2}", ours / theirs);
+        println!("{name:<22} {ours:>14.1} {theirs:>14.1} {:>7.2}", ours / theirs);
     }
 }
 

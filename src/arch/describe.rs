@@ -6,6 +6,7 @@ use super::pattern::digits;
 use super::{Architecture, Form, Rules};
 use crate::graph::{DimsText, Graph, Layer, Parameter};
 use crate::hash::HashMap;
+use crate::order;
 use crate::tensor::{Role, ShapeText};
 
 /// The architecture as text: form, family, inputs and outputs, every parameter with shape, role, fans, initialisation and tie
@@ -178,7 +179,7 @@ fn name(row: &Row) -> String {
 
 fn ranges(indices: &[u64]) -> String {
     let mut sorted = indices.to_vec();
-    sorted.sort_unstable();
+    order::sort(&mut sorted);
     let runs = sorted.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
         [first, .., last] if last - first > 1 => format!("{first}-{last}"),
         _ => run.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),

@@ -4,6 +4,7 @@ use super::rules::{MapRule, Rules, Selector};
 use super::{DepthList, DepthRule, Flags, InitRule, LabelRule, Pattern};
 use crate::error::{ArchError, Error, Result};
 use crate::init::SchemeSpec;
+use crate::order;
 
 const MAP: &str =
     "'TO=FROM|operation|…', as 'enc.{i}.**=bert.encoder.layer.{i}.**' or 'head.weight=old.weight|transpose'";
@@ -168,7 +169,7 @@ fn source_pattern(text: &str) -> Result<(Option<String>, Pattern)> {
 fn check_targets(to: &[Pattern], rule: &str) -> Result<()> {
     let sorted = |pattern: &Pattern| {
         let mut keys: Vec<String> = pattern.wildcards().into_iter().map(str::to_string).collect();
-        keys.sort_unstable();
+        order::sort(&mut keys);
         keys
     };
     let Some((first, others)) = to.split_first() else {

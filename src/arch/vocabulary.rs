@@ -6,6 +6,7 @@ use super::open::Beside;
 use super::{TargetVocabulary, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{ArchError, Error, Problem, Result, SourceError};
+use crate::order;
 
 /// A tokenizer's files are at most some ten megabytes.
 const MOST_BYTES: u64 = 256 << 20;
@@ -50,7 +51,7 @@ pub fn read(rule: &VocabRule, beside: &Beside) -> Result<TargetVocabulary> {
             Err(error) => return Err(error),
         }
     }
-    files.sort_unstable();
+    order::sort(&mut files);
     let chosen = match wanted {
         Some(wanted) => files.iter().find(|(name, _)| name == wanted),
         None => Vocabulary::FILES.iter().find_map(|preferred| files.iter().find(|(name, _)| name == preferred)),

@@ -9,6 +9,7 @@ use super::torch::{Gather, InMemory, Stored, WINDOW, swap};
 use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, Reader};
 use crate::error::{CheckpointError, Error, FormatError, Result};
+use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
 
@@ -74,7 +75,7 @@ pub(super) struct Found {
 impl Found {
     /// Checks that names are distinct and that every array lies in its file, and makes a reader of them.
     pub(super) fn into_part(mut self, file: &dyn Bytes) -> Result<Part> {
-        self.arrays.sort_unstable_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
+        order::sort_by(&mut self.arrays, |(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         check(&self.arrays, file.name())?;
         let (infos, arrays): (Vec<TensorInfo>, Vec<Array>) = self.arrays.into_iter().unzip();
         let listing = Listing::new(self.format, infos, self.metadata, None);

@@ -29,6 +29,7 @@ pub(crate) use part::row_bytes;
 
 use crate::error::Result;
 use crate::hash::HashMap;
+use crate::order;
 use crate::source::{Bytes, PinnedFile};
 use crate::tensor::{Name, Rows, TensorInfo};
 
@@ -66,7 +67,7 @@ impl Listing {
         metadata: Vec<(String, String)>,
         config: Option<String>,
     ) -> Listing {
-        tensors.sort_unstable_by(|a, b| natural_cmp(&a.name, &b.name));
+        order::sort_by(&mut tensors, |a, b| natural_cmp(&a.name, &b.name));
         Listing { format, tensors, metadata, config, ties: BTreeMap::new(), index: OnceLock::new() }
     }
 

@@ -8,6 +8,7 @@ use super::part::{Beside, Joined, Part};
 use super::safetensors::{check_shards, parse_index};
 use super::{Checkpoint, Reader, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
+use crate::order;
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
 
@@ -74,7 +75,7 @@ pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> 
         let chosen: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         notes.extend(passed_over(source.names(), &chosen));
     }
-    files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    order::sort_by(&mut files, |a, b| a.name.cmp(&b.name));
     let key = parts.into_iter().find_map(|part| part.key);
     Ok(Checkpoint { reader: Arc::new(reader), files, key, notes })
 }

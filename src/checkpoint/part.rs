@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::natural::natural_cmp;
 use super::{Extent, Listing, Reader};
 use crate::error::{CheckpointError, Result};
+use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
 
@@ -80,9 +81,9 @@ impl Joined {
             ties.extend(listing.ties.clone());
             entries.extend(listing.tensors.iter().cloned().enumerate().map(|(index, info)| ((number, index), info)));
         }
-        metadata.sort_unstable();
+        order::sort(&mut metadata);
         metadata.dedup();
-        entries.sort_by(|(_, a), (_, b)| natural_cmp(&a.name, &b.name));
+        order::sort_by(&mut entries, |(_, a), (_, b)| natural_cmp(&a.name, &b.name));
         refuse_twice(&entries, parts)?;
         let format = readers.first().map_or("", |reader| reader.listing().format);
         let (places, tensors) = entries.into_iter().unzip();

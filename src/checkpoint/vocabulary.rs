@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::json::json_error;
 use crate::error::{CheckpointError, Result};
 use crate::hash::HashMap;
+use crate::order;
 
 /// More ids than any tokenizer has; a larger id would only take memory.
 const LIMIT: u64 = 16_777_216;
@@ -80,7 +81,7 @@ impl Vocabulary {
             Some((_, known)) => *known = token.into(),
             None => {
                 self.special.push((role.into(), token.into()));
-                self.special.sort_unstable();
+                order::sort(&mut self.special);
             }
         }
     }

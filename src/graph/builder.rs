@@ -8,6 +8,7 @@ use super::{
 };
 use crate::error::{GraphError, Result};
 use crate::init::{Scheme, SchemeSpec};
+use crate::order;
 use crate::tensor::{Dtype, Name, Role, Shape, ShapeText, TensorInfo};
 
 /// What a user of the builder may say about a layer beside its kind.
@@ -254,7 +255,7 @@ impl Builder {
     /// the order of a module's attributes, and a graph that of their use.
     pub fn sort_parameters(&mut self, since: ParameterId, rank: impl Fn(&Parameter) -> usize) {
         let mut order: Vec<ParameterId> = (since..self.parameters.len()).collect();
-        order.sort_unstable_by_key(|id| (rank(&self.parameters[*id]), *id));
+        order::sort_by_key(&mut order, |id| (rank(&self.parameters[*id]), *id));
         let mut moved: BTreeMap<ParameterId, ParameterId> = BTreeMap::new();
         moved.extend(order.iter().enumerate().map(|(place, id)| (*id, since + place)));
         let now = |id: &mut ParameterId| *id = moved.get(id).copied().unwrap_or(*id);

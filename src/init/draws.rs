@@ -10,7 +10,7 @@ use crate::instructions::widest;
 /// No standard normal that is drawn here is larger: √(−2 ln 2⁻³²) is 6.6604.
 pub(super) const LARGEST_NORMAL: f32 = 6.67;
 
-/// How the values of one group are made. A trait and no closure, because only a function can be inlined always, and one that is not
+/// How the values of groups are made. A trait and no closure, because only a function can be inlined always, and one that is not
 /// keeps to the instructions that the program was compiled for.
 pub(super) trait Groups<T> {
     /// The values of this group.
@@ -29,23 +29,33 @@ pub(super) trait Groups<T> {
 /// Groups whose words are made before any of their values: a processor then overlaps what is alike, and waits less.
 const BATCH: usize = 8;
 
+/// Values that follow each other.
+enum Piece<'a, T> {
+    /// Of one group, from this one of its values.
+    Part(&'a mut [T], usize),
+    /// Of whole groups.
+    Whole(&'a mut [[T; GROUP]]),
+}
+
 /// Makes every group that `out` touches, whose first value is that of element `first`, and keeps the values that belong to it.
 #[inline(always)]
 pub(super) fn by_groups<T: Copy + Default>(first: u64, out: &mut [T], groups: &impl Groups<T>) {
     let mut group = first / GROUP as u64;
-    let mut values = [T::default(); GROUP];
     let offset = (first % GROUP as u64) as usize;
     let (head, rest) = out.split_at_mut(if offset == 0 { 0 } else { (GROUP - offset).min(out.len()) });
-    if !head.is_empty() {
-        groups.make(group, &mut values);
-        head.copy_from_slice(&values[offset..offset + head.len()]);
-        group += 1;
-    }
     let (whole, tail) = rest.as_chunks_mut::<GROUP>();
-    groups.make_all(group, whole);
-    if !tail.is_empty() {
-        groups.make(group + whole.len() as u64, &mut values);
-        tail.copy_from_slice(&values[..tail.len()]);
+    let mut one = [[T::default(); GROUP]];
+    // a loop, because what makes the groups is large and becomes part of this function wherever it is named
+    for mut piece in [Piece::Part(head, offset), Piece::Whole(whole), Piece::Part(tail, 0)] {
+        let values = match &mut piece {
+            Piece::Part(part, _) => &mut one[usize::from(part.is_empty())..],
+            Piece::Whole(values) => &mut **values,
+        };
+        groups.make_all(group, values);
+        group += values.len() as u64;
+        if let Piece::Part(part, from) = piece {
+            part.copy_from_slice(&one.as_flattened()[from..from + part.len()]);
+        }
     }
 }
 
@@ -115,10 +125,10 @@ pub(super) fn normal(generator: &Generator, mean: f64, std: f64, first: u64, out
 }
 
 /// The elements from `first`, in the instructions of whoever calls it.
-pub(super) struct Fill<'a, G> {
-    pub groups: G,
-    pub first: u64,
-    pub out: &'a mut [f32],
+struct Fill<'a, G> {
+    groups: G,
+    first: u64,
+    out: &'a mut [f32],
 }
 
 impl<G: Groups<f32>> NullaryFnOnce for Fill<'_, G> {
@@ -149,11 +159,11 @@ pub(super) fn uniform(generator: &Generator, low: f64, high: f64, first: u64, ou
 }
 
 /// Uniform about zero.
-pub(super) struct Symmetric<'a> {
-    pub generator: &'a Generator,
-    pub half: f32,
-    pub lowest: f32,
-    pub highest: f32,
+struct Symmetric<'a> {
+    generator: &'a Generator,
+    half: f32,
+    lowest: f32,
+    highest: f32,
 }
 
 impl Groups<f32> for Symmetric<'_> {
@@ -166,12 +176,12 @@ impl Groups<f32> for Symmetric<'_> {
 }
 
 /// Uniform about another middle, which f32 might not hold.
-pub(super) struct Between<'a> {
-    pub generator: &'a Generator,
-    pub middle: f64,
-    pub half: f64,
-    pub lowest: f32,
-    pub highest: f32,
+struct Between<'a> {
+    generator: &'a Generator,
+    middle: f64,
+    half: f64,
+    lowest: f32,
+    highest: f32,
 }
 
 impl Groups<f32> for Between<'_> {

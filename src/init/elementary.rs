@@ -23,13 +23,13 @@ pub(super) fn cos_sin(word: u32) -> (f32, f32) {
     let z = x * x;
     let sine = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * x + x;
     let cosine = ((2.443315711809948e-5 * z - 1.388731625493765e-3) * z + 4.166664568298827e-2) * z * z - 0.5 * z + 1.0;
-    let quadrant = word >> 30;
-    // all ones in odd quadrants, where sine and cosine change places
-    let odd = 0u32.wrapping_sub(quadrant & 1);
     let (sine, cosine) = (sine.to_bits(), cosine.to_bits());
-    let turned_cosine = (cosine & !odd) | (sine & odd);
-    let turned_sine = (sine & !odd) | (cosine & odd);
-    (f32::from_bits(turned_cosine ^ (((quadrant + 1) & 2) << 30)), f32::from_bits(turned_sine ^ ((quadrant & 2) << 30)))
+    // all ones in odd quadrants, where sine and cosine change places
+    let odd = ((word << 1) as i32 >> 31) as u32;
+    let change = (sine ^ cosine) & odd;
+    let sign = |word: u32| word & 0x8000_0000;
+    let (cosine, sine) = (cosine ^ change ^ sign(word.wrapping_add(0x4000_0000)), sine ^ change ^ sign(word));
+    (f32::from_bits(cosine), f32::from_bits(sine))
 }
 
 /// The natural logarithm of a positive normal number; below one unit in the last place off.

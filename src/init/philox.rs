@@ -10,7 +10,9 @@ pub(super) const LANES: usize = 16;
 /// One 32-bit number for each counter.
 pub(super) type Lanes = [u32; LANES];
 
-const ROUNDS: u32 = 10;
+const ROUNDS: usize = 10;
+/// Rounds of each lane at a time. With fewer, compilers that unroll little keep what is between them in memory; with all ten in one chain, processors wait.
+const PASS: usize = 5;
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const LOWER: u64 = 0xFFFF_FFFF;
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -27,18 +29,23 @@ pub(super) fn philox(key: [u32; 2], counter: [Lanes; 4]) -> [Lanes; 4] {
         c3[lane] = u64::from(counter[3][lane]);
     }
     let [mut k0, mut k1] = key;
-    for _ in 0..ROUNDS {
-        let (x0, x1) = (u64::from(k0), u64::from(k1));
-        for lane in 0..LANES {
-            let a = u64::from(MULTIPLIERS[0]) * (c0[lane] & LOWER);
-            let b = u64::from(MULTIPLIERS[1]) * (c2[lane] & LOWER);
-            c0[lane] = (b >> 32) ^ c1[lane] ^ x0;
-            c1[lane] = b;
-            c2[lane] = (a >> 32) ^ c3[lane] ^ x1;
-            c3[lane] = a;
+    for _ in 0..ROUNDS / PASS {
+        let mut keys = [[0u64; 2]; PASS];
+        for key in &mut keys {
+            *key = [u64::from(k0), u64::from(k1)];
+            k0 = k0.wrapping_add(WEYL[0]);
+            k1 = k1.wrapping_add(WEYL[1]);
         }
-        k0 = k0.wrapping_add(WEYL[0]);
-        k1 = k1.wrapping_add(WEYL[1]);
+        for lane in 0..LANES {
+            let c = [c0[lane], c1[lane], c2[lane], c3[lane]];
+            // written out, because as a loop it comes out slower
+            let c = round(keys[0], c);
+            let c = round(keys[1], c);
+            let c = round(keys[2], c);
+            let c = round(keys[3], c);
+            let c = round(keys[4], c);
+            [c0[lane], c1[lane], c2[lane], c3[lane]] = c;
+        }
     }
     let mut words = [[0u32; LANES]; 4];
     for lane in 0..LANES {
@@ -48,6 +55,14 @@ pub(super) fn philox(key: [u32; 2], counter: [Lanes; 4]) -> [Lanes; 4] {
         words[3][lane] = c3[lane] as u32;
     }
     words
+}
+
+/// One round of one counter, of whose words only the lower halves count.
+#[inline(always)]
+fn round([k0, k1]: [u64; 2], [c0, c1, c2, c3]: [u64; 4]) -> [u64; 4] {
+    let a = u64::from(MULTIPLIERS[0]) * (c0 & LOWER);
+    let b = u64::from(MULTIPLIERS[1]) * (c2 & LOWER);
+    [(b >> 32) ^ c1 ^ k0, b, (a >> 32) ^ c3 ^ k1, a]
 }
 
 /// The four random words of one counter.

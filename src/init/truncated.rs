@@ -111,11 +111,11 @@ impl Truncated {
 }
 
 /// The draws from an interval that holds about half of the normal or more, in the instructions of whoever calls them.
-pub(super) struct Wide<'a> {
-    pub truncated: &'a Truncated,
-    pub generator: &'a Generator,
-    pub first: u64,
-    pub out: &'a mut [f32],
+struct Wide<'a> {
+    truncated: &'a Truncated,
+    generator: &'a Generator,
+    first: u64,
+    out: &'a mut [f32],
 }
 
 impl NullaryFnOnce for Wide<'_> {

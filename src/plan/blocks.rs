@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::hash::{HashMap, HashSet};
+use crate::order;
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl<'a> Blocks<'a> {
     pub fn paths(&self) -> Vec<&'a str> {
         let depth = |path: &str| path.split('.').filter(|part| index_of(part).is_some()).count();
         let mut paths: Vec<&str> = self.by_path.keys().copied().collect();
-        paths.sort_unstable_by_key(|path| (depth(path), *path));
+        order::sort_by_key(&mut paths, |path| (depth(path), *path));
         paths
     }
 

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::family::{self, Class, Config, Dialect, Inputs};
 use crate::graph::{Builder, Parameter};
 use crate::init::Generator;
+use crate::order;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// What is asked of a conversion.
@@ -47,7 +48,7 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
     if asked.to.as_deref() == Some(family::HUGGING_FACE) && asked.only.is_empty() {
         respelt.extend(absent(listing, &respelt)?);
     }
-    respelt.sort_unstable_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
+    order::sort_by(&mut respelt, |a, b| natural_cmp(&a.info.name, &b.info.name));
     let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(source, &one.info, asked.dtype)).collect();
     let warnings = warnings(&respelt, &kinds, asked.dtype);
     let assignments: Vec<Assignment> =

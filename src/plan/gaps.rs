@@ -14,6 +14,7 @@ use crate::arch::Architecture;
 use crate::error::PlanError;
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::{HashMap, HashSet};
+use crate::order;
 use crate::tensor::{Role, Shape};
 
 /// What gaps are found in.
@@ -286,7 +287,7 @@ fn pair_layer(wanted: &[Unpaired], offered: &[Unpaired]) -> Vec<(String, String)
             scored.push((likeness(want.name, offer.name), at, of));
         }
     }
-    scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
+    order::sort_by(&mut scored, |a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
     let (mut taken, mut given) = (HashSet::default(), HashSet::default());
     let mut pairs = Vec::new();
     for (_, at, of) in scored {
@@ -296,7 +297,7 @@ fn pair_layer(wanted: &[Unpaired], offered: &[Unpaired]) -> Vec<(String, String)
             pairs.push((at, (wanted[at].name.to_string(), offered[of].name.to_string())));
         }
     }
-    pairs.sort_unstable_by_key(|(at, _)| *at);
+    order::sort_by_key(&mut pairs, |(at, _)| *at);
     pairs.into_iter().map(|(_, pair)| pair).collect()
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::hash::HashMap;
+use crate::order;
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +147,7 @@ fn canonical_integer(component: &str) -> Option<u64> {
 
 /// `3` for one number, `{0-2, 4-6}` for several.
 pub fn ranges(mut numbers: Vec<u64>) -> String {
-    numbers.sort_unstable();
+    order::sort(&mut numbers);
     numbers.dedup();
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for n in numbers {

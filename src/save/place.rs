@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::Replace;
 use crate::error::{Error, Result, SaveError};
+use crate::order;
 
 /// Names that begin so belong to the machinery of a staging folder and are never published.
 pub(super) const RESERVED: &str = ".xfer-";
@@ -204,7 +205,7 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<OsString>> {
     let read =
         || -> std::io::Result<Vec<OsString>> { fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect() };
     let mut names = read().map_err(|error| Error::io("list", directory, error))?;
-    names.sort_unstable();
+    order::sort(&mut names);
     Ok(names)
 }
 

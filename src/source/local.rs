@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Bytes;
 use super::name::stays_inside;
 use crate::error::{Error, Result, SourceError};
+use crate::order;
 
 /// Folders below folders that are listed; checkpoints nest one or two deep.
 const DEEPEST: usize = 6;
@@ -126,7 +127,7 @@ pub(super) fn files_below(root: &Path) -> Result<Vec<String>> {
             }
         }
     }
-    names.sort_unstable();
+    order::sort(&mut names);
     Ok(names)
 }
 

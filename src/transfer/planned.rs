@@ -7,6 +7,7 @@ use super::scratch::{room, size};
 use crate::checkpoint::{Extent, Listing, Reader, row_bytes};
 use crate::error::{CheckpointError, Result, TransferError};
 use crate::hash::HashMap;
+use crate::order;
 use crate::plan::{Assignment, Plan, Value};
 use crate::tensor::Rows;
 
@@ -29,7 +30,7 @@ impl Planned {
         let mut assignments: Vec<Assignment> = plan.assignments.into_iter().filter(is_written).collect();
         let tensors = assignments.iter().map(|assignment| assignment.target.clone()).collect();
         let listing = Listing::new(format, tensors, Vec::new(), None);
-        assignments.sort_unstable_by_key(|assignment| listing.position(&assignment.target.name));
+        order::sort_by_key(&mut assignments, |assignment| listing.position(&assignment.target.name));
         Planned { listing, seed: plan.seed, assignments, readers, held: Mutex::default() }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::adapt::float::{Float, NonFinite, Real, non_finite};
+use crate::instructions::Instructions;
 
 /// The element of a tensor at an index, as bytes.
 fn at<'a>(stored: &'a Stored, index: &[u64]) -> &'a [u8] {
@@ -381,5 +382,28 @@ fn what_is_not_finite_is_counted_in_every_type_and_at_every_place() {
         }
         let all = non_finite(dtype, &infinite.repeat(70_000));
         assert_eq!(all, NonFinite { nan: 0, infinite: 70_000 }, "{dtype}");
+    }
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn every_set_of_instructions_rounds_and_counts_alike() {
+    // every pattern of the upper half, ties and NaN and infinities among them
+    let singles: Vec<f32> =
+        (0..=u32::from(u16::MAX)).map(|bits| f32::from_bits(bits << 16 | (bits & 3) << 14)).collect();
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let all = || {
+        let mut halves = vec![0; 2 * singles.len()];
+        f32::encode(Float::Bf16, &singles, &mut halves);
+        let counts = [Dtype::F16, Dtype::Bf16].map(|dtype| non_finite(dtype, &halves));
+        (counts, non_finite(Dtype::F32, &bytes(&singles)), halves)
+    };
+    let expected = Instructions::Portable.at_most(all);
+    assert_eq!(expected.1, NonFinite { nan: 254, infinite: 2 });
+    for instructions in Instructions::ALL {
+        match instructions.are_here() {
+            true => assert!(instructions.at_most(all) == expected, "{instructions:?}"),
+            false => eprintln!("{instructions:?}: not tested, this processor does not have them"),
+        }
     }
 }

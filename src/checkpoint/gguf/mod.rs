@@ -17,6 +17,7 @@ use super::cursor::Cursor;
 use super::part::Part;
 use super::zip::{Packing, Place};
 use crate::error::{CheckpointError, FormatError, Result};
+use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -68,7 +69,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     for entry in entries {
         arrays.push(place(&file, data, alignment, entry)?);
     }
-    metadata.sort_unstable();
+    order::sort(&mut metadata);
     let digest = cursor.digest();
     Found { format: "gguf", arrays, metadata, digest, notes }.into_part(file.as_ref())
 }
@@ -144,7 +145,7 @@ fn bytes(entry: &Entry) -> Option<u64> {
 }
 
 fn refuse_overlaps(file: &str, entries: &mut [Entry]) -> Result<()> {
-    entries.sort_unstable_by_key(|entry| (entry.offset, bytes(entry)));
+    order::sort_by_key(entries, |entry| (entry.offset, bytes(entry)));
     for pair in entries.windows(2) {
         let [first, second] = pair else { continue };
         let end = first.offset.saturating_add(bytes(first).unwrap_or(0));

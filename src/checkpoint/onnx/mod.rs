@@ -17,6 +17,7 @@ use super::safetensors::stays_inside;
 use super::zip::{Packing, Place};
 use crate::error::{CheckpointError, FormatError, Result};
 use crate::hash::HashMap;
+use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -58,7 +59,7 @@ const STRINGS: u64 = 8;
 pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
     let mut cursor = Cursor::new(file.as_ref(), "ONNX");
     let mut model = graph::read(&mut cursor)?;
-    model.metadata.sort_unstable();
+    order::sort(&mut model.metadata);
     let layers = layers::recover(&model);
     let mut notes: Vec<String> =
         layers.iter().take(1).map(|(stored, layer)| note(stored, layer, layers.len())).collect();

@@ -4,6 +4,7 @@
 use super::pickle::{Input, Values, load};
 use crate::checkpoint::zip::{Archive, Packing, Place, unpack};
 use crate::error::{Result, TorchError};
+use crate::order;
 use crate::source::Bytes;
 
 /// The entry that describes everything, below a folder of any name.
@@ -62,7 +63,7 @@ fn prefix(file: &str, archive: &Archive) -> Result<String> {
     let folders = names.filter_map(|name| name.strip_suffix(PICKLE)).filter(|p| p.is_empty() || p.ends_with('/'));
     let depth = |folder: &&str| folder.matches('/').count();
     let mut folders: Vec<&str> = folders.collect();
-    folders.sort_by_key(depth);
+    order::sort_by_key(&mut folders, depth);
     match folders.as_slice() {
         [] => Err(no_pickle(file, archive)),
         [first, second, ..] if depth(first) == depth(second) => Err(TorchError::TwoPickles {

@@ -28,6 +28,7 @@ use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, OpenOptions, Reader};
 use crate::error::{CheckpointError, Error, Result, StoredProblem, TorchError};
 use crate::hash::HashMap;
+use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Name, Rows, TensorInfo};
 
@@ -103,7 +104,7 @@ impl Opening<'_> {
             let placed = storages.place(&name, &described)?;
             tensors.push((TensorInfo::new(name, described.dtype, described.shape), placed));
         }
-        tensors.sort_unstable_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
+        order::sort_by(&mut tensors, |(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         refuse_twice(file, &tensors)?;
         let places = storages.places;
         Ok(Opened { reader: self.reader(tensors, places), key: selection.key, notes: selection.notes })

@@ -2,6 +2,7 @@
 
 use super::rebuild::Described;
 use crate::error::{Result, StoredProblem};
+use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
@@ -119,7 +120,7 @@ impl Gather<'_> {
         }
         let first = rows.start.saturating_mul(self.stored.stride.first().copied().unwrap_or(0));
         axes.retain(|axis| axis.size > 1);
-        axes.sort_unstable_by_key(|axis| (std::cmp::Reverse(axis.from), std::cmp::Reverse(axis.to)));
+        order::sort_by_key(&mut axes, |axis| (std::cmp::Reverse(axis.from), std::cmp::Reverse(axis.to)));
         (axes, first)
     }
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::init::philox::{LANES, philox, philox_one};
+use crate::instructions::Instructions;
 
 /// The known answers of Random123 for philox4x32-10: counter, key, words.
 const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
@@ -284,35 +285,19 @@ fn the_bits_are_final() {
 }
 
 #[test]
+#[allow(clippy::print_stderr)]
 fn every_set_of_instructions_draws_the_same_bits() {
-    use crate::init::draws::{Between, Fill, Normals, Symmetric};
-    use crate::init::truncated::{Truncated, Wide};
-    use pulp::{Arch, NullaryFnOnce};
-
-    let generator = &Generator::new(11, "instructions");
-    let truncated = &Truncated::new(0.1, 0.5, -0.6, 1.1);
-    let first = 37;
-    let drawn = |draw: &dyn Fn(&mut [f32])| {
-        let mut out = vec![f32::NAN; 20_000];
-        draw(&mut out);
-        out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    let bits = |scheme: &Scheme| -> Vec<u32> {
+        piece(11, "instructions", scheme, 37, 20_000).into_iter().map(f32::to_bits).collect()
     };
-    let mut sets: Vec<(&str, Arch)> = vec![("widest", Arch::new())];
-    #[cfg(target_arch = "x86_64")]
-    sets.extend(pulp::x86::V3::try_new().map(|set| ("avx2", Arch::V3(set))));
-    for (name, set) in sets {
-        macro_rules! same {
-            ($draw:expr) => {
-                let compiled = drawn(&|out| $draw(out).call());
-                let wide = drawn(&|out| set.dispatch($draw(out)));
-                assert!(compiled == wide, "{} with {name}", stringify!($draw));
-            };
+    for scheme in elementwise().into_iter().filter(|scheme| !matches!(scheme, Scheme::Dirac { .. })) {
+        let expected = Instructions::Portable.at_most(|| bits(&scheme));
+        for instructions in Instructions::ALL {
+            match instructions.are_here() {
+                true => assert!(instructions.at_most(|| bits(&scheme)) == expected, "{scheme:?} with {instructions:?}"),
+                false => eprintln!("{instructions:?}: not tested, this processor does not have them"),
+            }
         }
-        let (lowest, highest) = (-0.1, 0.3);
-        same!(|out| Fill { groups: Normals { generator, mean: 0.5, std: 0.02 }, first, out });
-        same!(|out| Fill { groups: Symmetric { generator, half: 0.2, lowest, highest }, first, out });
-        same!(|out| Fill { groups: Between { generator, middle: 0.1, half: 0.2, lowest, highest }, first, out });
-        same!(|out| Wide { truncated, generator, first, out });
     }
 }
 

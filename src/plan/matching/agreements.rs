@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::names::{cuts, last};
 use super::search::Search;
 use crate::hash::HashMap;
+use crate::order;
 use crate::plan::blocks::{Blocks, index_of};
 
 /// Why a pair of paths is looked at.
@@ -99,7 +100,7 @@ impl Search<'_> {
             }
         }
         for pairs in agreements.pairs.values_mut() {
-            pairs.sort_unstable();
+            order::sort(pairs);
             pairs.dedup();
         }
         agreements

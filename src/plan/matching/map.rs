@@ -7,6 +7,7 @@ use crate::arch::{Bindings, MapRule, Pattern};
 use crate::error::{Error, PlanError, Result, nearest};
 use crate::graph::Parameter;
 use crate::hash::HashMap;
+use crate::order;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Shape, TensorInfo};
 
@@ -125,7 +126,7 @@ impl<'a> Rules<'a> {
             .flatten()
             .filter_map(|(rule, slot)| Some((*rule, *slot, self.rules[*rule].to[*slot].matches(target)?)))
             .collect();
-        found.sort_unstable_by_key(|(rule, slot, _)| (*rule, *slot));
+        order::sort_by_key(&mut found, |(rule, slot, _)| (*rule, *slot));
         found
     }
 

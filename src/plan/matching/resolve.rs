@@ -18,6 +18,7 @@ use crate::error::{PlanError, Result};
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::hash::{HashMap, HashSet};
 use crate::init::Scheme;
+use crate::order;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
 use crate::plan::{InitPart, SourceView, Value};
@@ -155,10 +156,10 @@ impl<'a> Pass<'a> {
         let (votes, layers) = side_by_side(|| self.votes(), || self.offered_layers());
         let all = votes.into_iter().filter_map(|(block, mut votes)| {
             // of equal votes the first path
-            votes.sort_unstable_by(|a, b| (a.source, &a.path).cmp(&(b.source, &b.path)));
+            order::sort_by(&mut votes, |a, b| (a.source, &a.path).cmp(&(b.source, &b.path)));
             let Vote { source, path, .. } = votes.into_iter().rev().max_by_key(|vote| vote.count)?;
             let mut layers = layers.get(&(source, path.as_str()))?.clone();
-            layers.sort_unstable();
+            order::sort(&mut layers);
             layers.dedup();
             Some((block.to_string(), Counterpart { source, path, layers }))
         });
