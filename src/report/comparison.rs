@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::json;
 use crate::compare::{Comparison, Trained};
 
 /// One line for each strategy: means over the seeds, and the range of the accuracy.
@@ -51,7 +52,7 @@ pub(super) fn row(name: &str, runs: &[&Trained]) -> [String; 8] {
 
 /// The whole comparison as one object.
 pub fn json(comparison: &Comparison) -> String {
-    format!("{}\n", serde_json::to_string_pretty(comparison).unwrap_or_default())
+    json::pretty(comparison)
 }
 
 /// Trainings by strategy, in their order.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::json;
 use crate::check::{Diagnosis, Drift, Finding, Kind, Severity, Verdict};
 
 /// The findings and their measure, the drift in both directions, and with `full` every layer. `subject` is the model as typed,
@@ -30,7 +31,7 @@ pub fn text(diagnosis: &Diagnosis, subject: &str, data: &str, full: bool) -> Str
 
 /// The whole diagnosis as one object.
 pub fn json(diagnosis: &Diagnosis) -> String {
-    format!("{}\n", serde_json::to_string_pretty(diagnosis).unwrap_or_default())
+    json::pretty(diagnosis)
 }
 
 fn word(verdict: Verdict) -> &'static str {

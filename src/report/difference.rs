@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::collapse::{Line, collapse};
+use super::json;
 use super::text::figures;
 use crate::tensor::{Dtype, Shape, ShapeText, TensorInfo};
 use crate::transfer::Difference;
@@ -68,7 +69,7 @@ pub struct Changed {
 impl Differences {
     /// One JSON object and a newline.
     pub fn to_json(&self) -> String {
-        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
+        json::line(self)
     }
 
     /// For people; A and B as they were typed.

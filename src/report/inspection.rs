@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::collapse::collapse;
+use super::json;
 use super::text::{count, figures};
 use super::tree::Tree;
 use crate::checkpoint::Listing;
@@ -92,7 +93,7 @@ impl Inspection {
 
     /// One JSON object and a newline.
     pub fn to_json(&self) -> String {
-        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
+        json::line(self)
     }
 
     /// For people.

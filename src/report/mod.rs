@@ -7,6 +7,7 @@ pub mod diagnosis;
 pub mod difference;
 pub mod explain;
 pub mod inspection;
+mod json;
 pub mod page;
 pub mod text;
 mod tree;

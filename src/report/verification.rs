@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::collapse::collapse;
+use super::json;
 use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// What `xfer verify` found.
@@ -138,7 +139,7 @@ impl Finding {
 impl Verification {
     /// One JSON object and a newline.
     pub fn to_json(&self) -> String {
-        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
+        json::line(self)
     }
 
     /// For people; `place` is what was verified.
