@@ -709,6 +709,121 @@ fn a_cache_that_may_only_be_read_serves_what_it_holds() {
 }
 
 #[test]
+fn of_a_front_so_much_is_fetched_as_is_read_and_nothing_is_kept() {
+    let stage = Stage::new();
+    let source = stage.open("acme/toy").unwrap();
+    let front = source.front("model.safetensors", &Silent).unwrap();
+    assert_eq!((front.len(), front.name()), (stage.weights.len() as u64, "model.safetensors"));
+    assert_eq!(source.etag("model.safetensors"), Some(format!("etag:{}", hash(&stage.weights))));
+    for (offset, length) in [(0, 16), (131_060, 12), (131_060, 13), (100, 5), (2_999_990, 10)] {
+        let mut found = vec![0; length];
+        front.read_at(offset as u64, &mut found).unwrap();
+        assert_eq!(found, stage.weights[offset..offset + length], "{offset}");
+    }
+    let ranges = ["bytes=0-131071", "bytes=131072-262143", "bytes=262144-2999999"];
+    assert_eq!(stage.store_ranges(), ranges.map(|range| Some(range.to_string())));
+    assert!(matches!(source_error(front.read_at(2_999_990, &mut [0; 11]).unwrap_err()), SourceError::Short { .. }));
+    assert!(!stage.blob().exists() && !stage.incomplete().exists());
+}
+
+#[test]
+fn once_a_file_is_fetched_it_stands_in_for_its_front() {
+    let stage = Stage::new();
+    let source = stage.open("acme/toy").unwrap();
+    let front = source.front("model.safetensors", &Silent).unwrap();
+    source.file("model.safetensors", &Silent).unwrap();
+    stage.hub.forget();
+    let mut found = vec![0; 1000];
+    for offset in [0, 2_000_000] {
+        front.read_at(offset as u64, &mut found).unwrap();
+        assert_eq!(found, stage.weights[offset..offset + 1000]);
+        source.front("model.safetensors", &Silent).unwrap().read_at(offset as u64, &mut found).unwrap();
+        assert_eq!(found, stage.weights[offset..offset + 1000]);
+    }
+    assert!(stage.hub.seen().is_empty());
+}
+
+#[test]
+fn a_front_that_is_not_the_files_is_found_out() {
+    let stage = Stage::new();
+    stage.hub.fail(Host::Store, "GET", "", 1, Fault::WrongBytes);
+    let source = stage.open("acme/toy").unwrap();
+    let front = source.front("model.safetensors", &Silent).unwrap();
+    front.read_at(0, &mut [0; 1000]).unwrap();
+    source.file("model.safetensors", &Silent).unwrap();
+    let error = front.read_at(2_000_000, &mut [0; 1000]).unwrap_err();
+    assert_eq!(error.exit(), Exit::Temporary);
+    assert!(matches!(source_error(error), SourceError::OtherFront { .. }));
+}
+
+#[test]
+fn a_server_that_gives_no_parts_or_others_is_asked_for_the_file() {
+    for fault in [Fault::IgnoreRange, Fault::WrongRange] {
+        let stage = Stage::new();
+        stage.hub.fail(Host::Store, "GET", "", 1, fault);
+        let source = stage.open("acme/toy").unwrap();
+        let front = source.front("model.safetensors", &Silent).unwrap();
+        let mut found = vec![0; 10];
+        front.read_at(2_000_000, &mut found).unwrap();
+        assert_eq!(found, stage.weights[2_000_000..2_000_010]);
+        assert!(stage.blob().exists());
+        assert_eq!(stage.store_ranges(), [Some("bytes=0-131071".to_string()), None]);
+    }
+    // also when it stops to give them half-way
+    let stage = Stage::new();
+    let source = stage.open("acme/toy").unwrap();
+    let front = source.front("model.safetensors", &Silent).unwrap();
+    stage.hub.fail(Host::Store, "GET", "", 1, Fault::IgnoreRange);
+    let mut found = vec![0; 10];
+    front.read_at(2_000_000, &mut found).unwrap();
+    assert_eq!(found, stage.weights[2_000_000..2_000_010]);
+    assert!(stage.blob().exists());
+}
+
+#[test]
+fn a_front_that_is_cut_or_refused_for_a_moment_is_asked_for_again() {
+    for fault in [Fault::Cut(1000), Fault::Short(1000), Fault::HangUp, Fault::Status(500, Vec::new())] {
+        let stage = Stage::new();
+        stage.hub.fail(Host::Store, "GET", "", 1, fault.clone());
+        let front = stage.open("acme/toy").unwrap().front("model.safetensors", &Silent).unwrap();
+        let mut found = vec![0; 131_072];
+        front.read_at(0, &mut found).unwrap();
+        assert_eq!(found, stage.weights[..131_072], "{fault:?}");
+    }
+    let stage = Stage::new();
+    stage.hub.fail(Host::Store, "GET", "", usize::MAX, Fault::Cut(1000));
+    let error = stage.open("acme/toy").unwrap().front("model.safetensors", &Silent).err().unwrap();
+    assert_eq!(error.exit(), Exit::Temporary, "{error}");
+}
+
+#[test]
+fn the_front_of_a_small_file_or_of_one_whose_length_is_not_told_is_the_file() {
+    let stage = Stage::new();
+    let source = stage.open("acme/toy").unwrap();
+    let mut found = vec![0; CONFIG.len()];
+    source.front("config.json", &Silent).unwrap().read_at(0, &mut found).unwrap();
+    assert_eq!(found, CONFIG);
+    assert!(stage.cache("blobs").join(etag(CONFIG)).exists());
+    stage.hub.list_names_only();
+    let other = Stage { folder: tempfile::tempdir().unwrap(), ..stage };
+    other.open("acme/toy").unwrap().front("model.safetensors", &Silent).unwrap();
+    assert!(other.blob().exists());
+}
+
+#[test]
+fn the_front_of_a_file_that_is_not_there_is_an_error_as_the_file_is() {
+    let stage = Stage::new();
+    let source = stage.open("acme/toy").unwrap();
+    for name in ["model.gguf", "../x", "/x"] {
+        let (front, file) = (source.front(name, &Silent).err().unwrap(), source.file(name, &Silent).err().unwrap());
+        assert_eq!(front.to_string(), file.to_string());
+    }
+    source.file("config.json", &Silent).unwrap();
+    let offline = stage.offline("acme/toy").unwrap().front("model.safetensors", &Silent).err().unwrap();
+    assert!(matches!(source_error(offline), SourceError::NotCached { .. } | SourceError::NoSuchFile { .. }));
+}
+
+#[test]
 fn large_is_what_the_tests_take_it_for() {
     assert!(CONFIG.len() < LARGE && weights().len() > LARGE);
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::command::{Folder, contents, fixture, tensors};
+use support::command::{Folder, contents, fixture, safetensors_file, tensors};
 use support::hub::{Fault, Host, Hub};
 
 const TOKEN: &str = "hf_secret";
@@ -74,4 +74,114 @@ fn a_wrong_body_is_never_transferred() {
     hub.fail(Host::Store, "GET", "", usize::MAX, Fault::WrongBytes);
     folder.xfer_with(&INIT, &[("HF_ENDPOINT", &hub.endpoint())]).exits(75).complains("model.safetensors");
     assert!(!folder.path("my").exists());
+}
+
+/// Two shards of 2 MB, with one tensor each.
+fn two_shards() -> Hub {
+    let hub = Hub::start();
+    let values = |first: u32| (first..first + 500_000).map(|i| i as f32).collect::<Vec<_>>();
+    let first = safetensors_file(&[("first.weight", &[1000, 500], values(0))]);
+    let second = safetensors_file(&[("second.weight", &[1000, 500], values(1))]);
+    let names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let index =
+        serde_json::json!({ "metadata": {}, "weight_map": { "first.weight": names[0], "second.weight": names[1] } });
+    let index = index.to_string();
+    let files = [(names[0], &first[..]), (names[1], &second[..]), ("model.safetensors.index.json", index.as_bytes())];
+    hub.commit("acme/two", "main", &files);
+    hub
+}
+
+/// The weights that the second host gave, in the order of the requests: the shard's number and whether only a part.
+fn given(hub: &Hub) -> Vec<(bool, bool)> {
+    let store = hub.seen().into_iter().filter(|seen| seen.host == Host::Store && seen.method == "GET");
+    let is_part = |range: Option<&String>| range.is_some_and(|range| !range.ends_with('-'));
+    let shards: Vec<String> = hub.digests("acme/two", "model-0000");
+    store.map(|seen| (seen.path.contains(&shards[1]), is_part(seen.headers.get("range")))).collect()
+}
+
+const FIRST: &str = r#"{ "first.weight": { "dtype": "F32", "shape": [1000, 500] } }"#;
+/// The front of each shard.
+const FRONTS: [(bool, bool); 2] = [(false, true), (true, true)];
+
+#[test]
+fn looking_at_a_checkpoint_fetches_its_headers() {
+    let (folder, hub) = (Folder::new(), two_shards());
+    let endpoint = hub.endpoint();
+    let on_hub = [("HF_ENDPOINT", endpoint.as_str())];
+    let run = folder.xfer_with(&["inspect", "acme/two", "--json"], &on_hub).exits(0);
+    assert_eq!(run.json()["parameters"], 1_000_000);
+    assert_eq!(given(&hub), FRONTS);
+    hub.forget();
+    folder.xfer_with(&["diff", "acme/two", "acme/two"], &on_hub).exits(0);
+    assert_eq!(given(&hub), [FRONTS, FRONTS].concat());
+    hub.forget();
+    folder.xfer_with(&["inspect", "acme/two", "--stats"], &on_hub).exits(0).prints("first.weight");
+    assert_eq!(given(&hub), [(false, false), (true, false)]);
+    // what is there by now is not asked for again
+    hub.forget();
+    folder.xfer_with(&["inspect", "acme/two"], &on_hub).exits(0);
+    assert_eq!(given(&hub), []);
+}
+
+#[test]
+fn a_plan_is_made_of_headers_and_carried_out_with_the_files_that_it_reads() {
+    let (folder, hub) = (Folder::new(), two_shards());
+    folder.write("first.json", FIRST);
+    let endpoint = hub.endpoint();
+    let on_hub = [("HF_ENDPOINT", endpoint.as_str())];
+    let init = ["init", "--from", "acme/two", "--arch", "first.json", "--unused", "second.weight"];
+    folder.xfer_with(&[&init[..], &["--dry-run", "--plan", "plan.json"]].concat(), &on_hub).exits(0);
+    assert_eq!(given(&hub), FRONTS);
+    hub.forget();
+    folder.xfer_with(&[&init[..], &["--out", "at-once"]].concat(), &on_hub).exits(0);
+    assert_eq!(given(&hub), [FRONTS[0], FRONTS[1], (false, false)]);
+    folder.xfer_with(&["run", "plan.json", "--out", "later"], &on_hub).exits(0);
+    assert_eq!(contents(&folder.path("later")), contents(&folder.path("at-once")));
+    assert_eq!(tensors(&folder.path("later")).len(), 1);
+    // with everything at hand the same bytes
+    folder.xfer_with(&["inspect", "acme/two", "--stats"], &on_hub).exits(0);
+    folder.xfer_with(&[&init[..], &["--out", "offline", "--offline"]].concat(), &[]).exits(0);
+    assert_eq!(contents(&folder.path("offline")), contents(&folder.path("at-once")));
+}
+
+#[test]
+fn a_conversion_of_some_tensors_fetches_their_files() {
+    let (folder, hub) = (Folder::new(), two_shards());
+    let endpoint = hub.endpoint();
+    let convert = ["convert", "acme/two", "second.npz", "--only", "second.weight"];
+    folder.xfer_with(&convert, &[("HF_ENDPOINT", endpoint.as_str())]).exits(0);
+    assert_eq!(given(&hub), [FRONTS[0], FRONTS[1], (true, false)]);
+}
+
+#[test]
+fn a_header_that_lies_is_an_error_before_any_weight_is_fetched() {
+    let (folder, hub) = (Folder::new(), two_shards());
+    hub.fail(Host::Store, "GET", "", usize::MAX, Fault::WrongBytes);
+    let endpoint = hub.endpoint();
+    folder.xfer_with(&["inspect", "acme/two"], &[("HF_ENDPOINT", endpoint.as_str())]).exits(3).complains("model-0000");
+    assert!(given(&hub).iter().all(|(_, is_part)| *is_part));
+}
+
+#[test]
+fn a_model_that_is_run_is_fetched_before() {
+    let (folder, hub) = (Folder::new(), Hub::start());
+    folder.write(
+        "net.json",
+        r#"{ "xfer": 1, "inputs": { "x": { "shape": ["batch", 600] } },
+             "layers": [{ "type": "linear", "name": "fc", "out": 600 }, { "type": "relu" }, { "type": "linear", "name": "out", "out": 10 }] }"#,
+    );
+    folder.xfer(&["init", "--from", "none", "--arch", "net.json", "--out", "net"]).exits(0);
+    let files = contents(&folder.path("net"));
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    hub.commit("acme/two", "main", &files);
+    let endpoint = hub.endpoint();
+    let here = folder.xfer(&["check", "net", "--json"]).exits(0).json();
+    let there = folder.xfer_with(&["check", "acme/two", "--json"], &[("HF_ENDPOINT", endpoint.as_str())]).exits(0);
+    assert_eq!(there.json()["layers"], here["layers"]);
+    let ranges = hub
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.host == Host::Store && seen.path.contains(&hub.digests("acme/two", "model")[0]));
+    let ranges: Vec<Option<String>> = ranges.map(|seen| seen.headers.get("range").cloned()).collect();
+    assert_eq!(ranges, [Some("bytes=0-131071".to_string()), None]);
 }

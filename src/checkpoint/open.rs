@@ -19,6 +19,9 @@ const INDEX_LIMIT: u64 = 100_000_000;
 /// Components of the names of tensors that only an unmerged adapter has.
 const ADAPTER_PARTS: &[&str] = &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "base_layer"];
 
+/// How the names of files end whose headers stand in front.
+const FRONT: &[&str] = &[".safetensors", ".gguf"];
+
 /// How weights are opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenOptions<'a> {
@@ -27,6 +30,8 @@ pub struct OpenOptions<'a> {
     pub key: Option<&'a str>,
     /// Whether a low-rank adapter is opened as such (there is a base to put it on), or refused.
     pub adapter: bool,
+    /// Whether headers are enough: then of a large Hub file whose header stands in front no more is fetched than that.
+    pub headers: bool,
 }
 
 /// Opens one file of a format.
@@ -51,7 +56,7 @@ const READ: &[(Format, OpenPart)] = &[
 
 /// Opens the weights of a source, whatever their format; reads headers only. A directory with several formats prefers
 /// safetensors and notes what it passed over. What cannot be read is called what it is (a git-lfs pointer, an HTML page, …).
-/// Of a Hub repository only the chosen files are fetched.
+/// Of a Hub repository only the chosen files are fetched, or their headers.
 pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
     let choice = match source.names() {
         [name] if source.is_single_file() => choose_single(name),
@@ -154,7 +159,11 @@ impl Opening<'_> {
     fn part(&self, name: &str) -> Result<(Part, Vec<PinnedFile>)> {
         self.progress.interrupted()?;
         let beside = |other: &str| self.source.file(&format!("{}{other}", folder(name)), self.progress);
-        let part = open_part(name, self.source.file(name, self.progress)?, self.options, &beside)?;
+        let file = match self.options.headers && FRONT.iter().any(|ending| name.ends_with(ending)) {
+            true => self.source.front(name, self.progress)?,
+            false => self.source.file(name, self.progress)?,
+        };
+        let part = open_part(name, file, self.options, &beside)?;
         let pin = self.source.etag(name).unwrap_or_else(|| part.digest.clone());
         let mut pinned = vec![PinnedFile { name: name.into(), bytes: part.bytes, pin }];
         for (other, file) in &part.beside {

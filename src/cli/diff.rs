@@ -44,7 +44,8 @@ pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
     let DiffArgs { a, b, values, threads, hub, json } = args;
     let progress = Shown::new(signals, false);
     let access = hub.access()?;
-    let (left, right) = (job::open(&a, None, &access, &progress)?, job::open(&b, None, &access, &progress)?);
+    let open = |typed: &str| job::open(typed, None, !values, &access, &progress);
+    let (left, right) = (open(&a)?, open(&b)?);
     warn_all(left.notes.iter().chain(&right.notes));
     let found = job::diff(&left.reader, &right.reader, values, threads.count(), &progress)?;
     data(&if json { found.to_json() } else { found.to_text(&a, &b) })?;

@@ -47,7 +47,7 @@ pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
         return data(&aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n")).collect::<String>());
     }
     let progress = Shown::new(signals, false);
-    let opened = job::open(&source.unwrap_or_default(), key.as_deref(), &hub.access()?, &progress)?;
+    let opened = job::open(&source.unwrap_or_default(), key.as_deref(), !stats, &hub.access()?, &progress)?;
     let inspected = job::inspect(&opened, stats, threads.count(), &progress)?;
     warn_all(&inspected.notes);
     data(&if json { inspected.to_json() } else { inspected.to_text() })

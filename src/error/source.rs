@@ -216,6 +216,12 @@ pub enum SourceError {
         /// The hash of what arrived.
         found: String,
     },
+    /// The first bytes of a file, asked for by themselves, were not those of the file.
+    #[error("{file}: its header was sent before the file, and with other bytes")]
+    OtherFront {
+        /// The file.
+        file: String,
+    },
     /// A server does not answer as a Hub does.
     #[error("{address}: expected {expected} in the answer")]
     WrongAnswer {
@@ -285,7 +291,7 @@ impl Fault for SourceError {
             NoSuchFile { .. } | NoEntry { .. } | NoRepository { .. } | NoRevision { .. } => Exit::Source,
             WrongAnswer { .. } | RevisionNotCached { .. } | NotCached { .. } => Exit::Source,
             Status { status: 408 | 429 | 500..=599, .. } | Network { .. } => Exit::Temporary,
-            Cut { .. } | WrongLength { .. } | WrongBytes { .. } => Exit::Temporary,
+            Cut { .. } | WrongLength { .. } | WrongBytes { .. } | OtherFront { .. } => Exit::Temporary,
             Status { .. } => Exit::Source,
             Cache { .. } => Exit::Machine,
         }
@@ -336,6 +342,9 @@ impl Fault for SourceError {
             Cut { .. } => vec!["run the same command again: it goes on where the transfer stopped".into()],
             WrongLength { .. } | WrongBytes { .. } => {
                 vec!["nothing was kept: run the same command again, and check proxies and HF_ENDPOINT".into()]
+            }
+            OtherFront { .. } => {
+                vec!["run the same command again: the file is in the cache now, and was checked".into()]
             }
             WrongAnswer { .. } => vec!["check that HF_ENDPOINT is the address of a Hugging Face Hub".into()],
             RevisionNotCached { .. } | NotCached { .. } => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PlanRequest, decide, sources};
+use super::{PlanRequest, decide};
 use crate::arch::{Architecture, Flags};
 use crate::batch::{self, Answers, Batch};
 use crate::check::{self, Diagnosis};
@@ -58,6 +58,7 @@ pub fn check(request: &CheckRequest, progress: &dyn Progress) -> Result<Checked>
     if !prepared.planned.violations.is_empty() {
         return Err(JobError::Contract { violations: prepared.planned.violations }.into());
     }
+    let readers = prepared.readers(progress)?;
     let mut notes = prepared.notes;
     notes.extend(prepared.planned.plan.warnings.iter().cloned());
     let graph = prepared.architecture.graph.as_ref().ok_or(GraphError::None)?;
@@ -65,7 +66,6 @@ pub fn check(request: &CheckRequest, progress: &dyn Progress) -> Result<Checked>
     let pinned = batch::pin(&data)?;
     let (arrays, answers) = batch::with_answers(&pinned, graph, request.seed, &request.access, progress)?;
     graph.check(&arrays)?;
-    let readers = sources::readers(&prepared.sources);
     let made = Made { plan: prepared.planned.plan, architecture: prepared.architecture, readers };
     let diagnosis = judge(made, &arrays, answers.as_ref(), request.threads, progress)?;
     Ok(Checked { diagnosis, data, notes })

@@ -1,7 +1,7 @@
 //! `compare`: the same model under several initialisations, each trained briefly.
 
 use super::check::Made;
-use super::{PlanRequest, Prepared, decide, sources};
+use super::{PlanRequest, Prepared, decide};
 use crate::arch::Flags;
 use crate::batch::{self, Answers, Batch};
 use crate::compare::{self, Candidate, Comparison, Data, Settings};
@@ -122,7 +122,7 @@ fn prove(
     let model = Model::load(
         prepared.architecture.clone(),
         prepared.planned.plan.clone(),
-        &sources::readers(&prepared.sources),
+        &prepared.readers(progress)?,
         progress,
     )?;
     let shape = compare::output_shape(&model, graph, &batch::rows_of(inputs, &[0])?)?;
@@ -139,5 +139,6 @@ fn model(prepared: &Prepared, seed: u64, measured: &Batch, progress: &dyn Progre
     let mut plan = prepared.planned.plan.clone();
     plan.seed = seed;
     let architecture = prepared.architecture.clone();
-    Made { plan, architecture, readers: sources::readers(&prepared.sources) }.model(measured, 1, &Quiet(progress))
+    let progress = &Quiet(progress);
+    Made { plan, architecture, readers: prepared.readers(progress)? }.model(measured, 1, progress)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sources::{self, Opened, SourceArgument};
-use super::{Execution, Finished, bytes_read, check_memory, current, execute};
+use super::{Execution, Finished, check_memory, current, execute, fetch};
 use crate::arch::Selector;
 use crate::error::{JobError, Result, SourceError};
 use crate::plan::{self, Conversion, Plan};
@@ -113,7 +113,7 @@ fn write_file(
     let readers = sources::readers(opened);
     check_memory(plan, &readers, execution)?;
     let (out, options): (&PathBuf, _) = (&execution.out, execution.transfer);
-    let bytes_read = bytes_read(plan, opened);
+    let bytes_read = fetch(plan, opened, progress)?;
     if current::may_be(&layout, out) {
         let outcomes = transfer::rehearse(plan, &layout, &readers, options, progress)?;
         let report = Report::of(plan, Some(&outcomes));

@@ -10,7 +10,9 @@ mod saved;
 mod sources;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use check::{CheckRequest, Checked, check};
 pub use compare::{CompareRequest, compare};
@@ -21,9 +23,9 @@ pub use sources::{Opened, SourceArgument};
 pub use verify::verify;
 
 use crate::arch::{self, Architecture};
-use crate::checkpoint::{self, Checkpoint, OpenOptions};
+use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
 use crate::error::{JobError, Result};
-use crate::plan::{self, Plan, Planned};
+use crate::plan::{self, Plan, Planned, Question};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::save::{self, Layout, Replace, Staging, Sync};
@@ -88,6 +90,12 @@ impl Prepared {
         let transferred = transfer::peak(&self.planned.plan, &sources::readers(&self.sources), threads)?;
         Ok(transferred.max(self.lsuv_peak))
     }
+
+    /// The sources' tensors, those that the plan reads at hand.
+    fn readers(&self, progress: &dyn Progress) -> Result<Vec<Arc<dyn Reader>>> {
+        fetch(&self.planned.plan, &self.sources, progress)?;
+        Ok(sources::readers(&self.sources))
+    }
 }
 
 /// What a run did.
@@ -117,6 +125,7 @@ fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let (architecture, sources) = opened(request, &arguments, progress)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
+    sources::fetch(&sources, questions.iter().flat_map(asked_about), progress)?;
     let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
     let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
     let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
@@ -166,8 +175,8 @@ fn execute(
 ) -> Result<Finished> {
     let readers = sources::readers(sources);
     check_memory(plan, &readers, execution)?;
-    let bytes_read = bytes_read(plan, sources);
     save::settle(&execution.out)?;
+    let bytes_read = fetch(plan, sources, progress)?;
     let threads = execution.transfer.threads;
     if let Some(report) = current::up_to_date(plan, sources, access, &execution.out, threads, progress)? {
         return Ok(Finished { report, up_to_date: true, bytes_read });
@@ -208,11 +217,7 @@ fn write_companions(
     }
 }
 
-fn check_memory(
-    plan: &Plan,
-    readers: &[std::sync::Arc<dyn crate::checkpoint::Reader>],
-    execution: &Execution,
-) -> Result<()> {
+fn check_memory(plan: &Plan, readers: &[Arc<dyn Reader>], execution: &Execution) -> Result<()> {
     match execution.max_memory {
         Some(_) => allow_memory(transfer::peak(plan, readers, execution.transfer.threads)?, execution),
         None => Ok(()),
@@ -227,20 +232,27 @@ fn allow_memory(needed: u64, execution: &Execution) -> Result<()> {
     }
 }
 
-fn bytes_read(plan: &Plan, sources: &[Opened]) -> u64 {
-    let mut seen = std::collections::BTreeSet::new();
-    let mut total = 0u64;
+/// Fetches the files whose tensors the plan reads, where they are not at hand; how many bytes of tensors those are.
+fn fetch(plan: &Plan, sources: &[Opened], progress: &dyn Progress) -> Result<u64> {
+    let mut read = BTreeSet::new();
     for assignment in &plan.assignments {
         crate::report::walk(&assignment.value, &mut |value| {
-            if let plan::Value::Source { source, tensor, .. } = value
-                && seen.insert((*source, tensor.as_str()))
-            {
-                let bytes = sources.get(*source).and_then(|s| s.tensor_bytes(tensor)).unwrap_or(0);
-                total = total.saturating_add(bytes);
+            if let plan::Value::Source { source, tensor, .. } = value {
+                read.insert((*source, tensor.as_str()));
             }
         });
     }
-    total
+    sources::fetch(sources, read.iter().copied(), progress)?;
+    let bytes = read.iter().filter_map(|(source, tensor)| sources.get(*source)?.tensor_bytes(tensor));
+    Ok(bytes.fold(0, u64::saturating_add))
+}
+
+/// The tensors that an answer is measured on.
+fn asked_about(question: &Question) -> Vec<(usize, &str)> {
+    match question {
+        Question::Equal { source, a, b } => vec![(*source, a), (*source, b)],
+        Question::Moments { source, tensor } => vec![(*source, tensor)],
+    }
 }
 
 /// The report of an output directory, or of a plan file that was not carried out yet.
@@ -248,10 +260,17 @@ pub fn report_of(path: &Path) -> Result<Report> {
     saved::report_of(path)
 }
 
-/// Opens the weights of a source to look at them; of one that nests dictionaries the one that `key` names, else the usual one.
-pub fn open(typed: &str, key: Option<&str>, access: &Access, progress: &dyn Progress) -> Result<Checkpoint> {
+/// Opens the weights of a source to look at them, or at their headers alone; of one that nests dictionaries the one that `key` names,
+/// else the usual one.
+pub fn open(
+    typed: &str,
+    key: Option<&str>,
+    headers: bool,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<Checkpoint> {
     let source = Source::open(&Reference::parse(typed)?, access, progress)?;
-    let checkpoint = checkpoint::open(&source, &OpenOptions { key, adapter: false }, progress)?;
+    let checkpoint = checkpoint::open(&source, &OpenOptions { key, adapter: false, headers }, progress)?;
     sources::check_key(key, std::iter::once(&checkpoint))?;
     Ok(checkpoint)
 }

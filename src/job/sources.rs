@@ -1,5 +1,6 @@
 //! `--from`: parsed, opened, and opened again when a saved plan is run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::checkpoint::vocabulary::Vocabulary;
@@ -109,7 +110,7 @@ pub fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
     sources.iter().map(|s| s.checkpoint.reader.clone()).collect()
 }
 
-/// Opens every source: headers, and the small files beside them. A key that none of them has a use for is an error; `NAME=KEY` is
+/// Opens every source: headers, and the small files beside them; weights on the Hub stay there as far as that goes, until `fetch`. A key that none of them has a use for is an error; `NAME=KEY` is
 /// the key of the source called so.
 pub fn open_all(
     arguments: &[SourceArgument],
@@ -121,7 +122,7 @@ pub fn open_all(
     let open = |argument: &SourceArgument| {
         let of = |name: Option<&str>| keys.iter().rev().find(|(of, _)| *of == name).map(|(_, key)| *key);
         let key = of(Some(&argument.name)).or_else(|| of(None));
-        open(argument.clone(), &OpenOptions { key, adapter: arguments.len() > 1 }, access, progress)
+        open(argument.clone(), &OpenOptions { key, adapter: arguments.len() > 1, headers: true }, access, progress)
     };
     let opened: Vec<Opened> = arguments.iter().map(open).collect::<Result<_>>()?;
     for (name, key) in keys {
@@ -198,6 +199,7 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
     let options = OpenOptions {
         key: planned.key.as_deref(),
         adapter: planned.files.iter().any(|file| file.name.starts_with("adapter_model")),
+        headers: true,
     };
     let checkpoint = checkpoint::open(&source, &options, progress)?;
     for expected in &planned.files {
@@ -214,6 +216,29 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
         }
     }
     Ok(Opened { argument, source, checkpoint, vocabulary: None, companions: Vec::new(), adapter: None })
+}
+
+/// Fetches the files that hold these tensors (which source, the name there), as far as they are on the Hub and not in the cache.
+pub fn fetch<'a>(
+    sources: &[Opened],
+    tensors: impl IntoIterator<Item = (usize, &'a str)>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let mut files = BTreeSet::new();
+    for (source, tensor) in tensors {
+        let Some(opened) = sources.get(source).filter(|opened| opened.source.commit().is_some()) else { continue };
+        let reader = &opened.checkpoint.reader;
+        match reader.listing().position(tensor).and_then(|tensor| reader.extent(tensor)) {
+            Some(extent) => drop(files.insert((source, extent.file.name().to_string()))),
+            None => files.extend(opened.checkpoint.files.iter().map(|file| (source, file.name.clone()))),
+        }
+    }
+    for (source, file) in files {
+        if let Some(opened) = sources.get(source) {
+            opened.source.file(&file, progress)?;
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of a companion, proven to be those that were planned with.

@@ -13,7 +13,7 @@ use ureq::http::{HeaderMap, Method, Response, StatusCode};
 use super::address::Address;
 use super::cache::{Cache, cache_error, create_folder_of};
 use super::name::percent_encoded;
-use super::transport::{Failure, Follow, Subject, Transport, network};
+use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
 use crate::error::{Result, SourceError};
 use crate::progress::Progress;
 
@@ -34,9 +34,9 @@ pub(super) struct Download<'a> {
 }
 
 /// What the Hub says about a file before it is fetched.
-struct Announced {
-    etag: String,
-    bytes: Option<u64>,
+pub(super) struct Announced {
+    pub(super) etag: String,
+    pub(super) bytes: Option<u64>,
 }
 
 impl Announced {
@@ -50,9 +50,7 @@ impl Announced {
 impl Download<'_> {
     /// Brings the file into the cache; afterwards the snapshot has a link to it.
     pub(super) fn run(&self) -> Result<()> {
-        let path = format!("/{}/resolve/{}/{}", self.repository, self.commit, percent_encoded(self.name, true));
-        let address = self.transport.address(&path)?;
-        let announced = self.transport.retry(self.progress, |attempt| self.ask(&address, attempt))?;
+        let (address, announced) = (self.address()?, self.announced()?);
         let lock = self.cache.lock(&announced.etag, self.progress)?;
         if !self.cache.has_blob(&announced.etag, announced.bytes) {
             self.fetch(&address, &announced)?;
@@ -62,12 +60,49 @@ impl Download<'_> {
         Ok(())
     }
 
+    /// What the Hub says about the file.
+    pub(super) fn announced(&self) -> Result<Announced> {
+        let address = self.address()?;
+        self.transport.retry(self.progress, |attempt| self.ask(&address, attempt))
+    }
+
+    /// The bytes from `first` to before `end` of a file of `total`; `None` from a server that gives others.
+    pub(super) fn between(&self, first: u64, end: u64, total: u64) -> Result<Option<Vec<u8>>> {
+        let address = self.address()?;
+        self.transport.retry(self.progress, |attempt| {
+            let (wanted, subject) = (Wanted::Between(first, end), self.subject());
+            let mut response =
+                self.transport.request(&Method::GET, &address, wanted, Follow::Everywhere, subject, attempt)?;
+            let is_cut = response.status() == StatusCode::PARTIAL_CONTENT;
+            if !is_cut || content_range(response.headers()) != Some((first, end.saturating_sub(1), total)) {
+                return Ok(None);
+            }
+            let mut bytes = Vec::new();
+            let body = response.body_mut().as_reader();
+            let read = body.take(end.saturating_sub(first)).read_to_end(&mut bytes);
+            read.map_err(|e| network(address.host(), attempt, e.into()))?;
+            match first.saturating_add(bytes.len() as u64) {
+                found if found < end => {
+                    let file = self.name.to_string();
+                    Err(Failure::temporary(SourceError::Cut { file, bytes: found, expected: end, attempts: attempt }))
+                }
+                _ => Ok(Some(bytes)),
+            }
+        })
+    }
+
+    fn address(&self) -> Result<Address> {
+        let path = format!("/{}/resolve/{}/{}", self.repository, self.commit, percent_encoded(self.name, true));
+        self.transport.address(&path)
+    }
+
     fn subject(&self) -> Subject<'_> {
         Subject { repository: self.repository, revision: self.commit, file: Some(self.name) }
     }
 
     fn ask(&self, address: &Address, attempt: u32) -> std::result::Result<Announced, Failure> {
-        let head = self.transport.request(&Method::HEAD, address, 0, Follow::Endpoint, self.subject(), attempt)?;
+        let head =
+            self.transport.request(&Method::HEAD, address, Wanted::All, Follow::Endpoint, self.subject(), attempt)?;
         let headers = head.headers();
         if text(headers, "x-repo-commit").is_some_and(|commit| commit != self.commit) {
             return Err(address.wrong("the commit that was asked for"));
@@ -126,7 +161,8 @@ impl Download<'_> {
             self.restart(announced, part)?;
         }
         let (subject, offset) = (self.subject(), part.len);
-        let answer = self.transport.request(&Method::GET, address, offset, Follow::Everywhere, subject, attempt);
+        let wanted = Wanted::From(offset);
+        let answer = self.transport.request(&Method::GET, address, wanted, Follow::Everywhere, subject, attempt);
         let mut response = match answer {
             // the last attempt's bytes are not of this file
             Err(failure) if offset > 0 && is_bad_range(&failure) => return self.again(announced, part, failure),
@@ -307,15 +343,16 @@ fn is_bad_range(failure: &Failure) -> bool {
     matches!(error, crate::error::Error::Source(SourceError::Status { status: 416, .. }))
 }
 
-/// Whether `Content-Range` says `bytes offset-last/total`, with the last byte of the total that was announced.
+/// The first and the last byte of the answer and how many the file has, as `Content-Range: bytes first-last/total` says.
+fn content_range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
+    let (range, total) = text(headers, CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?, total.parse().ok()?))
+}
+
+/// Whether an answer holds the bytes from `offset` to the last one that was announced.
 fn is_rest(response: &Response<Body>, offset: u64, announced: Option<u64>) -> bool {
-    let parse = || {
-        let range = text(response.headers(), CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?;
-        let (range, total) = range.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total.parse::<u64>().ok()?))
-    };
-    parse().is_some_and(|(first, last, total)| {
+    content_range(response.headers()).is_some_and(|(first, last, total)| {
         first == offset && last.checked_add(1) == Some(total) && announced.is_none_or(|bytes| bytes == total)
     })
 }

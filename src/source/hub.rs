@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use ureq::http::Method;
 
+use super::Bytes;
 use super::access::Access;
 use super::cache::{Cache, Tree, TreeEntry, is_commit};
 use super::download::Download;
+use super::front::{self, Front};
 use super::local::{LocalFile, files_below};
 use super::name::{percent_encoded, stays_inside};
-use super::transport::{Failure, Follow, Subject, Transport};
+use super::transport::{Failure, Follow, Subject, Transport, Wanted};
 use crate::error::{Result, SourceError};
 use crate::progress::Progress;
 
@@ -35,6 +38,8 @@ pub(super) struct Snapshot {
     cache: Cache,
     cache_root: String,
     transport: Option<Transport>,
+    /// The etags of files that are not in the cache, as far as they were asked for.
+    announced: Mutex<BTreeMap<String, String>>,
 }
 
 /// The answer of `/api/models/{repository}/revision/{revision}?blobs=true`.
@@ -84,6 +89,7 @@ impl Snapshot {
             cache: Cache::new(&access.cache, repository),
             cache_root: access.cache.display().to_string(),
             transport: if access.offline { None } else { Some(Transport::new(access)?) },
+            announced: Mutex::default(),
         };
         match &snapshot.transport {
             Some(transport) => {
@@ -133,31 +139,62 @@ impl Snapshot {
 
     /// Opens a file by its name below the folder, after fetching it where the cache has it not.
     pub(super) fn file(&self, name: &str, progress: &dyn Progress) -> Result<LocalFile> {
+        if let Some(file) = self.cached(name)? {
+            return Ok(file);
+        }
+        let full = self.full(name);
+        self.download(&full, progress)?.run()?;
+        LocalFile::open(&self.cache.pointer(&self.commit, &full), name)
+    }
+
+    /// Opens a file of which perhaps only the front is read; a small one is fetched.
+    pub(super) fn front(self: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
+        if let Some(file) = self.cached(name)? {
+            return Ok(Arc::new(file));
+        }
+        let full = self.full(name);
+        if self.files.get(&full).copied().flatten().is_some_and(|length| length > front::SMALL) {
+            let download = self.download(&full, progress)?;
+            let announced = download.announced()?;
+            if let Some(front) = Front::open(self.clone(), name, &download, announced.bytes)? {
+                self.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(full, announced.etag);
+                return Ok(Arc::new(front));
+            }
+        }
+        Ok(Arc::new(self.file(name, progress)?))
+    }
+
+    /// Opens a file that is in the cache, or `None` where it is not; an error where the repository has no such file.
+    pub(super) fn cached(&self, name: &str) -> Result<Option<LocalFile>> {
         if !stays_inside(name) {
             return Err(SourceError::Outside { label: self.repository.clone(), name: name.to_string() }.into());
         }
-        let full = format!("{}{name}", self.folder);
+        let full = self.full(name);
         let Some(length) = self.files.get(&full) else { return Err(self.missing(&full)) };
         let path = self.cache.pointer(&self.commit, &full);
         let is_there = std::fs::metadata(&path)
             .is_ok_and(|metadata| metadata.is_file() && length.is_none_or(|length| length == metadata.len()));
-        if !is_there {
-            self.fetch(&full, progress)?;
-        }
-        LocalFile::open(&path, name)
+        if is_there { LocalFile::open(&path, name).map(Some) } else { Ok(None) }
     }
 
-    fn fetch(&self, name: &str, progress: &dyn Progress) -> Result<()> {
-        let Some(transport) = &self.transport else { return Err(self.missing(name)) };
+    /// The way to a file, by its name in the repository.
+    pub(super) fn download<'a>(&'a self, full: &'a str, progress: &'a dyn Progress) -> Result<Download<'a>> {
+        let Some(transport) = &self.transport else { return Err(self.missing(full)) };
         let Snapshot { repository, commit, cache, .. } = self;
-        Download { transport, cache, repository, commit, name, progress }.run()
+        Ok(Download { transport, cache, repository, commit, name: full, progress })
     }
 
-    /// `etag:…` of a file that is in the cache.
+    /// The name in the repository.
+    pub(super) fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.folder)
+    }
+
+    /// `etag:…` of a file that is in the cache, or was asked for.
     pub(super) fn etag(&self, name: &str) -> Option<String> {
-        let full = format!("{}{name}", self.folder);
-        let etag = stays_inside(&full).then(|| self.cache.etag(&self.commit, &full)).flatten()?;
-        Some(format!("etag:{etag}"))
+        let full = self.full(name);
+        let cached = stays_inside(&full).then(|| self.cache.etag(&self.commit, &full)).flatten();
+        let announced = || self.announced.lock().unwrap_or_else(PoisonError::into_inner).get(&full).cloned();
+        Some(format!("etag:{}", cached.or_else(announced)?))
     }
 
     fn missing(&self, name: &str) -> crate::error::Error {
@@ -223,7 +260,7 @@ fn request(
     let path = format!("/api/models/{repository}/revision/{}?blobs=true", percent_encoded(revision, false));
     let address = transport.address(&path)?;
     let subject = Subject { repository, revision, file: None };
-    let mut response = transport.request(&Method::GET, &address, 0, Follow::Everywhere, subject, attempt)?;
+    let mut response = transport.request(&Method::GET, &address, Wanted::All, Follow::Everywhere, subject, attempt)?;
     let mut text = Vec::new();
     let read = response.body_mut().as_reader().take(LONGEST_LISTING).read_to_end(&mut text);
     read.map_err(|e| super::transport::network(address.host(), attempt, e.into()))?;

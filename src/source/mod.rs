@@ -5,6 +5,7 @@ mod address;
 mod cache;
 mod certificates;
 mod download;
+mod front;
 mod hub;
 mod local;
 mod name;
@@ -60,7 +61,7 @@ pub struct Source {
 
 enum Place {
     Directory(Directory),
-    Snapshot(Box<Snapshot>),
+    Snapshot(Arc<Snapshot>),
 }
 
 impl Source {
@@ -72,7 +73,7 @@ impl Source {
             Reference::Path(path) => Place::Directory(Directory::open(path)?),
             Reference::Hub { repository, revision, file } => {
                 let (revision, file) = (revision.as_deref(), file.as_deref());
-                Place::Snapshot(Box::new(Snapshot::open(repository, revision, file, access, progress)?))
+                Place::Snapshot(Arc::new(Snapshot::open(repository, revision, file, access, progress)?))
             }
         };
         Ok(Source { place })
@@ -116,6 +117,15 @@ impl Source {
         match &self.place {
             Place::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
             Place::Snapshot(snapshot) => Ok(Arc::new(snapshot.file(name, progress)?)),
+        }
+    }
+
+    /// The same for a file of which perhaps only the front is read: of a large Hub file that is not in the cache, so much is fetched,
+    /// unchecked, and the file is opened in its place once `file` has fetched it.
+    pub fn front(&self, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
+        match &self.place {
+            Place::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
+            Place::Snapshot(snapshot) => snapshot.front(name, progress),
         }
     }
 

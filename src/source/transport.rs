@@ -65,6 +65,28 @@ pub(super) enum Follow {
     Everywhere,
 }
 
+/// Which bytes of a file a request asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted {
+    /// All of them.
+    All,
+    /// Those from here on.
+    From(u64),
+    /// Those from the first to before the second.
+    Between(u64, u64),
+}
+
+impl Wanted {
+    /// The value of `Range`.
+    fn range(self) -> Option<String> {
+        match self {
+            Wanted::All | Wanted::From(0) => None,
+            Wanted::From(first) => Some(format!("bytes={first}-")),
+            Wanted::Between(first, end) => Some(format!("bytes={first}-{}", end.saturating_sub(1))),
+        }
+    }
+}
+
 /// The way to one endpoint.
 pub(super) struct Transport {
     agent: Agent,
@@ -129,20 +151,19 @@ impl Transport {
         }
     }
 
-    /// One request, its redirects, and a successful answer; with `offset`, for the bytes from there on. A redirect is
-    /// an answer only where `follow` does not go with it.
+    /// One request, its redirects, and a successful answer. A redirect is an answer only where `follow` does not go with it.
     pub(super) fn request(
         &self,
         method: &Method,
         address: &Address,
-        offset: u64,
+        wanted: Wanted,
         follow: Follow,
         subject: Subject,
         attempt: u32,
     ) -> std::result::Result<Response<Body>, Failure> {
         let mut at = address.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.send(method, &at, offset, attempt)?;
+            let response = self.send(method, &at, wanted, attempt)?;
             let status = response.status();
             if status.is_success() {
                 return Ok(response);
@@ -169,13 +190,13 @@ impl Transport {
         &self,
         method: &Method,
         address: &Address,
-        offset: u64,
+        wanted: Wanted,
         attempt: u32,
     ) -> std::result::Result<Response<Body>, Failure> {
         // compressed, a body has neither the announced length nor ranges
         let mut request = Request::builder().method(method).uri(address.as_str()).header(ACCEPT_ENCODING, "identity");
-        if offset > 0 {
-            request = request.header(RANGE, format!("bytes={offset}-"));
+        if let Some(range) = wanted.range() {
+            request = request.header(RANGE, range);
         }
         if let Some(token) = self.token.as_ref().filter(|_| address.same_origin(&self.endpoint)) {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));

@@ -142,6 +142,13 @@ impl Hub {
         commit
     }
 
+    /// The SHA-256 of the files of a repository's newest commits whose names begin so, by name.
+    pub fn digests(&self, repository: &str, beginning: &str) -> Vec<String> {
+        let repositories = self.state.repositories.lock().unwrap();
+        let files = repositories[repository].commits.values().flatten();
+        files.filter(|(name, _)| name.starts_with(beginning)).map(|(_, bytes)| hash(bytes)).collect()
+    }
+
     /// Makes the next `times` requests of `method` to `host` whose path contains `path` go wrong.
     pub fn fail(&self, host: Host, method: &'static str, path: &str, times: usize, fault: Fault) {
         self.state.rules.lock().unwrap().push(Rule { host, method, path: path.to_string(), fault, times });
@@ -284,15 +291,18 @@ impl Reply {
 
     fn cut_to(&mut self, range: &str, wrong: bool) {
         let total = self.body.len();
-        let first: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
+        let (first, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
+        let first: usize = first.parse().unwrap();
+        let end = last.parse().map_or(total, |last: usize| total.min(last + 1));
         if first >= total {
             *self = Reply::status(416, &[("Content-Range", format!("bytes */{total}"))]);
             return;
         }
         self.status = 206;
+        self.body.truncate(end);
         self.body.drain(..first);
         let said = if wrong { first + 1 } else { first };
-        self.headers.push(("Content-Range", format!("bytes {said}-{}/{total}", total - 1)));
+        self.headers.push(("Content-Range", format!("bytes {said}-{}/{total}", end - 1)));
     }
 }
 
