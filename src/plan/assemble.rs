@@ -57,7 +57,9 @@ pub fn plan(
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
     let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
-    let judged = coverage::judge(sources, target, &assignments, &declared, &unused, options);
+    // a tensor that is there under its owner's name has nothing that is lost
+    let lost: Vec<&Unused> = unused.iter().filter(|entry| !is_used(sources, &matching, entry)).collect();
+    let judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
     let mut violations = std::mem::take(&mut matching.violations);
     violations.extend(judged.violations);
     let plan = Plan {
@@ -352,6 +354,13 @@ fn left_over(
         }
     }
     (unused, dropped)
+}
+
+/// Whether matching found a use for a tensor of which no value is made: an equal copy of one that is written.
+fn is_used(sources: &[SourceView], matching: &Matching, entry: &Unused) -> bool {
+    let place = sources.get(entry.source).and_then(|view| view.listing.position(&entry.tensor.name));
+    let used = matching.used.get(entry.source);
+    place.zip(used).is_some_and(|(place, used)| used.get(place).copied().unwrap_or(false))
 }
 
 fn planned_sources(sources: &[SourceView], matching: &Matching) -> Vec<PlannedSource> {

@@ -17,13 +17,13 @@ pub(super) struct Coverage {
     pub strict_lines: Vec<String>,
 }
 
-/// Judges a plan. `declared` says of each assignment whether matching saw it declared.
+/// Judges a plan. `declared` says of each assignment whether matching saw it declared, `unused` which tensors are lost.
 pub(super) fn judge(
     sources: &[SourceView],
     target: &Architecture,
     assignments: &[Assignment],
     declared: &[bool],
-    unused: &[Unused],
+    unused: &[&Unused],
     options: &Options,
 ) -> Coverage {
     let mut coverage = Coverage::default();
@@ -93,7 +93,7 @@ fn undeclared_new<'a>(target: &'a Architecture, assignments: &[Assignment], decl
         .collect()
 }
 
-fn undeclared_unused<'a>(target: &Architecture, unused: &'a [Unused]) -> BTreeSet<&'a str> {
+fn undeclared_unused<'a>(target: &Architecture, unused: &[&'a Unused]) -> BTreeSet<&'a str> {
     let names = unused.iter().map(|entry| entry.tensor.name.as_str());
     names.filter(|name| !is_said(&target.rules.unused, name)).collect()
 }

@@ -185,3 +185,18 @@ fn patterns_collapse_layers_and_subtrees_and_never_reach_further() {
     patterns(&["a", "a.b", "a.b.c"], &["a.b.c"]);
     patterns(&["a", "a.b"], &["a"]);
 }
+
+#[test]
+fn an_equal_copy_of_a_tied_tensor_is_listed_and_needs_no_declaration() {
+    let mut words = parameter("words", &[8, 4], Role::Embedding);
+    words.parts.clear();
+    let mut head = linear("head");
+    head.shape = [8, 4].into();
+    head.tied_to = Some(0);
+    let target = target(vec![words, head]);
+    let source = stored(&[("words", &[8, 4]), ("head", &[8, 4])]);
+    let planned = planned_with(&source, &target, &strict(options())).unwrap();
+    assert!(planned.violations.is_empty(), "{:?}", planned.violations);
+    assert_eq!(planned.strict_lines, Vec::<String>::new());
+    assert!(planned.plan.unused[0].reason.contains("equal to the copy"), "{:?}", planned.plan.unused);
+}
