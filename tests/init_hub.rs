@@ -185,3 +185,14 @@ fn a_model_that_is_run_is_fetched_before() {
     let ranges: Vec<Option<String>> = ranges.map(|seen| seen.headers.get("range").cloned()).collect();
     assert_eq!(ranges, [Some("bytes=0-131071".to_string()), None]);
 }
+
+#[test]
+fn an_output_that_may_not_be_replaced_is_refused_before_anything_is_fetched() {
+    let (folder, hub) = (Folder::new(), two_shards());
+    folder.write("first.json", FIRST);
+    folder.write("first/precious.txt", "mine");
+    let endpoint = hub.endpoint();
+    let init = ["init", "--from", "acme/two", "--arch", "first.json"];
+    folder.xfer_with(&init, &[("HF_ENDPOINT", endpoint.as_str())]).exits(3).complains("first");
+    assert_eq!(given(&hub), FRONTS);
+}

@@ -16,25 +16,27 @@ use crate::save::Layout;
 use crate::source::{Access, Reference, Source};
 use crate::transfer;
 
-/// The report of DIR where it is up to date, else `None`. Two reads, no write.
-pub fn up_to_date(
+/// The report of DIR where that says to be what the plan makes, else `None`.
+pub fn claimed(plan: &Plan, out: &Path) -> Option<Report> {
+    let text = std::fs::read_to_string(out.join(Report::FILE)).ok()?;
+    let report: Report = serde_json::from_str(&text).ok()?;
+    (report.plan == plan.hash() && report.xfer == env!("CARGO_PKG_VERSION")).then_some(report)
+}
+
+/// Whether DIR is what its report says, and so are the sources. Two reads, no write.
+pub fn is_up_to_date(
+    report: &Report,
     plan: &Plan,
     opened: &[Opened],
     access: &Access,
     out: &Path,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<Option<Report>> {
-    let Ok(text) = std::fs::read_to_string(out.join(Report::FILE)) else { return Ok(None) };
-    let Ok(report) = serde_json::from_str::<Report>(&text) else { return Ok(None) };
-    if report.plan != plan.hash() || report.xfer != env!("CARGO_PKG_VERSION") {
-        return Ok(None);
-    }
-    let Some(written) = open_output(out, access, progress) else { return Ok(None) };
-    let whole = companions_agree(plan, opened, out, progress)?
-        && outputs_agree(&report, &written, threads, progress)?
-        && inputs_agree(&report, opened, threads, progress)?;
-    Ok(whole.then_some(report))
+) -> Result<bool> {
+    let Some(written) = open_output(out, access, progress) else { return Ok(false) };
+    Ok(companions_agree(plan, opened, out, progress)?
+        && outputs_agree(report, &written, threads, progress)?
+        && inputs_agree(report, opened, threads, progress)?)
 }
 
 /// Whether a file could be the only one of a layout: its length and its header say so.

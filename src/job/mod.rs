@@ -176,9 +176,16 @@ fn execute(
     let readers = sources::readers(sources);
     check_memory(plan, &readers, execution)?;
     save::settle(&execution.out)?;
+    let claimed = current::claimed(plan, &execution.out);
+    if claimed.is_none() {
+        // refused before anything is fetched
+        save::admit(&execution.out, execution.replace)?;
+    }
     let bytes_read = fetch(plan, sources, progress)?;
-    let threads = execution.transfer.threads;
-    if let Some(report) = current::up_to_date(plan, sources, access, &execution.out, threads, progress)? {
+    let (out, threads) = (&execution.out, execution.transfer.threads);
+    if let Some(report) = claimed
+        && current::is_up_to_date(&report, plan, sources, access, out, threads, progress)?
+    {
         return Ok(Finished { report, up_to_date: true, bytes_read });
     }
     let layout = Layout::of(plan)?;

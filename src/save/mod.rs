@@ -18,7 +18,7 @@ mod torch;
 
 pub use file::StagedFile;
 pub use layout::{Archive, Layout, Span, Sum, WeightFile};
-pub use staging::{Staging, settle};
+pub use staging::{Staging, admit, settle};
 pub use sums::fill_in;
 
 /// What may stand where the output goes.

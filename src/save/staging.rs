@@ -177,6 +177,11 @@ pub fn settle(out: &Path) -> Result<()> {
     reclaim(&place)
 }
 
+/// Refuses a DIR that `replace` does not allow to be replaced, as `Staging::open` will. Changes nothing.
+pub fn admit(out: &Path, replace: Replace) -> Result<()> {
+    Place::resolve(out)?.admit(replace).map(drop)
+}
+
 fn reclaim(place: &Place) -> Result<()> {
     place.stagings()?.iter().try_for_each(|debris| publish::remove(debris))
 }
