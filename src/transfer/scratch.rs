@@ -7,7 +7,7 @@ use crate::progress::Progress;
 
 /// The bytes that move at once: large enough that a system call costs nothing beside them, small enough to stay in cache
 /// between reading, hashing and writing. A power of two, so that the pieces are subtrees of a blake3 tree.
-pub(super) const PIECE: u64 = 1 << 20;
+pub(super) const PIECE: u64 = 1 << 19;
 
 /// Bytes whose number may shrink and grow again without being written: what lies beyond is kept.
 #[derive(Default)]
