@@ -265,8 +265,14 @@ impl NullaryFnOnce for Halves<'_> {
     fn call(self) -> NonFinite {
         let magnitude = |element: &[u8; 2]| u16::from_le_bytes(*element) & 0x7fff;
         let above = |element: &[u8; 2]| u16::from(magnitude(element) >= self.infinity);
-        // as many as 16 bits count
-        let some = |elements: &[[u8; 2]]| u64::from(elements.iter().map(above).sum::<u16>());
+        let some = |elements: &[[u8; 2]]| {
+            // as many as 16 bits count; a loop, for `sum` may be a function of its own, which keeps to the fewest instructions
+            let mut some = 0u16;
+            for element in elements {
+                some += above(element);
+            }
+            u64::from(some)
+        };
         let infinite = |element: &&[u8; 2]| magnitude(element) == self.infinity;
         count(self.bytes, some, infinite)
     }
@@ -285,7 +291,13 @@ impl NullaryFnOnce for Singles<'_> {
         const INFINITY: u32 = 0x7f80_0000;
         let magnitude = |element: &[u8; 4]| u32::from_le_bytes(*element) & 0x7fff_ffff;
         let above = |element: &[u8; 4]| u32::from(magnitude(element) >= INFINITY);
-        let some = |elements: &[[u8; 4]]| u64::from(elements.iter().map(above).sum::<u32>());
+        let some = |elements: &[[u8; 4]]| {
+            let mut some = 0u32;
+            for element in elements {
+                some += above(element);
+            }
+            u64::from(some)
+        };
         let infinite = |element: &&[u8; 4]| magnitude(element) == INFINITY;
         count(self.bytes, some, infinite)
     }
