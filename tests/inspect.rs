@@ -81,3 +81,15 @@ fn statistics_stand_in_the_text() {
     let run = folder.xfer(&["inspect", "w.safetensors", "--stats"]).exits(0);
     run.prints("mean 1, std 0, min 1, max 1, 1 NaN");
 }
+
+#[test]
+fn a_long_text_of_the_header_is_cut_for_people_and_whole_as_json() {
+    let folder = Folder::new();
+    let alphabet = "é".repeat(1000);
+    let metadata = std::collections::HashMap::from([("alphabet".to_string(), alphabet.clone())]);
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
+    folder.write("w.safetensors", safetensors::serialize([("w", view)], Some(metadata)).unwrap());
+    let run = folder.xfer(&["inspect", "w.safetensors"]).exits(0).prints("… (1002 characters; --json has them)");
+    assert!(run.stdout.lines().all(|line| line.chars().count() < 300), "{}", run.stdout);
+    assert_eq!(folder.xfer(&["inspect", "w.safetensors", "--json"]).json()["metadata"]["alphabet"], alphabet);
+}

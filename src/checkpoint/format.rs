@@ -16,6 +16,10 @@ pub(super) enum Format {
     Hdf5,
     Onnx,
     Msgpack,
+    TfLite,
+    ExecuTorch,
+    Tar,
+    Gzip,
 }
 
 /// How many of the first bytes are looked at.
@@ -34,6 +38,10 @@ const RECOGNISED: &[(Format, Recognises)] = &[
     (Format::Gguf, |head| head.starts_with(b"GGUF")),
     (Format::Hdf5, |head| head.starts_with(b"\x89HDF\r\n\x1a\n")),
     (Format::Npy, |head| head.starts_with(b"\x93NUMPY")),
+    (Format::TfLite, |head| head.get(4..8) == Some(b"TFL3")),
+    (Format::ExecuTorch, |head| matches!(head.get(4..8), Some([b'E', b'T', b'0'..=b'9', b'0'..=b'9']) | Some(b"PTMF"))),
+    (Format::Tar, |head| head.get(257..262) == Some(b"ustar")),
+    (Format::Gzip, |head| head.starts_with(b"\x1f\x8b\x08")),
     (Format::Npz, |head| zip_entry(head).is_some_and(|name| name.ends_with(b".npy"))),
     (Format::Torch, |head| zip_entry(head).is_some_and(is_torch_entry)),
     (Format::Zip, |head| head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")),
@@ -88,6 +96,10 @@ impl Format {
             Format::Hdf5 => "an HDF5 file, as Keras writes",
             Format::Onnx => "an ONNX model",
             Format::Msgpack => "a msgpack file, as Flax writes",
+            Format::TfLite => "a model of TensorFlow Lite",
+            Format::ExecuTorch => "a program of PyTorch for phones",
+            Format::Tar => "a tar archive",
+            Format::Gzip => "compressed by gzip",
         }
     }
 
@@ -105,6 +117,11 @@ impl Format {
             | Format::Msgpack
             | Format::Onnx => "fetch or copy the file again".into(),
             Format::GitLfs => "git lfs pull".into(),
+            Format::TfLite | Format::ExecuTorch => {
+                "its tensors are named and laid out for one device: fetch the model that it was made from".into()
+            }
+            Format::Tar => "tar -xf it, and give the checkpoint that it holds".into(),
+            Format::Gzip => "gunzip it, and give what comes out".into(),
             Format::Markup | Format::Json => {
                 "the download went wrong (a login page, an error answer): fetch it again".into()
             }

@@ -58,6 +58,17 @@ pub struct InspectedTensor {
     pub stats: Option<Statistics>,
 }
 
+/// Characters of a value of the metadata that are shown to people.
+const SHOWN: usize = 200;
+
+/// The beginning of a text that is long: alphabets and templates of chats lie in metadata.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}… ({} characters; --json has them)", &text[..end], text.chars().count()),
+        None => text.to_string(),
+    }
+}
+
 impl Inspection {
     /// The inspection of a listing.
     pub fn of(listing: &Listing, files: &[PinnedFile], notes: &[String]) -> Result<Inspection> {
@@ -115,7 +126,7 @@ impl Inspection {
             let _ = writeln!(out, "file {} {} bytes {}", file.name, file.bytes, file.pin);
         }
         for (key, value) in &self.metadata {
-            let _ = writeln!(out, "metadata {key} {value}");
+            let _ = writeln!(out, "metadata {key} {}", shortened(&value.to_string()));
         }
         if self.has_stats {
             self.list_statistics(&mut out);

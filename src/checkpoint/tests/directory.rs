@@ -205,11 +205,18 @@ fn several_models_in_one_directory_are_refused_with_the_way_to_name_one() {
 
 #[test]
 fn every_other_kind_of_file_is_called_what_it_is() {
+    let mut tar = vec![0; 512];
+    tar[..20].copy_from_slice(b"./model_weights.ckpt");
+    tar[257..262].copy_from_slice(b"ustar");
     let cases: &[(&[u8], &str)] = &[
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 90868376\n", "git-lfs"),
         (b"<!doctype html><html></html>", "web page"),
         (b"\n <html>", "web page"),
         (b"{\"error\":\"Repository not found\"}", "JSON"),
+        (b"\x1c\0\0\0TFL3\x14\0 \0", "TensorFlow Lite"),
+        (b"\x30\0\0\0ET12\0\0\0\0", "phones"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip"),
+        (&tar, "tar archive"),
     ];
     for (bytes, word) in cases {
         for name in ["model.safetensors", "model.anything"] {
