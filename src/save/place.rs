@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -216,5 +216,5 @@ fn is_report(path: &Path) -> bool {
         #[serde(rename = "xfer")]
         _version: IgnoredAny,
     }
-    fs::File::open(path).is_ok_and(|file| serde_json::from_reader::<_, Report>(BufReader::new(file)).is_ok())
+    fs::read_to_string(path).is_ok_and(|text| serde_json::from_str::<Report>(&text).is_ok())
 }

@@ -107,8 +107,8 @@ impl Cache {
 
     /// What files a commit has, where that was recorded.
     pub(super) fn tree(&self, commit: &str) -> Option<Tree> {
-        let text = fs::read(self.tree_path(commit)).ok()?;
-        let tree: Tree = serde_json::from_slice(&text).ok()?;
+        let text = fs::read_to_string(self.tree_path(commit)).ok()?;
+        let tree: Tree = serde_json::from_str(&text).ok()?;
         (tree.format_version == 1 && tree.files.keys().all(|name| stays_inside(name))).then_some(tree)
     }
 

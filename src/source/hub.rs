@@ -264,7 +264,8 @@ fn request(
     let mut text = Vec::new();
     let read = response.body_mut().as_reader().take(LONGEST_LISTING).read_to_end(&mut text);
     read.map_err(|e| super::transport::network(address.host(), attempt, e.into()))?;
-    let answer: Answer = serde_json::from_slice(&text).map_err(|_| address.wrong("a commit and a list of files"))?;
+    let text = String::from_utf8_lossy(&text);
+    let answer: Answer = serde_json::from_str(&text).map_err(|_| address.wrong("a commit and a list of files"))?;
     let is_asked = is_commit(&answer.sha) && (!is_commit(revision) || answer.sha == revision);
     if is_asked { Ok(answer) } else { Err(address.wrong("the commit that was asked for")) }
 }
