@@ -3,14 +3,13 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Bytes;
-use super::download::Download;
 use super::hub::Snapshot;
-use super::local::LocalFile;
+use super::local::{LocalFile, end};
 use crate::error::{Result, SourceError};
-use crate::progress::Silent;
+use crate::progress::{Progress, Silent};
 
 /// Files up to here are fetched whole: that takes no more requests.
-pub(super) const SMALL: u64 = 1 << 20;
+const SMALL: u64 = 1 << 20;
 /// What is asked for first, which holds most headers.
 const FIRST: u64 = 128 << 10;
 /// The longest front, which holds the longest header of safetensors; whoever reads beyond gets the file.
@@ -26,17 +25,31 @@ pub(super) struct Front {
     whole: OnceLock<LocalFile>,
 }
 
+/// Opens a file of which perhaps only the front is read. It is fetched where it is small, where its length is not known, and where the
+/// server gives no parts.
+pub(super) fn open(snapshot: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
+    if let Some(file) = snapshot.cached(name)? {
+        return Ok(Arc::new(file));
+    }
+    let full = snapshot.full(name);
+    if snapshot.length(&full).is_some_and(|length| length > SMALL)
+        && let Some(front) = Front::of(snapshot, name, full, progress)?
+    {
+        return Ok(Arc::new(front));
+    }
+    Ok(Arc::new(snapshot.file(name, progress)?))
+}
+
 impl Front {
-    /// Asks for the first bytes; `None` where the length is not known or the server gives no parts.
-    pub(super) fn open(
-        snapshot: Arc<Snapshot>,
-        name: &str,
-        download: &Download,
-        length: Option<u64>,
-    ) -> Result<Option<Front>> {
-        let Some(len) = length else { return Ok(None) };
-        let start = download.between(0, FIRST.min(len), len)?.map(Mutex::new);
-        Ok(start.map(|start| Front { snapshot, name: name.to_string(), len, start, whole: OnceLock::new() }))
+    /// Asks for the first bytes.
+    fn of(snapshot: &Arc<Snapshot>, name: &str, full: String, progress: &dyn Progress) -> Result<Option<Front>> {
+        let download = snapshot.download(&full, progress)?;
+        let announced = download.announced()?;
+        let Some(len) = announced.bytes else { return Ok(None) };
+        let Some(start) = download.between(0, FIRST.min(len), len)? else { return Ok(None) };
+        snapshot.announce(full, announced.etag);
+        let (snapshot, name) = (snapshot.clone(), name.to_string());
+        Ok(Some(Front { snapshot, name, len, start: Mutex::new(start), whole: OnceLock::new() }))
     }
 
     /// The file, where somebody has fetched it. Its bytes were checked, which those of the front could not be: where they differ, what
@@ -91,20 +104,15 @@ impl Bytes for Front {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let wanted = out.len() as u64;
-        let Some(end) = offset.checked_add(wanted).filter(|end| *end <= self.len) else {
-            return Err(SourceError::Short { file: self.name.clone(), offset, wanted, bytes: self.len }.into());
-        };
+        let end = end(self, offset, out.len())?;
         if let Some(file) = self.whole()? {
             return file.read_at(offset, out);
         }
         if self.read_front(offset, end, out)? {
             return Ok(());
         }
-        self.snapshot.file(&self.name, &Silent)?;
-        match self.whole()? {
-            Some(file) => file.read_at(offset, out),
-            None => Err(SourceError::Short { file: self.name.clone(), offset, wanted, bytes: 0 }.into()),
-        }
+        self.snapshot.file(&self.name, &Silent)?.read_at(offset, out)?;
+        // what was decided from the front must be true of the file
+        self.whole().map(drop)
     }
 }

@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use ureq::http::Method;
 
-use super::Bytes;
 use super::access::Access;
 use super::cache::{Cache, Tree, TreeEntry, is_commit};
 use super::download::Download;
-use super::front::{self, Front};
 use super::local::{LocalFile, files_below};
 use super::name::{percent_encoded, stays_inside};
 use super::transport::{Failure, Follow, Subject, Transport, Wanted};
@@ -147,21 +145,14 @@ impl Snapshot {
         LocalFile::open(&self.cache.pointer(&self.commit, &full), name)
     }
 
-    /// Opens a file of which perhaps only the front is read; a small one is fetched.
-    pub(super) fn front(self: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
-        if let Some(file) = self.cached(name)? {
-            return Ok(Arc::new(file));
-        }
-        let full = self.full(name);
-        if self.files.get(&full).copied().flatten().is_some_and(|length| length > front::SMALL) {
-            let download = self.download(&full, progress)?;
-            let announced = download.announced()?;
-            if let Some(front) = Front::open(self.clone(), name, &download, announced.bytes)? {
-                self.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(full, announced.etag);
-                return Ok(Arc::new(front));
-            }
-        }
-        Ok(Arc::new(self.file(name, progress)?))
+    /// The length of a file as the repository lists it.
+    pub(super) fn length(&self, full: &str) -> Option<u64> {
+        self.files.get(full).copied().flatten()
+    }
+
+    /// Keeps the etag of a file that was asked about and not fetched.
+    pub(super) fn announce(&self, full: String, etag: String) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(full, etag);
     }
 
     /// Opens a file that is in the cache, or `None` where it is not; an error where the repository has no such file.

@@ -45,21 +45,24 @@ impl Bytes for LocalFile {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let wanted = out.len() as u64;
-        let short = |bytes| SourceError::Short { file: self.name.clone(), offset, wanted, bytes };
-        let end = offset.checked_add(wanted);
-        if end.is_none_or(|end| end > self.len) {
-            return Err(short(self.len).into());
-        }
+        end(self, offset, out.len())?;
         match self.file.read_exact_at(out, offset) {
             Ok(()) => Ok(()),
             // another process has cut it since it was opened
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                Err(short(self.file.metadata().map_or(self.len, |metadata| metadata.len())).into())
+                let bytes = self.file.metadata().map_or(self.len, |metadata| metadata.len());
+                Err(SourceError::Short { file: self.name.clone(), offset, wanted: out.len() as u64, bytes }.into())
             }
             Err(e) => Err(Error::io("read", &self.name, e)),
         }
     }
+}
+
+/// Where a read of so many bytes ends, or an error where the file ends before.
+pub(super) fn end(file: &dyn Bytes, offset: u64, wanted: usize) -> Result<u64> {
+    let wanted = wanted as u64;
+    let end = offset.checked_add(wanted).filter(|end| *end <= file.len());
+    end.ok_or_else(|| SourceError::Short { file: file.name().to_string(), offset, wanted, bytes: file.len() }.into())
 }
 
 /// A directory, or one file with the directory around it.

@@ -125,7 +125,7 @@ impl Source {
     pub fn front(&self, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
         match &self.place {
             Place::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
-            Place::Snapshot(snapshot) => snapshot.front(name, progress),
+            Place::Snapshot(snapshot) => front::open(snapshot, name, progress),
         }
     }
 
