@@ -4,6 +4,8 @@
 use std::cell::Cell;
 
 use pulp::NullaryFnOnce;
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::{V2, V3, V4};
 
 /// A set of vector instructions; each contains those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,11 +26,20 @@ impl Instructions {
         [Instructions::Portable, Instructions::Sse4, Instructions::Avx2, Instructions::Avx512];
 
     /// Whether this processor has them.
+    #[cfg(target_arch = "x86_64")]
     pub fn are_here(self) -> bool {
         match self {
             Instructions::Portable => true,
-            Instructions::Sse4 | Instructions::Avx2 | Instructions::Avx512 => has(self),
+            Instructions::Sse4 => V2::try_new().is_some(),
+            Instructions::Avx2 => V3::try_new().is_some(),
+            Instructions::Avx512 => V4::try_new().is_some(),
         }
+    }
+
+    /// Whether this processor has them.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn are_here(self) -> bool {
+        self == Instructions::Portable
     }
 
     /// Does `work` on this thread as a processor would that has no others: for measurements, and for tests that all give the same bits.
@@ -48,8 +59,6 @@ thread_local! {
 /// it keeps to the instructions that the program was compiled for.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn widest<W: NullaryFnOnce>(work: W) -> W::Output {
-    use pulp::x86::{V2, V3, V4};
-
     let widest = WIDEST.get();
     if let Some(v4) = V4::try_new().filter(|_| widest >= Instructions::Avx512) {
         return v4.vectorize(work);
@@ -68,21 +77,4 @@ pub(crate) fn widest<W: NullaryFnOnce>(work: W) -> W::Output {
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn widest<W: NullaryFnOnce>(work: W) -> W::Output {
     work.call()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has(instructions: Instructions) -> bool {
-    use pulp::x86::{V2, V3, V4};
-
-    match instructions {
-        Instructions::Portable => true,
-        Instructions::Sse4 => V2::try_new().is_some(),
-        Instructions::Avx2 => V3::try_new().is_some(),
-        Instructions::Avx512 => V4::try_new().is_some(),
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has(instructions: Instructions) -> bool {
-    instructions == Instructions::Portable
 }

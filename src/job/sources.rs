@@ -110,8 +110,8 @@ pub fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
     sources.iter().map(|s| s.checkpoint.reader.clone()).collect()
 }
 
-/// Opens every source: headers, and the small files beside them; weights on the Hub stay there as far as that goes, until `fetch`. A key that none of them has a use for is an error; `NAME=KEY` is
-/// the key of the source called so.
+/// Opens every source: headers, and the small files beside them; weights on the Hub stay there as far as that goes, until `fetch`. A
+/// key that none of them has a use for is an error; `NAME=KEY` is the key of the source called so.
 pub fn open_all(
     arguments: &[SourceArgument],
     keys: &[String],
