@@ -769,6 +769,12 @@ fn a_server_that_gives_no_parts_or_others_is_asked_for_the_file() {
         assert!(stage.blob().exists());
         assert_eq!(stage.store_ranges(), [Some("bytes=0-131071".to_string()), None]);
     }
+    for status in [400, 416, 501] {
+        let stage = Stage::new();
+        stage.hub.fail(Host::Store, "GET", "", 3, Fault::Status(status, Vec::new()));
+        stage.open("acme/toy").unwrap().front("model.safetensors", &Silent).unwrap();
+        assert!(stage.blob().exists(), "{status}");
+    }
     // also when it stops to give them half-way
     let stage = Stage::new();
     let source = stage.open("acme/toy").unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::Bytes;
 use super::hub::Snapshot;
 use super::local::{LocalFile, end};
-use crate::error::{Result, SourceError};
+use crate::error::{Error, Result, SourceError};
 use crate::progress::{Progress, Silent};
 
 /// Files up to here are fetched whole: that takes no more requests.
@@ -46,7 +46,12 @@ impl Front {
         let download = snapshot.download(&full, progress)?;
         let announced = download.announced()?;
         let Some(len) = announced.bytes else { return Ok(None) };
-        let Some(start) = download.between(0, FIRST.min(len), len)? else { return Ok(None) };
+        let start = match download.between(0, FIRST.min(len), len) {
+            // a server that refuses parts may still give the file, or say what is wrong
+            Err(Error::Source(SourceError::Status { .. })) => None,
+            other => other?,
+        };
+        let Some(start) = start else { return Ok(None) };
         snapshot.announce(full, announced.etag);
         let (snapshot, name) = (snapshot.clone(), name.to_string());
         Ok(Some(Front { snapshot, name, len, start: Mutex::new(start), whole: OnceLock::new() }))
