@@ -6,14 +6,14 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::hub::{Fault, Host, Hub, LARGE, etag, hash};
 use xfer::error::{Error, Exit, Result, SourceError};
 use xfer::progress::{Progress, Silent};
-use xfer::source::{Access, Reference, Source};
+use xfer::source::{Access, Bytes, Reference, Source};
 
 const CONFIG: &[u8] = b"{\"model_type\": \"bert\"}";
 
@@ -75,6 +75,11 @@ impl Stage {
         store.map(|seen| seen.headers.get("range").cloned()).collect()
     }
 
+    /// Opens the repository and the front of a file.
+    fn front(&self, name: &str) -> Result<Arc<dyn Bytes>> {
+        front_of(&self.open("acme/toy")?, name)
+    }
+
     /// The error of reading the weights, and how often its request was made.
     fn failure(&self, host: Host, method: &'static str, fault: Fault) -> (Error, usize) {
         let path = if host == Host::Endpoint { "model.safetensors" } else { "" };
@@ -86,6 +91,10 @@ impl Stage {
         assert!(!self.cache("snapshots").join(&self.commit).join("model.safetensors").exists());
         (error, times)
     }
+}
+
+fn front_of(source: &Source, name: &str) -> Result<Arc<dyn Bytes>> {
+    Ok(source.fronts(&[name.to_string()], &Silent)?.remove(0))
 }
 
 fn source_error(error: Error) -> SourceError {
@@ -712,7 +721,7 @@ fn a_cache_that_may_only_be_read_serves_what_it_holds() {
 fn of_a_front_so_much_is_fetched_as_is_read_and_nothing_is_kept() {
     let stage = Stage::new();
     let source = stage.open("acme/toy").unwrap();
-    let front = source.front("model.safetensors", &Silent).unwrap();
+    let front = front_of(&source, "model.safetensors").unwrap();
     assert_eq!((front.len(), front.name()), (stage.weights.len() as u64, "model.safetensors"));
     assert_eq!(source.etag("model.safetensors"), Some(format!("etag:{}", hash(&stage.weights))));
     for (offset, length) in [(0, 16), (131_060, 12), (131_060, 13), (100, 5), (2_999_990, 10)] {
@@ -730,14 +739,14 @@ fn of_a_front_so_much_is_fetched_as_is_read_and_nothing_is_kept() {
 fn once_a_file_is_fetched_it_stands_in_for_its_front() {
     let stage = Stage::new();
     let source = stage.open("acme/toy").unwrap();
-    let front = source.front("model.safetensors", &Silent).unwrap();
+    let front = front_of(&source, "model.safetensors").unwrap();
     source.file("model.safetensors", &Silent).unwrap();
     stage.hub.forget();
     let mut found = vec![0; 1000];
     for offset in [0, 2_000_000] {
         front.read_at(offset as u64, &mut found).unwrap();
         assert_eq!(found, stage.weights[offset..offset + 1000]);
-        source.front("model.safetensors", &Silent).unwrap().read_at(offset as u64, &mut found).unwrap();
+        front_of(&source, "model.safetensors").unwrap().read_at(offset as u64, &mut found).unwrap();
         assert_eq!(found, stage.weights[offset..offset + 1000]);
     }
     assert!(stage.hub.seen().is_empty());
@@ -748,7 +757,7 @@ fn a_front_that_is_not_the_files_is_found_out() {
     let stage = Stage::new();
     stage.hub.fail(Host::Store, "GET", "", 1, Fault::WrongBytes);
     let source = stage.open("acme/toy").unwrap();
-    let front = source.front("model.safetensors", &Silent).unwrap();
+    let front = front_of(&source, "model.safetensors").unwrap();
     front.read_at(0, &mut [0; 1000]).unwrap();
     source.file("model.safetensors", &Silent).unwrap();
     let error = front.read_at(2_000_000, &mut [0; 1000]).unwrap_err();
@@ -762,7 +771,7 @@ fn a_server_that_gives_no_parts_or_others_is_asked_for_the_file() {
         let stage = Stage::new();
         stage.hub.fail(Host::Store, "GET", "", 1, fault);
         let source = stage.open("acme/toy").unwrap();
-        let front = source.front("model.safetensors", &Silent).unwrap();
+        let front = front_of(&source, "model.safetensors").unwrap();
         let mut found = vec![0; 10];
         front.read_at(2_000_000, &mut found).unwrap();
         assert_eq!(found, stage.weights[2_000_000..2_000_010]);
@@ -772,13 +781,13 @@ fn a_server_that_gives_no_parts_or_others_is_asked_for_the_file() {
     for status in [400, 416, 501] {
         let stage = Stage::new();
         stage.hub.fail(Host::Store, "GET", "", 3, Fault::Status(status, Vec::new()));
-        stage.open("acme/toy").unwrap().front("model.safetensors", &Silent).unwrap();
+        stage.front("model.safetensors").unwrap();
         assert!(stage.blob().exists(), "{status}");
     }
     // also when it stops to give them half-way
     let stage = Stage::new();
     let source = stage.open("acme/toy").unwrap();
-    let front = source.front("model.safetensors", &Silent).unwrap();
+    let front = front_of(&source, "model.safetensors").unwrap();
     stage.hub.fail(Host::Store, "GET", "", 1, Fault::IgnoreRange);
     let mut found = vec![0; 10];
     front.read_at(2_000_000, &mut found).unwrap();
@@ -791,14 +800,14 @@ fn a_front_that_is_cut_or_refused_for_a_moment_is_asked_for_again() {
     for fault in [Fault::Cut(1000), Fault::Short(1000), Fault::HangUp, Fault::Status(500, Vec::new())] {
         let stage = Stage::new();
         stage.hub.fail(Host::Store, "GET", "", 1, fault.clone());
-        let front = stage.open("acme/toy").unwrap().front("model.safetensors", &Silent).unwrap();
+        let front = stage.front("model.safetensors").unwrap();
         let mut found = vec![0; 131_072];
         front.read_at(0, &mut found).unwrap();
         assert_eq!(found, stage.weights[..131_072], "{fault:?}");
     }
     let stage = Stage::new();
     stage.hub.fail(Host::Store, "GET", "", usize::MAX, Fault::Cut(1000));
-    let error = stage.open("acme/toy").unwrap().front("model.safetensors", &Silent).err().unwrap();
+    let error = stage.front("model.safetensors").err().unwrap();
     assert_eq!(error.exit(), Exit::Temporary, "{error}");
 }
 
@@ -807,13 +816,41 @@ fn the_front_of_a_small_file_or_of_one_whose_length_is_not_told_is_the_file() {
     let stage = Stage::new();
     let source = stage.open("acme/toy").unwrap();
     let mut found = vec![0; CONFIG.len()];
-    source.front("config.json", &Silent).unwrap().read_at(0, &mut found).unwrap();
+    front_of(&source, "config.json").unwrap().read_at(0, &mut found).unwrap();
     assert_eq!(found, CONFIG);
     assert!(stage.cache("blobs").join(etag(CONFIG)).exists());
     stage.hub.list_names_only();
     let other = Stage { folder: tempfile::tempdir().unwrap(), ..stage };
-    other.open("acme/toy").unwrap().front("model.safetensors", &Silent).unwrap();
+    other.front("model.safetensors").unwrap();
     assert!(other.blob().exists());
+}
+
+#[test]
+fn many_fronts_come_in_the_order_of_their_names_and_the_first_error_is_told() {
+    let hub = Hub::start();
+    let names: Vec<String> = (0..20).map(|shard| format!("model-{shard:02}.safetensors")).collect();
+    let content = |shard: usize| vec![shard as u8; if shard == 7 { 500 } else { 1_100_000 + shard }];
+    let contents: Vec<Vec<u8>> = (0..20).map(content).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().zip(&contents).map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    hub.commit("acme/many", "main", &files);
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Source::open(&Reference::parse("acme/many").unwrap(), &hub.access(folder.path()), &Silent).unwrap();
+    let fronts = open().fronts(&names, &Silent).unwrap();
+    for (shard, front) in fronts.iter().enumerate() {
+        let mut found = [0; 10];
+        front.read_at(100, &mut found).unwrap();
+        assert_eq!(
+            (front.name(), front.len(), found),
+            (&names[shard][..], contents[shard].len() as u64, [shard as u8; 10])
+        );
+    }
+    for (shard, status) in [(15, 404), (12, 403)] {
+        hub.fail(Host::Endpoint, "HEAD", &names[shard], 9, Fault::Status(status, Vec::new()));
+    }
+    let error = open().fronts(&names, &Silent).err().unwrap();
+    assert!(matches!(source_error(error), SourceError::NoEntry { status: 403, .. }));
+    let stopped = Watcher { stop_after: Some(0), ..Watcher::default() };
+    assert!(matches!(open().fronts(&names, &stopped).err().unwrap(), Error::Interrupted(_)));
 }
 
 #[test]
@@ -821,11 +858,11 @@ fn the_front_of_a_file_that_is_not_there_is_an_error_as_the_file_is() {
     let stage = Stage::new();
     let source = stage.open("acme/toy").unwrap();
     for name in ["model.gguf", "../x", "/x"] {
-        let (front, file) = (source.front(name, &Silent).err().unwrap(), source.file(name, &Silent).err().unwrap());
+        let (front, file) = (front_of(&source, name).err().unwrap(), source.file(name, &Silent).err().unwrap());
         assert_eq!(front.to_string(), file.to_string());
     }
     source.file("config.json", &Silent).unwrap();
-    let offline = stage.offline("acme/toy").unwrap().front("model.safetensors", &Silent).err().unwrap();
+    let offline = front_of(&stage.offline("acme/toy").unwrap(), "model.safetensors").err().unwrap();
     assert!(matches!(source_error(offline), SourceError::NotCached { .. } | SourceError::NoSuchFile { .. }));
 }
 

@@ -147,8 +147,14 @@ impl Opening<'_> {
 
     fn several(&self, names: Vec<String>) -> Result<Opened> {
         let mut opened = Opened::default();
+        let is_front = |name: &String| FRONT.iter().any(|ending| name.ends_with(ending));
+        let mut fronts = match self.options.headers && names.iter().all(is_front) {
+            true => self.source.fronts(&names, self.progress)?.into_iter(),
+            false => Vec::new().into_iter(),
+        };
         for name in names {
-            let (part, files) = self.part(&name)?;
+            let file = fronts.next().map_or_else(|| self.source.file(&name, self.progress), Ok)?;
+            let (part, files) = self.part(&name, file)?;
             opened.parts.push(part);
             opened.files.extend(files);
         }
@@ -156,13 +162,9 @@ impl Opening<'_> {
     }
 
     /// Opens a file; it is pinned, and after it the files beside it that hold its data.
-    fn part(&self, name: &str) -> Result<(Part, Vec<PinnedFile>)> {
+    fn part(&self, name: &str, file: Arc<dyn Bytes>) -> Result<(Part, Vec<PinnedFile>)> {
         self.progress.interrupted()?;
         let beside = |other: &str| self.source.file(&format!("{}{other}", folder(name)), self.progress);
-        let file = match self.options.headers && FRONT.iter().any(|ending| name.ends_with(ending)) {
-            true => self.source.front(name, self.progress)?,
-            false => self.source.file(name, self.progress)?,
-        };
         let part = open_part(name, file, self.options, &beside)?;
         let pin = self.source.etag(name).unwrap_or_else(|| part.digest.clone());
         let mut pinned = vec![PinnedFile { name: name.into(), bytes: part.bytes, pin }];

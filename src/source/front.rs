@@ -1,5 +1,6 @@
 //! A file of the Hub of which only the front is fetched, as far as it is read: headers say what a checkpoint holds, and weights are large.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Bytes;
@@ -7,9 +8,12 @@ use super::hub::Snapshot;
 use super::local::{LocalFile, end};
 use crate::error::{Error, Result, SourceError};
 use crate::progress::{Progress, Silent};
+use crate::threads::on_all;
 
 /// Files up to here are fetched whole: that takes no more requests.
 const SMALL: u64 = 1 << 20;
+/// Files that are asked for at once.
+const AT_ONCE: usize = 8;
 /// What is asked for first, which holds most headers.
 const FIRST: u64 = 128 << 10;
 /// The longest front, which holds the longest header of safetensors; whoever reads beyond gets the file.
@@ -25,19 +29,46 @@ pub(super) struct Front {
     whole: OnceLock<LocalFile>,
 }
 
-/// Opens a file of which perhaps only the front is read. It is fetched where it is small, where its length is not known, and where the
-/// server gives no parts.
-pub(super) fn open(snapshot: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
+/// Opens files of which perhaps only the fronts are read; several are asked for at once, as a model of many shards would take minutes
+/// otherwise. A file is fetched where it is small, where its length is not known, and where the server gives no parts.
+pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
+    let asked: Vec<Mutex<Option<Result<Found>>>> = names.iter().map(|_| Mutex::default()).collect();
+    let next = AtomicUsize::new(0);
+    on_all(AT_ONCE.min(names.len()), || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(name), Some(slot)) = (names.get(place), asked.get(place)) else { return };
+            let found = find(snapshot, name, progress);
+            if found.is_err() {
+                next.fetch_max(names.len(), Ordering::Relaxed);
+            }
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        }
+    });
+    let open = |(name, found): (&String, Mutex<Option<Result<Found>>>)| -> Result<Arc<dyn Bytes>> {
+        match found.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()?.flatten() {
+            Some(file) => Ok(file),
+            // one after the other, for progress is that of one file
+            None => Ok(Arc::new(snapshot.file(name, progress)?)),
+        }
+    };
+    names.iter().zip(asked).map(open).collect()
+}
+
+/// A file that need not be fetched.
+type Found = Option<Arc<dyn Bytes>>;
+
+fn find(snapshot: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Found> {
     if let Some(file) = snapshot.cached(name)? {
-        return Ok(Arc::new(file));
+        return Ok(Some(Arc::new(file)));
     }
     let full = snapshot.full(name);
-    if snapshot.length(&full).is_some_and(|length| length > SMALL)
-        && let Some(front) = Front::of(snapshot, name, full, progress)?
-    {
-        return Ok(Arc::new(front));
+    match snapshot.length(&full) {
+        Some(length) if length > SMALL => {
+            Ok(Front::of(snapshot, name, full, progress)?.map(|front| Arc::new(front) as _))
+        }
+        Some(_) | None => Ok(None),
     }
-    Ok(Arc::new(snapshot.file(name, progress)?))
 }
 
 impl Front {

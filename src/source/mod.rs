@@ -120,12 +120,12 @@ impl Source {
         }
     }
 
-    /// The same for a file of which perhaps only the front is read: of a large Hub file that is not in the cache, so much is fetched,
+    /// The same for files of which perhaps only the fronts are read: of a large Hub file that is not in the cache, so much is fetched,
     /// unchecked, and the file is opened in its place once `file` has fetched it.
-    pub fn front(&self, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
+    pub fn fronts(&self, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
         match &self.place {
-            Place::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
-            Place::Snapshot(snapshot) => front::open(snapshot, name, progress),
+            Place::Directory(_) => names.iter().map(|name| self.file(name, progress)).collect(),
+            Place::Snapshot(snapshot) => front::open(snapshot, names, progress),
         }
     }
 
