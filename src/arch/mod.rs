@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::family::{Config, Family};
 use crate::graph::{Graph, Parameter};
 
+mod beside;
 mod blocks;
 mod depth;
 mod describe;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::beside::Beside;
 use super::file_rules;
 use super::json::{Document, Node, Read, Wrong};
 use super::layers::Plain;
-use super::open::Beside;
 use super::{Architecture, FamilyBlock, Form, self_contained};
 use crate::error::{ArchError, Error, Problem, Result, nearest};
 use crate::family::Config;

@@ -1,14 +1,15 @@
 //! From what was typed after `--arch` to an architecture: which file it means, which form that has, and what stands beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::beside::Beside;
 use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
-use super::json::{Document, MOST_BYTES, Node, Read, Wrong};
+use super::json::{Document, Node, Read, Wrong};
 use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, native, vocabulary};
 use crate::checkpoint::{self, OpenOptions};
-use crate::error::{ArchError, Problem, Result, SourceError};
+use crate::error::{ArchError, Problem, Result};
 use crate::progress::Progress;
-use crate::source::{Access, Reference, Source};
+use crate::source::{Access, Reference};
 
 /// Opens `--arch ARCH`: a file, a directory, or `org/name[@rev]` for its config. `--set` and `--labels` change a Hugging Face
 /// config; the flags' rules are appended to the file's, and are stronger. Reads a `vocab` rule's tokenizer.
@@ -30,8 +31,7 @@ fn open_reference(
     let rules = Rules::from_flags(flags)?;
     // `--revision` is about the weights
     let access = Access { revision: None, ..access.clone() };
-    let beside =
-        Beside { folder: folder(&reference), source: Source::open(&reference, &access, progress)?, access, progress };
+    let beside = Beside::open(&reference, access, progress)?;
     let mut architecture = match beside.document()? {
         Some(document) => {
             with_vocabulary(from_document(&document, flags, rules.labels.first(), &beside)?, &document, &beside)?
@@ -45,95 +45,14 @@ fn open_reference(
     Ok(architecture)
 }
 
-/// The source of an architecture, and the files beside it.
-pub struct Beside<'a> {
-    /// The folder that relative paths start from, where it is one of this machine.
-    folder: Option<PathBuf>,
-    source: Source,
-    access: Access,
-    progress: &'a dyn Progress,
-}
-
-fn folder(reference: &Reference) -> Option<PathBuf> {
-    match reference {
-        Reference::Path(path) if path.is_dir() => Some(path.clone()),
-        Reference::Path(path) => Some(path.parent().unwrap_or(Path::new("")).to_path_buf()),
-        Reference::Hub { .. } | Reference::None => None,
-    }
-}
-
-/// What a directory is asked for, first: an `arch.json` is xfer's own and says more than the config beside it.
-const DESCRIPTIONS: [&str; 2] = ["arch.json", "config.json"];
-
-impl Beside<'_> {
-    /// The JSON that describes the architecture, or `None` where weights do.
-    fn document(&self) -> Result<Option<Document>> {
-        let names = self.source.names();
-        let name = if self.source.is_single_file() {
-            match names.first() {
-                Some(name) if self.is_json(name)? => name.as_str(),
-                _ => return Ok(None),
-            }
-        } else {
-            match DESCRIPTIONS.into_iter().find(|name| names.iter().any(|known| known == name)) {
-                Some(name) => name,
-                None => return Ok(None),
-            }
-        };
-        let document = Document::parse(name, self.source.read(name, MOST_BYTES, self.progress)?)?;
-        let index = document.root.get("weight_map").is_some();
-        Ok((!index).then_some(document))
-    }
-
-    /// JSON begins with a brace and text; a safetensors file of 123 header bytes begins with a brace and zeros.
-    fn is_json(&self, name: &str) -> Result<bool> {
-        let file = self.source.file(name, self.progress)?;
-        let mut start = vec![0; usize::try_from(file.len().min(64)).unwrap_or(0)];
-        file.read_at(0, &mut start)?;
-        let text = start.trim_ascii_start();
-        let brace = text.first().is_some_and(|byte| *byte == b'{') && text.get(1) != Some(&0);
-        Ok(brace || name.ends_with(".json"))
-    }
-
-    /// The label for reports and messages.
-    pub fn label(&self) -> &str {
-        self.source.label()
-    }
-
-    /// Whether a relative path in the file names a folder.
-    pub fn is_folder(&self, path: &str) -> bool {
-        match &self.folder {
-            Some(folder) => folder.join(path).is_dir(),
-            None => {
-                let below = format!("{path}/");
-                self.source.names().iter().any(|name| path.is_empty() || path == "." || name.starts_with(&below))
-            }
-        }
-    }
-
-    /// What a relative path in the file names, from the working directory; in a repository, the path as it stands.
-    pub fn path_of(&self, path: &str) -> String {
-        self.folder.as_ref().map_or(path.to_string(), |folder| folder.join(path).display().to_string())
-    }
-
-    /// Reads a file that a relative path in the file names. In a repository of the Hub it must stand in the repository.
-    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
-        let Some(folder) = &self.folder else { return self.source.read(path, limit, self.progress) };
-        let file = Source::open(&Reference::Path(folder.join(path)), &self.access, self.progress)?;
-        match file.names() {
-            [only] if file.is_single_file() => file.read(only, limit, self.progress),
-            _ => Err(SourceError::NotAFile { path: folder.join(path) }.into()),
-        }
-    }
-}
-
 fn from_weights(beside: &Beside) -> Result<Architecture> {
     let names = beside.source.names();
     if names.is_empty() {
         let problem = Problem::NoArchitecture;
         return Err(ArchError::File { file: beside.label().to_string(), problem }.into());
     }
-    let checkpoint = checkpoint::open(&beside.source, &OpenOptions::default(), beside.progress)?;
+    let checkpoint =
+        checkpoint::open(&beside.source, &OpenOptions { headers: true, ..OpenOptions::default() }, beside.progress)?;
     let mut architecture = listing::from_checkpoint(beside.label(), checkpoint.reader.listing())?;
     architecture.notes.extend(checkpoint.notes);
     Ok(architecture)

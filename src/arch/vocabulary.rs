@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::open::Beside;
+use super::beside::Beside;
 use super::{TargetVocabulary, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{ArchError, Error, Problem, Result, SourceError};

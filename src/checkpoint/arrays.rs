@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::gguf::Block;
+use super::gguf::block::Block;
 use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};
 use super::torch::{Gather, InMemory, Stored, WINDOW, swap};

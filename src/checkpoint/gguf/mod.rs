@@ -2,7 +2,7 @@
 //! for, and listed so; float and integer types are carried as they are. Dimensions are turned round: the file names the
 //! innermost first.
 
-mod block;
+pub(super) mod block;
 mod metadata;
 #[cfg(test)]
 mod tests;
@@ -10,7 +10,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(super) use self::block::Block;
 use self::block::{BLOCKS, UNREAD};
 use super::arrays::{Array, Found, Order};
 use super::cursor::Cursor;

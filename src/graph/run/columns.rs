@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::convolution::Geometry;
+use super::geometry::Geometry;
 
 /// One stretch of neighbouring places along the last axis.
 struct Stretch {

@@ -6,6 +6,7 @@ mod convolution;
 mod distances;
 mod experts;
 mod feed;
+mod geometry;
 mod layers;
 mod live;
 mod pool;

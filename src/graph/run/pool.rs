@@ -2,7 +2,8 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::convolution::{Geometry, floats};
+use super::convolution::floats;
+use super::geometry::Geometry;
 
 /// The largest element of each window of each channel; of equals the first, as in PyTorch.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use candle_core::{Device, Tensor};
 
 use super::Tap;
-use super::convolution::{Convolve, Geometry, Product};
+use super::convolution::{Convolve, Product};
+use super::geometry::Geometry;
 use super::layers::{Outcome, over_channels};
 use super::pool::MaxPool;
 use crate::graph::Convolution;

@@ -1,8 +1,7 @@
 //! The stack machine. It knows nothing of tensors, and has no recursion.
 
 use super::code::runs_code;
-use super::input::Input;
-use super::scalar::shortened;
+use super::input::{Input, shortened};
 use super::value::{Id, Node, Object, Values};
 use crate::error::{PickleProblem, Result, TorchError};
 use crate::hash::HashMap;

@@ -1,5 +1,6 @@
 //! The instructions that make numbers, texts and bytes.
 
+use super::input::shortened;
 use super::machine::{FALSE, LINE, Machine, OPAQUE, TRUE};
 use super::value::Node;
 use crate::error::{PickleProblem, Result};
@@ -131,14 +132,5 @@ impl Machine<'_, '_> {
         };
         self.input.skip(length)?;
         self.push(OPAQUE)
-    }
-}
-
-/// Enough of a text for an error.
-pub(super) fn shortened(text: &str) -> String {
-    const SHOWN: usize = 80;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_string(),
     }
 }
