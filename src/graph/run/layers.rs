@@ -1,74 +1,17 @@
-//! One layer on candle, made of operations whose results and gradients were found sound.
+//! The plain layers on candle, made of operations whose results and gradients were found sound.
 
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops;
 
-use super::{Failure, Tap, attention, window};
-use crate::graph::{Layer, Layout, Node, Nonlinearity, PositionIds, Use};
+use super::Failure;
+use crate::graph::{Layout, Nonlinearity, PositionIds, Use};
 
 /// What a layer gave.
 pub(super) type Outcome = std::result::Result<Tensor, Failure>;
 
-/// The result of a node from its inputs and its parameters, both in order.
-pub(super) fn evaluate(node: &Node, inputs: &[Tensor], weights: &[Tensor], tap: &mut Tap) -> Outcome {
-    if let Layer::Table { .. } = node.layer {
-        return weights.first().cloned().ok_or(Failure::NotRunnable(": it has no rows"));
-    }
-    let Some(input) = inputs.first() else { return Err(Failure::NotRunnable(": it has no input")) };
-    let result = match &node.layer {
-        Layer::Input { .. } => return Err(Failure::NotRunnable(": it was not fed")),
-        Layer::Fill { value } => fill(input, *value),
-        Layer::Linear { .. } => return linear(input, weights, &mut |input, product| tap(0, input, product)),
-        Layer::Conv1D { .. } => {
-            return projected(Layout::InOut, input, weights, &mut |input, product| tap(0, input, product));
-        }
-        Layer::Conv(convolution) => return window::convolution(convolution, input, weights, tap),
-        Layer::ConvTranspose(convolution) => return window::transposed(convolution, input, weights, tap),
-        Layer::Embedding { dim, .. } => embedding(input, weights, *dim),
-        Layer::Positions { ids, .. } => positions(*ids, inputs, weights),
-        // it has no input, and was answered before
-        Layer::Table { .. } => Ok(input.clone()),
-        Layer::Parameter { usage, .. } => parameter(*usage, input, weights),
-        Layer::Attention(attention) => return attention::attention(attention, inputs, weights, tap),
-        Layer::Experts(experts) => return super::experts::experts(experts, input, weights, tap),
-        Layer::LayerNorm { eps, .. } => layer_norm(input, *eps, weights),
-        Layer::RmsNorm { eps, centred } => rms_norm(input, *eps, *centred, weights),
-        Layer::BatchNorm { eps } => batch_norm(input, *eps, weights),
-        Layer::GroupNorm { groups, eps } => group_norm(input, *groups, *eps, weights),
-        Layer::Activation(nonlinearity) => activation(*nonlinearity, input),
-        Layer::LeakyRelu { slope } => leaky_relu(input, *slope),
-        Layer::Softmax { axis } => ops::softmax(input, *axis),
-        Layer::Flatten { start } => input.flatten_from(*start),
-        Layer::Reshape { shape } => reshape(input, shape),
-        Layer::Permute { order } => input.permute(order.clone()).and_then(|permuted| permuted.contiguous()),
-        Layer::MaxPool { kernel, stride, padding } => return window::max_pool(kernel, stride, padding, input),
-        Layer::AvgPool { kernel, stride, padding } => return window::avg_pool(kernel, stride, padding, input),
-        Layer::GlobalAvgPool => input.flatten_from(2).and_then(|flat| flat.mean(D::Minus1)),
-        Layer::Upsample { scale } => return window::upsample(*scale, input),
-        Layer::Mean { axis } => input.mean(*axis),
-        Layer::Select { axis, index } => input.narrow(*axis, *index as usize, 1).and_then(|one| one.squeeze(*axis)),
-        Layer::Narrow { axis, start, len } => input.narrow(*axis, *start as usize, *len as usize),
-        Layer::Last { padding } => match padding {
-            Some(padding) => last(input, inputs.get(1), &|id| id != *padding as i64),
-            None => last(input, None, &|_| true),
-        },
-        Layer::At { token } => last(input, inputs.get(1), &|id| id == *token as i64),
-        Layer::Masked => masked(input, &inputs[1]),
-        Layer::MaskedMean => masked_mean(input, &inputs[1]),
-        Layer::ShiftRight { first } => shift_right(input, *first),
-        Layer::WeightedSum => weighted_sum(inputs, &weights[0]),
-        Layer::Scale { factor } => input * *factor,
-        Layer::Dropout => Ok(input.clone()),
-        Layer::Add => inputs[1..].iter().try_fold(input.clone(), |sum, next| sum.broadcast_add(next)),
-        Layer::Mul => inputs[1..].iter().try_fold(input.clone(), |product, next| product.broadcast_mul(next)),
-        Layer::Concat { axis } => Tensor::cat(inputs, *axis),
-    };
-    Ok(result?)
-}
-
 type Candle = candle_core::Result<Tensor>;
 
-fn fill(input: &Tensor, value: u64) -> Candle {
+pub(super) fn fill(input: &Tensor, value: u64) -> Candle {
     Tensor::full(i64::try_from(value).unwrap_or(i64::MAX), input.dims(), &Device::Cpu)
 }
 
@@ -102,7 +45,7 @@ pub(super) fn projected(
 }
 
 /// The last position of each row, or the last whose id is wanted (the first where none is).
-fn last(input: &Tensor, ids: Option<&Tensor>, wanted: &dyn Fn(i64) -> bool) -> Candle {
+pub(super) fn last(input: &Tensor, ids: Option<&Tensor>, wanted: &dyn Fn(i64) -> bool) -> Candle {
     let (batch, length) = (input.dim(0)?, input.dim(1)?);
     let Some(ids) = ids else { return input.narrow(1, length - 1, 1)?.squeeze(1) };
     let rows = ids.to_vec2::<i64>()?;
@@ -113,24 +56,24 @@ fn last(input: &Tensor, ids: Option<&Tensor>, wanted: &dyn Fn(i64) -> bool) -> C
 }
 
 /// 0 at the positions that the mask leaves out, whatever stood there.
-fn masked(input: &Tensor, mask: &Tensor) -> Candle {
+pub(super) fn masked(input: &Tensor, mask: &Tensor) -> Candle {
     let kept = mask.unsqueeze(2)?.ne(0i64)?.broadcast_as(input.dims())?;
     kept.where_cond(input, &input.zeros_like()?)
 }
 
 /// The mean over the positions that the mask keeps.
-fn masked_mean(input: &Tensor, mask: &Tensor) -> Candle {
+pub(super) fn masked_mean(input: &Tensor, mask: &Tensor) -> Candle {
     let kept = mask.to_dtype(DType::F32)?.unsqueeze(2)?;
     input.broadcast_mul(&kept)?.sum(1)?.broadcast_div(&kept.sum(1)?)
 }
 
-fn shift_right(ids: &Tensor, first: u64) -> Candle {
+pub(super) fn shift_right(ids: &Tensor, first: u64) -> Candle {
     let (batch, length) = ids.dims2()?;
     let start = Tensor::full(i64::try_from(first).unwrap_or(i64::MAX), (batch, 1), &Device::Cpu)?;
     Tensor::cat(&[&start, &ids.narrow(1, 0, length - 1)?], 1)
 }
 
-fn weighted_sum(inputs: &[Tensor], weight: &Tensor) -> Candle {
+pub(super) fn weighted_sum(inputs: &[Tensor], weight: &Tensor) -> Candle {
     let shares = ops::softmax(weight, D::Minus1)?;
     let part = |(place, input): (usize, &Tensor)| input.broadcast_mul(&shares.narrow(0, place, 1)?);
     let mut parts = inputs.iter().enumerate().map(part);
@@ -138,14 +81,14 @@ fn weighted_sum(inputs: &[Tensor], weight: &Tensor) -> Candle {
     parts.try_fold(first, |sum, part| sum + part?)
 }
 
-fn embedding(ids: &Tensor, weights: &[Tensor], dim: u64) -> Candle {
+pub(super) fn embedding(ids: &Tensor, weights: &[Tensor], dim: u64) -> Candle {
     let mut shape = ids.dims().to_vec();
     shape.push(dim as usize);
     weights[0].index_select(&ids.flatten_all()?, 0)?.reshape(shape)
 }
 
 /// The rows of a table of positions, added.
-fn positions(ids: PositionIds, inputs: &[Tensor], weights: &[Tensor]) -> Candle {
+pub(super) fn positions(ids: PositionIds, inputs: &[Tensor], weights: &[Tensor]) -> Candle {
     let (input, table) = (&inputs[0], &weights[0]);
     match (ids, inputs.get(1)) {
         (PositionIds::Counted { padding }, Some(ids)) => {
@@ -168,7 +111,7 @@ fn positions(ids: PositionIds, inputs: &[Tensor], weights: &[Tensor]) -> Candle 
     }
 }
 
-fn parameter(usage: Use, input: &Tensor, weights: &[Tensor]) -> Candle {
+pub(super) fn parameter(usage: Use, input: &Tensor, weights: &[Tensor]) -> Candle {
     match usage {
         Use::None => Ok(input.clone()),
         Use::Add => input.broadcast_add(&weights[0]),
@@ -181,7 +124,7 @@ fn parameter(usage: Use, input: &Tensor, weights: &[Tensor]) -> Candle {
     }
 }
 
-fn reshape(input: &Tensor, shape: &[u64]) -> Candle {
+pub(super) fn reshape(input: &Tensor, shape: &[u64]) -> Candle {
     let axes: Vec<usize> = std::iter::once(input.dim(0)?).chain(shape.iter().map(|size| *size as usize)).collect();
     input.reshape(axes)
 }
@@ -202,7 +145,7 @@ fn standardised(input: &Tensor, eps: f64) -> Candle {
     centred.broadcast_div(&(variance + eps)?.sqrt()?)
 }
 
-fn layer_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
+pub(super) fn layer_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
     affine(&standardised(input, eps)?, weights)
 }
 
@@ -220,7 +163,7 @@ pub(super) fn over_channels(vector: &Tensor, rank: usize) -> Candle {
     vector.reshape(shape)
 }
 
-fn batch_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
+pub(super) fn batch_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle {
     let over = |index: usize| over_channels(&weights[index], input.rank());
     let (mean, deviation) = (over(2)?, (over(3)? + eps)?.sqrt()?);
     input.broadcast_sub(&mean)?.broadcast_div(&deviation)?.broadcast_mul(&over(0)?)?.broadcast_add(&over(1)?)
@@ -242,7 +185,7 @@ pub fn batch_norm_in_training(
     Ok((normed.broadcast_mul(&over(weight)?)?.broadcast_add(&over(bias)?)?, mean, variance))
 }
 
-fn group_norm(input: &Tensor, groups: u64, eps: f64, weights: &[Tensor]) -> Candle {
+pub(super) fn group_norm(input: &Tensor, groups: u64, eps: f64, weights: &[Tensor]) -> Candle {
     let over = |index: usize| over_channels(&weights[index], input.rank());
     let grouped = input.reshape((input.dim(0)?, groups as usize, ()))?;
     let normed = standardised(&grouped, eps)?.reshape(input.dims())?;
@@ -265,7 +208,7 @@ pub(super) fn activation(nonlinearity: Nonlinearity, input: &Tensor) -> Candle {
 }
 
 /// By parts, because a slope above 1 makes `max(x, slope · x)` wrong.
-fn leaky_relu(input: &Tensor, slope: f64) -> Candle {
+pub(super) fn leaky_relu(input: &Tensor, slope: f64) -> Candle {
     input.relu()? - (input.neg()?.relu()? * slope)?
 }
 

@@ -4,6 +4,7 @@ mod attention;
 mod columns;
 mod convolution;
 mod distances;
+mod evaluate;
 mod experts;
 mod feed;
 mod geometry;
@@ -72,7 +73,7 @@ pub fn run(
                     }
                     (None, _) | (_, None) => Ok(product),
                 };
-                layers::evaluate(node, &inputs, &weights, &mut tap).map_err(|failure| named(graph, id, failure))?
+                evaluate::evaluate(node, &inputs, &weights, &mut tap).map_err(|failure| named(graph, id, failure))?
             }
         };
         values[id] = Some(match hook.as_deref_mut() {
