@@ -57,8 +57,7 @@ pub fn plan(
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
     let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
-    // a tensor that is there under its owner's name has nothing that is lost
-    let lost: Vec<&Unused> = unused.iter().filter(|entry| !is_used(sources, &matching, entry)).collect();
+    let lost: Vec<&Unused> = unused.iter().filter(|entry| !is_copy(sources, &matching, entry)).collect();
     let judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
     let mut violations = std::mem::take(&mut matching.violations);
     violations.extend(judged.violations);
@@ -356,11 +355,10 @@ fn left_over(
     (unused, dropped)
 }
 
-/// Whether matching found a use for a tensor of which no value is made: an equal copy of one that is written.
-fn is_used(sources: &[SourceView], matching: &Matching, entry: &Unused) -> bool {
+/// Whether a tensor is there under the name of its owner, so that nothing of it is lost.
+fn is_copy(sources: &[SourceView], matching: &Matching, entry: &Unused) -> bool {
     let place = sources.get(entry.source).and_then(|view| view.listing.position(&entry.tensor.name));
-    let used = matching.used.get(entry.source);
-    place.zip(used).is_some_and(|(place, used)| used.get(place).copied().unwrap_or(false))
+    place.is_some_and(|place| matching.copies.contains(&(entry.source, place)))
 }
 
 fn planned_sources(sources: &[SourceView], matching: &Matching) -> Vec<PlannedSource> {

@@ -200,3 +200,10 @@ fn an_equal_copy_of_a_tied_tensor_is_listed_and_needs_no_declaration() {
     assert_eq!(planned.strict_lines, Vec::<String>::new());
     assert!(planned.plan.unused[0].reason.contains("equal to the copy"), "{:?}", planned.plan.unused);
 }
+
+#[test]
+fn what_a_head_of_other_classes_does_not_take_is_declared_on_both_sides() {
+    let to = target(vec![linear("a"), head("classifier", &[5, 4], Role::Linear)]);
+    let planned = planned_with(&stored(&[("a", &[4, 4]), ("classifier", &[2, 4])]), &to, &strict(options())).unwrap();
+    assert_eq!(planned.strict_lines, ["--new 'classifier'", "--unused 'classifier'"]);
+}
