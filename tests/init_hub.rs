@@ -199,3 +199,28 @@ fn an_output_that_may_not_be_replaced_is_refused_before_anything_is_fetched() {
     folder.xfer_with(&init, &[("HF_ENDPOINT", endpoint.as_str())]).exits(3).complains("first");
     assert_eq!(given(&hub), FRONTS);
 }
+
+#[test]
+fn of_a_gguf_file_the_header_is_fetched_and_then_the_file() {
+    let (folder, hub) = (Folder::new(), Hub::start());
+    let mut bytes = std::fs::read(fixture("gguf/tiny.gguf")).unwrap();
+    // what stands behind the last tensor makes it large
+    bytes.resize(2_000_000, 0);
+    folder.write("model.gguf", &bytes);
+    hub.commit("acme/gguf", "main", &[("model.gguf", &bytes)]);
+    let endpoint = hub.endpoint();
+    let on_hub = [("HF_ENDPOINT", endpoint.as_str())];
+    let ranges = || -> Vec<Option<String>> {
+        let store = hub.seen().into_iter().filter(|seen| seen.host == Host::Store && seen.method == "GET");
+        store.map(|seen| seen.headers.get("range").cloned()).collect()
+    };
+    let here = folder.xfer(&["inspect", "model.gguf", "--json"]).exits(0).json();
+    let there = folder.xfer_with(&["inspect", "acme/gguf", "--json"], &on_hub).exits(0).json();
+    assert_eq!(there["tensors"], here["tensors"]);
+    assert_eq!(ranges(), [Some("bytes=0-131071".to_string())]);
+    folder.xfer(&["convert", "model.gguf", "here.safetensors"]).exits(0);
+    folder.xfer_with(&["convert", "acme/gguf", "there.safetensors"], &on_hub).exits(0);
+    let read = |name: &str| std::fs::read(folder.path(name)).unwrap();
+    assert!(read("here.safetensors") == read("there.safetensors"));
+    assert_eq!(ranges().last(), Some(&None));
+}
