@@ -153,8 +153,12 @@ impl Opening<'_> {
             false => Vec::new().into_iter(),
         };
         for name in names {
-            let file = fronts.next().map_or_else(|| self.source.file(&name, self.progress), Ok)?;
-            let (part, files) = self.part(&name, file)?;
+            let whole = || self.part(&name, self.source.file(&name, self.progress)?);
+            let (part, files) = match fronts.next() {
+                // nothing has checked the bytes of a front: whether they or the file are wrong, the file says
+                Some(front) => self.part(&name, front).or_else(|_| whole())?,
+                None => whole()?,
+            };
             opened.parts.push(part);
             opened.files.extend(files);
         }
