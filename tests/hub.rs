@@ -825,6 +825,55 @@ fn the_front_of_a_small_file_or_of_one_whose_length_is_not_told_is_the_file() {
     assert!(other.blob().exists());
 }
 
+/// A Hub with six large files, and their names and contents.
+fn six() -> (Hub, Vec<String>, Vec<Vec<u8>>) {
+    let hub = Hub::start();
+    let names: Vec<String> = (0..6).map(|shard| format!("model-{shard}.bin")).collect();
+    let contents: Vec<Vec<u8>> = (0..6u8).map(|shard| vec![shard; 1_000_000 + usize::from(shard)]).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().zip(&contents).map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    hub.commit("acme/six", "main", &files);
+    (hub, names, contents)
+}
+
+#[test]
+fn several_files_are_fetched_at_once_and_their_bytes_counted_together() {
+    let ((hub, names, contents), folder) = (six(), tempfile::tempdir().unwrap());
+    // one of them is cut and goes on, one begins anew
+    for (shard, fault) in [(2, Fault::Cut(400_000)), (4, Fault::Cut(500_000)), (4, Fault::IgnoreRange)] {
+        hub.fail(Host::Store, "GET", &hash(&contents[shard]), 1, fault);
+    }
+    hub.fail(Host::Store, "GET", "", 6, Fault::Stall(Duration::from_millis(700)));
+    let source = Source::open(&Reference::parse("acme/six").unwrap(), &hub.access(folder.path()), &Silent).unwrap();
+    let (watcher, start) = (Watcher::default(), Instant::now());
+    source.fetch(&names, &watcher).unwrap();
+    assert!(start.elapsed() < Duration::from_millis(2500), "one after the other: {:?}", start.elapsed());
+    let total: u64 = contents.iter().map(|bytes| bytes.len() as u64).sum();
+    assert_eq!(*watcher.phases.lock().unwrap(), [("fetch 6 files".to_string(), Some(total))]);
+    assert_eq!((watcher.bytes.load(Ordering::Relaxed), watcher.finished.load(Ordering::Relaxed)), (total, 1));
+    hub.forget();
+    for (name, content) in names.iter().zip(&contents) {
+        assert!(source.read(name, 1 << 30, &Silent).unwrap() == *content);
+    }
+    source.fetch(&names, &Silent).unwrap();
+    assert!(hub.seen().is_empty());
+}
+
+#[test]
+fn where_one_of_several_files_fails_that_failure_is_told() {
+    let ((hub, names, _), folder) = (six(), tempfile::tempdir().unwrap());
+    hub.fail(Host::Endpoint, "HEAD", &names[3], 9, Fault::Status(403, Vec::new()));
+    hub.fail(Host::Store, "GET", "", 9, Fault::Stall(Duration::from_millis(300)));
+    let source = Source::open(&Reference::parse("acme/six").unwrap(), &hub.access(folder.path()), &Silent).unwrap();
+    let error = source.fetch(&names, &Silent).unwrap_err();
+    assert!(matches!(source_error(error), SourceError::NoEntry { status: 403, .. }));
+    let stopped = Watcher { stop_after: Some(0), ..Watcher::default() };
+    assert!(matches!(source.fetch(&names, &stopped).unwrap_err(), Error::Interrupted(2)));
+    assert!(matches!(
+        source_error(source.fetch(&["none".into()], &Silent).unwrap_err()),
+        SourceError::NoSuchFile { .. }
+    ));
+}
+
 #[test]
 fn many_fronts_come_in_the_order_of_their_names_and_the_first_error_is_told() {
     let hub = Hub::start();

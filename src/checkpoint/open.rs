@@ -150,7 +150,10 @@ impl Opening<'_> {
         let is_front = |name: &String| FRONT.iter().any(|ending| name.ends_with(ending));
         let mut fronts = match self.options.headers && names.iter().all(is_front) {
             true => self.source.fronts(&names, self.progress)?.into_iter(),
-            false => Vec::new().into_iter(),
+            false => {
+                self.source.fetch(&names, self.progress)?;
+                Vec::new().into_iter()
+            }
         };
         for name in names {
             let whole = || self.part(&name, self.source.file(&name, self.progress)?);

@@ -1,6 +1,6 @@
 //! `--from`: parsed, opened, and opened again when a saved plan is run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::checkpoint::vocabulary::Vocabulary;
@@ -224,18 +224,18 @@ pub fn fetch<'a>(
     tensors: impl IntoIterator<Item = (usize, &'a str)>,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let mut files = BTreeSet::new();
+    let mut files: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     for (source, tensor) in tensors {
         let Some(opened) = sources.get(source).filter(|opened| opened.source.commit().is_some()) else { continue };
-        let reader = &opened.checkpoint.reader;
+        let (reader, files) = (&opened.checkpoint.reader, files.entry(source).or_default());
         match reader.listing().position(tensor).and_then(|tensor| reader.extent(tensor)) {
-            Some(extent) => drop(files.insert((source, extent.file.name().to_string()))),
-            None => files.extend(opened.checkpoint.files.iter().map(|file| (source, file.name.clone()))),
+            Some(extent) => drop(files.insert(extent.file.name().to_string())),
+            None => files.extend(opened.checkpoint.files.iter().map(|file| file.name.clone())),
         }
     }
-    for (source, file) in files {
+    for (source, files) in files {
         if let Some(opened) = sources.get(source) {
-            opened.source.file(&file, progress)?;
+            opened.source.fetch(&Vec::from_iter(files), progress)?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ mod name;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod together;
 mod transport;
 
 use std::sync::Arc;
@@ -126,6 +127,14 @@ impl Source {
         match &self.place {
             Place::Directory(_) => names.iter().map(|name| self.file(name, progress)).collect(),
             Place::Snapshot(snapshot) => front::open(snapshot, names, progress),
+        }
+    }
+
+    /// Fetches Hub files that are not in the cache, several at once; of this machine's there is nothing to fetch.
+    pub fn fetch(&self, names: &[String], progress: &dyn Progress) -> Result<()> {
+        match &self.place {
+            Place::Directory(_) => Ok(()),
+            Place::Snapshot(snapshot) => together::fetch(snapshot, names, progress),
         }
     }
 
