@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::Bytes;
 use super::hub::Snapshot;
 use super::local::{LocalFile, end};
+use super::together;
 use crate::error::{Error, Result, SourceError};
 use crate::progress::{Progress, Silent};
 use crate::threads::on_all;
@@ -45,14 +46,16 @@ pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Pr
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         }
     });
-    let open = |(name, found): (&String, Mutex<Option<Result<Found>>>)| -> Result<Arc<dyn Bytes>> {
-        match found.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()?.flatten() {
-            Some(file) => Ok(file),
-            // one after the other, for progress is that of one file
-            None => Ok(Arc::new(snapshot.file(name, progress)?)),
-        }
+    let found = |asked: Mutex<Option<Result<Found>>>| asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let found: Vec<Found> =
+        asked.into_iter().map(|asked| Ok(found(asked).transpose()?.flatten())).collect::<Result<_>>()?;
+    let missing = names.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(name, _)| name.clone());
+    together::fetch(snapshot, &missing.collect::<Vec<_>>(), progress)?;
+    let open = |(name, found): (&String, Found)| match found {
+        Some(file) => Ok(file),
+        None => Ok(Arc::new(snapshot.file(name, progress)?) as Arc<dyn Bytes>),
     };
-    names.iter().zip(asked).map(open).collect()
+    names.iter().zip(found).map(open).collect()
 }
 
 /// A file that need not be fetched.
