@@ -1,6 +1,6 @@
 //! What the sources offer: every stored tensor, and what their dialects make of them, by all the names they go by.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::adapter::Adapter;
 use super::dialects::{self, Unit};
@@ -168,12 +168,6 @@ impl Catalog {
         }
         Ok(())
     }
-}
-
-/// A stored tensor as the first unit of every respelling.
-pub(super) fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
-    let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
-    Unit { name: info.name.clone(), tensors: smallvec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
 fn candidate(source: usize, stored: Option<Name>, unit: Unit, listing: &Listing) -> Candidate {

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use smallvec::smallvec;
 
 use super::adapter::Adapter;
-use super::catalog::stored_unit;
 use super::dialects::{Unit, apply_one};
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::Config;
-use crate::plan::{SourceView, facts};
+use crate::plan::{SourceView, Value, facts};
 use crate::tensor::{Dtype, TensorInfo};
 
 /// The units of a source, with what an adapter does to them.
@@ -21,6 +20,12 @@ pub(super) fn units(source: usize, view: &SourceView, adapter: Option<(usize, &A
         Some((place, adapter)) => adapter.apply(place, units),
         None => Ok(units),
     }
+}
+
+/// A stored tensor as the first unit of every respelling.
+fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
+    let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
+    Unit { name: info.name.clone(), tensors: smallvec![id], value, info: info.clone(), single: true, dialect: None }
 }
 
 /// How a config says that weights were quantised.
