@@ -842,11 +842,11 @@ fn several_files_are_fetched_at_once_and_their_bytes_counted_together() {
     for (shard, fault) in [(2, Fault::Cut(400_000)), (4, Fault::Cut(500_000)), (4, Fault::IgnoreRange)] {
         hub.fail(Host::Store, "GET", &hash(&contents[shard]), 1, fault);
     }
-    hub.fail(Host::Store, "GET", "", 6, Fault::Stall(Duration::from_millis(700)));
+    hub.fail(Host::Store, "GET", "", 6, Fault::Stall(Duration::from_millis(200)));
     let source = Source::open(&Reference::parse("acme/six").unwrap(), &hub.access(folder.path()), &Silent).unwrap();
-    let (watcher, start) = (Watcher::default(), Instant::now());
+    let watcher = Watcher::default();
     source.fetch(&names, &watcher).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(2500), "one after the other: {:?}", start.elapsed());
+    assert!(hub.most_at_once() > 1, "one after the other");
     let total: u64 = contents.iter().map(|bytes| bytes.len() as u64).sum();
     assert_eq!(*watcher.phases.lock().unwrap(), [("fetch 6 files".to_string(), Some(total))]);
     assert_eq!((watcher.bytes.load(Ordering::Relaxed), watcher.finished.load(Ordering::Relaxed)), (total, 1));

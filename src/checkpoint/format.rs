@@ -80,6 +80,28 @@ impl Format {
         ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format)
     }
 
+    /// Whether everything that says what a file holds stands before its data.
+    pub(super) fn has_header_in_front(self) -> bool {
+        match self {
+            Format::Safetensors | Format::Gguf => true,
+            Format::GitLfs
+            | Format::Markup
+            | Format::Json
+            | Format::Torch
+            | Format::Pickle
+            | Format::Npz
+            | Format::Npy
+            | Format::Zip
+            | Format::Hdf5
+            | Format::Onnx
+            | Format::Msgpack
+            | Format::TfLite
+            | Format::ExecuTorch
+            | Format::Tar
+            | Format::Gzip => false,
+        }
+    }
+
     /// What people call it.
     pub(super) fn called(self) -> &'static str {
         match self {

@@ -19,9 +19,6 @@ const INDEX_LIMIT: u64 = 100_000_000;
 /// Components of the names of tensors that only an unmerged adapter has.
 const ADAPTER_PARTS: &[&str] = &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "base_layer"];
 
-/// How the names of files end whose headers stand in front.
-const FRONT: &[&str] = &[".safetensors", ".gguf"];
-
 /// How weights are opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenOptions<'a> {
@@ -147,7 +144,7 @@ impl Opening<'_> {
 
     fn several(&self, names: Vec<String>) -> Result<Opened> {
         let mut opened = Opened::default();
-        let is_front = |name: &String| FRONT.iter().any(|ending| name.ends_with(ending));
+        let is_front = |name: &String| Format::of_name(name).is_some_and(Format::has_header_in_front);
         let mut fronts = match self.options.headers && names.iter().all(is_front) {
             true => self.source.fronts(&names, self.progress)?.into_iter(),
             false => {
@@ -158,8 +155,17 @@ impl Opening<'_> {
         for name in names {
             let whole = || self.part(&name, self.source.file(&name, self.progress)?);
             let (part, files) = match fronts.next() {
-                // nothing has checked the bytes of a front: whether they or the file are wrong, the file says
-                Some(front) => self.part(&name, front).or_else(|_| whole())?,
+                Some(front) => match self.part(&name, front) {
+                    // nothing has checked the bytes of a front: whether they or the file are wrong, the file says
+                    Err(error) if error.exit() == Exit::Input => {
+                        let part = whole()?;
+                        opened
+                            .notes
+                            .push(format!("{name}: fetched whole, for its header alone made no sense: {error}"));
+                        part
+                    }
+                    other => other?,
+                },
                 None => whole()?,
             };
             opened.parts.push(part);

@@ -1,6 +1,7 @@
 //! `xfer diff`: how two checkpoints differ.
 
 use clap::Args;
+use xfer::checkpoint::OpenOptions;
 use xfer::error::Exit;
 use xfer::job;
 
@@ -44,7 +45,8 @@ pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
     let DiffArgs { a, b, values, threads, hub, json } = args;
     let progress = Shown::new(signals, false);
     let access = hub.access()?;
-    let open = |typed: &str| job::open(typed, None, !values, &access, &progress);
+    let options = OpenOptions { headers: !values, ..OpenOptions::default() };
+    let open = |typed: &str| job::open(typed, &options, &access, &progress);
     let (left, right) = (open(&a)?, open(&b)?);
     warn_all(left.notes.iter().chain(&right.notes));
     let found = job::diff(&left.reader, &right.reader, values, threads.count(), &progress)?;

@@ -1,6 +1,7 @@
 //! `xfer inspect`: what is in a checkpoint, from its headers.
 
 use clap::Args;
+use xfer::checkpoint::OpenOptions;
 use xfer::job;
 use xfer::source::aliases;
 
@@ -47,7 +48,8 @@ pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
         return data(&aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n")).collect::<String>());
     }
     let progress = Shown::new(signals, false);
-    let opened = job::open(&source.unwrap_or_default(), key.as_deref(), !stats, &hub.access()?, &progress)?;
+    let options = OpenOptions { key: key.as_deref(), headers: !stats, ..OpenOptions::default() };
+    let opened = job::open(&source.unwrap_or_default(), &options, &hub.access()?, &progress)?;
     let inspected = job::inspect(&opened, stats, threads.count(), &progress)?;
     warn_all(&inspected.notes);
     data(&if json { inspected.to_json() } else { inspected.to_text() })

@@ -217,10 +217,12 @@ pub enum SourceError {
         found: String,
     },
     /// The first bytes of a file, asked for by themselves, were not those of the file.
-    #[error("{file}: its header was sent before the file, and with other bytes")]
+    #[error("{file}: byte {offset} is not the one that was sent before, with the header alone")]
     OtherFront {
         /// The file.
         file: String,
+        /// The first byte that differs.
+        offset: usize,
     },
     /// A server does not answer as a Hub does.
     #[error("{address}: expected {expected} in the answer")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Nonlinearity;
 use super::formula::Gain;
 use super::spelling::{Base, nearest_spelling, spelling_of};
-use crate::error::{Error, InitError, Result, nearest};
+use crate::error::{Error, InitError, Result, nearest, shortened};
 
 /// The longest text that is read, in bytes.
 const LONGEST: usize = 1024;
@@ -237,12 +237,4 @@ fn unknown_scheme(name: &str) -> Error {
 
 fn malformed(text: &str, reason: &'static str) -> Error {
     InitError::Malformed { text: shortened(text), reason }.into()
-}
-
-/// A text from a file at a length that fits a message.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_string(),
-    }
 }

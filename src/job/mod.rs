@@ -267,17 +267,10 @@ pub fn report_of(path: &Path) -> Result<Report> {
     saved::report_of(path)
 }
 
-/// Opens the weights of a source to look at them, or at their headers alone; of one that nests dictionaries the one that `key` names,
-/// else the usual one.
-pub fn open(
-    typed: &str,
-    key: Option<&str>,
-    headers: bool,
-    access: &Access,
-    progress: &dyn Progress,
-) -> Result<Checkpoint> {
+/// Opens the weights of a source to look at them; a key that it has no use for is an error.
+pub fn open(typed: &str, options: &OpenOptions, access: &Access, progress: &dyn Progress) -> Result<Checkpoint> {
     let source = Source::open(&Reference::parse(typed)?, access, progress)?;
-    let checkpoint = checkpoint::open(&source, &OpenOptions { key, adapter: false, headers }, progress)?;
-    sources::check_key(key, std::iter::once(&checkpoint))?;
+    let checkpoint = checkpoint::open(&source, options, progress)?;
+    sources::check_key(options.key, std::iter::once(&checkpoint))?;
     Ok(checkpoint)
 }

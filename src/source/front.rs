@@ -1,20 +1,17 @@
 //! A file of the Hub of which only the front is fetched, as far as it is read: headers say what a checkpoint holds, and weights are large.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Bytes;
 use super::hub::Snapshot;
 use super::local::{LocalFile, end};
-use super::together;
+use super::together::{self, AT_ONCE};
 use crate::error::{Error, Result, SourceError};
 use crate::progress::{Progress, Silent};
-use crate::threads::on_all;
+use crate::threads::each;
 
 /// Files up to here are fetched whole: that takes no more requests.
 const SMALL: u64 = 1 << 20;
-/// Files that are asked for at once.
-const AT_ONCE: usize = 8;
 /// What is asked for first, which holds most headers.
 const FIRST: u64 = 128 << 10;
 /// The longest front, which holds the longest header of safetensors; whoever reads beyond gets the file.
@@ -33,22 +30,7 @@ pub(super) struct Front {
 /// Opens files of which perhaps only the fronts are read; several are asked for at once, as a model of many shards would take minutes
 /// otherwise. A file is fetched where it is small, where its length is not known, and where the server gives no parts.
 pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
-    let asked: Vec<Mutex<Option<Result<Found>>>> = names.iter().map(|_| Mutex::default()).collect();
-    let next = AtomicUsize::new(0);
-    on_all(AT_ONCE.min(names.len()), || {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(name), Some(slot)) = (names.get(place), asked.get(place)) else { return };
-            let found = find(snapshot, name, progress);
-            if found.is_err() {
-                next.fetch_max(names.len(), Ordering::Relaxed);
-            }
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-        }
-    });
-    let found = |asked: Mutex<Option<Result<Found>>>| asked.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let found: Vec<Found> =
-        asked.into_iter().map(|asked| Ok(found(asked).transpose()?.flatten())).collect::<Result<_>>()?;
+    let found = each(names.len(), AT_ONCE, |place| find(snapshot, &names[place], progress))?;
     let missing = names.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(name, _)| name.clone());
     together::fetch(snapshot, &missing.collect::<Vec<_>>(), progress)?;
     let open = |(name, found): (&String, Found)| match found {
@@ -100,8 +82,8 @@ impl Front {
             let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
             let mut found = vec![0; start.len()];
             file.read_at(0, &mut found)?;
-            if found != *start {
-                return Err(SourceError::OtherFront { file: self.name.clone() }.into());
+            if let Some(offset) = found.iter().zip(start.iter()).position(|(found, start)| found != start) {
+                return Err(SourceError::OtherFront { file: self.name.clone(), offset }.into());
             }
             let _ = self.whole.set(file);
         }
@@ -114,7 +96,9 @@ impl Front {
         let first = start.len() as u64;
         let end = end.max(first.saturating_mul(2)).min(self.len);
         let bytes = self.snapshot.download(&full, &Silent)?.between(first, end, self.len)?;
-        start.extend(bytes.iter().flatten());
+        if let Some(bytes) = &bytes {
+            start.extend_from_slice(bytes);
+        }
         Ok(bytes.is_some())
     }
 

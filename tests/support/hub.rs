@@ -80,6 +80,8 @@ struct State {
     rules: Mutex<Vec<Rule>>,
     token: Mutex<Option<String>>,
     store: Mutex<String>,
+    /// Requests that are being answered, and the most that ever were at once.
+    open: Mutex<(usize, usize)>,
     /// Whether the listing tells lengths and hashes when it is asked to.
     tells_blobs: Mutex<bool>,
 }
@@ -159,6 +161,11 @@ impl Hub {
         self.state.seen.lock().unwrap().clone()
     }
 
+    /// The most requests that were answered at once.
+    pub fn most_at_once(&self) -> usize {
+        self.state.open.lock().unwrap().1
+    }
+
     /// Forgets the requests so far.
     pub fn forget(&self) {
         self.state.seen.lock().unwrap().clear();
@@ -207,8 +214,10 @@ fn serve(host: Host, state: Arc<State>) -> u16 {
         for stream in listener.incoming().flatten() {
             let state = state.clone();
             std::thread::spawn(move || {
+                state.begins();
                 // a client that goes away is none of the server's business
                 let _ = answer(host, &state, stream);
+                state.open.lock().unwrap().0 -= 1;
             });
         }
     });
@@ -307,6 +316,12 @@ impl Reply {
 }
 
 impl State {
+    fn begins(&self) {
+        let mut open = self.open.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+    }
+
     fn next_fault(&self, request: &Seen) -> Option<Fault> {
         let mut rules = self.rules.lock().unwrap();
         let rule = rules.iter_mut().find(|rule| {

@@ -107,7 +107,7 @@ pub struct Matching {
     /// Why a tensor that is not used is not, where matching knows it, by source and tensor.
     pub unused_reasons: Vec<HashMap<usize, String>>,
     /// Tensors that are there under the names of their owners, whose equal copies they are: source and tensor.
-    pub copies: Vec<(usize, usize)>,
+    pub copies: HashSet<(usize, usize)>,
     /// The family of each source, where recognised.
     pub families: Vec<Option<String>>,
     /// The dialects of each source, in order of the family blocks.
@@ -165,7 +165,7 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         warnings: found.warnings,
         used,
         unused_reasons: found.unused_reasons,
-        copies: settled.with_owner,
+        copies: settled.with_owner.into_iter().collect(),
         families: found.families,
         dialects: found.dialects,
         depth: found.depths.chosen,

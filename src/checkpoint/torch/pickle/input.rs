@@ -107,12 +107,3 @@ impl<'a> Input<'a> {
         }
     }
 }
-
-/// Enough of a text for an error.
-pub(super) fn shortened(text: &str) -> String {
-    const SHOWN: usize = 80;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_string(),
-    }
-}

@@ -1,9 +1,9 @@
 //! The stack machine. It knows nothing of tensors, and has no recursion.
 
 use super::code::runs_code;
-use super::input::{Input, shortened};
+use super::input::Input;
 use super::value::{Id, Node, Object, Values};
-use crate::error::{PickleProblem, Result, TorchError};
+use crate::error::{PickleProblem, Result, TorchError, shortened};
 use crate::hash::HashMap;
 
 /// Most values of one pickle; a tensor takes about fifteen.

@@ -1,9 +1,8 @@
 //! The instructions that make numbers, texts and bytes.
 
-use super::input::shortened;
 use super::machine::{FALSE, LINE, Machine, OPAQUE, TRUE};
 use super::value::Node;
-use crate::error::{PickleProblem, Result};
+use crate::error::{PickleProblem, Result, shortened};
 
 /// The longest text that is kept; longer ones are passed over, as no name is so long.
 const TEXT: u64 = 1 << 20;
