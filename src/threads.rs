@@ -1,9 +1,6 @@
 //! Work on several threads. Where the system starts no more of them, the work is done on those that there are: the result is
 //! the same, and a job that may only start few is no reason to fail.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, scope};
 
 /// Does `here` on this thread and `there` on another, and waits for both. What is freed stays with the thread that made it, so the one
@@ -30,28 +27,4 @@ pub(crate) fn on_all(threads: usize, work: impl Fn() + Sync) {
         }
         work();
     });
-}
-
-/// The results of `job` for every index below `count`, in order; of several errors that of the smallest index is given. After an error
-/// no further job begins.
-pub(crate) fn each<T: Send, E: Send>(
-    count: usize,
-    threads: usize,
-    job: impl Fn(usize) -> Result<T, E> + Sync,
-) -> Result<Vec<T>, E> {
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let done = Mutex::new(BTreeMap::new());
-    let take = || {
-        while !stop.load(Ordering::Acquire) {
-            let index = next.fetch_add(1, Ordering::AcqRel);
-            if index >= count {
-                return;
-            }
-            let result = job(index);
-            stop.fetch_or(result.is_err(), Ordering::AcqRel);
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
-        }
-    };
-    on_all(threads.min(count), take);
-    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }

@@ -113,7 +113,7 @@ pub fn compare(
     let goal = settings.goal;
     let total = data.bytes_an_example().saturating_mul(examples).saturating_mul(settings.epochs);
     progress.start("train", Some(total.saturating_mul(candidates.len() as u64)));
-    let jobs = crate::threads::each(candidates.len(), settings.threads, |index| match candidates.get(index) {
+    let jobs = crate::transfer::each(candidates.len(), settings.threads, |index| match candidates.get(index) {
         Some(candidate) => run(candidate, data, settings, goal, progress).map(Some),
         None => Ok(None),
     })?;

@@ -1,17 +1,20 @@
 //! A file of the Hub of which only the front is fetched, as far as it is read: headers say what a checkpoint holds, and weights are large.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Bytes;
 use super::hub::Snapshot;
 use super::local::{LocalFile, end};
-use super::together::{self, AT_ONCE};
+use super::together;
 use crate::error::{Error, Result, SourceError};
 use crate::progress::{Progress, Silent};
-use crate::threads::each;
+use crate::threads::on_all;
 
 /// Files up to here are fetched whole: that takes no more requests.
 const SMALL: u64 = 1 << 20;
+/// Files that are asked for at once.
+const AT_ONCE: usize = 8;
 /// What is asked for first, which holds most headers.
 const FIRST: u64 = 128 << 10;
 /// The longest front, which holds the longest header of safetensors; whoever reads beyond gets the file.
@@ -30,7 +33,22 @@ pub(super) struct Front {
 /// Opens files of which perhaps only the fronts are read; several are asked for at once, as a model of many shards would take minutes
 /// otherwise. A file is fetched where it is small, where its length is not known, and where the server gives no parts.
 pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
-    let found = each(names.len(), AT_ONCE, |place| find(snapshot, &names[place], progress))?;
+    let asked: Vec<Mutex<Option<Result<Found>>>> = names.iter().map(|_| Mutex::default()).collect();
+    let next = AtomicUsize::new(0);
+    on_all(AT_ONCE.min(names.len()), || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(name), Some(slot)) = (names.get(place), asked.get(place)) else { return };
+            let found = find(snapshot, name, progress);
+            if found.is_err() {
+                next.fetch_max(names.len(), Ordering::Relaxed);
+            }
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        }
+    });
+    let found = |asked: Mutex<Option<Result<Found>>>| asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let found: Vec<Found> =
+        asked.into_iter().map(|asked| Ok(found(asked).transpose()?.flatten())).collect::<Result<_>>()?;
     let missing = names.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(name, _)| name.clone());
     together::fetch(snapshot, &missing.collect::<Vec<_>>(), progress)?;
     let open = |(name, found): (&String, Found)| match found {

@@ -1,15 +1,15 @@
 //! Several files of the Hub at once, for one connection rarely fills a line.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::hub::Snapshot;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::threads::each;
+use crate::threads::on_all;
 
 /// As many as Python's huggingface_hub fetches at once.
-pub(super) const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 8;
 
 /// Fetches the files that the cache has not. Where one fails the others stop, and a later run goes on from there.
 pub(super) fn fetch(snapshot: &Snapshot, names: &[String], progress: &dyn Progress) -> Result<()> {
@@ -26,23 +26,22 @@ pub(super) fn fetch(snapshot: &Snapshot, names: &[String], progress: &dyn Progre
     };
     let lengths: Option<u64> = names.iter().map(|name| snapshot.length(&snapshot.full(name))).sum();
     progress.start(&format!("fetch {} files", names.len()), lengths);
-    let (stop, failure) = (AtomicBool::new(false), Mutex::new(None));
-    let file = |place: usize| {
-        let share = Share { progress, stop: &stop, done: Mutex::default() };
-        snapshot.file(names[place], &share).map(drop).map_err(|error| {
-            // before the others are stopped, whose errors say only that
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            stop.store(true, Ordering::Release);
-        })
-    };
-    let fetched = each(names.len(), AT_ONCE, file);
+    let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
+    on_all(AT_ONCE.min(names.len()), || {
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let share = Share { progress, stop: &stop, done: Mutex::default() };
+            if let Err(error) = share.interrupted().and_then(|()| snapshot.file(name, &share)) {
+                // before the others are stopped, whose errors say only that
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                stop.store(true, Ordering::Release);
+                return;
+            }
+        }
+    });
     progress.finish();
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => {
-            debug_assert!(fetched.is_ok());
-            Ok(())
-        }
+        None => Ok(()),
     }
 }
 

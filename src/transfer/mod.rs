@@ -7,6 +7,7 @@ mod digest;
 mod fresh;
 mod node;
 mod number;
+mod parallel;
 mod peak;
 mod planned;
 mod queue;
@@ -26,9 +27,9 @@ use crate::plan::{Answer, Assignment, Plan, Question};
 use crate::progress::{Progress, Silent};
 use crate::save::{self, Layout, StagedFile, Staging};
 use crate::tensor::Rows;
-use crate::threads::each;
 pub use difference::Difference;
 use node::Node;
+pub(crate) use parallel::each;
 pub use planned::Planned;
 use scratch::{PIECE, Scratch};
 pub use statistics::Statistics;
@@ -147,7 +148,7 @@ pub fn statistics(
         let name = tensors.get(index).map_or("", |tensor| tensor.name.as_str());
         statistics::statistics(&Stored::find(readers, 0, name)?, &mut Scratch::new(PIECE, progress))
     };
-    let found = each(tensors.len(), threads, measure)?;
+    let found = parallel::each(tensors.len(), threads, measure)?;
     progress.finish();
     Ok(found)
 }
@@ -171,7 +172,7 @@ pub fn differences(
         let (a, b) = pair(index)?;
         difference::difference(&a, &b, &mut Scratch::new(PIECE, progress))
     };
-    let found = each(names.len(), threads, compare)?;
+    let found = parallel::each(names.len(), threads, compare)?;
     progress.finish();
     Ok(found)
 }
