@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::command::{Folder, contents, fixture, safetensors_file, tensors};
 use serde_json::{Value, json};
-use support::command::{Folder, contents, fixture, safetensors_file, tensors};
 
 /// Numbers that look random and are the same everywhere.
 fn noise(count: usize) -> Vec<f32> {

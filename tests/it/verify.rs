@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::command::{Folder, fixture};
 use serde_json::{Value, json};
-use support::command::{Folder, fixture};
 
 /// An output with copied, adapted, tied and new tensors, in `out`.
 fn written() -> Folder {

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::command::{Folder, fixture, safetensors_file, tensors};
 use serde_json::{Value, json};
-use support::command::{Folder, fixture, safetensors_file, tensors};
 
 fn stats_of(values: Vec<f32>) -> Value {
     let folder = Folder::new();

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use support::hub::{Fault, Host, Hub, LARGE, etag, hash};
+use crate::support::hub::{Fault, Host, Hub, LARGE, etag, hash};
 use xfer::error::{Error, Exit, Result, SourceError};
 use xfer::progress::{Progress, Silent};
 use xfer::source::{Access, Bytes, Reference, Source};
@@ -85,7 +83,8 @@ impl Stage {
         let path = if host == Host::Endpoint { "model.safetensors" } else { "" };
         self.hub.fail(host, method, path, usize::MAX, fault);
         let error = self.read("model.safetensors").expect_err("a failure");
-        let asked = |seen: &&support::hub::Seen| seen.host == host && seen.method == method && seen.path.contains(path);
+        let asked =
+            |seen: &&crate::support::hub::Seen| seen.host == host && seen.method == method && seen.path.contains(path);
         let times = self.hub.seen().iter().filter(asked).count();
         assert!(!self.blob().exists(), "a blob of {error}");
         assert!(!self.cache("snapshots").join(&self.commit).join("model.safetensors").exists());

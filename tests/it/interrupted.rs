@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use support::command::{Folder, contents, safetensors_file};
+use crate::support::command::{Folder, contents, safetensors_file};
 
 /// 12 MB in 24 tensors: long enough to be killed in the middle of.
 fn checkpoint(folder: &Folder) {

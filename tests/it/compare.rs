@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::command::{Folder, fixture, safetensors_file};
 use serde_json::{Value, json};
-use support::command::{Folder, fixture, safetensors_file};
 
 fn digits(depth: u32) -> [String; 2] {
     [fixture(&format!("digits/mlp{depth}.json")), fixture("digits/digits.npz")]

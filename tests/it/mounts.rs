@@ -1,11 +1,9 @@
 //! A full disk and an output that is a mount point, on a small tmpfs in a mount namespace of its own.
-//! Needs the right to mount: `cargo test --test mounts -- --ignored` as root.
+//! Needs the right to mount: `cargo test --test it mounts:: -- --ignored` as root.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
-use support::command::{Folder, Run, names, safetensors_file, tensors};
+use crate::support::command::{Folder, Run, names, safetensors_file, tensors};
 
 /// Runs a shell line with a tmpfs of `size` mounted on `disk` below the folder; what the line leaves in `copy` survives.
 fn on_a_small_disk(folder: &Folder, size: &str, line: &str) -> Run {

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
-use support::command::{Folder, contents, fixture, safetensors_file, tensors};
-use support::hub::{Fault, Host, Hub};
+use crate::support::command::{Folder, contents, fixture, safetensors_file, tensors};
+use crate::support::hub::{Fault, Host, Hub};
 
 const TOKEN: &str = "hf_secret";
 

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::command::{Folder, Run, fixture, safetensors_file, tensors};
 use serde_json::{Value, json};
-use support::command::{Folder, Run, fixture, safetensors_file, tensors};
 
 /// `depth` layers of one width behind one activation, and a head of 10 classes.
 fn net(folder: &Folder, depth: usize, width: usize, activation: &str) {

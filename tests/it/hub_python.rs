@@ -1,17 +1,15 @@
 //! One cache, shared with Python's huggingface_hub in both directions. Needs a Python that has it:
 //!
 //! ```text
-//! PYTHON=/path/to/python cargo nextest run --test hub_python --run-ignored only
+//! PYTHON=/path/to/python cargo nextest run --test it hub_python:: --run-ignored only
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
-use support::hub::{Host, Hub};
+use crate::support::hub::{Host, Hub};
 use xfer::progress::Silent;
 use xfer::source::{Access, Reference, Source};
 

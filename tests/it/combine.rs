@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 
+use crate::support::command::{Folder, contents, fixture, safetensors_file, tensors};
 use safetensors::Dtype;
-use support::command::{Folder, contents, fixture, safetensors_file, tensors};
 
 type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
 use std::fs;
 
-use support::command::{Folder, contents, fixture, names, tensors};
+use crate::support::command::{Folder, contents, fixture, names, tensors};
 
 fn tiny() -> String {
     fixture("tiny-bert")

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::fs;
 
+use crate::support::command::{Folder, contents, fixture, names, safetensors_file, tensors};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use support::command::{Folder, contents, fixture, names, safetensors_file, tensors};
 
 fn tiny() -> String {
     fixture("tiny-bert")

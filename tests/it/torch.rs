@@ -1,8 +1,6 @@
 //! PyTorch files as a user meets them: nested dictionaries, `--key`, shapes that do not lie in order.
 
-mod support;
-
-use support::command::{Folder, fixture, tensors};
+use crate::support::command::{Folder, fixture, tensors};
 
 /// A listing of the tensors of `fixtures/torch/plain.pt`.
 const LISTING: &str = r#"{ "xfer": 1, "tensors": {

@@ -1,0 +1,23 @@
+//! Whole commands, as a user runs them: one program, so that one link serves all of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod check;
+mod combine;
+mod compare;
+mod convert;
+mod diff;
+mod hub;
+mod hub_python;
+mod init;
+mod init_hub;
+mod inspect;
+mod interrupted;
+mod layers;
+mod lsuv;
+mod mounts;
+mod pages;
+mod real;
+mod support;
+mod torch;
+mod verify;
