@@ -136,6 +136,50 @@ pub enum PlanError {
         /// The source tensor.
         source_name: String,
     },
+    /// A dialect orders the rows of each head in another way, and the tensor has another number of rows than the heads of the config.
+    #[error(
+        "{source_name}: expected {expected} rows of the heads that the source's config states, found {found} ({dialect} dialect)"
+    )]
+    HeadRows {
+        /// The dialect.
+        dialect: &'static str,
+        /// The source tensor.
+        source_name: String,
+        /// The rows of the heads that the config states.
+        expected: u64,
+        /// The rows that are stored.
+        found: u64,
+    },
+    /// A description of the source says something that a config of transformers does not carry.
+    #[error("`{key}` beside the weights says something that no config of {family} carries")]
+    DescriptionKey {
+        /// The key.
+        key: String,
+        /// The family.
+        family: &'static str,
+    },
+    /// The config that a description amounts to is not that of the weights.
+    #[error("tensor {tensor}: expected {expected} by the config that is written, found {found}")]
+    ConfigDoesNotFit {
+        /// Its name as it is written.
+        tensor: String,
+        /// The shape that the model of the config has, or `none`.
+        expected: String,
+        /// The shape that is written, or `none`.
+        found: String,
+    },
+    /// A layout that its names do not determine.
+    #[error("{source_name} is laid out by {by}: {why}")]
+    LayoutRefused {
+        /// What wrote it.
+        by: &'static str,
+        /// The source tensor.
+        source_name: String,
+        /// Why it is not read.
+        why: &'static str,
+        /// What reads it.
+        remedy: &'static str,
+    },
     /// A layout that changes values, and a target that does not say its own.
     #[error(
         "{target}: the source stores `{source_name}` as {stored}, and the listing does not say how the target stores it"
@@ -277,6 +321,10 @@ impl Fault for PlanError {
             | PlanError::DepthWithoutSource { .. }
             | PlanError::ExpandWithoutGraph { .. }
             | PlanError::LayoutUnknown { .. }
+            | PlanError::HeadRows { .. }
+            | PlanError::LayoutRefused { .. }
+            | PlanError::DescriptionKey { .. }
+            | PlanError::ConfigDoesNotFit { .. }
             | PlanError::HeadsUnknown { .. } => Exit::Input,
             PlanError::Unmeasured { .. } => Exit::Machine,
             PlanError::Ambiguous { .. }
@@ -311,6 +359,16 @@ impl Fault for PlanError {
             PlanError::HeadsUnknown { .. } => {
                 vec!["put its config.json or params.json beside the weights, with head numbers and width".into()]
             }
+            PlanError::HeadRows { .. } => {
+                vec![
+                    "correct num_attention_heads, num_key_value_heads and head_dim in the config beside the weights"
+                        .into(),
+                ]
+            }
+            PlanError::DescriptionKey { .. } | PlanError::ConfigDoesNotFit { .. } => {
+                vec!["put a config.json of transformers beside the weights, which then is written as it is".into()]
+            }
+            PlanError::LayoutRefused { remedy, .. } => vec![(*remedy).into()],
             PlanError::LayoutUnknown { target, .. } => {
                 vec![format!(
                     "add \"module\" to `{target}` in the listing: \"Linear\" for (out, in), \"Conv1D\" for (in, out)"

@@ -1,6 +1,8 @@
 //! GPT-NeoX (Black et al., arXiv:2204.06745), also Pythia: rotary positions over a part of each head, q, k and v of a head together, and
 //! both branches of a layer from its input.
 
+mod litgpt;
+
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
 use super::described::Described;
@@ -157,10 +159,13 @@ fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<Nod
     at.layer(name, Layer::LayerNorm { eps: size.eps, bias: true }, &[input])
 }
 
-/// transformers 5 calls the head in memory as those of other decoders; what it writes is called as ever.
-const DIALECTS: &[Dialect] = &[Dialect {
-    name: "lm_head",
-    markers: &["lm_head.weight"],
-    rules: &[Rule { ours: &["embed_out.weight"], theirs: &["lm_head.weight"], read: same, write: same }],
-    ..Dialect::PLAIN
-}];
+/// litgpt's, and that of transformers 5, which calls the head in memory as those of other decoders; what it writes is called as ever.
+const DIALECTS: &[Dialect] = &[
+    litgpt::LITGPT,
+    Dialect {
+        name: "lm_head",
+        markers: &["lm_head.weight"],
+        rules: &[Rule { ours: &["embed_out.weight"], theirs: &["lm_head.weight"], read: same, write: same }],
+        ..Dialect::PLAIN
+    },
+];

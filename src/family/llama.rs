@@ -5,11 +5,17 @@
 mod experts;
 mod fused;
 mod gguf;
+mod litgpt;
+mod megatron;
 mod meta;
 mod mixture;
+mod params;
 mod positions;
+mod projections;
 mod siblings;
+mod torchtune;
 
+pub(super) use params::is_params;
 pub use siblings::{GEMMA, GEMMA3, LLAMA, Llama, MISTRAL, MIXTRAL, PHI3, QWEN2, QWEN3, QWEN3_MOE};
 
 use mixture::Mixture;
@@ -17,7 +23,7 @@ use siblings::{Bias, Defaults, Windows};
 
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
-use super::{Class, Config, Dialect, Family, Inputs, Outputs};
+use super::{Class, Config, Dialect, Family, Inputs, Outputs, Rule, Undetermined, same};
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::graph::{
@@ -80,6 +86,11 @@ const SPELLING: Spelling = Spelling {
     lm_head: "lm_head",
 };
 
+/// The same tensor under another name.
+const fn renamed(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
+    Rule { ours, theirs, read: same, write: same }
+}
+
 impl Family for Llama {
     fn name(&self) -> &'static str {
         self.name
@@ -105,8 +116,17 @@ impl Family for Llama {
     fn dialects(&self) -> &'static [Dialect] {
         self.dialects
     }
+    fn undetermined(&self) -> &'static [Undetermined] {
+        &[megatron::LEGACY]
+    }
     fn config_of(&self, source: &Listing) -> Option<Config> {
-        gguf::config(self, source)
+        gguf::config(self, source).or_else(|| params::config(self, source))
+    }
+    fn unknown_keys(&self, source: &Listing) -> Vec<String> {
+        params::unknown(source)
+    }
+    fn retied(&self, config: Config, source: &Listing, tied: Option<bool>) -> Config {
+        params::retied(config, source, tied)
     }
     fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         let config = Reader { family: self.name, config };

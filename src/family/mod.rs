@@ -28,7 +28,7 @@ mod t5;
 mod tests;
 mod whisper;
 
-pub use recognise::recognise;
+pub use recognise::{described, recognise};
 
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
@@ -73,17 +73,52 @@ pub struct Dialect {
     pub rules: &'static [Rule],
     /// Ends of the family's own names of what this dialect does without, as if it were 0.
     pub absent: &'static [&'static str],
+    /// Whether it stores both tensors of what the family ties.
+    pub stores_ties: bool,
+    /// Ends of its names of what the model computes and no other dialect stores.
+    pub buffers: &'static [&'static str],
 }
 
 impl Dialect {
     /// Spelt and laid out as the family does: what a dialect says nothing of.
-    pub const PLAIN: Dialect =
-        Dialect { name: "", markers: &[], marker_shape: |_| true, alone: &[], layout: None, rules: &[], absent: &[] };
+    pub const PLAIN: Dialect = Dialect {
+        name: "",
+        markers: &[],
+        marker_shape: |_| true,
+        alone: &[],
+        layout: None,
+        rules: &[],
+        absent: &[],
+        stores_ties: false,
+        buffers: &[],
+    };
 
     /// Whether a tensor of the family's is one that this dialect does without.
     pub fn lacks(&self, name: &str) -> bool {
-        self.absent.iter().any(|end| name.strip_suffix(end).is_some_and(|path| path.is_empty() || path.ends_with('.')))
+        ends_in(name, self.absent)
     }
+
+    /// Whether a tensor of this name is one that the model computes.
+    pub fn computes(&self, name: &str) -> bool {
+        ends_in(name, self.buffers)
+    }
+}
+
+/// A layout in which a family's weights are published and that the names of its tensors do not determine.
+pub struct Undetermined {
+    /// Templates of which one present in a source is proof of it.
+    pub markers: &'static [&'static str],
+    /// What writes it.
+    pub by: &'static str,
+    /// What is not determined.
+    pub why: &'static str,
+    /// What writes the same weights in a layout that is.
+    pub remedy: &'static str,
+}
+
+/// Whether a name is one of these or ends in one after a dot.
+fn ends_in(name: &str, ends: &[&str]) -> bool {
+    ends.iter().any(|end| name.strip_suffix(end).is_some_and(|path| path.is_empty() || path.ends_with('.')))
 }
 
 /// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….
@@ -155,13 +190,28 @@ pub trait Family: Sync {
     fn markers(&self) -> &'static [&'static str];
     /// Its dialects, the plain one not among them.
     fn dialects(&self) -> &'static [Dialect];
+    /// Layouts of its weights that are refused, because nothing in them says which of several they have.
+    fn undetermined(&self) -> &'static [Undetermined] {
+        &[]
+    }
     /// Templates, below the body's path, of the matrices that it stores as (in, out).
     fn in_out(&self) -> &'static [&'static str] {
         &[]
     }
-    /// A config for a source that has none, from its listing, or `None`.
+    /// A config for a source that has none of transformers, from its listing and what describes it, or `None`.
     fn config_of(&self, _source: &Listing) -> Option<Config> {
         None
+    }
+    /// The keys of what describes such a source that `config_of` does not know and that may change what the model computes.
+    fn unknown_keys(&self, _source: &Listing) -> Vec<String> {
+        Vec::new()
+    }
+    /// The config of `config_of` where it was measured that embedding and head are one, or are not.
+    fn retied(&self, mut config: Config, _source: &Listing, tied: Option<bool>) -> Config {
+        if let Some(tied) = tied {
+            config.0.insert("tie_word_embeddings".into(), tied.into());
+        }
+        config
     }
 }
 

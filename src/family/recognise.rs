@@ -1,24 +1,37 @@
 //! Which family a source is of: its config says so, else the names of its tensors.
 
+use super::llama::is_params;
 use super::{Config, FAMILIES, Family, by_model_type};
 use crate::checkpoint::Listing;
 
 /// Path components that wrap a model and say nothing about what it is.
 const WRAPPERS: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "model", "state_dict", "model_state_dict"];
 
-/// The family and config of a source: by its `config.json`, else by marker names of its tensors; `None` where neither says, or
+/// The family of a source without a config of transformers, with the config that its own description amounts to and the name of the file
+/// that holds the description, where it is one beside the weights.
+pub fn described(source: &Listing) -> Option<(&'static dyn Family, Config, Option<&'static str>)> {
+    let beside = source.config.as_deref().and_then(parsed);
+    let file = match &beside {
+        Some(config) if is_params(&config.0) => Some("params.json"),
+        Some(_) => return None,
+        None => None,
+    };
+    let of = |family: &'static dyn Family| Some((family, family.config_of(source)?, file));
+    FAMILIES.iter().copied().find_map(of)
+}
+
+/// The family and config of a source: by its `config.json`, else by what describes it otherwise, else by marker names of its tensors; `None` where neither says, or
 /// where the config names a family that xfer does not know.
 pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
+    if let Some((family, config, _)) = described(source) {
+        return Some((family, Some(config)));
+    }
     let config = source.config.as_deref().and_then(parsed);
     let model_type = config.as_ref().and_then(|config| config.0.get("model_type")?.as_str());
     let family = match model_type {
         Some(model_type) => by_model_type(model_type)?,
-        None => match FAMILIES.iter().copied().find(|family| family.config_of(source).is_some()) {
-            Some(family) => family,
-            None => named(source)?,
-        },
+        None => named(source)?,
     };
-    let config = config.or_else(|| family.config_of(source));
     Some((family, config))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::fit::{VocabularyRows, dominant};
 use super::matching::Matching;
-use super::{Action, Assignment, Companion, Content, SourceView};
+use super::{Action, Assignment, Companion, Content, SourceView, other_stacks};
 use crate::arch::{Architecture, Form, TargetVocabulary};
 use crate::tensor::{Dtype, Name, Role};
 
@@ -15,15 +15,24 @@ const COMPANIONS: &[(&str, Kind)] = &[
     ("added_tokens.json", Kind::Tokenizer),
     ("chat_template.jinja", Kind::Tokenizer),
     ("chat_template.json", Kind::Tokenizer),
+    ("bpe.codes", Kind::Tokenizer),
+    ("dict.txt", Kind::Tokenizer),
+    ("emoji.json", Kind::Tokenizer),
+    ("encoder.json", Kind::Tokenizer),
     ("merges.txt", Kind::Tokenizer),
+    ("normalizer.json", Kind::Tokenizer),
     ("sentencepiece.bpe.model", Kind::Tokenizer),
+    ("sentencepiece.model", Kind::Tokenizer),
     ("source.spm", Kind::Tokenizer),
     ("special_tokens_map.json", Kind::Tokenizer),
     ("spiece.model", Kind::Tokenizer),
+    ("spm.model", Kind::Tokenizer),
     ("target.spm", Kind::Tokenizer),
+    ("tiktoken.model", Kind::Tokenizer),
     ("tokenizer.json", Kind::Tokenizer),
     ("tokenizer.model", Kind::Tokenizer),
     ("tokenizer_config.json", Kind::Tokenizer),
+    ("vocab.bpe", Kind::Tokenizer),
     ("vocab.json", Kind::Tokenizer),
     ("vocab.txt", Kind::Tokenizer),
     ("config_sentence_transformers.json", Kind::Sentence),
@@ -32,6 +41,7 @@ const COMPANIONS: &[(&str, Kind)] = &[
     ("generation_config.json", Kind::Model),
     ("preprocessor_config.json", Kind::Model),
     ("processor_config.json", Kind::Model),
+    ("video_preprocessor_config.json", Kind::Model),
 ];
 
 /// What a file beside the weights belongs to.
@@ -43,6 +53,8 @@ enum Kind {
     Sentence,
     /// The model itself.
     Model,
+    /// Code that a config names under `auto_map`.
+    Code,
 }
 
 /// Whether a file of this name, below its source, can stand beside the output's weights. `1_Pooling/config.json` and its
@@ -53,7 +65,24 @@ pub fn is_companion(name: &str) -> bool {
 
 fn kind(name: &str) -> Option<Kind> {
     let listed = COMPANIONS.iter().find(|(companion, _)| *companion == name).map(|(_, kind)| *kind);
-    listed.or_else(|| is_module_config(name).then_some(Kind::Sentence))
+    listed.or_else(|| is_module_config(name).then_some(Kind::Sentence)).or_else(|| kind_by_pattern(name))
+}
+
+/// Files whose names differ from model to model: `qwen.tiktoken`, `tekken.json`, `tokenizer.model.v3`, and the modules of remote code, which
+/// import each other.
+fn kind_by_pattern(name: &str) -> Option<Kind> {
+    if let Some(template) = name.strip_prefix("additional_chat_templates/") {
+        return template.ends_with(".jinja").then_some(Kind::Tokenizer);
+    }
+    if name.contains('/') {
+        return None;
+    }
+    let is_tekken = name.starts_with("tekken") && name.ends_with(".json");
+    match name {
+        _ if name.ends_with(".tiktoken") || is_tekken || name.starts_with("tokenizer.model.") => Some(Kind::Tokenizer),
+        _ if name.ends_with(".py") => Some(Kind::Code),
+        _ => None,
+    }
 }
 
 fn is_module_config(name: &str) -> bool {
@@ -127,6 +156,7 @@ fn config(target: &Architecture, assignments: &[Assignment]) -> Option<(String, 
         }
     }
     let notes = special_ids(target, &mut config);
+    other_stacks::state(&mut config);
     serde_json::to_string_pretty(&Json::Object(config)).ok().map(|text| (text + "\n", notes))
 }
 
@@ -205,7 +235,8 @@ impl Companions {
             family.is_some() && target.blocks.iter().any(|block| Some(block.family.name()) == family.as_deref())
         });
         let is_bare = target.form == Form::HuggingFace && !target.parameters.iter().any(|parameter| parameter.head);
-        let mut carried_tokenizer = false;
+        let has_code = target.config.as_ref().is_some_and(|config| config.0.contains_key("auto_map"));
+        let (mut carried_tokenizer, mut left) = (false, Vec::new());
         for (source, view) in sources.iter().enumerate() {
             for (name, digest) in &view.companions {
                 let Some(kind) = kind(name) else { continue };
@@ -213,13 +244,22 @@ impl Companions {
                     Kind::Tokenizer => rows.tokenizer_of(target).unwrap_or(usize::MAX) == source,
                     Kind::Sentence => source == main && has_same_family && is_bare,
                     Kind::Model => source == main && has_same_family,
+                    Kind::Code => source == main && has_code,
                 };
+                let replaced = kind == Kind::Tokenizer && target.vocabulary.is_some();
+                if !applies && !replaced && matches!(kind, Kind::Tokenizer | Kind::Code) {
+                    left.push(name.as_str());
+                }
                 if applies && !self.files.iter().any(|file| file.name == *name) {
                     carried_tokenizer |= kind == Kind::Tokenizer;
                     let content = Content::Source { source, name: name.clone(), digest: digest.clone() };
                     self.files.push(Companion { name: name.clone(), content });
                 }
             }
+        }
+        left.retain(|name| !self.files.iter().any(|file| file.name == *name));
+        if !left.is_empty() {
+            self.warnings.push(format!("left behind beside the source's weights: {}", left.join(", ")));
         }
         if carried_tokenizer && let Some((found, written, name)) = rows.changed {
             self.warnings.push(format!(

@@ -1,24 +1,24 @@
 //! The plan of a conversion: copies, casts, and what takes the layout of one dialect to that of another.
 
+mod config;
+mod ties;
+
+pub use ties::convert_questions;
+
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value as Json};
-
-use super::companions;
 use super::fit::{cast, dominant, zeros};
 use super::matching::{self, Respelt};
-use super::{
-    Assignment, Companion, Content, FORMAT, Plan, PlannedSource, SourceView, Step, Target, Unused, Value, facts, names,
-};
-use crate::adapt::Op;
+use super::{Answer, Assignment, FORMAT, Plan, PlannedSource, Question, SourceView, Step, Target, Unused, names};
 use crate::arch::Selector;
 use crate::checkpoint::{Listing, natural_cmp};
 use crate::error::Result;
-use crate::family::{self, Class, Config, Dialect, Inputs};
+use crate::family::{self, Class, Dialect, Inputs};
 use crate::graph::{Builder, Parameter};
 use crate::init::Generator;
 use crate::order;
 use crate::tensor::{Dtype, TensorInfo};
+use ties::Settled;
 
 /// What is asked of a conversion.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +35,8 @@ pub struct Conversion {
     pub with_companions: bool,
 }
 
-/// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error.
-pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
+/// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error. Without evidence both copies of a tie are written.
+pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, Answer)]) -> Result<Plan> {
     let listing = source.listing;
     let chosen = chosen(listing, &asked.only)?;
     let is_whole = |one: &Respelt| one.tensors.iter().all(|id| chosen.get(*id).copied().unwrap_or(false));
@@ -45,16 +45,34 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
         None => matching::as_stored(listing),
     };
     respelt.retain(is_whole);
+    let mut dropped = match &asked.to {
+        Some(_) => drop_buffers(listing, &mut respelt)?,
+        None => Vec::new(),
+    };
+    let ties = match asked.to.as_deref().filter(|_| asked.only.is_empty()) {
+        Some(to) => ties::settle(listing, to, &mut respelt, evidence)?,
+        None => Settled::default(),
+    };
+    dropped.extend(ties.dropped);
     if asked.to.as_deref() == Some(family::HUGGING_FACE) && asked.only.is_empty() {
         respelt.extend(absent(listing, &respelt)?);
     }
     order::sort_by(&mut respelt, |a, b| natural_cmp(&a.info.name, &b.info.name));
     let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(source, &one.info, asked.dtype)).collect();
-    let warnings = warnings(&respelt, &kinds, asked.dtype);
+    let mut warnings = warnings(&respelt, &kinds, asked.dtype);
+    warnings.extend(ties.warnings);
     let assignments: Vec<Assignment> =
         respelt.into_iter().zip(kinds).map(|(one, (dtype, reason))| assignment(one, dtype, reason)).collect();
     let (family, dialects) = matching::recognise(listing)?.unzip();
-    let companions = if asked.with_companions { files(source, asked.to.as_deref(), &assignments) } else { Vec::new() };
+    let companions = match asked.with_companions {
+        true => {
+            let written = config::Written { asked, assignments: &assignments, tied: ties.tied };
+            let (files, notes) = config::files(source, &written)?;
+            warnings.extend(notes);
+            files
+        }
+        false => Vec::new(),
+    };
     let plan = Plan {
         xfer_plan: FORMAT,
         seed: 0,
@@ -65,9 +83,9 @@ pub fn convert(source: &SourceView, asked: &Conversion) -> Result<Plan> {
         max_shard_size: asked.max_shard_size,
         companions,
         unused: unused(listing, &chosen),
-        dropped: Vec::new(),
+        dropped,
         warnings,
-        evidence: Vec::new(),
+        evidence: evidence.to_vec(),
         batch: None,
     };
     plan.check()?;
@@ -80,6 +98,24 @@ fn chosen(listing: &Listing, only: &[Selector]) -> Result<Vec<bool>> {
     only.iter().try_for_each(|selector| matching::require(selector, "source tensor", &stored))?;
     let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|only| only.pattern.matches(name).is_some());
     Ok(stored.iter().map(is_chosen).collect())
+}
+
+/// Leaves out what the source's dialect stores and its model computes.
+fn drop_buffers(listing: &Listing, respelt: &mut Vec<Respelt>) -> Result<Vec<Unused>> {
+    let Some((family, _)) = family::recognise(listing) else { return Ok(Vec::new()) };
+    let names = matching::recognise(listing)?.map_or(Vec::new(), |(_, dialects)| dialects);
+    let spelt: Vec<&Dialect> =
+        family.dialects().iter().filter(|one| names.iter().any(|name| name == one.name)).collect();
+    let mut dropped = Vec::new();
+    respelt.retain(|one| match one.tensors.as_slice() {
+        [id] if spelt.iter().any(|dialect| dialect.computes(&one.info.name)) => {
+            let reason = "a buffer that the model computes".to_string();
+            dropped.extend(listing.tensors.get(*id).map(|tensor| Unused { source: 0, tensor: tensor.clone(), reason }));
+            false
+        }
+        _ => true,
+    });
+    Ok(dropped)
 }
 
 /// Zeros for what the dialect of the source does without and the model of the config has.
@@ -193,57 +229,4 @@ fn warnings(respelt: &[Respelt], kinds: &[(Dtype, &str)], asked: Option<Dtype>) 
     let count = kept.len();
     let tensors = if count == 1 { "tensor is" } else { "tensors are" };
     vec![format!("{count} {tensors} not cast to {asked}: {}{more}", named.join(", "))]
-}
-
-/// The config with the type that is written, and every file that can stand beside the weights.
-fn files(source: &SourceView, to: Option<&str>, assignments: &[Assignment]) -> Vec<Companion> {
-    // the metadata of a source amount to a config where its weights are spelt as that says
-    let amounts = || {
-        let (_, config) = family::recognise(source.listing).filter(|_| to == Some(family::HUGGING_FACE))?;
-        Some(serde_json::to_string_pretty(&Json::Object(config?.0)).ok()? + "\n")
-    };
-    let text = source.listing.config.clone().or_else(amounts);
-    let config = text.map(|text| Companion {
-        name: "config.json".into(),
-        content: Content::Text(config(&text, assignments).into()),
-    });
-    let carried = source.companions.iter().map(|(name, digest)| Companion {
-        name: name.clone(),
-        content: Content::Source { source: 0, name: name.clone(), digest: digest.clone() },
-    });
-    config.into_iter().chain(carried).collect()
-}
-
-/// A config stays as it is, byte for byte, unless it says another type than is written now.
-fn config(text: &str, assignments: &[Assignment]) -> String {
-    let Ok(Json::Object(mut config)) = serde_json::from_str::<Json>(text) else { return text.into() };
-    let is_dequantized = assignments.iter().any(|assignment| is_dequantized(&assignment.value));
-    if is_dequantized {
-        config.shift_remove("quantization_config");
-    }
-    let written = dominant(assignments.iter().map(|assignment| &assignment.target));
-    let is_cast = assignments.iter().any(|assignment| {
-        let is_cast = |value: &Value| matches!(value, Value::Apply { op: Op::Cast { .. }, .. });
-        is_cast(&assignment.value)
-    });
-    let stated = stated(&config);
-    match written {
-        Some(written) if is_dequantized || stated.map_or(is_cast, |stated| stated != written) => {
-            companions::state_dtype(&mut config, written);
-            serde_json::to_string_pretty(&Json::Object(config)).map_or_else(|_| text.into(), |text| text + "\n")
-        }
-        Some(_) | None => text.into(),
-    }
-}
-
-fn is_dequantized(value: &Value) -> bool {
-    match value {
-        Value::Apply { op: Op::Dequantize { .. }, .. } => true,
-        Value::Apply { inputs, .. } => inputs.iter().any(is_dequantized),
-        _ => false,
-    }
-}
-
-fn stated(config: &Map<String, Json>) -> Option<Dtype> {
-    facts::config_dtype(&Config(config.clone())).ok().flatten()
 }

@@ -14,6 +14,7 @@ mod gaps;
 mod initialize;
 pub mod matching;
 pub(crate) mod names;
+mod other_stacks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -24,7 +25,7 @@ mod value;
 
 pub use assemble::{plan, questions};
 pub use companions::is_companion;
-pub use convert::{Conversion, convert};
+pub use convert::{Conversion, convert, convert_questions};
 pub use value::{InitPart, Value};
 
 use std::borrow::Cow;

@@ -1,8 +1,7 @@
 //! q, k and v in one matrix, gate and up in another, as Phi-3 has them, or apart, as Llama: the same network.
 
-use super::meta::{Heads, rows};
-use crate::adapt::{Op, RopeLayout};
-use crate::family::{Config, Dialect, Rule};
+use super::projections::{halves, joined, pieces};
+use crate::family::{Dialect, Rule};
 
 /// Of those whose projections are apart.
 pub(super) const FUSED: Dialect = Dialect {
@@ -32,23 +31,3 @@ const QKV: &[&str] =
 const QKV_BIAS: &[&str] =
     &["layers.{i}.self_attn.q_proj.bias", "layers.{i}.self_attn.k_proj.bias", "layers.{i}.self_attn.v_proj.bias"];
 const GATE_UP: &[&str] = &["layers.{i}.mlp.gate_proj.weight", "layers.{i}.mlp.up_proj.weight"];
-
-/// One above the other.
-fn joined(_config: &Config) -> Vec<Vec<Op>> {
-    vec![vec![Op::Concat { axis: 0 }]]
-}
-
-/// Equal halves.
-fn halves(_config: &Config) -> Vec<Vec<Op>> {
-    vec![Vec::new(); 2]
-}
-
-/// The rows of the query's heads, the key's and the value's. Where the config does not say how many there are, nothing is guessed: 0 heads
-/// are an error.
-fn pieces(config: &Config) -> Vec<Vec<Op>> {
-    let (Some(query), Some(key)) = (rows(config, Heads::Query), rows(config, Heads::Key)) else {
-        return vec![vec![Op::RopePermute { heads: 0, rotary: 0, to: RopeLayout::ToHalves }]; 3];
-    };
-    let piece = |start, len| vec![Op::Narrow { axis: 0, start, len }];
-    vec![piece(0, query), piece(query, key), piece(query.saturating_add(key), key)]
-}

@@ -3,19 +3,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::meta::{self, Heads};
+use super::projections::rope;
+use super::renamed;
 use super::siblings::Llama;
-use crate::adapt::{Op, RopeLayout};
+use crate::adapt::Op;
 use crate::checkpoint::Listing;
-use crate::family::{Config, Dialect, Rule, same};
+use crate::family::{Config, Dialect, Rule};
 
 /// The dialect with these rules.
 pub(super) const fn dialect(rules: &'static [Rule], marker: &'static [&'static str]) -> Dialect {
-    Dialect { name: "gguf", markers: marker, rules, ..Dialect::PLAIN }
-}
-
-const fn renamed(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
-    Rule { ours, theirs, read: same, write: same }
+    Dialect { name: "gguf", markers: marker, rules, buffers: &["rope_freqs.weight"], ..Dialect::PLAIN }
 }
 
 /// A norm's scale, moved.
@@ -106,26 +103,26 @@ pub(super) const LLAMA: [Rule; 16] = [
     Rule {
         ours: &["model.layers.{i}.self_attn.q_proj.weight"],
         theirs: &["blk.{i}.attn_q.weight"],
-        read: |config| meta::turned(config, Heads::Query, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Query, RopeLayout::ToNeighbours),
+        read: rope::read_q,
+        write: rope::write_q,
     },
     Rule {
         ours: &["model.layers.{i}.self_attn.k_proj.weight"],
         theirs: &["blk.{i}.attn_k.weight"],
-        read: |config| meta::turned(config, Heads::Key, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Key, RopeLayout::ToNeighbours),
+        read: rope::read_k,
+        write: rope::write_k,
     },
     Rule {
         ours: &["model.layers.{i}.self_attn.q_proj.bias"],
         theirs: &["blk.{i}.attn_q.bias"],
-        read: |config| meta::turned(config, Heads::Query, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Query, RopeLayout::ToNeighbours),
+        read: rope::read_q,
+        write: rope::write_q,
     },
     Rule {
         ours: &["model.layers.{i}.self_attn.k_proj.bias"],
         theirs: &["blk.{i}.attn_k.bias"],
-        read: |config| meta::turned(config, Heads::Key, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Key, RopeLayout::ToNeighbours),
+        read: rope::read_k,
+        write: rope::write_k,
     },
 ];
 
@@ -143,26 +140,26 @@ pub(super) const MIXTRAL: [Rule; 17] = [
     Rule {
         ours: &["model.layers.{i}.self_attn.q_proj.weight"],
         theirs: &["blk.{i}.attn_q.weight"],
-        read: |config| meta::turned(config, Heads::Query, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Query, RopeLayout::ToNeighbours),
+        read: rope::read_q,
+        write: rope::write_q,
     },
     Rule {
         ours: &["model.layers.{i}.self_attn.k_proj.weight"],
         theirs: &["blk.{i}.attn_k.weight"],
-        read: |config| meta::turned(config, Heads::Key, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Key, RopeLayout::ToNeighbours),
+        read: rope::read_k,
+        write: rope::write_k,
     },
     Rule {
         ours: &["model.layers.{i}.self_attn.q_proj.bias"],
         theirs: &["blk.{i}.attn_q.bias"],
-        read: |config| meta::turned(config, Heads::Query, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Query, RopeLayout::ToNeighbours),
+        read: rope::read_q,
+        write: rope::write_q,
     },
     Rule {
         ours: &["model.layers.{i}.self_attn.k_proj.bias"],
         theirs: &["blk.{i}.attn_k.bias"],
-        read: |config| meta::turned(config, Heads::Key, RopeLayout::ToHalves),
-        write: |config| meta::turned(config, Heads::Key, RopeLayout::ToNeighbours),
+        read: rope::read_k,
+        write: rope::write_k,
     },
     renamed(&["model.layers.{i}.block_sparse_moe.gate.weight"], &["blk.{i}.ffn_gate_inp.weight"]),
     renamed(&["model.layers.{i}.block_sparse_moe.experts.{e}.w1.weight"], &["blk.{i}.ffn_gate_exps.weight"]),

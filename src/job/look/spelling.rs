@@ -66,7 +66,7 @@ fn respelt(reader: &Arc<dyn Reader>, other: &Listing) -> Result<Arc<dyn Reader>>
         max_shard_size: u64::MAX,
         with_companions: false,
     };
-    let mut plan = plan::convert(&source, &asked)?;
+    let mut plan = plan::convert(&source, &asked, &[])?;
     unwrap_names(&mut plan);
     Ok(Arc::new(Planned::new(plan, vec![reader.clone()])))
 }

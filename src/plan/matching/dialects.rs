@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
-use super::names::{below, cuts, join, last};
+use super::names::{below, cuts, is_around, join, last};
 use crate::adapt::Op;
 use crate::arch::{Architecture, Bindings, Pattern};
 use crate::checkpoint::Listing;
@@ -76,6 +76,8 @@ pub(super) fn respellings(
     }
     let mut all = Vec::new();
     for (family, config) in families {
+        let spelt = |name: &str| target.parameters.iter().any(|parameter| parameter.name == *name);
+        refuse_undetermined(family, source, spelt)?;
         let read =
             find_dialects(family, || source.tensors.iter().map(|one| (one.name.as_str(), one.shape.as_slice())))?;
         let write =
@@ -104,6 +106,35 @@ pub(super) fn find_dialects<'a, I: Iterator<Item = (&'a str, &'a [u64])>>(
         }
     }
     Ok(found)
+}
+
+/// An error for a layout of the family that nothing determines, unless the target is spelt so too.
+pub(super) fn refuse_undetermined(
+    family: &'static dyn Family,
+    source: &Listing,
+    spelt: impl Fn(&str) -> bool,
+) -> Result<()> {
+    for layout in family.undetermined() {
+        let markers = Templates::parse(layout.markers.iter().enumerate().map(|(id, text)| (id, 0, *text)))?;
+        let found = source.tensors.iter().find(|tensor| markers.path(&tensor.name).is_some());
+        if let Some(tensor) = found.filter(|tensor| !spelt(&tensor.name)) {
+            let (by, why, remedy) = (layout.by, layout.why, layout.remedy);
+            return Err(PlanError::LayoutRefused { by, source_name: tensor.name.to_string(), why, remedy }.into());
+        }
+    }
+    Ok(())
+}
+
+/// A name of the family's own as a dialect has it, where the dialect has another name for it.
+pub(in crate::plan) fn spelt(dialect: &Dialect, name: &str) -> Result<Option<String>> {
+    for rule in dialect.rules {
+        if let ([ours], [theirs]) = (rule.ours, rule.theirs)
+            && let Some(bindings) = Pattern::parse(ours)?.matches(name)
+        {
+            return Ok(Pattern::parse(theirs)?.substitute(&bindings));
+        }
+    }
+    Ok(None)
 }
 
 /// The paths below which names fit the family's own side of a dialect, each once, in order.
@@ -159,14 +190,32 @@ impl Respelling {
     pub fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
         for (path, dialect) in &self.read {
             let sides = |rule: &Rule| Sides::new(rule.theirs, rule.ours, (rule.read)(&self.config));
-            units = respell(units, path, "", dialect, sides)?;
+            let places = Places { from: path, to: self.place(path, dialect), body: "" };
+            units = respell(units, &places, dialect, sides)?;
         }
         for (path, dialect) in &self.write {
             let sides = |rule: &Rule| Sides::new(rule.ours, rule.theirs, (rule.write)(&self.config));
-            units = respell(units, path, self.family.base_prefix(), dialect, sides)?;
+            let places = Places { from: path, to: path, body: self.family.base_prefix() };
+            units = respell(units, &places, dialect, sides)?;
         }
         Ok(units)
     }
+
+    /// Where the family's own names stand that a dialect at this path becomes: a wrapper such as `module` around names that become
+    /// whole, with the prefix of the body, is left out, for no model has it there.
+    fn place<'p>(&self, path: &'p str, dialect: &Dialect) -> &'p str {
+        let is_whole = |name: &&str| below(name, self.family.base_prefix()).is_some();
+        let is_whole = dialect.rules.iter().flat_map(|rule| rule.ours).any(is_whole);
+        if is_whole && is_around(path) { "" } else { path }
+    }
+}
+
+/// Where names are looked for, and where they stand afterwards.
+struct Places<'a> {
+    from: &'a str,
+    to: &'a str,
+    /// The prefix that a name may lack, of what was saved from the body alone.
+    body: &'static str,
 }
 
 /// What one application of a rule takes: for each member of a family of tensors (one where the rule has none), its inputs.
@@ -200,11 +249,10 @@ impl Sides {
 const EXPERT: &str = "{e}";
 
 /// All rules of a dialect at once over the units below a path. What a rule lacks an input for stays as it is. A name that no rule
-/// has is tried below `body`, for what was saved from the body alone.
+/// has is tried below the body's prefix.
 fn respell(
     mut units: Vec<Unit>,
-    path: &str,
-    body: &str,
+    places: &Places,
     dialect: &'static Dialect,
     sides: impl Fn(&Rule) -> Sides,
 ) -> Result<Vec<Unit>> {
@@ -217,8 +265,8 @@ fn respell(
     // by rule and what its wildcards stand for
     let mut groups: BTreeMap<(usize, Vec<String>), Group> = BTreeMap::new();
     for (id, unit) in units.iter().enumerate() {
-        let found = below(&unit.name, path)
-            .and_then(|name| templates.first(name).or_else(|| templates.first(&join(body, name))));
+        let found = below(&unit.name, places.from)
+            .and_then(|name| templates.first(name).or_else(|| templates.first(&join(places.body, name))));
         let Some((rule, slot, mut bindings)) = found else { continue };
         let member = if rules[rule].gathers() { rules[rule].stacked.and_then(|e| bindings.0.remove(e)) } else { None };
         let Ok(member) = member.map_or(Ok(0), |member| member.parse::<u64>()) else { continue };
@@ -233,7 +281,8 @@ fn respell(
         let members: Option<Vec<Vec<usize>>> =
             members.into_values().map(|inputs| inputs.into_iter().collect()).collect();
         let Some(members) = members.filter(|_| whole) else { continue };
-        let application = Application { units: &units, sides, bindings: &bindings, path, dialect: dialect.name };
+        let application =
+            Application { units: &units, sides, bindings: &bindings, path: places.to, dialect: dialect.name };
         let results = match sides.gathers() {
             true => application.gathered(&members)?,
             false => application.results(members.first().map_or(&[][..], Vec::as_slice))?,
@@ -335,6 +384,7 @@ impl Application<'_> {
             let source_name = inputs.first().map(|id| self.units[*id].name.to_string()).unwrap_or_default();
             return Err(PlanError::HeadsUnknown { dialect: self.dialect, source_name }.into());
         }
+        self.check_rows(slot, inputs)?;
         // several names of one tensor are its equal pieces where nothing else is said
         if let ([(_, info)], true, true) = (parts.as_slice(), to.len() > 1, ops.is_empty()) {
             let len = info.shape.first().copied().unwrap_or(0) / to.len() as u64;
@@ -350,6 +400,30 @@ impl Application<'_> {
         };
         let single = to.len() == 1 && self.sides.stacked.is_none() && matches!(inputs, [id] if self.units[*id].single);
         Ok(Some(self.unit(&name, value, info, inputs, single)))
+    }
+
+    /// An error where the rows of the heads that the config states are not those of the tensor: operations on rows would take others.
+    fn check_rows(&self, slot: usize, inputs: &[usize]) -> Result<()> {
+        let taken = |ops: &Vec<Op>| match ops.first() {
+            Some(Op::RopePermute { heads, rotary, to: _ }) => heads.checked_mul(*rotary),
+            Some(Op::Narrow { axis: 0, len, start: _ }) => Some(*len),
+            Some(Op::Gather { axis: 0, runs }) => runs.iter().try_fold(0u64, |sum, run| sum.checked_add(run.len)),
+            _ => None,
+        };
+        let lists: &[Vec<Op>] =
+            if self.sides.to.len() > 1 { &self.sides.ops } else { self.sides.ops.get(slot..=slot).unwrap_or_default() };
+        let Some(expected) = lists.iter().map(taken).try_fold(0u64, |sum, len| sum.checked_add(len?)) else {
+            return Ok(());
+        };
+        let stored: Vec<&Unit> = inputs.iter().filter_map(|id| self.units.get(*id)).collect();
+        let found = stored.iter().fold(0u64, |sum, unit| sum.saturating_add(unit.info.rows()));
+        match stored.first().filter(|_| !lists.is_empty() && self.sides.stacked.is_none() && found != expected) {
+            Some(unit) => {
+                let (dialect, source_name) = (self.dialect, unit.name.to_string());
+                Err(PlanError::HeadRows { dialect, source_name, expected, found }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     fn unit(&self, name: &str, value: Value, info: TensorInfo, inputs: &[usize], single: bool) -> Unit {

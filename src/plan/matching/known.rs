@@ -13,8 +13,13 @@ use crate::tensor::Name;
 pub(super) fn parameters(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
     let mut tied = config.clone();
     tied.0.insert("tie_word_embeddings".into(), true.into());
+    built(family, &tied, path)
+}
+
+/// The same with the ties of the config.
+pub(super) fn built(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
     let mut at = Builder::new();
-    let built = at.under(path, |at| family.build(&tied, &Inputs::default(), &Class::OfConfig, at));
+    let built = at.under(path, |at| family.build(config, &Inputs::default(), &Class::OfConfig, at));
     match built.and_then(|_| at.finish(Vec::new())) {
         Ok((parameters, _)) => parameters,
         Err(_) => Vec::new(),
@@ -25,6 +30,11 @@ pub(super) fn parameters(family: &'static dyn Family, config: &Config, path: &st
 pub(super) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
     let pair = |alias: &Parameter| Some((alias.name.to_string(), parameters.get(alias.tied_to?)?.name.to_string()));
     parameters.iter().filter_map(pair).collect()
+}
+
+/// The pairs that a model of this config ties, the other name and the owner's.
+pub(in crate::plan) fn ties_of(family: &'static dyn Family, config: &Config) -> Vec<(String, String)> {
+    ties(&built(family, config, ""))
 }
 
 /// How a source stores the matrices that a family of its tensors stores as (in, out): names and often shapes say nothing of it.

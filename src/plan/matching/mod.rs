@@ -23,7 +23,9 @@ use std::borrow::Cow;
 
 use catalog::Catalog;
 pub use dialects::recognise;
+pub(super) use dialects::spelt;
 use known::Layouts;
+pub(super) use known::ties_of as ties;
 pub use names::is_known_buffer;
 pub(crate) use names::unwrapped;
 use resolve::{Pass, Resolution, Wanted};

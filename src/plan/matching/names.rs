@@ -20,6 +20,9 @@ const COMPUTED: &[&str] = &[
     "relative_coords_table",
     "attn_mask",
     "rope.freqs",
+    "rope_freqs.weight",
+    "rotary_pos_emb.inv_freq",
+    "_extra_state",
 ];
 
 /// State without learning that starts as a constant.
@@ -61,6 +64,11 @@ pub(super) fn plain_components(name: &str) -> usize {
         0 => name.split('.').count(),
         some => some,
     }
+}
+
+/// Whether a path consists of wrappers alone.
+pub(super) fn is_around(path: &str) -> bool {
+    path.split('.').all(is_wrapper)
 }
 
 fn is_wrapper(part: &str) -> bool {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::dialects::{Respelling, Unit, apply_one, family_of, find_dialects, paths};
-use super::known::Layouts;
+use super::dialects::{Respelling, Unit, apply_one, family_of, find_dialects, paths, refuse_undetermined};
+use super::known::{Layouts, ties_of};
 use super::stored;
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
-use crate::family::{Dialect, Family, HUGGING_FACE as PLAIN};
+use crate::family::{Config, Dialect, Family, HUGGING_FACE as PLAIN};
 use crate::graph::Layout;
 use crate::plan::Value;
 use crate::tensor::TensorInfo;
@@ -46,6 +46,7 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
     let Some(config) = config else {
         return Err(PlanError::NoConfig { to: to.into(), family: family.name() }.into());
     };
+    refuse_undetermined(family, listing, |_| false)?;
     let layouts = Layouts::of(listing, Some(family))?;
     let tensors = || listing.tensors.iter().map(|one| (one.name.as_str(), one.shape.as_slice()));
     let is_wanted = |found: &Dialect| wanted.is_some_and(|wanted| wanted.name == found.name);
@@ -63,7 +64,11 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
         write.extend(places.into_iter().map(|path| (path, dialect)));
     }
     let units = stored::dequantized(0, listing);
-    let mut units = Respelling { family, config, read, write }.apply(units)?;
+    let mut units = Respelling { family, config: config.clone(), read, write: Vec::new() }.apply(units)?;
+    if let Some(dialect) = wanted.filter(|dialect| dialect.stores_ties) {
+        add_ties(family, &config, dialect, &mut units);
+    }
+    let mut units = Respelling { family, config, read: Vec::new(), write }.apply(units)?;
     for unit in &mut units {
         lay_out(unit, listing, &layouts, wanted)?;
     }
@@ -74,6 +79,18 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
         dialect: unit.dialect,
     };
     Ok(units.into_iter().map(one).collect())
+}
+
+/// The other names of what the config ties, for a dialect that stores both.
+fn add_ties(family: &'static dyn Family, config: &Config, dialect: &'static Dialect, units: &mut Vec<Unit>) {
+    for (alias, owner) in ties_of(family, config) {
+        let named = |name: &str| units.iter().find(|unit| unit.name == *name);
+        if let (Some(owner), None) = (named(&owner), named(&alias)) {
+            let copy =
+                Unit { name: alias.as_str().into(), single: false, dialect: Some(dialect.name), ..owner.clone() };
+            units.push(copy);
+        }
+    }
 }
 
 /// A matrix that no rule of a dialect made, as the wanted dialect stores it.

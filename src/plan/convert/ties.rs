@@ -1,0 +1,117 @@
+//! What the family of a source ties and the source stores twice: one of two equal copies is left out where the dialect that is written has
+//! one, and a config that ties what differs is corrected.
+
+use super::Conversion;
+use crate::checkpoint::Listing;
+use crate::error::Result;
+use crate::family::{self, Dialect};
+use crate::plan::matching::{self, Respelt};
+use crate::plan::{Answer, Question, SourceView, Unused};
+
+/// Two stored tensors that a family has under two names of one.
+struct Pair {
+    /// The other name, as it is written.
+    alias: String,
+    /// The owner's.
+    owner: String,
+    /// What is to be known of them.
+    question: Question,
+}
+
+impl Pair {
+    /// Whether both are equal, where it was measured.
+    fn is_equal(&self, evidence: &[(Question, Answer)]) -> Option<bool> {
+        evidence.iter().find(|(asked, _)| *asked == self.question).and_then(|(_, answer)| match answer {
+            Answer::Equal(equal) => Some(*equal),
+            Answer::Moments { .. } => None,
+        })
+    }
+}
+
+/// What became of the pairs.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// Copies that are equal to what is written.
+    pub dropped: Vec<Unused>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Whether the config must tie, or must not; `None` where it stays as it is.
+    pub tied: Option<bool>,
+}
+
+/// The facts about data that a conversion needs: whether both stored copies of a tie are equal.
+pub fn convert_questions(source: &SourceView, asked: &Conversion) -> Result<Vec<Question>> {
+    let Some(to) = asked.to.as_deref().filter(|_| asked.only.is_empty()) else { return Ok(Vec::new()) };
+    let respelt = matching::respell(source.listing, to)?;
+    Ok(pairs(source.listing, to, &respelt)?.into_iter().map(|pair| pair.question).collect())
+}
+
+/// Leaves out one of two equal copies. Where the copies differ both are written, and the config must not tie them.
+pub(super) fn settle(
+    listing: &Listing,
+    to: &str,
+    respelt: &mut Vec<Respelt>,
+    evidence: &[(Question, Answer)],
+) -> Result<Settled> {
+    let mut settled = Settled::default();
+    for pair in pairs(listing, to, respelt)? {
+        let (alias, owner) = (&pair.alias, &pair.owner);
+        match pair.is_equal(evidence) {
+            Some(true) => {
+                settled.tied = Some(true);
+                let Some(at) = respelt.iter().position(|one| one.info.name == *alias) else { continue };
+                let stored = respelt.remove(at).tensors.into_iter().filter_map(|id| listing.tensors.get(id));
+                let reason = format!("equal to {owner}, to which the model ties it");
+                settled.dropped.extend(stored.map(|tensor| Unused {
+                    source: 0,
+                    tensor: tensor.clone(),
+                    reason: reason.clone(),
+                }));
+            }
+            Some(false) => {
+                settled.tied = Some(false);
+                // only a config of transformers has said otherwise
+                if family::described(listing).is_none() {
+                    settled.warnings.push(format!(
+                        "{alias} and {owner} differ: both are written, and config.json says tie_word_embeddings false"
+                    ));
+                }
+            }
+            None => {}
+        }
+    }
+    Ok(settled)
+}
+
+/// The pairs of which both are stored and one suffices in the dialect that is written.
+fn pairs(listing: &Listing, to: &str, respelt: &[Respelt]) -> Result<Vec<Pair>> {
+    let Some((family, Some(config))) = family::recognise(listing) else { return Ok(Vec::new()) };
+    let wanted = family.dialects().iter().find(|dialect| dialect.name == to);
+    let is_respelt = respelt.iter().any(|one| one.dialect.is_some());
+    if !is_respelt || wanted.is_some_and(|dialect| dialect.stores_ties) {
+        return Ok(Vec::new());
+    }
+    let whole = |name: &str| {
+        let found = respelt.iter().find(|one| one.info.name == *name)?;
+        let [id] = found.tensors.as_slice() else { return None };
+        listing.tensors.get(*id)
+    };
+    let mut pairs = Vec::new();
+    for (alias, owner) in matching::ties(family, &config) {
+        let (alias, owner) = (spelt(wanted, alias)?, spelt(wanted, owner)?);
+        let (Some(a), Some(b)) = (whole(&owner), whole(&alias)) else { continue };
+        if (a.dtype, &a.shape) == (b.dtype, &b.shape) {
+            let question = Question::Equal { source: 0, a: a.name.to_string(), b: b.name.to_string() };
+            pairs.push(Pair { alias, owner, question });
+        }
+    }
+    Ok(pairs)
+}
+
+/// A name of the family's as a dialect has it.
+fn spelt(dialect: Option<&'static Dialect>, name: String) -> Result<String> {
+    match dialect {
+        Some(dialect) => Ok(matching::spelt(dialect, &name)?.unwrap_or(name)),
+        None => Ok(name),
+    }
+}
