@@ -10,6 +10,8 @@ pub trait Progress: Sync {
     fn advance(&self, bytes: u64);
     /// The phase is over.
     fn finish(&self);
+    /// Something that the user should know although the job goes on.
+    fn warn(&self, _text: &str) {}
     /// `Error::Interrupted` once a signal has asked the process to stop; long loops ask between pieces of work.
     fn interrupted(&self) -> Result<()>;
 }
@@ -34,6 +36,9 @@ impl Progress for Quiet<'_> {
     fn start(&self, _phase: &str, _total: Option<u64>) {}
     fn advance(&self, _bytes: u64) {}
     fn finish(&self) {}
+    fn warn(&self, text: &str) {
+        self.0.warn(text);
+    }
     fn interrupted(&self) -> Result<()> {
         self.0.interrupted()
     }

@@ -8,15 +8,13 @@ use crate::graph::{DimsText, Graph, Layer, Parameter};
 use crate::hash::HashMap;
 use crate::order;
 use crate::tensor::{Role, ShapeText};
+use crate::text::Text;
 
 /// The architecture as text: form, family, inputs and outputs, every parameter with shape, role, fans, initialisation and tie
 /// (equal ones of a repeated block in one line), and the total.
-pub fn describe(architecture: &Architecture) -> String {
-    let mut text = String::new();
-    let mut line = |words: String| {
-        text.push_str(words.trim_end());
-        text.push('\n');
-    };
+pub fn describe(architecture: &Architecture) -> Text {
+    let mut text = Text::default();
+    let mut line = |words: String| text.line(words.trim_end());
     line(title(architecture));
     architecture.graph.as_ref().map(ends).unwrap_or_default().into_iter().for_each(&mut line);
     rules(&architecture.rules).into_iter().for_each(&mut line);

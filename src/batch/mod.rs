@@ -7,18 +7,17 @@ mod tests;
 mod values;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use crate::checkpoint::{self, Reader};
-use crate::error::{BatchError, GraphError, Result, nearest};
+use crate::error::{BatchError, GraphError, Result, SourceError, nearest};
 use crate::graph::{Dim, Extent, Graph, Layer, Node};
 use crate::plan::PlannedBatch;
 use crate::progress::Progress;
-use crate::source::{Access, Reference, Source};
+use crate::source::{Access, Bytes, Reference, Source, local_file};
 use crate::tensor::{Dtype, TensorInfo};
 
 pub use answers::Answers;
@@ -27,6 +26,8 @@ pub(crate) use values::tensor_of;
 /// One array for each input of the model, examples first: numbers in f32, ids in i64.
 pub type Batch = BTreeMap<String, Tensor>;
 
+/// The longest file of a batch, which is held in memory.
+const LONGEST: u64 = 64 << 30;
 /// How a random batch is asked for.
 const RANDOM: &str = "random:";
 
@@ -42,14 +43,23 @@ pub fn pin(typed: &str) -> Result<PlannedBatch> {
 }
 
 fn digest(path: &Path) -> Result<String> {
-    let hash = || {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        Ok(format!("blake3:{}", hasher.finalize().to_hex()))
-    };
-    hash().map_err(|error: std::io::Error| {
-        BatchError::File { path: path.to_path_buf(), problem: error.to_string() }.into()
-    })
+    const PIECE: u64 = 1 << 20;
+    let file = local_file(path)?;
+    if file.len() > LONGEST {
+        let name = path.display().to_string();
+        return Err(SourceError::TooLong { file: name, limit: LONGEST, bytes: file.len() }.into());
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; file.len().min(PIECE) as usize];
+    let mut at = 0;
+    while at < file.len() {
+        let count = (file.len() - at).min(PIECE);
+        let piece = piece.get_mut(..count as usize).unwrap_or_default();
+        file.read_at(at, piece)?;
+        hasher.update(piece);
+        at += count;
+    }
+    Ok(format!("blake3:{}", hasher.finalize().to_hex()))
 }
 
 /// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 mod arrays;
 mod choose;
+mod claims;
 mod cursor;
 mod format;
 mod gguf;

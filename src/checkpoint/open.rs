@@ -6,7 +6,7 @@ use super::choose::{Choice, choose, choose_single, passed_over};
 use super::format::{Format, HEAD};
 use super::part::{Beside, Joined, Part};
 use super::safetensors::{check_shards, parse_index};
-use super::{Checkpoint, Reader, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
+use super::{Checkpoint, Reader, claims, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
 use crate::order;
 use crate::progress::Progress;
@@ -67,6 +67,10 @@ pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> 
     let folder = files.first().and_then(|file| file.name.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let config = opening.config(folder)?;
     let reader = Joined::new(&parts, config)?;
+    let beside = parts.iter().flat_map(|part| &part.beside).map(|(_, file)| file.len());
+    let held = parts.iter().map(|part| part.bytes).chain(beside).fold(0, u64::saturating_add);
+    let name = if let [one] = parts.as_slice() { one.name.as_str() } else { source.label() };
+    claims::check(name, held, reader.listing())?;
     if !options.adapter {
         refuse_adapter(&reader, &files)?;
     }
@@ -89,7 +93,9 @@ pub fn open_file(file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<Arc<dyn 
         let (by, shard) = (name.clone(), wanted.to_string());
         Err(CheckpointError::MissingShard { by, shard, tensors: None }.into())
     };
-    Ok(open_part(&name, file, options, &nothing)?.reader)
+    let part = open_part(&name, file, options, &nothing)?;
+    claims::check(&name, part.bytes, part.reader.listing())?;
+    Ok(part.reader)
 }
 
 /// Opens a file by its bytes; what is called safetensors and is of no other kind is left to the header's errors.

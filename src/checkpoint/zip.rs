@@ -81,6 +81,7 @@ impl Archive {
         let mut directory = vec![0; place.bytes as usize];
         file.read_at(place.offset, &mut directory)?;
         let entries = read_entries(file, &place, &directory)?;
+        refuse_overlaps(file, &entries)?;
         let mut names = HashMap::with_capacity_and_hasher(entries.len(), Default::default());
         for (number, entry) in entries.iter().enumerate() {
             if names.insert(entry.name.clone(), number).is_some() {
@@ -321,6 +322,21 @@ fn sizes(entry: &[u8], mut extra: &[u8]) -> Option<[u64; 3]> {
         }
     }
     Some(numbers)
+}
+
+/// No two entries share bytes in an archive that a program wrote: where they do, a small file claims any number of bytes.
+fn refuse_overlaps(file: &dyn Bytes, entries: &[Entry]) -> Result<()> {
+    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    crate::order::sort_by(&mut sorted, |a, b| a.header.cmp(&b.header));
+    for pair in sorted.windows(2) {
+        if let [first, second] = pair
+            && first.header.saturating_add(HEADER).saturating_add(first.packed) > second.header
+        {
+            let (entry, other) = (first.name.clone(), second.name.clone());
+            return Err(ArchiveError::Overlap { file: file.name().into(), entry, other }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Numbers in a record whose length was checked; behind its end all bytes count as zero.

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use xfer::arch;
+use xfer::text::Text;
 
 use super::init::{HubArgs, RuleArgs};
-use super::output::{Outcome, data};
+use super::output::{Outcome, data, json};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -36,10 +37,10 @@ pub struct ArchArgs {
 pub fn command(args: ArchArgs, signals: &Signals) -> Outcome {
     let ArchArgs { arch, schema, snippet, rules, hub } = args;
     if schema {
-        return data(&format!("{:#}\n", arch::schema()));
+        return json(&format!("{:#}\n", arch::schema()));
     }
     if let Some(framework) = snippet {
-        return data(arch::snippet(&framework)?);
+        return data(&Text::own(arch::snippet(&framework)?));
     }
     let progress = Shown::new(signals, false);
     let architecture = arch::open(&arch.unwrap_or_default(), &rules.flags(), &hub.access()?, &progress)?;

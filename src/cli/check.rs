@@ -8,9 +8,10 @@ use xfer::error::Exit;
 use xfer::job::{self, CheckRequest};
 use xfer::report::{diagnosis, page};
 
-use super::init::{HubArgs, ThreadArgs, write};
-use super::output::{Failure, Outcome, OutputArgs, data, warn_all};
+use super::init::{HubArgs, ThreadArgs};
+use super::output::{Failure, Outcome, OutputArgs, data, json, warn_all};
 use super::progress::{Shown, Signals};
+use super::written;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,17 +55,18 @@ pub struct CheckArgs {
 /// Runs the command.
 pub fn command(args: CheckArgs, signals: &Signals) -> Outcome {
     let CheckArgs { model, data: batch, init, seed, threads, hub, html, output } = args;
+    written::check("--html", html.as_deref())?;
     let progress = Shown::new(signals, output.quiet);
     let request = CheckRequest { model, init, data: batch, seed, threads: threads.count(), access: hub.access()? };
     let checked = job::check(&request, &progress)?;
     warn_all(&checked.notes);
     if let Some(file) = html {
-        write(&file, &page::check(&checked.diagnosis, &request.model, &checked.data))?;
+        written::write(&file, &page::check(&checked.diagnosis, &request.model, &checked.data))?;
     }
-    data(&match output.json {
-        true => diagnosis::json(&checked.diagnosis),
-        false => diagnosis::text(&checked.diagnosis, &request.model, &checked.data, output.verbose),
-    })?;
+    match output.json {
+        true => json(&diagnosis::json(&checked.diagnosis))?,
+        false => data(&diagnosis::text(&checked.diagnosis, &request.model, &checked.data, output.verbose))?,
+    }
     match checked.diagnosis.verdict {
         Verdict::Ok | Verdict::Warn => Ok(()),
         Verdict::Fail => Err(Failure::Silent(Exit::Contract)),

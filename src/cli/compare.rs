@@ -8,9 +8,10 @@ use xfer::error::Error;
 use xfer::job::{self, CompareRequest};
 use xfer::report::{comparison, page};
 
-use super::init::{HubArgs, ThreadArgs, share, write};
-use super::output::{Failure, Outcome, data, talk};
+use super::init::{HubArgs, ThreadArgs, share};
+use super::output::{Failure, Outcome, data, json, talk};
 use super::progress::{Shown, Signals};
+use super::written;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,6 +99,7 @@ fn positive(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn command(args: CompareArgs, signals: &Signals) -> Outcome {
     let CompareArgs { arch, data: file, from, init, lr, momentum, epochs, batch, seeds, holdout, goal, .. } = args;
+    written::check("--html", args.html.as_deref())?;
     let optimizer = match args.optimizer {
         OptimizerArg::Sgd => Optimizer::Sgd { lr, momentum },
         OptimizerArg::Adamw => Optimizer::AdamW { lr },
@@ -106,9 +108,13 @@ pub fn command(args: CompareArgs, signals: &Signals) -> Outcome {
     let request = CompareRequest { arch, data: file, from, init, seeds, settings, access: args.hub.access()? };
     let found = job::compare(&request, &Shown::new(signals, args.quiet))?;
     if let Some(file) = args.html {
-        write(&file, &page::compare(&found, &request.arch))?;
+        written::write(&file, &page::compare(&found, &request.arch))?;
     }
-    data(&if args.json { comparison::json(&found) } else { comparison::text(&found) })?;
+    if args.json {
+        json(&comparison::json(&found))?
+    } else {
+        data(&comparison::text(&found))?
+    }
     let Some(signal) = found.interrupted else { return Ok(()) };
     talk("interrupted: this is what there was by then");
     Err(Failure::Silent(Error::Interrupted(signal).exit()))

@@ -1,6 +1,7 @@
 //! `xfer completions`: for the shell.
 
 use clap::{Args, CommandFactory};
+use xfer::text::Text;
 
 use super::output::{Outcome, data};
 
@@ -16,5 +17,5 @@ pub struct CompletionsArgs {
 pub fn command(args: &CompletionsArgs) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "xfer", &mut script);
-    data(&String::from_utf8_lossy(&script))
+    data(&Text::own(String::from_utf8_lossy(&script)))
 }

@@ -57,6 +57,7 @@ pub struct ConvertArgs {
 pub fn command(args: ConvertArgs, signals: &Signals) -> Outcome {
     let started = Instant::now();
     let ConvertArgs { from, out, dtype, to, max_shard_size, only, key, hub, execution, output } = args;
+    execution.reports.check()?;
     let dtype = dtype.and_then(DtypeArg::dtype);
     let request = ConvertRequest { from, key, dtype, to, only, max_shard_size, access: hub.access()? };
     let progress = Shown::new(signals, output.quiet);

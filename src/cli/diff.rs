@@ -6,7 +6,7 @@ use xfer::error::Exit;
 use xfer::job;
 
 use super::init::{HubArgs, ThreadArgs};
-use super::output::{Failure, Outcome, data, warn_all};
+use super::output::{Failure, Outcome, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -50,6 +50,10 @@ pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
     let (left, right) = (open(&a)?, open(&b)?);
     warn_all(left.notes.iter().chain(&right.notes));
     let found = job::diff(&left.reader, &right.reader, values, threads.count(), &progress)?;
-    data(&if json { found.to_json() } else { found.to_text(&a, &b) })?;
+    if json {
+        print_json(&found.to_json())?
+    } else {
+        data(&found.to_text(&a, &b))?
+    }
     if found.same { Ok(()) } else { Err(Failure::Silent(Exit::Contract)) }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use xfer::job;
 use xfer::report::explain;
 
-use super::output::{Outcome, data, data_json};
+use super::output::{Outcome, data, json_of};
 
 /// Say why a tensor has the value that it has: the step, the rule, the expression, the runners-up
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub fn command(args: ExplainArgs) -> Outcome {
     let report = job::report_of(&place)?;
     let tensor = explain::find(&report, &name)?;
     if json {
-        return data_json(tensor);
+        return json_of(tensor);
     }
     data(&explain::render(&report, tensor))
 }

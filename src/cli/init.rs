@@ -1,24 +1,24 @@
 //! `xfer init`: the main job.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use xfer::arch::Flags;
-use xfer::error::{Error, Exit, JobError, Result};
+use xfer::error::{Exit, JobError, Result};
 use xfer::job::{self, Execution, Finished, PlanRequest, Prepared};
 use xfer::plan::{DtypeChoice, Options};
 use xfer::report::{Report, page, text};
 use xfer::save::{Replace, Sync, default_out};
 use xfer::source::Access;
 use xfer::tensor::{Dtype, megabytes};
+use xfer::text::Text;
 use xfer::transfer;
 
-use super::output::{Failure, Outcome, OutputArgs, data, data_by, data_json, talk, warn_all};
+use super::output::{Failure, Outcome, OutputArgs, data, hints, json_by, json_of, talk, warn_all};
 use super::progress::{Shown, Signals};
-use super::size;
+use super::{size, written};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -191,14 +191,20 @@ pub struct ReportArgs {
 }
 
 impl ReportArgs {
+    /// Refuses what could not be written, before any work.
+    pub fn check(&self) -> Result<()> {
+        written::check("--report", self.report.as_deref())?;
+        written::check("--html", self.html.as_deref())
+    }
+
     /// Writes what was asked for; `out` is what the page is called.
     pub fn write(&self, report: &Report, out: &Path) -> Result<()> {
         if let Some(file) = &self.report {
-            write_by(file, |out| report.write_json(out))?;
+            written::write_by(file, |out| report.write_json(out))?;
         }
         if let Some(file) = &self.html {
             let title = out.file_name().map(|name| name.to_string_lossy().into_owned());
-            write(file, &page::init(report, &title.unwrap_or_else(|| "plan".into())))?;
+            written::write(file, &page::init(report, &title.unwrap_or_else(|| "plan".into())))?;
         }
         Ok(())
     }
@@ -288,6 +294,8 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
         plan,
         output,
     } = args;
+    execution.reports.check()?;
+    written::check("--plan", plan.as_deref())?;
     let ContractArgs { new, unused, strict, min_coverage } = contract;
     let out = if dry_run { out.unwrap_or_default() } else { output_directory(out, &arch)? };
     let request = PlanRequest {
@@ -303,7 +311,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
     let prepared = job::prepare(&request, &progress)?;
     warn_all(&prepared.notes);
     if let Some(path) = &plan {
-        write_by(path, |out| prepared.planned.plan.write_json(out))?;
+        written::write_by(path, |out| prepared.planned.plan.write_json(out))?;
     }
     let how = execution.execution(out);
     if dry_run {
@@ -335,11 +343,13 @@ fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &Repor
     reports.write(&report, &how.out)?;
     warn_all(&report.warnings);
     if output.json {
-        data_by(|out| report.write_json(out))?;
+        json_by(|out| report.write_json(out))?;
     } else {
-        data(&text::render(&report, output.detail()))?;
-        data(&format!("\nmemory: at most {} with {threads} threads\n", megabytes(peak)))?;
-        strict_lines(&planned.strict_lines)?;
+        let mut text = text::render(&report, output.detail());
+        text.blank();
+        let _ = writeln!(text, "memory: at most {} with {threads} threads", megabytes(peak));
+        strict_lines(&planned.strict_lines, &mut text);
+        data(&text)?;
     }
     // the process ends: to take a hundred thousand tensors apart would take longer than to leave them
     std::mem::forget(report);
@@ -349,18 +359,22 @@ fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &Repor
     }
     for violation in &planned.violations {
         talk(&format!("error: {violation}"));
-        for hint in xfer::error::Fault::hints(violation) {
-            talk(&format!("hint: {hint}"));
-        }
+        hints(&xfer::error::Fault::hints(violation));
     }
     Err(Failure::Silent(Exit::Contract))
 }
 
-fn strict_lines(lines: &[String]) -> Outcome {
+fn strict_lines(lines: &[String], text: &mut Text) {
+    text.blank();
     if lines.is_empty() {
-        return data("\n--strict would pass as it is\n");
+        text.line("--strict would pass as it is");
+        return;
     }
-    data(&format!("\nto pass --strict add\n  {}\n", lines.join(" \\\n  ")))
+    text.line("to pass --strict add");
+    for (number, line) in lines.iter().enumerate() {
+        let more = if number + 1 < lines.len() { " \\" } else { "" };
+        let _ = writeln!(text, "  {line}{more}");
+    }
 }
 
 /// What an output of `init` and `run` is.
@@ -381,11 +395,13 @@ pub fn conclude(
     let seconds = started.elapsed().as_secs_f64();
     if output.json {
         let measured = Measured { report, seconds, bytes_read: *bytes_read, peak_memory: peak_memory() };
-        return data_json(&measured);
+        return json_of(&measured);
     }
-    data(&text::render(report, output.detail()))?;
+    let mut text = text::render(report, output.detail());
     let state = if *up_to_date { "is already up to date" } else { state };
-    data(&format!("\n{} {state} ({seconds:.1} s)\n", out.display()))
+    text.blank();
+    let _ = writeln!(text, "{} {state} ({seconds:.1} s)", out.display());
+    data(&text)
 }
 
 /// The report, and what this run took.
@@ -403,19 +419,4 @@ fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// Writes a file that the user named.
-pub fn write(path: &Path, text: &str) -> Result<()> {
-    write_by(path, |out| out.write_all(text.as_bytes()))
-}
-
-/// The same of what is made while it is written.
-fn write_by(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let write = || {
-        let mut out = BufWriter::with_capacity(1 << 16, File::create(path)?);
-        content(&mut out)?;
-        out.flush()
-    };
-    write().map_err(|error| Error::io("write", path, error))
 }

@@ -4,9 +4,10 @@ use clap::Args;
 use xfer::checkpoint::OpenOptions;
 use xfer::job;
 use xfer::source::aliases;
+use xfer::text::Text;
 
 use super::init::{HubArgs, ThreadArgs};
-use super::output::{Outcome, data, warn_all};
+use super::output::{Outcome, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -45,12 +46,13 @@ pub struct InspectArgs {
 pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
     let InspectArgs { source, aliases: list, stats, key, threads, hub, json } = args;
     if list {
-        return data(&aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n")).collect::<String>());
+        let lines = aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n"));
+        return data(&Text::own(lines.collect::<String>()));
     }
     let progress = Shown::new(signals, false);
     let options = OpenOptions { key: key.as_deref(), headers: !stats, ..OpenOptions::default() };
     let opened = job::open(&source.unwrap_or_default(), &options, &hub.access()?, &progress)?;
     let inspected = job::inspect(&opened, stats, threads.count(), &progress)?;
     warn_all(&inspected.notes);
-    data(&if json { inspected.to_json() } else { inspected.to_text() })
+    if json { print_json(&inspected.to_json()) } else { data(&inspected.to_text()) }
 }

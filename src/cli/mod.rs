@@ -14,6 +14,7 @@ mod progress;
 mod run;
 mod size;
 mod verify;
+mod written;
 
 use std::process::ExitCode;
 
@@ -74,7 +75,7 @@ pub fn main() -> ExitCode {
         Command::Arch(args) => arch::command(args, &signals),
         Command::Completions(args) => completions::command(&args),
     };
-    match result {
+    match signals.judge(result) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output::fail(&failure),
     }

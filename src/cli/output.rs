@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use xfer::error::{Error, Exit};
 use xfer::report::text::Detail;
+use xfer::text::{JsonWriter, Text, escaped};
 
 /// How much is printed, and for whom.
 #[derive(Args, Clone, Debug)]
@@ -51,12 +52,21 @@ impl From<Error> for Failure {
 pub type Outcome = Result<(), Failure>;
 
 /// Writes to stdout; a reader that went away ends the process quietly, as other tools do.
-pub fn data(text: &str) -> Outcome {
-    data_by(|out| out.write_all(text.as_bytes()))
+pub fn data(text: &Text) -> Outcome {
+    data_by(|out| out.write_all(text.as_str().as_bytes()))
 }
 
-/// The same of what is made while it is written.
-pub fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+/// The same of JSON that is made while it is written.
+pub fn json_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+    data_by(|out| content(&mut JsonWriter(out)))
+}
+
+/// The same of JSON.
+pub fn json(text: &str) -> Outcome {
+    json_by(|out| out.write_all(text.as_bytes()))
+}
+
+fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
     let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match content(&mut stdout).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
@@ -66,16 +76,16 @@ pub fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcom
 }
 
 /// Writes a value to stdout as JSON on one line.
-pub fn data_json(value: &impl serde::Serialize) -> Outcome {
-    data_by(|out| {
+pub fn json_of(value: &impl serde::Serialize) -> Outcome {
+    json_by(|out| {
         serde_json::to_writer(&mut *out, value)?;
         out.write_all(b"\n")
     })
 }
 
-/// Writes a line to stderr; where that fails there is nobody to tell.
+/// Writes a line to stderr, its controls escaped; where that fails there is nobody to tell.
 pub fn talk(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line));
 }
 
 /// Prints warnings, each a line.
@@ -85,17 +95,18 @@ pub fn warn_all<'a>(warnings: impl IntoIterator<Item = &'a String>) {
     }
 }
 
+/// Prints hints, each a line.
+pub fn hints(hints: &[String]) {
+    hints.iter().for_each(|hint| talk(&format!("hint: {hint}")));
+}
+
 /// Prints an error and its hints and gives its exit code.
 pub fn fail(failure: &Failure) -> ExitCode {
     match failure {
         Failure::Silent(exit) => ExitCode::from(*exit as u8),
         Failure::Error(error) => {
-            for line in error.to_string().lines() {
-                talk(&format!("error: {line}"));
-            }
-            for hint in error.hints() {
-                talk(&format!("hint: {hint}"));
-            }
+            error.facts().iter().for_each(|fact| talk(&format!("error: {fact}")));
+            hints(&error.hints());
             ExitCode::from(error.exit() as u8)
         }
     }

@@ -9,10 +9,15 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use xfer::error::{Error, Result};
 use xfer::progress::Progress;
+use xfer::text::escaped;
 
-use super::output::talk;
+use super::output::{Failure, Outcome, talk};
 
 const SPARSE: Duration = Duration::from_secs(10);
+/// How often the process looks for a signal.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How long a job has to end itself after a signal.
+const GRACE: Duration = Duration::from_millis(600);
 
 /// The number of the signal that asked the process to stop; 0 for none.
 #[derive(Clone)]
@@ -21,6 +26,9 @@ pub struct Signals(Arc<AtomicUsize>);
 impl Signals {
     /// Catches Ctrl-C and SIGTERM. The second of them kills at once, as without a handler.
     pub fn install() -> Result<Signals> {
+        // beyond `ulimit -f` a write then fails as any other, in place of the process
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+            .map_err(|e| Error::io("catch signals for", "this process", e))?;
         let seen = Arc::new(AtomicUsize::new(0));
         let twice = Arc::new(std::sync::atomic::AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -30,7 +38,36 @@ impl Signals {
                 .and_then(|_| signal_hook::flag::register_usize(signal, seen.clone(), number))
                 .map_err(|e| Error::io("catch signals for", "this process", e))?;
         }
-        Ok(Signals(seen))
+        let signals = Signals(seen);
+        signals.watch();
+        Ok(signals)
+    }
+
+    /// Ends the process where a signal does not: in a computation, or while a server, a disk or a terminal keeps it waiting.
+    fn watch(&self) {
+        let signals = self.clone();
+        let watch = move || {
+            let error = loop {
+                std::thread::sleep(GLANCE);
+                if let Err(error) = signals.check() {
+                    break error;
+                }
+            };
+            std::thread::sleep(GRACE);
+            xfer::unfinished::remove_all();
+            talk(&format!("error: {error}"));
+            signal_hook::low_level::exit(i32::from(error.exit() as u8));
+        };
+        // a system that starts no more threads has the orderly end
+        let _ = std::thread::Builder::new().stack_size(128 << 10).spawn(watch);
+    }
+
+    /// What a command came to: after a signal a failure is an interruption, whatever the threads made of it.
+    pub fn judge(&self, outcome: Outcome) -> Outcome {
+        match (outcome, self.check()) {
+            (Err(Failure::Error(_)), Err(interrupted)) => Err(Failure::Error(interrupted)),
+            (outcome, _) => outcome,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -93,7 +130,7 @@ impl Progress for Shown {
                     None => "{msg} {spinner} {bytes} {bytes_per_sec}",
                 };
                 bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-                bar.set_message(phase.to_string());
+                bar.set_message(escaped(phase).into_owned());
             }
             Display::Lines(state) => {
                 if let Ok(mut state) = state.lock() {
@@ -121,6 +158,13 @@ impl Progress for Shown {
     fn finish(&self) {
         if let Display::Bar(bar) = &self.display {
             bar.finish_and_clear();
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| talk(&format!("warning: {text}"))),
+            Display::Nowhere | Display::Lines(_) => talk(&format!("warning: {text}")),
         }
     }
 

@@ -36,6 +36,7 @@ pub struct RunArgs {
 pub fn command(args: RunArgs, signals: &Signals) -> Outcome {
     let started = Instant::now();
     let RunArgs { plan, out, hub, execution, output } = args;
+    execution.reports.check()?;
     let plan = job::read_plan(&plan)?;
     let progress = Shown::new(signals, output.quiet);
     let how = execution.execution(out);

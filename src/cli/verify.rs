@@ -8,7 +8,7 @@ use xfer::job;
 use xfer::source::Access;
 
 use super::init::ThreadArgs;
-use super::output::{Failure, Outcome, data, warn_all};
+use super::output::{Failure, Outcome, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -39,6 +39,10 @@ pub fn command(args: VerifyArgs, signals: &Signals) -> Outcome {
     let access = Access::from_environment(None, true, None)?;
     let found = job::verify(&directory, &access, threads.count(), &progress)?;
     warn_all(&found.notes);
-    data(&if json { found.to_json() } else { found.to_text(&directory.display().to_string()) })?;
+    if json {
+        print_json(&found.to_json())?
+    } else {
+        data(&found.to_text(&directory.display().to_string()))?
+    }
     if found.same { Ok(()) } else { Err(Failure::Silent(Exit::Contract)) }
 }

@@ -29,6 +29,16 @@ pub enum ArchiveError {
         /// The entry.
         entry: String,
     },
+    /// Two entries share bytes.
+    #[error("{file}: the entries `{entry}` and `{other}` overlap")]
+    Overlap {
+        /// The file.
+        file: String,
+        /// The entry that begins first.
+        entry: String,
+        /// The other.
+        other: String,
+    },
     /// An entry is wrong.
     #[error("{file}: entry `{entry}` at byte {offset}: {what}")]
     Entry {

@@ -12,14 +12,6 @@ pub enum BatchError {
         /// What was typed.
         text: String,
     },
-    /// The file cannot be read.
-    #[error("--data {}: {problem}", path.display())]
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        problem: String,
-    },
     /// The file is not the one that was planned with.
     #[error("--data {}: expected {expected}, found {found}", path.display())]
     Changed {
@@ -131,8 +123,7 @@ impl Fault for BatchError {
     fn exit(&self) -> Exit {
         match self {
             BatchError::Count { .. } => Exit::Usage,
-            BatchError::File { .. }
-            | BatchError::Changed { .. }
+            BatchError::Changed { .. }
             | BatchError::Unknown { .. }
             | BatchError::Type { .. }
             | BatchError::Empty { .. }
@@ -161,8 +152,7 @@ impl Fault for BatchError {
                 vec!["add an array `labels` (i64, one class for each example) or `targets` to the data file".into()]
             }
             BatchError::Unbounded { .. } => vec!["--data FILE with ids of your own".into()],
-            BatchError::File { .. }
-            | BatchError::Type { .. }
+            BatchError::Type { .. }
             | BatchError::Empty { .. }
             | BatchError::NonFinite { .. }
             | BatchError::TwoAnswers

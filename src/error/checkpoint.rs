@@ -266,6 +266,25 @@ pub enum CheckpointError {
         /// The files.
         files: Vec<String>,
     },
+    /// Tensors claim more than files can stand for.
+    #[error(
+        "{file}: its tensors claim {claimed} bytes, the file has {held}; {tensor} {} alone claims {bytes}",
+        ShapeText(shape)
+    )]
+    Claims {
+        /// The file, or the source where there are several.
+        file: String,
+        /// Bytes of all tensors.
+        claimed: u64,
+        /// Bytes of all files.
+        held: u64,
+        /// The largest tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Shape,
+        /// Its bytes.
+        bytes: u64,
+    },
     /// No file may be meant.
     #[error("{label} holds no weights; it holds {}", if found.is_empty() { "nothing" } else { found.as_str() })]
     NoWeights {
@@ -379,6 +398,11 @@ impl Fault for CheckpointError {
             }
             CheckpointError::NoWeights { label, deeper: Some(deeper), .. } => {
                 vec![format!("name the weights, as --from {label}/{deeper}")]
+            }
+            CheckpointError::Claims { tensor, .. } => {
+                vec![format!(
+                    "if {tensor} is meant to be so large, save it whole: tensor.clone(), and without compression"
+                )]
             }
             CheckpointError::Adapter { .. } => vec![
                 "put it on its base: xfer init --from base=BASE --from adapter=ADAPTER --arch BASE --out MERGED".into(),

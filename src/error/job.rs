@@ -75,6 +75,14 @@ pub enum JobError {
         /// Where.
         path: PathBuf,
     },
+    /// A file that is to be written has no folder, or is one.
+    #[error("{flag} {}: {}", path.display(), if path.is_dir() { "it is a directory" } else { "its folder does not exist" })]
+    NoFolder {
+        /// `--report`.
+        flag: &'static str,
+        /// As typed.
+        path: PathBuf,
+    },
     /// A report or plan cannot be read.
     #[error("{}: {what}", path.display())]
     Unreadable {
@@ -106,6 +114,7 @@ impl Fault for JobError {
             JobError::Memory { .. } | JobError::Contract { .. } => Exit::Contract,
             JobError::SourceChanged { .. }
             | JobError::NoReport { .. }
+            | JobError::NoFolder { .. }
             | JobError::Unreadable { .. }
             | JobError::NoSuchTensor { .. } => Exit::Input,
         }
@@ -132,6 +141,10 @@ impl Fault for JobError {
                 let mut hints: Vec<String> = violations.iter().flat_map(Fault::hints).collect();
                 hints.dedup();
                 hints
+            }
+            JobError::NoFolder { path, .. } if path.is_dir() => Vec::new(),
+            JobError::NoFolder { path, .. } => {
+                path.parent().map(|folder| format!("mkdir -p {}", folder.display())).into_iter().collect()
             }
             JobError::SourceChanged { .. } => vec!["plan again: xfer init … --dry-run --plan FILE".into()],
             JobError::NoSuchTensor { nearest, .. } => {

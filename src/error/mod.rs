@@ -181,6 +181,14 @@ impl Error {
         }
     }
 
+    /// The facts, each a line: several where several things break the contract.
+    pub fn facts(&self) -> Vec<String> {
+        match self {
+            Error::Job(JobError::Contract { violations }) => violations.iter().map(ToString::to_string).collect(),
+            other => vec![other.to_string()],
+        }
+    }
+
     /// The exit code of this error.
     pub fn exit(&self) -> Exit {
         match (self, self.fault()) {
@@ -205,6 +213,12 @@ fn io_hints(source: &std::io::Error, path: &Path) -> Vec<String> {
     match source.kind() {
         std::io::ErrorKind::StorageFull => {
             vec![format!("free space on the file system of {}, or choose another --out", path.display())]
+        }
+        std::io::ErrorKind::FileTooLarge => {
+            vec![format!(
+                "raise `ulimit -f`, or choose a file system that holds larger files than that of {}",
+                path.display()
+            )]
         }
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
             vec![format!("check who may write to {}, or choose another --out", path.display())]

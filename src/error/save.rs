@@ -75,6 +75,14 @@ pub enum SaveError {
         /// DIR.
         out: PathBuf,
     },
+    /// A file of DIR is not the one that would be written.
+    #[error("{} exists, and {name} in it is not the file that would be written", out.display())]
+    Altered {
+        /// DIR.
+        out: PathBuf,
+        /// The file.
+        name: String,
+    },
     /// A file stands where a directory must.
     #[error("{} is no directory", path.display())]
     NotADirectory {
@@ -127,6 +135,7 @@ impl Fault for SaveError {
             | SaveError::HeaderTooLarge { .. }
             | SaveError::Foreign { .. }
             | SaveError::Exists { .. }
+            | SaveError::Altered { .. }
             | SaveError::NotADirectory { .. }
             | SaveError::DanglingLink { .. }
             | SaveError::UnsafeName { .. } => Exit::Input,
@@ -136,12 +145,18 @@ impl Fault for SaveError {
     fn hints(&self) -> Vec<String> {
         match self {
             SaveError::HeaderTooLarge { .. } => vec!["write smaller shards, as --max-shard-size 1GB".into()],
-            SaveError::NoSuchType { .. } => vec!["--dtype f32, or a .safetensors file".into()],
+            SaveError::NoSuchType { dtype: Dtype::F16 | Dtype::Bf16 | Dtype::F64, .. } => {
+                vec!["--dtype f32, or a .safetensors file".into()]
+            }
+            // no cast is known that would keep their values
+            SaveError::NoSuchType { .. } => vec!["write a .safetensors file, which has every type".into()],
             SaveError::Busy { .. } => vec!["wait for the other run, or choose another --out".into()],
             SaveError::Foreign { out, .. } => {
                 vec![format!("choose another --out, or move {} away; --force does not replace it", out.display())]
             }
-            SaveError::Exists { .. } => vec!["add --force to replace it, or choose another --out".into()],
+            SaveError::Exists { .. } | SaveError::Altered { .. } => {
+                vec!["add --force to replace it, or choose another --out".into()]
+            }
             SaveError::NotADirectory { .. } | SaveError::NoName { .. } => vec!["choose another --out".into()],
             SaveError::DanglingLink { path } => vec![format!("rm {}, or create what it leads to", path.display())],
             SaveError::DuplicateTensor { .. }

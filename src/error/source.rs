@@ -196,6 +196,34 @@ pub enum SourceError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A transfer brings too little to come to an end.
+    #[error("{file}: received {bytes} bytes in {seconds} seconds at attempt {attempts}")]
+    Slow {
+        /// The file.
+        file: String,
+        /// How many bytes arrived.
+        bytes: u64,
+        /// In which time.
+        seconds: u64,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Offline, a file of the cache has other bytes than the Hub's.
+    #[error("{repository}: {} in the cache is not file `{name}`: expected {hash} {expected}, found {found}", path.display())]
+    CorruptCache {
+        /// `org/name`.
+        repository: String,
+        /// The file.
+        name: String,
+        /// The file of the cache.
+        path: PathBuf,
+        /// Which hash.
+        hash: &'static str,
+        /// The hash that the Hub states.
+        expected: String,
+        /// The hash of the bytes in the cache.
+        found: String,
+    },
     /// A transfer brought another number of bytes than was announced.
     #[error("{file}: expected {expected} bytes, received at least {found}")]
     WrongLength {
@@ -214,6 +242,16 @@ pub enum SourceError {
         /// The announced hash.
         expected: String,
         /// The hash of what arrived.
+        found: String,
+    },
+    /// The same of a file that git-lfs does not store.
+    #[error("{file}: expected git blob id {expected}, received {found}")]
+    WrongBlob {
+        /// The file.
+        file: String,
+        /// The announced id.
+        expected: String,
+        /// The id of what arrived.
         found: String,
     },
     /// The first bytes of a file, asked for by themselves, were not those of the file.
@@ -293,6 +331,8 @@ impl Fault for SourceError {
             NoSuchFile { .. } | NoEntry { .. } | NoRepository { .. } | NoRevision { .. } => Exit::Source,
             WrongAnswer { .. } | RevisionNotCached { .. } | NotCached { .. } => Exit::Source,
             Status { status: 408 | 429 | 500..=599, .. } | Network { .. } => Exit::Temporary,
+            CorruptCache { .. } => Exit::Input,
+            Slow { .. } | WrongBlob { .. } => Exit::Temporary,
             Cut { .. } | WrongLength { .. } | WrongBytes { .. } | OtherFront { .. } => Exit::Temporary,
             Status { .. } => Exit::Source,
             Cache { .. } => Exit::Machine,
@@ -341,8 +381,12 @@ impl Fault for SourceError {
             Status { after: None, .. } | Network { .. } => {
                 vec!["try again later, or pass --offline to use what the cache holds".into()]
             }
+            CorruptCache { path, .. } => {
+                vec![format!("rm {}, then run once without --offline (and without HF_HUB_OFFLINE)", path.display())]
+            }
+            Slow { .. } => vec!["run the same command again, or set HF_HUB_DOWNLOAD_TIMEOUT to more seconds".into()],
             Cut { .. } => vec!["run the same command again: it goes on where the transfer stopped".into()],
-            WrongLength { .. } | WrongBytes { .. } => {
+            WrongLength { .. } | WrongBytes { .. } | WrongBlob { .. } => {
                 vec!["nothing was kept: run the same command again, and check proxies and HF_ENDPOINT".into()]
             }
             OtherFront { .. } => {

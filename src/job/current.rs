@@ -1,8 +1,6 @@
 //! Whether DIR already is what the plan makes: the same plan, and source and output still hash to what the report says.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,16 +9,17 @@ use crate::checkpoint::{self, OpenOptions, Reader};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::report::Report;
-use crate::save::Layout;
-use crate::source::{Access, Reference, Source};
+use crate::report::{Report, ReportedTensor};
+use crate::save::{self, Layout};
+use crate::source::{Access, Reference, Source, read_local};
 use crate::transfer;
 
 /// The report of DIR where that says to be what the plan makes, else `None`.
 pub fn claimed(plan: &Plan, out: &Path) -> Option<Report> {
-    let text = std::fs::read_to_string(out.join(Report::FILE)).ok()?;
+    let text = super::saved::text(&out.join(Report::FILE)).ok()?;
     let report: Report = serde_json::from_str(&text).ok()?;
-    (report.plan == plan.hash() && report.xfer == env!("CARGO_PKG_VERSION")).then_some(report)
+    let is_claimed = report.plan == plan.hash() && report.xfer == env!("CARGO_PKG_VERSION");
+    (is_claimed && describes(&report, plan)).then_some(report)
 }
 
 /// Whether DIR is what its report says, and so are the sources. Two reads, no write.
@@ -39,17 +38,64 @@ pub fn is_up_to_date(
         && inputs_agree(report, opened, threads, progress)?)
 }
 
-/// Whether a file could be the only one of a layout: its length and its header say so.
-pub fn may_be(layout: &Layout, path: &Path) -> bool {
-    let [file] = layout.files.as_slice() else { return false };
-    let has_length = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.bytes);
-    // the checksums of an archive stand among what is known beforehand
-    if !file.sums.is_empty() {
-        return has_length;
+/// Whether DIR has the weight files of a layout, and its index: names, shapes, types and offsets.
+pub fn is_laid_out(layout: &Layout, out: &Path) -> bool {
+    layout.files.iter().all(|file| save::is_laid_out(file, &out.join(&file.name)))
+        && layout.index.as_ref().is_none_or(|index| is_text(&out.join(Layout::INDEX), index))
+}
+
+/// Whether what a report says of each tensor is what the plan says.
+fn describes(report: &Report, plan: &Plan) -> bool {
+    let planned = Report::of(plan, None);
+    let is_same = |(a, b): (&ReportedTensor, &ReportedTensor)| {
+        (&a.name, a.dtype, &a.shape, a.action, &a.value) == (&b.name, b.dtype, &b.shape, b.action, &b.value)
+    };
+    report.tensors.len() == planned.tensors.len() && report.tensors.iter().zip(&planned.tensors).all(is_same)
+}
+
+fn is_text(path: &Path, text: &str) -> bool {
+    read_local(path, text.len() as u64).is_ok_and(|found| found == text.as_bytes())
+}
+
+/// Whether DIR holds nothing but files that the plan makes, and not all of them, as far as that shows without its tensors: their bytes
+/// are compared before DIR is replaced.
+pub fn only_lacks(
+    plan: &Plan,
+    layout: &Layout,
+    opened: &[Opened],
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<bool> {
+    let Some(found) = out.is_dir().then(|| save::files_in(out)).transpose()?.flatten() else { return Ok(false) };
+    let mut made: BTreeSet<&str> = layout.files.iter().map(|file| file.name.as_str()).collect();
+    made.extend(plan.companions.iter().map(|companion| companion.name.as_str()));
+    made.extend(layout.index.as_ref().map(|_| Layout::INDEX));
+    made.insert(Report::FILE);
+    if found.len() >= made.len() || !found.iter().all(|name| made.contains(name.as_str())) {
+        return Ok(false);
     }
-    let mut header = vec![0; file.header.len()];
-    let read = |header: &mut [u8]| File::open(path)?.read_exact(header);
-    has_length && read(&mut header).is_ok() && header == file.header
+    for name in &found {
+        let path = out.join(name);
+        let is_made = if let Some(file) = layout.files.iter().find(|file| file.name == *name) {
+            save::is_laid_out(file, &path)
+        } else if let Some(companion) = plan.companions.iter().find(|companion| companion.name == *name) {
+            let expected = sources::content(&companion.content, opened, progress)?;
+            read_local(&path, expected.len() as u64).is_ok_and(|found| found == expected)
+        } else if name == Report::FILE {
+            claimed(plan, out).is_some()
+        } else {
+            layout.index.as_ref().is_some_and(|index| is_text(&path, index))
+        };
+        if !is_made {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a file could be the only one of a layout: its length and all that is known before its tensors say so.
+pub fn may_be(layout: &Layout, path: &Path) -> bool {
+    matches!(layout.files.as_slice(), [file] if save::is_laid_out(file, path))
 }
 
 /// Whether the tensors of a file hash to what a report says.
@@ -69,7 +115,7 @@ fn open_output(out: &Path, access: &Access, progress: &dyn Progress) -> Option<A
 fn companions_agree(plan: &Plan, opened: &[Opened], out: &Path, progress: &dyn Progress) -> Result<bool> {
     for companion in &plan.companions {
         let expected = sources::content(&companion.content, opened, progress)?;
-        if std::fs::read(out.join(&companion.name)).ok().as_ref() != Some(&expected) {
+        if !read_local(&out.join(&companion.name), expected.len() as u64).is_ok_and(|found| found == expected) {
             return Ok(false);
         }
     }

@@ -176,20 +176,25 @@ fn execute(
     let readers = sources::readers(sources);
     check_memory(plan, &readers, execution)?;
     save::settle(&execution.out)?;
+    let layout = Layout::of(plan)?;
     let claimed = current::claimed(plan, &execution.out);
-    if claimed.is_none() {
+    let replace = match save::admit(&execution.out, execution.replace) {
+        Ok(()) => execution.replace,
+        Err(_) if current::only_lacks(plan, &layout, sources, &execution.out, progress)? => Replace::Part,
+        // it may be up to date
+        Err(_) if claimed.is_some() => execution.replace,
         // refused before anything is fetched
-        save::admit(&execution.out, execution.replace)?;
-    }
+        Err(error) => return Err(error),
+    };
     let bytes_read = fetch(plan, sources, progress)?;
     let (out, threads) = (&execution.out, execution.transfer.threads);
     if let Some(report) = claimed
+        && current::is_laid_out(&layout, out)
         && current::is_up_to_date(&report, plan, sources, access, out, threads, progress)?
     {
         return Ok(Finished { report, up_to_date: true, bytes_read });
     }
-    let layout = Layout::of(plan)?;
-    let staging = Staging::open(&execution.out, &plan.hash(), execution.replace)?;
+    let staging = Staging::open(&execution.out, &plan.hash(), replace)?;
     let mut outcomes = transfer::run(plan, &layout, &readers, &staging, execution.transfer, progress)?;
     write_companions(plan, sources, &layout, &staging, progress)?;
     let written = Written { plan, layout: &layout, staging: &staging };
@@ -219,7 +224,7 @@ fn write_companions(
         staging.write(&companion.name, &sources::content(&companion.content, sources, progress)?)?;
     }
     match &layout.index {
-        Some(index) => staging.write("model.safetensors.index.json", index.as_bytes()),
+        Some(index) => staging.write(Layout::INDEX, index.as_bytes()),
         None => Ok(()),
     }
 }

@@ -1,16 +1,18 @@
 //! Plans and reports that were written before.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::error::{Error, JobError, Result};
+use crate::error::{Error, JobError, Result, SourceError};
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::source::read_local;
+
+/// The longest plan or report; a hundred thousand tensors take some ten megabytes.
+const LONGEST: u64 = 1 << 30;
 
 /// Reads a plan file.
 pub fn read_plan(path: &Path) -> Result<Plan> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-    Plan::from_json(&text)
+    Plan::from_json(&text(path)?)
 }
 
 /// The report of an output directory, of a report file, or of a plan that was not carried out yet.
@@ -19,7 +21,7 @@ pub fn report_of(path: &Path) -> Result<Report> {
     if path.is_dir() && !file.exists() {
         return Err(JobError::NoReport { path: path.to_path_buf() }.into());
     }
-    let text = std::fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
+    let text = text(&file)?;
     if is_plan(&text) {
         return Ok(Report::of(&Plan::from_json(&text)?, None));
     }
@@ -31,15 +33,22 @@ pub fn report_of(path: &Path) -> Result<Report> {
 /// The report of an output directory, as it stands there.
 pub fn report_in(directory: &Path) -> Result<Report> {
     let file = directory.join(Report::FILE);
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+    let text = match text(&file) {
+        Err(Error::Source(SourceError::MissingPath { .. })) => {
             return Err(JobError::NoReport { path: directory.to_path_buf() }.into());
         }
-        Err(error) => return Err(Error::io("read", &file, error)),
+        other => other?,
     };
     serde_json::from_str(&text)
         .map_err(|e| JobError::Unreadable { path: file, what: format!("no report of xfer: {e}") }.into())
+}
+
+/// The text of a plan or report.
+pub fn text(path: &Path) -> Result<String> {
+    String::from_utf8(read_local(path, LONGEST)?).map_err(|error| {
+        let what = format!("no text: {}", error.utf8_error());
+        JobError::Unreadable { path: path.to_path_buf(), what }.into()
+    })
 }
 
 fn is_plan(text: &str) -> bool {

@@ -1,6 +1,7 @@
 //! `--from`: parsed, opened, and opened again when a saved plan is run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::checkpoint::vocabulary::Vocabulary;
@@ -8,12 +9,12 @@ use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
 use crate::error::{JobError, Result};
 use crate::plan::{Content, Plan, PlannedSource, SourceView, is_companion};
 use crate::progress::Progress;
-use crate::source::{Access, Reference, Source};
+use crate::source::{Access, Reference, Source, read_local};
 
 /// What PEFT saves beside an adapter.
 const ADAPTER: &str = "adapter_config.json";
 /// Companion files are small; a tokenizer of a quarter of a million tokens has 30 MB.
-const COMPANION_LIMIT: u64 = 256 << 20;
+pub const COMPANION_LIMIT: u64 = 256 << 20;
 
 /// One `--from [NAME=]SRC`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,7 +251,7 @@ pub fn content(content: &Content, sources: &[Opened], progress: &dyn Progress) -
             (opened.argument.name.as_str(), name, opened.source.read(name, COMPANION_LIMIT, progress)?, digest)
         }
         Content::File { location, digest } => {
-            let bytes = std::fs::read(location).map_err(|e| crate::error::Error::io("read", location, e))?;
+            let bytes = read_local(Path::new(location), COMPANION_LIMIT)?;
             ("architecture", location, bytes, digest)
         }
     };

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::saved::report_in;
-use super::sources::digest;
+use super::sources::{COMPANION_LIMIT, digest};
 use crate::checkpoint::{self, OpenOptions, Reader};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, SourceError};
 use crate::init::Generator;
 use crate::plan::{Action, Assignment, Exact, Plan, Target};
 use crate::progress::Progress;
 use crate::report::verification::{Finding, Verification};
 use crate::report::{Counts, Origin, Report};
 use crate::save::Layout;
-use crate::source::{Access, Reference, Source};
+use crate::source::{Access, Reference, Source, read_local};
 use crate::tensor::TensorInfo;
 use crate::transfer;
 
@@ -99,10 +99,10 @@ fn counts(counts: Counts) -> [(&'static str, u64); 4] {
 fn files(directory: &Path, report: &Report, found: &mut Verification) -> Result<()> {
     for file in &report.companions {
         let path = directory.join(&file.name);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match read_local(&path, COMPANION_LIMIT) {
             Ok(bytes) => Some(digest(&bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::io("read", &path, error)),
+            Err(Error::Source(SourceError::MissingPath { .. } | SourceError::DanglingLink { .. })) => None,
+            Err(error) => return Err(error),
         };
         found.files += u64::from(bytes.is_some());
         if bytes.as_ref() != Some(&file.digest) {

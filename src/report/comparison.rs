@@ -4,14 +4,17 @@ use std::fmt::Write;
 
 use super::json;
 use crate::compare::{Comparison, Trained};
+use crate::text::Text;
 
 /// One line for each strategy: means over the seeds, and the range of the accuracy.
-pub fn text(comparison: &Comparison) -> String {
+pub fn text(comparison: &Comparison) -> Text {
     let Comparison { strategies, goal, steps, examples, held_out, interrupted: _ } = comparison;
     let groups = by_strategy(strategies);
     let width = groups.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max("strategy".len());
     let goal_title = goal.map_or("steps".to_string(), |goal| format!("steps to {goal:.2}"));
-    let mut text = format!("trained on {examples} examples for {steps} steps, measured on {held_out} held out\n\n");
+    let mut text = Text::default();
+    let _ = writeln!(text, "trained on {examples} examples for {steps} steps, measured on {held_out} held out");
+    text.blank();
     let _ = writeln!(
         text,
         "{:<width$}  {:>5}  {:>12}  {:>10}  {:>8}  {:>13}  {:>13}  diverged",

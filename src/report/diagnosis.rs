@@ -4,12 +4,14 @@ use std::fmt::Write;
 
 use super::json;
 use crate::check::{Diagnosis, Drift, Finding, Kind, Severity, Verdict};
+use crate::text::Text;
 
 /// The findings and their measure, the drift in both directions, and with `full` every layer. `subject` is the model as typed,
 /// `data` what it was run on.
-pub fn text(diagnosis: &Diagnosis, subject: &str, data: &str, full: bool) -> String {
+pub fn text(diagnosis: &Diagnosis, subject: &str, data: &str, full: bool) -> Text {
     let Diagnosis { verdict, findings, forward, backward, loss, examples, layers } = diagnosis;
-    let mut text = format!("{subject}: {}\n", word(*verdict));
+    let mut text = Text::default();
+    let _ = writeln!(text, "{subject}: {}", word(*verdict));
     let _ = writeln!(text, "  run on     {examples} examples ({data}), {} weights in execution order", layers.len());
     let _ = writeln!(text, "  forward    {}", drift(*forward, "the signal that reaches a weight"));
     let _ = writeln!(text, "  backward   {}", drift(*backward, "its gradient, from the last weight to the first"));
@@ -17,14 +19,14 @@ pub fn text(diagnosis: &Diagnosis, subject: &str, data: &str, full: bool) -> Str
         let _ = writeln!(text, "  loss       {loss:.4}");
     }
     if !findings.is_empty() {
-        text.push('\n');
+        text.blank();
     }
     for group in grouped(findings) {
         let _ = writeln!(text, "{}", line(&group));
         let _ = writeln!(text, "      {}", advice(group[0].kind));
     }
     if full || *verdict == Verdict::Fail {
-        text.push_str(&table(diagnosis));
+        text.append(&table(diagnosis));
     }
     text
 }
@@ -105,10 +107,13 @@ pub(super) fn advice(kind: Kind) -> &'static str {
     }
 }
 
-fn table(diagnosis: &Diagnosis) -> String {
+fn table(diagnosis: &Diagnosis) -> Text {
     let width = diagnosis.layers.iter().map(|layer| layer.name.chars().count()).max().unwrap_or(0).max(5);
-    let mut text = format!(
-        "\n{:<width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>5}  {:>7}  {:>8}\n",
+    let mut text = Text::default();
+    text.blank();
+    let _ = writeln!(
+        text,
+        "{:<width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>5}  {:>7}  {:>8}",
         "layer", "input std", "std", "gradient", "grad/w", "dead", "sat.", "max cos", "eff.rank"
     );
     let number = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.2e}"));

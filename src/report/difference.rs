@@ -8,6 +8,7 @@ use super::collapse::{Line, collapse};
 use super::json;
 use super::text::figures;
 use crate::tensor::{Dtype, Shape, ShapeText, TensorInfo};
+use crate::text::Text;
 use crate::transfer::Difference;
 
 /// What `xfer diff A B` prints. One tensor can be reshaped and retyped.
@@ -73,8 +74,9 @@ impl Differences {
     }
 
     /// For people; A and B as they were typed.
-    pub fn to_text(&self, a: &str, b: &str) -> String {
-        let mut out: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
+    pub fn to_text(&self, a: &str, b: &str) -> Text {
+        let mut out = Text::default();
+        self.notes.iter().for_each(|note| out.line(note));
         if self.same {
             let what = if self.changed.is_some() { "name, shape, type and values" } else { "name, shape and type" };
             let _ = writeln!(out, "all {} tensors agree in {what}", self.common);
@@ -111,7 +113,7 @@ fn apart(difference: &Difference) -> String {
     words
 }
 
-fn section<'a>(out: &mut String, title: &str, items: impl Iterator<Item = (&'a str, String)>) {
+fn section<'a>(out: &mut Text, title: &str, items: impl Iterator<Item = (&'a str, String)>) {
     let lines: Vec<Line<String>> = collapse(items);
     if lines.is_empty() {
         return;
@@ -122,5 +124,5 @@ fn section<'a>(out: &mut String, title: &str, items: impl Iterator<Item = (&'a s
         let times = if line.count > 1 { format!(" × {}", line.count) } else { String::new() };
         let _ = writeln!(out, "  {:<width$}  {}{times}", line.name, line.key);
     }
-    out.push('\n');
+    out.blank();
 }

@@ -7,6 +7,7 @@ use super::{Report, ReportedTensor};
 use crate::error::{JobError, Result, nearest};
 use crate::plan::{Action, Step, Value};
 use crate::tensor::ShapeText;
+use crate::text::Text;
 
 /// Finds a tensor of the report by its target name, or an error with the nearest name.
 pub fn find<'a>(report: &'a Report, name: &str) -> Result<&'a ReportedTensor> {
@@ -16,9 +17,9 @@ pub fn find<'a>(report: &'a Report, name: &str) -> Result<&'a ReportedTensor> {
     })
 }
 
-/// The step, the rule, the expression and the candidates that lost, ending in a newline.
-pub fn render(report: &Report, tensor: &ReportedTensor) -> String {
-    let mut out = String::new();
+/// The step, the rule, the expression and the candidates that lost.
+pub fn render(report: &Report, tensor: &ReportedTensor) -> Text {
+    let mut out = Text::default();
     let _ = writeln!(out, "{} {} {}: {}", tensor.name, tensor.dtype, ShapeText(&tensor.shape), verb(tensor.action));
     let _ = writeln!(out, "  why        {} (step: {})", tensor.reason, step(tensor.step));
     let _ = writeln!(out, "  value      {}", expression(report, &tensor.value));

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::plan::matching;
 use crate::source::PinnedFile;
 use crate::tensor::{Dtype, Shape, ShapeText};
+use crate::text::Text;
 use crate::transfer::Statistics;
 
 /// What `xfer inspect` prints.
@@ -108,8 +109,8 @@ impl Inspection {
     }
 
     /// For people.
-    pub fn to_text(&self) -> String {
-        let mut out = String::new();
+    pub fn to_text(&self) -> Text {
+        let mut out = Text::default();
         let _ = writeln!(
             out,
             "{}: {} tensors, {} parameters, {} bytes",
@@ -133,7 +134,7 @@ impl Inspection {
             return out;
         }
         let leaves = collapse(self.tensors.iter().map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype, t.bytes))));
-        out.push_str(
+        out.append(
             &Tree::of(leaves.iter().map(|line| {
                 let (shape, dtype, bytes) = line.key;
                 let times = line.count as u64;
@@ -148,7 +149,7 @@ impl Inspection {
     }
 
     /// One line for each tensor: no two are alike.
-    fn list_statistics(&self, out: &mut String) {
+    fn list_statistics(&self, out: &mut Text) {
         let width = self.tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0).min(72);
         for tensor in &self.tensors {
             let shape = format!("{} {}", ShapeText(&tensor.shape), tensor.dtype);

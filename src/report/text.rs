@@ -8,6 +8,7 @@ use super::{Report, ReportedTensor};
 use crate::lsuv::Visit;
 use crate::plan::{Action, Unused, Value};
 use crate::tensor::{Dtype, ShapeText};
+use crate::text::Text;
 
 /// How much of the report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +21,9 @@ pub enum Detail {
     Full,
 }
 
-/// The whole text, ending in a newline.
-pub fn render(report: &Report, detail: Detail) -> String {
-    let mut out = String::new();
+/// The whole text.
+pub fn render(report: &Report, detail: Detail) -> Text {
+    let mut out = Text::default();
     head(&mut out, report);
     if detail == Detail::Brief {
         return out;
@@ -38,7 +39,7 @@ pub fn render(report: &Report, detail: Detail) -> String {
     out
 }
 
-fn head(out: &mut String, report: &Report) {
+fn head(out: &mut Text, report: &Report) {
     let tensors = report.coverage.tensors;
     let parameters = report.coverage.parameters;
     let found = parameters.copied.saturating_add(parameters.adapted);
@@ -77,13 +78,14 @@ fn head(out: &mut String, report: &Report) {
 /// What lines must agree in to be one line; the words are those that are printed.
 type Agreement<'a> = (&'a [u64], Dtype, Cow<'a, str>);
 
-fn section(out: &mut String, report: &Report, action: Action, title: &str) {
+fn section(out: &mut Text, report: &Report, action: Action, title: &str) {
     let members = report.tensors.iter().filter(|t| t.action == action);
     let lines = collapse(members.map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype, explanation(t)))));
     if lines.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{title}");
+    out.blank();
+    out.line(title);
     let width = lines.iter().map(|l| l.name.len()).max().unwrap_or(0).min(72);
     for line in &lines {
         let _ = writeln!(out, "  {}", spell(line, width));
@@ -132,11 +134,12 @@ pub(super) fn measured(visit: Visit) -> String {
     format!("variance {before} to {after}, target {}, factor {}", figures(target), figures(factor))
 }
 
-fn leftover(out: &mut String, tensors: &[Unused], title: &str) {
+fn leftover(out: &mut Text, tensors: &[Unused], title: &str) {
     if tensors.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{title}");
+    out.blank();
+    out.line(title);
     let lines = collapse(tensors.iter().map(|u| {
         (u.tensor.name.as_str(), (u.tensor.shape.as_slice(), u.tensor.dtype, Cow::Borrowed(u.reason.as_str())))
     }));

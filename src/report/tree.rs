@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::text::count;
 use crate::hash::HashMap;
+use crate::text::Text;
 
 /// Modules within each other that are told apart: a name from a file may have any number of dots.
 const DEEPEST: usize = 64;
@@ -44,9 +45,9 @@ impl Tree {
     }
 
     /// A line for each module and tensor.
-    pub(super) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> Text {
         let width = self.0.branches.iter().map(|branch| branch.width(1)).max().unwrap_or(0).min(72);
-        let mut out = String::new();
+        let mut out = Text::default();
         self.0.branches.iter().for_each(|branch| branch.write(1, width, &mut out));
         out
     }
@@ -83,7 +84,7 @@ impl Branch {
         (2 * depth + self.name.chars().count()).max(below)
     }
 
-    fn write(&self, depth: usize, width: usize, out: &mut String) {
+    fn write(&self, depth: usize, width: usize, out: &mut Text) {
         let name = format!("{:indent$}{}", "", self.name, indent = 2 * depth);
         let held = format!("{} parameters, {} bytes", count(self.parameters), self.bytes);
         let words = match &self.words {
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     fn text(tensors: &[(&str, u64)]) -> String {
-        Tree::of(tensors.iter().map(|(name, n)| (*name, format!("[{n}] F32"), *n, 4 * n))).to_text()
+        Tree::of(tensors.iter().map(|(name, n)| (*name, format!("[{n}] F32"), *n, 4 * n))).to_text().to_string()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::collapse::collapse;
 use super::json;
 use crate::tensor::{Dtype, Shape, ShapeText};
+use crate::text::Text;
 
 /// What `xfer verify` found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -143,8 +144,8 @@ impl Verification {
     }
 
     /// For people; `place` is what was verified.
-    pub fn to_text(&self, place: &str) -> String {
-        let mut out = String::new();
+    pub fn to_text(&self, place: &str) -> Text {
+        let mut out = Text::default();
         let _ = writeln!(
             out,
             "{place}: {} tensors and {} files read, {} tensors drawn again from the seed",
@@ -156,7 +157,8 @@ impl Verification {
         }
         let lines = collapse(self.findings.iter().map(|finding| (finding.subject(), finding.words())));
         let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0).min(72);
-        let _ = writeln!(out, "\ndifferent");
+        out.blank();
+        out.line("different");
         for line in &lines {
             let times = if line.count > 1 { format!(" × {}", line.count) } else { String::new() };
             let _ = writeln!(out, "  {:<width$}  {}{times}", line.name, line.key);

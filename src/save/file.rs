@@ -1,6 +1,6 @@
 //! A file of known length, written at offsets by several threads.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, SaveError};
+use crate::handles::Handle;
 
 /// A file being written at known offsets, by several threads at once; its space is allocated beforehand.
 #[derive(Debug)]
 pub struct StagedFile {
-    file: File,
+    file: Handle,
     bytes: u64,
     /// Where it will stand, for errors.
     target: PathBuf,
@@ -21,17 +22,17 @@ pub struct StagedFile {
 impl StagedFile {
     /// Creates `path`, which is not there yet, with room for `bytes`; errors mention `target`.
     pub(super) fn create(path: &Path, target: PathBuf, bytes: u64) -> Result<StagedFile> {
-        let open = OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        let file = open.map_err(|error| Error::io("create", &target, error))?;
-        allocate(&file, bytes).map_err(|error| Error::io("allocate", &target, error))?;
+        let file = Handle::create(path).map_err(|error| Error::io("create", &target, error))?;
+        let allocated = file.file().and_then(|file| allocate(&file, bytes));
+        allocated.map_err(|error| Error::io("allocate", &target, error))?;
         Ok(StagedFile { file, bytes, target })
     }
 
     /// Opens `path`, which was created before; errors mention `target`.
     pub(super) fn open(path: &Path, target: PathBuf) -> Result<StagedFile> {
         let open = || {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
-            let bytes = file.metadata()?.len();
+            let file = Handle::write(path)?;
+            let bytes = file.file()?.metadata()?.len();
             Ok((file, bytes))
         };
         let (file, bytes) = open().map_err(|error| Error::io("open", &target, error))?;
@@ -41,13 +42,15 @@ impl StagedFile {
     /// Writes at an offset; a full disk is `Error::Io` with the path of the output, not of the staging file.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check(offset, bytes.len())?;
-        self.file.write_all_at(bytes, offset).map_err(|error| Error::io("write", &self.target, error))
+        let written = self.file.file().and_then(|file| file.write_all_at(bytes, offset));
+        written.map_err(|error| Error::io("write", &self.target, error))
     }
 
     /// Reads back, for passes over the staged output.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.check(offset, out.len())?;
-        self.file.read_exact_at(out, offset).map_err(|error| Error::io("read", &self.target, error))
+        let read = self.file.file().and_then(|file| file.read_exact_at(out, offset));
+        read.map_err(|error| Error::io("read", &self.target, error))
     }
 
     fn check(&self, offset: u64, len: usize) -> Result<()> {

@@ -84,6 +84,9 @@ pub(super) struct Item<'a> {
 }
 
 impl Layout {
+    /// The name of the index.
+    pub const INDEX: &str = "model.safetensors.index.json";
+
     /// Computes every offset; an error for a duplicate name, an overflow or a header over 25 MB. A plan without tensors is
     /// one valid file without tensors.
     pub fn of(plan: &Plan) -> Result<Layout> {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use crate::unfinished::Unfinished;
+
 /// How long the gate may be closed before this process gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -41,16 +43,20 @@ fn try_lock(file: &File) -> io::Result<bool> {
 /// process leaves of it, the next one uses and removes.
 pub(super) struct Gate {
     path: PathBuf,
+    _unfinished: Unfinished,
     _file: File,
 }
 
 impl Gate {
     /// Waits for the gate, or `None` where it stays closed.
     pub(super) fn pass(path: PathBuf) -> io::Result<Option<Gate>> {
+        let unfinished = Unfinished::register(&path);
         for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
             match lock(&path)? {
                 // the one before may have removed the very file that was just locked
-                Some(file) if is_same(&file, &path)? => return Ok(Some(Gate { path, _file: file })),
+                Some(file) if is_same(&file, &path)? => {
+                    return Ok(Some(Gate { path, _unfinished: unfinished, _file: file }));
+                }
                 Some(_) => {}
                 None => std::thread::sleep(PAUSE),
             }

@@ -8,6 +8,7 @@ mod file;
 mod layout;
 mod lock;
 mod npz;
+mod part;
 mod place;
 mod publish;
 mod staging;
@@ -18,6 +19,7 @@ mod torch;
 
 pub use file::StagedFile;
 pub use layout::{Archive, Layout, Span, Sum, WeightFile};
+pub use part::{files_in, is_laid_out};
 pub use staging::{Staging, admit, settle};
 pub use sums::fill_in;
 
@@ -28,6 +30,8 @@ pub enum Replace {
     Refuse,
     /// An output of xfer, recognised by its `xfer.json` (`--force`).
     OwnOutput,
+    /// A directory in which every file is, byte for byte, one of those that replace it: it only lacks some.
+    Part,
 }
 
 /// Whether to wait for the disk before publishing.

@@ -13,11 +13,14 @@ use serde::de::IgnoredAny;
 use super::Replace;
 use crate::error::{Error, Result, SaveError};
 use crate::order;
+use crate::source::read_local;
 
 /// Names that begin so belong to the machinery of a staging folder and are never published.
 pub(super) const RESERVED: &str = ".xfer-";
 /// The report, by which an output of xfer is recognised.
 const REPORT: &str = "xfer.json";
+/// The longest report.
+const LONGEST_REPORT: u64 = 1 << 30;
 
 /// DIR and its surroundings.
 #[derive(Clone, Debug)]
@@ -157,7 +160,7 @@ impl Place {
         let out = self.typed.clone();
         match (self.occupant()?, replace) {
             (Occupant::Own, Replace::Refuse) => Err(SaveError::Exists { out }.into()),
-            (Occupant::Foreign, _) => {
+            (Occupant::Foreign, Replace::Refuse | Replace::OwnOutput) => {
                 let content = if self.is_file { Vec::new() } else { self.content()? };
                 let example = content.first().map(|name| name.to_string_lossy().into_owned());
                 Err(SaveError::Foreign { out, example: example.unwrap_or_default() }.into())
@@ -216,5 +219,5 @@ fn is_report(path: &Path) -> bool {
         #[serde(rename = "xfer")]
         _version: IgnoredAny,
     }
-    fs::read_to_string(path).is_ok_and(|text| serde_json::from_str::<Report>(&text).is_ok())
+    read_local(path, LONGEST_REPORT).is_ok_and(|text| serde_json::from_slice::<Report>(&text).is_ok())
 }

@@ -9,8 +9,9 @@ use super::file::StagedFile;
 use super::lock::{self, Gate};
 use super::place::{Occupant, Place, RESERVED};
 use super::publish::{self, Route};
-use super::{Replace, Sync};
+use super::{Replace, Sync, part};
 use crate::error::{Error, Result, SaveError};
+use crate::unfinished::Unfinished;
 
 /// The name of the lock in a staging folder.
 const LOCK: &str = ".xfer-lock";
@@ -22,6 +23,7 @@ pub struct Staging {
     place: Place,
     folder: PathBuf,
     replace: Replace,
+    unfinished: Unfinished,
     /// Held for life.
     _lock: File,
     /// Whether the folder is to stay when this is dropped: it is DIR by now, or the next run must finish the publication.
@@ -59,11 +61,12 @@ impl Staging {
         reclaim(&place)?;
         let folder = place.staging(plan_hash);
         let failed = |error| Error::io("create", &folder, error);
+        let unfinished = Unfinished::register(&folder);
         fs::create_dir(&folder).map_err(failed)?;
         let lock = lock::lock(&folder.join(LOCK)).map_err(failed)?;
         let lock = lock.ok_or_else(|| busy(&place, folder.clone()))?;
         drop(gate);
-        Ok(Staging { place, folder, replace, _lock: lock, keep: false })
+        Ok(Staging { place, folder, replace, unfinished, _lock: lock, keep: false })
     }
 
     /// Creates a file of this length (`fallocate`; an error there before anything is written if the disk is too full).
@@ -130,7 +133,7 @@ impl Staging {
         }
         let _gate = gate(&self.place)?;
         self.place.admit(self.replace)?;
-        publish::publish_file(&self.place, &self.folder.join(name), sync)
+        self.unfinished.finish(|| publish::publish_file(&self.place, &self.folder.join(name), sync))
     }
 
     /// `route` is what the situation asks for, unless it is given.
@@ -140,6 +143,9 @@ impl Staging {
         }
         let _gate = gate(&self.place)?;
         let occupant = self.place.admit(self.replace)?;
+        if self.replace == Replace::Part {
+            part::check(&self.place, &self.folder)?;
+        }
         let route = route.unwrap_or(match occupant {
             _ if self.place.is_mounted() => Route::InPlace,
             Occupant::Absent | Occupant::Empty => Route::Rename,
@@ -149,7 +155,7 @@ impl Staging {
             let lock = self.folder.join(LOCK);
             fs::remove_file(&lock).map_err(|error| Error::io("remove", &lock, error))?;
         }
-        let result = publish::publish(&self.place, &self.folder, route, sync);
+        let result = self.unfinished.finish(|| publish::publish(&self.place, &self.folder, route, sync));
         self.keep = result.is_ok() || publish::is_unfinished(&self.folder);
         result
     }

@@ -5,8 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::local::read_local;
 use super::reference::expand_home;
 use crate::error::{Result, SourceError};
+
+/// The longest file of a token.
+const LONGEST_TOKEN: u64 = 1 << 16;
 
 /// How to reach the Hub: flags over environment over defaults.
 #[derive(Clone)]
@@ -151,7 +155,7 @@ impl Environment<'_> {
             return Ok(None);
         }
         let file = || self.path(&["HF_TOKEN_PATH"]).or_else(|| home.map(|home| home.join("token")));
-        let stored = || file().and_then(|path| std::fs::read_to_string(path).ok());
+        let stored = || file().and_then(|path| String::from_utf8(read_local(&path, LONGEST_TOKEN).ok()?).ok());
         let token = self.text(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]).or_else(stored);
         let token = token.map(|token| token.trim().to_string()).filter(|token| !token.is_empty());
         match token {

@@ -17,11 +17,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::local::read_local;
 use super::name::stays_inside;
 use super::reference::is_revision;
 use super::transport::sleep;
 use crate::error::{Error, Result, SourceError};
 use crate::progress::Progress;
+
+/// The longest record of a commit, and of its files.
+const LONGEST_REFERENCE: u64 = 1 << 16;
+const LONGEST_TREE: u64 = 256 << 20;
 
 /// The part of the cache that belongs to one repository.
 pub(super) struct Cache {
@@ -84,7 +89,7 @@ impl Cache {
 
     /// The commit that a branch or tag had when it was last asked for.
     pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
-        let text = fs::read_to_string(self.reference(revision)?).ok()?;
+        let text = String::from_utf8(read_local(&self.reference(revision)?, LONGEST_REFERENCE).ok()?).ok()?;
         let commit = text.trim();
         is_commit(commit).then(|| commit.to_string())
     }
@@ -107,8 +112,8 @@ impl Cache {
 
     /// What files a commit has, where that was recorded.
     pub(super) fn tree(&self, commit: &str) -> Option<Tree> {
-        let text = fs::read_to_string(self.tree_path(commit)).ok()?;
-        let tree: Tree = serde_json::from_str(&text).ok()?;
+        let text = read_local(&self.tree_path(commit), LONGEST_TREE).ok()?;
+        let tree: Tree = serde_json::from_slice(&text).ok()?;
         (tree.format_version == 1 && tree.files.keys().all(|name| stays_inside(name))).then_some(tree)
     }
 

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
+use super::local::read_local;
 use crate::error::{Result, SourceError};
+
+/// The longest file of certificates.
+const LONGEST: u64 = 64 << 20;
 
 /// The roots of `file`, or the built-in ones without it; a file without a certificate is an error.
 pub(super) fn trust(file: Option<&Path>) -> Result<TlsConfig> {
@@ -16,8 +20,7 @@ pub(super) fn trust(file: Option<&Path>) -> Result<TlsConfig> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
-    let unreadable = |source| SourceError::Unreadable { path: path.to_path_buf(), source };
-    let text = std::fs::read(path).map_err(unreadable)?;
+    let text = read_local(path, LONGEST)?;
     let items = parse_pem(&text).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
         _ => None,

@@ -12,10 +12,13 @@ use ureq::http::{HeaderMap, Method, Response, StatusCode};
 
 use super::address::Address;
 use super::cache::{Cache, cache_error, create_folder_of};
+use super::identity::{Identity, Other, hexadecimal};
 use super::name::percent_encoded;
+use super::pace::{Broken, Pace, Slow, read_whole};
 use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
 use crate::error::{Result, SourceError};
 use crate::progress::Progress;
+use crate::unfinished::Unfinished;
 
 /// Bytes between two looks at the progress and at the wish to stop.
 const CHUNK: usize = 256 * 1024;
@@ -30,6 +33,8 @@ pub(super) struct Download<'a> {
     pub(super) commit: &'a str,
     /// Its name in the repository.
     pub(super) name: &'a str,
+    /// What the listing of the commit says that it hashes to.
+    pub(super) listed: Option<&'a Identity>,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -37,13 +42,14 @@ pub(super) struct Download<'a> {
 pub(super) struct Announced {
     pub(super) etag: String,
     pub(super) bytes: Option<u64>,
+    /// What it hashes to; `None` where nothing says it.
+    pub(super) identity: Option<Identity>,
 }
 
 impl Announced {
-    /// The SHA-256 of the content, where the etag is one; else it is git's, which covers a header as well.
-    fn sha256(&self) -> Option<&str> {
-        let is_hash = self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_hash.then_some(self.etag.as_str())
+    /// Whether the content has a SHA-256 to be compared with.
+    fn has_sha256(&self) -> bool {
+        self.identity.as_ref().is_some_and(Identity::is_sha256)
     }
 }
 
@@ -52,12 +58,29 @@ impl Download<'_> {
     pub(super) fn run(&self) -> Result<()> {
         let (address, announced) = (self.address()?, self.announced()?);
         let lock = self.cache.lock(&announced.etag, self.progress)?;
-        if !self.cache.has_blob(&announced.etag, announced.bytes) {
+        if !self.has_blob(&announced)? {
             self.fetch(&address, &announced)?;
+        }
+        if announced.identity.is_none() {
+            let Download { name, repository, .. } = self;
+            self.progress.warn(&format!("{name}: {repository} states no hash of it, its bytes were not verified"));
         }
         self.cache.link(self.commit, self.name, &announced.etag)?;
         drop(lock);
         Ok(())
+    }
+
+    /// Whether the cache has the blob. A file without a SHA-256 is small, and clients that check nothing keep what they were sent.
+    fn has_blob(&self, announced: &Announced) -> Result<bool> {
+        if !self.cache.has_blob(&announced.etag, announced.bytes) {
+            return Ok(false);
+        }
+        match &announced.identity {
+            Some(identity) if !identity.is_sha256() => {
+                Ok(identity.compare(&self.cache.blob(&announced.etag), self.progress)?.is_none())
+            }
+            Some(_) | None => Ok(true),
+        }
     }
 
     /// What the Hub says about the file.
@@ -77,10 +100,9 @@ impl Download<'_> {
             if !is_cut || content_range(response.headers()) != Some((first, end.saturating_sub(1), total)) {
                 return Ok(None);
             }
-            let mut bytes = Vec::new();
-            let body = response.body_mut().as_reader();
-            let read = body.take(end.saturating_sub(first)).read_to_end(&mut bytes);
-            read.map_err(|e| network(address.host(), attempt, e.into()))?;
+            let (mut body, limit) = (response.body_mut().as_reader(), end.saturating_sub(first));
+            let read = read_whole(&mut body, limit, &self.transport.patience(), self.progress)?;
+            let bytes = read.map_err(|broken| self.broken(broken, &address, attempt))?;
             match first.saturating_add(bytes.len() as u64) {
                 found if found < end => {
                     let file = self.name.to_string();
@@ -109,11 +131,19 @@ impl Download<'_> {
         }
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, ETAG.as_str()));
         let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_string());
-        let Some(etag) = etag.filter(|etag| is_blob_name(etag)) else { return Err(address.wrong("an etag")) };
+        let listed = || self.listed.map(|listed| listed.digits().to_string());
+        let Some(etag) = etag.or_else(listed).filter(|etag| is_blob_name(etag)) else {
+            return Err(address.wrong("an etag"));
+        };
+        let stated = Identity::of_etag(&etag);
+        let identity = match (&stated, self.listed) {
+            (Some(Identity::Blob(_)) | None, Some(Identity::Sha256(_))) | (None, _) => self.listed.cloned(),
+            (Some(_), _) => stated,
+        };
         // the length of a redirect is that of its own page
         let own = if head.status().is_redirection() { None } else { text(headers, CONTENT_LENGTH.as_str()) };
         let bytes = text(headers, "x-linked-size").or(own).and_then(|bytes| bytes.parse().ok());
-        Ok(Announced { etag, bytes })
+        Ok(Announced { etag, bytes, identity })
     }
 
     fn fetch(&self, address: &Address, announced: &Announced) -> Result<()> {
@@ -143,6 +173,10 @@ impl Download<'_> {
         part: &mut Part,
         attempt: u32,
     ) -> std::result::Result<(), Failure> {
+        if part.len > 0 && !announced.has_sha256() {
+            // no hash of the content would say that the rest belongs to what is there
+            self.restart(announced, part)?;
+        }
         let resumed = part.len > 0;
         if Some(part.len) != announced.bytes || !resumed {
             self.transfer(address, announced, part, attempt)?;
@@ -189,12 +223,12 @@ impl Download<'_> {
         part: &mut Part,
         attempt: u32,
     ) -> std::result::Result<(), Failure> {
-        let start = part.len;
+        let start = part.furthest;
         let mut body = response.body_mut().as_reader();
-        let mut chunk = vec![0; CHUNK];
+        let (mut chunk, mut pace) = (vec![0; CHUNK], Pace::new(&self.transport.patience()));
         loop {
             self.progress.interrupted()?;
-            let moved = part.len - start >= MOVED;
+            let moved = part.len >= start.saturating_add(MOVED);
             match body.read(&mut chunk) {
                 Ok(0) if announced.bytes.is_some_and(|bytes| part.len < bytes) => {
                     let error = SourceError::Cut {
@@ -209,6 +243,10 @@ impl Download<'_> {
                 Ok(count) => {
                     part.append(&chunk[..count])?;
                     self.progress.advance(count as u64);
+                    pace.advance(count as u64).map_err(|slow| {
+                        let error = self.slow(slow, attempt).into();
+                        Failure::Temporary { error, after: None, moved }
+                    })?;
                     if announced.bytes.is_some_and(|bytes| part.len > bytes) {
                         return self.check(announced, part, false);
                     }
@@ -229,14 +267,15 @@ impl Download<'_> {
     /// one attempt from the start is worth it; a whole transfer that is wrong is final.
     fn check(&self, announced: &Announced, part: &mut Part, resumed: bool) -> std::result::Result<(), Failure> {
         let file = || self.name.to_string();
-        let error = match (announced.bytes, announced.sha256()) {
+        let error = match (announced.bytes, &announced.identity) {
             (Some(expected), _) if expected != part.len => {
                 SourceError::WrongLength { file: file(), expected, found: part.len }
             }
-            (_, Some(expected)) if !expected.eq_ignore_ascii_case(&part.digest()) => {
-                SourceError::WrongBytes { file: file(), expected: expected.to_string(), found: part.digest() }
-            }
-            _ => return Ok(()),
+            (_, Some(identity)) => match part.differs(identity, self.progress)? {
+                Some(other) => other.received(file()),
+                None => return Ok(()),
+            },
+            (_, None) => return Ok(()),
         };
         self.restart(announced, part)?;
         Err(if resumed { Failure::temporary(error) } else { error.into() })
@@ -248,6 +287,18 @@ impl Download<'_> {
             Failure::Final(error) => Failure::temporary(error),
             temporary => temporary,
         })
+    }
+
+    fn slow(&self, slow: Slow, attempt: u32) -> SourceError {
+        let Slow { bytes, seconds } = slow;
+        SourceError::Slow { file: self.name.to_string(), bytes, seconds, attempts: attempt }
+    }
+
+    fn broken(&self, broken: Broken, address: &Address, attempt: u32) -> Failure {
+        match broken {
+            Broken::Connection(error) => network(address.host(), attempt, error.into()),
+            Broken::Slow(slow) => Failure::temporary(self.slow(slow, attempt)),
+        }
     }
 
     fn restart(&self, announced: &Announced, part: &mut Part) -> Result<()> {
@@ -262,23 +313,28 @@ struct Part {
     path: PathBuf,
     file: File,
     len: u64,
+    /// The most bytes that were ever here: only what goes beyond is progress.
+    furthest: u64,
     hash: Sha256,
     /// Whether a later run may go on from here: only where a hash will tell that it was right to.
     keeps: bool,
+    /// Where nothing may stay of it.
+    _unfinished: Option<Unfinished>,
 }
 
 impl Part {
     fn open(cache: &Cache, announced: &Announced) -> Result<Part> {
-        let keeps = announced.sha256().is_some();
+        let keeps = announced.has_sha256();
         let mut name = announced.etag.clone();
         if !keeps {
             name.push_str(&format!(".{}", std::process::id()));
         }
         let path = cache.blob(&format!("{name}.incomplete"));
         create_folder_of(&path)?;
+        let unfinished = (!keeps).then(|| Unfinished::register(&path));
         let options = File::options().read(true).write(true).create(true).truncate(!keeps).open(&path);
         let file = options.map_err(|e| cache_error("create", &path, e))?;
-        Ok(Part { path, file, len: 0, hash: Sha256::new(), keeps })
+        Ok(Part { path, file, len: 0, furthest: 0, hash: Sha256::new(), keeps, _unfinished: unfinished })
     }
 
     /// Hashes what an earlier run left, and counts it as done.
@@ -292,6 +348,7 @@ impl Part {
             }
             self.hash.update(&chunk[..count]);
             self.len += count as u64;
+            self.furthest = self.len;
             progress.advance(count as u64);
         }
     }
@@ -300,6 +357,7 @@ impl Part {
         self.file.write_all(bytes).map_err(|e| cache_error("write", &self.path, e))?;
         self.hash.update(bytes);
         self.len += bytes.len() as u64;
+        self.furthest = self.furthest.max(self.len);
         Ok(())
     }
 
@@ -311,9 +369,15 @@ impl Part {
         Ok(())
     }
 
-    /// The SHA-256 of what has arrived, in hexadecimal.
-    fn digest(&self) -> String {
-        self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Compares what has arrived.
+    fn differs(&self, identity: &Identity, progress: &dyn Progress) -> Result<Option<Other>> {
+        match identity {
+            Identity::Sha256(expected) => {
+                let found = hexadecimal(&self.hash.clone().finalize());
+                Ok((found != *expected).then(|| Other { expected: identity.clone(), found }))
+            }
+            Identity::Blob(_) => identity.compare(&self.path, progress),
+        }
     }
 
     fn publish(self, cache: &Cache, announced: &Announced) -> Result<()> {

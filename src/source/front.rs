@@ -8,6 +8,7 @@ use super::hub::Snapshot;
 use super::local::{LocalFile, end};
 use super::together;
 use crate::error::{Error, Result, SourceError};
+use crate::handles::transfers;
 use crate::progress::{Progress, Silent};
 use crate::threads::on_all;
 
@@ -35,7 +36,7 @@ pub(super) struct Front {
 pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
     let asked: Vec<Mutex<Option<Result<Found>>>> = names.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
-    on_all(AT_ONCE.min(names.len()), || {
+    on_all(transfers(AT_ONCE.min(names.len())), || {
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let (Some(name), Some(slot)) = (names.get(place), asked.get(place)) else { return };

@@ -1,8 +1,8 @@
 //! A repository of the Hub at one commit. The commit is settled before anything else; then a file is either in the
 //! cache or fetched into it. Without a transport (offline) the cache is all there is.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -11,14 +11,18 @@ use ureq::http::Method;
 use super::access::Access;
 use super::cache::{Cache, Tree, TreeEntry, is_commit};
 use super::download::Download;
+use super::identity::{Identity, Other};
 use super::local::{LocalFile, files_below};
 use super::name::{percent_encoded, stays_inside};
-use super::transport::{Failure, Follow, Subject, Transport, Wanted};
+use super::pace::{Broken, Slow, read_whole};
+use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
 use crate::error::{Result, SourceError};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 
 /// The longest listing that is read.
 const LONGEST_LISTING: u64 = 64 << 20;
+/// The longest file of the cache that is hashed when it is opened: tokenizers and configs, no weights.
+const LARGEST_VERIFIED: u64 = 32 << 20;
 /// From here on the Hub may leave files out of a listing.
 const LISTED_WHOLE: usize = 50_000;
 
@@ -31,13 +35,22 @@ pub(super) struct Snapshot {
     pub(super) single: bool,
     /// The part of the repository that is meant: empty, or a path that ends with a slash.
     folder: String,
-    /// Every file of the repository and its length, where that is known.
-    files: BTreeMap<String, Option<u64>>,
+    /// Every file of the repository.
+    files: BTreeMap<String, Listed>,
     cache: Cache,
     cache_root: String,
     transport: Option<Transport>,
     /// The etags of files that are not in the cache, as far as they were asked for.
     announced: Mutex<BTreeMap<String, String>>,
+    /// Files of the cache whose bytes were compared with their hashes.
+    verified: Mutex<BTreeSet<String>>,
+}
+
+/// What is known of a file before it is fetched.
+#[derive(Clone, Debug, Default)]
+struct Listed {
+    bytes: Option<u64>,
+    identity: Option<Identity>,
 }
 
 /// The answer of `/api/models/{repository}/revision/{revision}?blobs=true`.
@@ -88,6 +101,7 @@ impl Snapshot {
             cache_root: access.cache.display().to_string(),
             transport: if access.offline { None } else { Some(Transport::new(access)?) },
             announced: Mutex::default(),
+            verified: Mutex::default(),
         };
         match &snapshot.transport {
             Some(transport) => {
@@ -100,7 +114,7 @@ impl Snapshot {
     }
 
     /// The commit and the files that the cache holds of a revision.
-    fn held(&self, revision: &str) -> Result<(String, BTreeMap<String, Option<u64>>)> {
+    fn held(&self, revision: &str) -> Result<(String, BTreeMap<String, Listed>)> {
         let commit = if is_commit(revision) { Some(revision.to_string()) } else { self.cache.commit_of(revision) };
         let commit = commit.filter(|commit| self.cache.snapshot(commit).is_dir());
         let commit = commit.ok_or_else(|| SourceError::RevisionNotCached {
@@ -109,8 +123,9 @@ impl Snapshot {
             cache: self.cache_root.clone(),
         })?;
         let names = files_below(&self.cache.snapshot(&commit))?;
-        let lengths = self.cache.tree(&commit).map(|tree| lengths(&tree)).unwrap_or_default();
-        let files = names.into_iter().map(|name| (name.clone(), lengths.get(&name).copied().flatten())).collect();
+        let listed = self.cache.tree(&commit).map(|tree| listed(&tree)).unwrap_or_default();
+        let files = names.into_iter().map(|name| (name.clone(), listed.get(&name).cloned().unwrap_or_default()));
+        let files = files.collect();
         Ok((commit, files))
     }
 
@@ -147,7 +162,7 @@ impl Snapshot {
 
     /// The length of a file as the repository lists it.
     pub(super) fn length(&self, full: &str) -> Option<u64> {
-        self.files.get(full).copied().flatten()
+        self.files.get(full)?.bytes
     }
 
     /// Keeps the etag of a file that was asked about and not fetched.
@@ -161,18 +176,50 @@ impl Snapshot {
             return Err(SourceError::Outside { label: self.repository.clone(), name: name.to_string() }.into());
         }
         let full = self.full(name);
-        let Some(length) = self.files.get(&full) else { return Err(self.missing(&full)) };
+        let Some(listed) = self.files.get(&full) else { return Err(self.missing(&full)) };
         let path = self.cache.pointer(&self.commit, &full);
         let is_there = std::fs::metadata(&path)
-            .is_ok_and(|metadata| metadata.is_file() && length.is_none_or(|length| length == metadata.len()));
-        if is_there { LocalFile::open(&path, name).map(Some) } else { Ok(None) }
+            .is_ok_and(|metadata| metadata.is_file() && listed.bytes.is_none_or(|length| length == metadata.len()));
+        if !is_there || !self.is_sound(&full, listed, &path)? {
+            return Ok(None);
+        }
+        LocalFile::open(&path, name).map(Some)
+    }
+
+    /// Whether a file of the cache has the bytes of its hash: clients that check nothing keep error pages and pointers. Large files were
+    /// checked when they were fetched, and their length was compared. Offline, other bytes are an error.
+    fn is_sound(&self, full: &str, listed: &Listed, path: &Path) -> Result<bool> {
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > LARGEST_VERIFIED) {
+            return Ok(true);
+        }
+        let verified = || self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_blob = || self.cache.etag(&self.commit, full).and_then(|etag| Identity::of_etag(&etag));
+        let Some(identity) = of_blob().or_else(|| listed.identity.clone()).filter(|_| !verified().contains(full))
+        else {
+            return Ok(true);
+        };
+        match identity.compare(path, &Silent)? {
+            None => {
+                verified().insert(full.to_string());
+                Ok(true)
+            }
+            Some(_) if self.transport.is_some() => Ok(false),
+            Some(Other { expected, found }) => {
+                let hash = if expected.is_sha256() { "sha256" } else { "git blob id" };
+                let expected = expected.digits().to_string();
+                let (repository, name) = (self.repository.clone(), full.to_string());
+                let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+                Err(SourceError::CorruptCache { repository, name, path, hash, expected, found }.into())
+            }
+        }
     }
 
     /// The way to a file, by its name in the repository.
     pub(super) fn download<'a>(&'a self, full: &'a str, progress: &'a dyn Progress) -> Result<Download<'a>> {
         let Some(transport) = &self.transport else { return Err(self.missing(full)) };
         let Snapshot { repository, commit, cache, .. } = self;
-        Ok(Download { transport, cache, repository, commit, name: full, progress })
+        let listed = self.files.get(full).and_then(|listed| listed.identity.as_ref());
+        Ok(Download { transport, cache, repository, commit, name: full, listed, progress })
     }
 
     /// The name in the repository.
@@ -223,13 +270,13 @@ fn ask(
     repository: &str,
     revision: &str,
     progress: &dyn Progress,
-) -> Result<(String, BTreeMap<String, Option<u64>>)> {
+) -> Result<(String, BTreeMap<String, Listed>)> {
     if is_commit(revision)
         && let Some(tree) = cache.tree(revision)
     {
-        return Ok((revision.to_string(), lengths(&tree)));
+        return Ok((revision.to_string(), listed(&tree)));
     }
-    let answer = transport.retry(progress, |attempt| request(transport, repository, revision, attempt))?;
+    let answer = transport.retry(progress, |attempt| request(transport, repository, revision, attempt, progress))?;
     if let Some(name) = answer.siblings.iter().map(|file| &file.rfilename).find(|name| !stays_inside(name)) {
         return Err(SourceError::Outside { label: repository.to_string(), name: name.clone() }.into());
     }
@@ -237,8 +284,11 @@ fn ask(
     if let Some(tree) = tree(&answer.siblings) {
         cache.record_tree(&answer.sha, &tree)?;
     }
-    let length = |file: &Sibling| file.lfs.as_ref().map(|large| large.size).or(file.size);
-    let files = answer.siblings.iter().map(|file| (file.rfilename.clone(), length(file))).collect();
+    let listed = |file: &Sibling| Listed {
+        bytes: file.lfs.as_ref().map(|large| large.size).or(file.size),
+        identity: identity(file.lfs.as_ref().map(|large| large.sha256.as_str()), file.blob_id.as_deref()),
+    };
+    let files = answer.siblings.iter().map(|file| (file.rfilename.clone(), listed(file))).collect();
     Ok((answer.sha, files))
 }
 
@@ -247,14 +297,21 @@ fn request(
     repository: &str,
     revision: &str,
     attempt: u32,
+    progress: &dyn Progress,
 ) -> std::result::Result<Answer, Failure> {
     let path = format!("/api/models/{repository}/revision/{}?blobs=true", percent_encoded(revision, false));
     let address = transport.address(&path)?;
     let subject = Subject { repository, revision, file: None };
     let mut response = transport.request(&Method::GET, &address, Wanted::All, Follow::Everywhere, subject, attempt)?;
-    let mut text = Vec::new();
-    let read = response.body_mut().as_reader().take(LONGEST_LISTING).read_to_end(&mut text);
-    read.map_err(|e| super::transport::network(address.host(), attempt, e.into()))?;
+    let mut body = response.body_mut().as_reader();
+    let text =
+        read_whole(&mut body, LONGEST_LISTING, &transport.patience(), progress)?.map_err(|broken| match broken {
+            Broken::Connection(error) => network(address.host(), attempt, error.into()),
+            Broken::Slow(Slow { bytes, seconds }) => {
+                let file = "the list of files".to_string();
+                Failure::temporary(SourceError::Slow { file, bytes, seconds, attempts: attempt })
+            }
+        })?;
     let text = String::from_utf8_lossy(&text);
     let answer: Answer = serde_json::from_str(&text).map_err(|_| address.wrong("a commit and a list of files"))?;
     let is_asked = is_commit(&answer.sha) && (!is_commit(revision) || answer.sha == revision);
@@ -277,6 +334,18 @@ fn tree(siblings: &[Sibling]) -> Option<Tree> {
     siblings.iter().map(entry).collect::<Option<BTreeMap<_, _>>>().filter(|_| whole).map(Tree::new)
 }
 
-fn lengths(tree: &Tree) -> BTreeMap<String, Option<u64>> {
-    tree.files.iter().map(|(name, entry)| (name.clone(), Some(entry.lfs_size.unwrap_or(entry.size)))).collect()
+fn listed(tree: &Tree) -> BTreeMap<String, Listed> {
+    let listed = |entry: &TreeEntry| Listed {
+        bytes: Some(entry.lfs_size.unwrap_or(entry.size)),
+        identity: identity(entry.lfs_sha256.as_deref(), Some(&entry.blob_id)),
+    };
+    tree.files.iter().map(|(name, entry)| (name.clone(), listed(entry))).collect()
+}
+
+/// What a listing says that a file hashes to. The blob id of a file that git-lfs stores is that of a pointer to it.
+fn identity(sha256: Option<&str>, blob: Option<&str>) -> Option<Identity> {
+    match sha256 {
+        Some(sha256) => Identity::of_etag(sha256).filter(Identity::is_sha256),
+        None => blob.and_then(Identity::of_etag).filter(|identity| !identity.is_sha256()),
+    }
 }

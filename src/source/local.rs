@@ -1,6 +1,5 @@
 //! Files and directories of this machine.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Bytes;
 use super::name::stays_inside;
 use crate::error::{Error, Result, SourceError};
+use crate::handles::Handle;
 use crate::order;
 
 /// Folders below folders that are listed; checkpoints nest one or two deep.
@@ -17,7 +17,7 @@ const MOST_FILES: usize = 100_000;
 
 /// A file of this machine, read at offsets.
 pub(super) struct LocalFile {
-    file: File,
+    file: Handle,
     name: String,
     len: u64,
 }
@@ -29,10 +29,26 @@ impl LocalFile {
         if !metadata.is_file() {
             return Err(SourceError::NotAFile { path: path.to_path_buf() }.into());
         }
-        let file = File::open(path).map_err(|e| unreadable(path, e))?;
-        let len = file.metadata().map_err(|e| unreadable(path, e))?.len();
+        let file = Handle::read(path).map_err(|e| unreadable(path, e))?;
+        let len = file.file().and_then(|file| file.metadata()).map_err(|e| unreadable(path, e))?.len();
         Ok(LocalFile { file, name: name.to_string(), len })
     }
+}
+
+/// Opens a regular file of this machine.
+pub fn local_file(path: &Path) -> Result<impl Bytes> {
+    LocalFile::open(path, &path.display().to_string())
+}
+
+/// All bytes of a regular file of this machine, of at most `limit`. A pipe or a device, which may never end, is an error.
+pub fn read_local(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = LocalFile::open(path, &path.display().to_string())?;
+    if file.len > limit {
+        return Err(SourceError::TooLong { file: file.name, limit, bytes: file.len }.into());
+    }
+    let mut bytes = vec![0; file.len as usize];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 impl Bytes for LocalFile {
@@ -46,11 +62,12 @@ impl Bytes for LocalFile {
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         end(self, offset, out.len())?;
-        match self.file.read_exact_at(out, offset) {
+        match self.file.file().and_then(|file| file.read_exact_at(out, offset)) {
             Ok(()) => Ok(()),
             // another process has cut it since it was opened
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                let bytes = self.file.metadata().map_or(self.len, |metadata| metadata.len());
+                let bytes =
+                    self.file.file().and_then(|file| file.metadata()).map_or(self.len, |metadata| metadata.len());
                 Err(SourceError::Short { file: self.name.clone(), offset, wanted: out.len() as u64, bytes }.into())
             }
             Err(e) => Err(Error::io("read", &self.name, e)),

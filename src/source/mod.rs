@@ -7,8 +7,10 @@ mod certificates;
 mod download;
 mod front;
 mod hub;
+mod identity;
 mod local;
 mod name;
+mod pace;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ use crate::error::{Result, SourceError};
 use crate::progress::Progress;
 
 pub use access::{Access, Patience};
+pub use local::{local_file, read_local};
 pub use reference::{Reference, aliases};
 
 use hub::Snapshot;

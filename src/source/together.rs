@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::hub::Snapshot;
 use crate::error::{Error, Result};
+use crate::handles::transfers;
 use crate::progress::Progress;
 use crate::threads::on_all;
 
@@ -27,7 +28,7 @@ pub(super) fn fetch(snapshot: &Snapshot, names: &[String], progress: &dyn Progre
     let lengths: Option<u64> = names.iter().map(|name| snapshot.length(&snapshot.full(name))).sum();
     progress.start(&format!("fetch {} files", names.len()), lengths);
     let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
-    on_all(AT_ONCE.min(names.len()), || {
+    on_all(transfers(AT_ONCE.min(names.len())), || {
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
             let share = Share { progress, stop: &stop, done: Mutex::default() };
             if let Err(error) = share.interrupted().and_then(|()| snapshot.file(name, &share)) {
@@ -74,6 +75,10 @@ impl Progress for Share<'_> {
     }
 
     fn finish(&self) {}
+
+    fn warn(&self, text: &str) {
+        self.progress.warn(text);
+    }
 
     fn interrupted(&self) -> Result<()> {
         self.progress.interrupted()?;

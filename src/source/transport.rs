@@ -118,6 +118,11 @@ impl Transport {
         })
     }
 
+    /// How long it waits.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// The endpoint's address with `path` behind it, which begins with a slash and is encoded.
     pub(super) fn address(&self, path: &str) -> Result<Address> {
         let text = format!("{}{path}", self.endpoint.as_str());

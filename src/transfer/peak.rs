@@ -13,6 +13,9 @@ use crate::order;
 use crate::plan::{Plan, Value};
 use crate::tensor::Rows;
 
+/// Pieces of one tensor whose memory is looked at, at most: 32 GiB of them.
+const LOOKED_AT: u64 = 1 << 16;
+
 /// Bytes of one expression.
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
@@ -51,6 +54,9 @@ fn need(node: &Node, piece: u64) -> Result<u64> {
     }
     let row = node.info.row_bytes()?.max(1);
     let step = piece.div_ceil(row).saturating_add(1);
+    // drawing takes the same for all rows; of very many pieces some are looked at
+    let looked = if matches!(node.kind, Kind::Fresh(_)) { 1 } else { LOOKED_AT };
+    let stride = step.saturating_mul(node.info.rows().div_ceil(step).div_ceil(looked).max(1));
     let mut most = 0;
     let mut start = 0;
     while start < node.info.rows() {
@@ -58,7 +64,7 @@ fn need(node: &Node, piece: u64) -> Result<u64> {
         let memory = of_rows(node, &(start..end))?;
         let buffer = (end - start).saturating_mul(row);
         most = most.max(buffer.saturating_add(memory.kept).saturating_add(memory.meanwhile));
-        start = end;
+        start = start.saturating_add(stride);
     }
     Ok(most)
 }

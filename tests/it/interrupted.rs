@@ -121,3 +121,73 @@ fn where_nothing_can_be_written_nothing_is_and_the_place_is_named() {
     let arguments = ["init", "--from", "model.safetensors", "--arch", "model.safetensors", "--out", out];
     folder.xfer(&arguments).exits(1).complains("/sys").complains("--out");
 }
+
+/// Starts a command, waits for so long, sends the signal, and measures how long the end takes.
+fn stopped(
+    folder: &Folder,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    wait: Duration,
+    name: &str,
+) -> (Option<i32>, Duration) {
+    let mut command = folder.command(arguments, environment);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(wait);
+    assert!(child.try_wait().unwrap().is_none(), "{arguments:?} was done before the signal");
+    let start = Instant::now();
+    signal(&child, name);
+    (child.wait().unwrap().code(), start.elapsed())
+}
+
+const SIGNALS: [(&str, i32); 2] = [("-INT", 130), ("-TERM", 143)];
+/// A second, and what a loaded machine adds.
+const SOON: Duration = Duration::from_millis(1500);
+
+#[test]
+fn the_first_signal_ends_a_transfer_from_a_server_that_does_not_answer() {
+    use crate::support::hub::{Fault, Host, Hub};
+    for (host, path) in [(Host::Endpoint, "/api/"), (Host::Endpoint, "model.safetensors"), (Host::Store, "")] {
+        for (name, code) in SIGNALS {
+            let (folder, hub) = (Folder::new(), Hub::start());
+            let weights = safetensors_file(&[("w", &[500, 500], vec![1.0; 250_000])]);
+            hub.commit("acme/slow", "main", &[("model.safetensors", &weights)]);
+            for method in ["GET", "HEAD"] {
+                hub.fail(host, method, path, usize::MAX, Fault::Stall(Duration::from_secs(8)));
+            }
+            let endpoint = hub.endpoint();
+            let arguments = ["convert", "acme/slow", "out"];
+            let environment = [("HF_ENDPOINT", endpoint.as_str())];
+            let (found, took) = stopped(&folder, &arguments, &environment, Duration::from_millis(700), name);
+            assert_eq!(found, Some(code), "{host:?} {path}");
+            assert!(took < SOON, "{host:?} {path} {name}: {took:?}");
+            assert!(!folder.path("out").exists());
+            assert_eq!(folder.names().iter().filter(|name| name.contains("xfer-")).count(), 0, "{:?}", folder.names());
+        }
+    }
+}
+
+#[test]
+fn the_first_signal_ends_a_computation_that_looks_at_no_signal() {
+    let folder = Folder::new();
+    // one factorisation of many seconds
+    folder.write("one.json", r#"{ "xfer": 1, "tensors": { "w": { "shape": [3000, 3000], "module": "Linear" } } }"#);
+    let layers: Vec<String> =
+        (0..12).map(|i| format!(r#"{{ "name": "l{i}", "type": "linear", "out": 1500 }}"#)).collect();
+    let net = format!(
+        r#"{{ "xfer": 1, "inputs": {{ "x": {{ "shape": ["batch", 1500] }} }}, "layers": [{}] }}"#,
+        layers.join(", ")
+    );
+    folder.write("net.json", net);
+    let orthogonal = ["init", "--from", "none", "--arch", "one.json", "--init", "orthogonal", "--out", "out"];
+    let lsuv =
+        ["init", "--from", "none", "--arch", "net.json", "--init", "lsuv", "--data", "random:256", "--out", "out"];
+    let check = ["check", "net.json", "--data", "random:2000"];
+    for (name, code) in SIGNALS {
+        for arguments in [&orthogonal[..], &lsuv, &check] {
+            let (found, took) = stopped(&folder, arguments, &[], Duration::from_millis(700), name);
+            assert_eq!(found, Some(code), "{arguments:?}");
+            assert!(took < SOON, "{arguments:?} {name}: {took:?}");
+            assert_eq!(folder.names(), ["net.json", "one.json"], "{arguments:?}");
+        }
+    }
+}

@@ -16,14 +16,14 @@ hidden.{1, 2}.fc.weight  [128, 128]  linear  128 → 128  auto, before relu
 out.weight               [10, 128]   linear  128 → 10   zeros
 out.bias                 [10]        bias               auto
 ";
-    assert_eq!(describe(&architecture), expected);
+    assert_eq!(describe(&architecture).as_str(), expected);
 }
 
 #[test]
 fn rows_merge_only_where_everything_but_the_index_is_equal() {
     let text = |names: &[&str]| {
         let tensors: Vec<String> = names.iter().map(|name| format!("\"{name}\": {{\"shape\": [2]}}")).collect();
-        describe(&open(&format!("{{\"xfer\": 1, \"tensors\": {{{}}}}}", tensors.join(", "))).unwrap())
+        describe(&open(&format!("{{\"xfer\": 1, \"tensors\": {{{}}}}}", tensors.join(", "))).unwrap()).to_string()
     };
     let described = text(&["h.0.w", "h.2.w", "h.1.w", "h.10.w", "h.4.w", "g.0.1.w", "g.1.1.w", "h.x.w"]);
     assert!(described.contains("h.{0-2, 4, 10}.w"), "{described}");
@@ -42,7 +42,7 @@ fn ties_rules_and_notes_are_told() {
             "tensors": {"a.weight": {"shape": [4, 2], "module": "Linear"}, "b.weight": {"shape": [4, 2], "module": "Linear", "tied_to": "a.weight"}}}"#,
     )
     .unwrap();
-    let described = describe(&architecture);
+    let described = describe(&architecture).to_string();
     for words in [
         "listing, no graph, 2 tensors, 8 parameters",
         "rules   1 init",

@@ -29,8 +29,9 @@ const DEPTH: usize = 16;
 const NAME_DEPTH: usize = 256;
 const TENSORS: usize = 1 << 20;
 const NAME_BYTES: usize = 256 << 20;
-/// Entries that are looked at on the way; a shared dictionary counts each time.
-const ENTRIES: usize = 32 << 20;
+/// Entries that are looked at on the way; a shared dictionary counts each time, which real checkpoints share a few times.
+const ENTRIES: usize = 64 << 10;
+const ENTRIES_OF_VALUE: usize = 8;
 
 /// The dictionary that holds the weights.
 #[derive(Debug)]
@@ -226,8 +227,9 @@ impl Walk<'_, '_> {
             Kind::Dictionary | Kind::Module | Kind::Sequence => {
                 let below = self.tree.entries(id);
                 self.entries += below.len();
-                if self.entries > ENTRIES {
-                    return Err(self.too_many("entries of dictionaries", ENTRIES));
+                let limit = ENTRIES.saturating_add(self.tree.values.len().saturating_mul(ENTRIES_OF_VALUE));
+                if self.entries > limit {
+                    return Err(self.too_many("entries of dictionaries", limit));
                 }
                 return Ok(Some((name, below)));
             }

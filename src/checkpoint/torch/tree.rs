@@ -8,8 +8,64 @@ use crate::hash::{HashMap, HashSet};
 pub(super) struct Tree<'v> {
     pub(super) values: &'v Values,
     reaches: Vec<bool>,
+    /// What the keys of each dictionary tell, and of each list of pairs: objects share them.
+    keys: Vec<Keys>,
     kinds: Vec<Kind>,
     optimizers: Vec<bool>,
+}
+
+/// The keys of a dictionary that tell what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Keys {
+    /// Whether there is a key at all that is a name.
+    any: bool,
+    parameters: bool,
+    modules: bool,
+    groups: bool,
+    state: bool,
+}
+
+impl Keys {
+    fn of(keys: impl Iterator<Item = Id>, values: &Values) -> Keys {
+        let mut found = Keys::default();
+        for key in keys {
+            match values.get(key) {
+                Node::Text(text) => found.add(text),
+                Node::Int(_) => found.any = true,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, key: &str) {
+        self.any = true;
+        match key {
+            "_parameters" => self.parameters = true,
+            "_modules" => self.modules = true,
+            "param_groups" => self.groups = true,
+            "state" => self.state = true,
+            _ => {}
+        }
+    }
+
+    fn or(self, other: Keys) -> Keys {
+        Keys {
+            any: self.any || other.any,
+            parameters: self.parameters || other.parameters,
+            modules: self.modules || other.modules,
+            groups: self.groups || other.groups,
+            state: self.state || other.state,
+        }
+    }
+
+    fn is_module(self) -> bool {
+        self.parameters && self.modules
+    }
+
+    fn is_optimizer(self) -> bool {
+        self.groups && self.state
+    }
 }
 
 /// What a value is on the way to tensors.
@@ -43,7 +99,9 @@ const TRANSPARENT: &[&str] = &[
 impl<'v> Tree<'v> {
     /// Judges every value, from the storages backwards.
     pub(super) fn new(values: &'v Values) -> Tree<'v> {
-        let mut tree = Tree { values, reaches: reaches(values), kinds: Vec::new(), optimizers: Vec::new() };
+        let (kinds, optimizers) = (Vec::new(), Vec::new());
+        let mut tree = Tree { values, reaches: reaches(values), keys: Vec::new(), kinds, optimizers };
+        tree.keys = values.all().map(|(_, node)| tree.keys_of(node)).collect();
         tree.kinds = values.all().map(|(id, node)| tree.judge(id, node)).collect();
         tree.optimizers = values.all().map(|(id, node)| tree.has_state_of_optimizer(id, node)).collect();
         tree
@@ -75,11 +133,12 @@ impl<'v> Tree<'v> {
             return Kind::Module;
         }
         let below = |(key, value): &(Id, Id)| reaches(*key) || reaches(*value);
+        let has_attributes = self.attribute_keys(object).any;
         match () {
             () if object.items.iter().any(below) => Kind::Dictionary,
             () if object.elements.iter().any(|element| reaches(*element)) => Kind::Sequence,
             () if self.class(object).starts_with("collections.") => Kind::Dictionary,
-            () if object.state.is_some_and(reaches) && !self.attributes(object).is_empty() => Kind::Dictionary,
+            () if object.state.is_some_and(reaches) && has_attributes => Kind::Dictionary,
             () => Kind::Unknown,
         }
     }
@@ -111,9 +170,46 @@ impl<'v> Tree<'v> {
     }
 
     fn is_module(&self, object: &Object) -> bool {
-        let attributes = self.attributes(object);
-        let has = |name: &str| attributes.iter().any(|(key, _)| key == name);
-        has("_parameters") && has("_modules")
+        self.attribute_keys(object).is_module()
+    }
+
+    /// The keys that a value has by itself: of a dictionary, or of the pairs that an old `OrderedDict` is made of.
+    fn keys_of(&self, node: &Node) -> Keys {
+        match node {
+            Node::Dict(items) => Keys::of(items.iter().map(|(key, _)| *key), self.values),
+            Node::List(pairs) => {
+                let key = |id: &Id| match self.values.sequence(*id) {
+                    Some([key, _]) => Some(*key),
+                    _ => None,
+                };
+                Keys::of(pairs.iter().filter_map(key), self.values)
+            }
+            _ => Keys::default(),
+        }
+    }
+
+    fn keys(&self, id: Id) -> Keys {
+        self.keys.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// The keys of `attributes`.
+    fn attribute_keys(&self, object: &Object) -> Keys {
+        let dictionary =
+            |id: Id| if matches!(self.values.get(id), Node::Dict(_)) { self.keys(id) } else { Keys::default() };
+        match object.state.map(|state| (state, self.values.get(state))) {
+            Some((_, Node::Tuple(both))) if both.len() == 2 => {
+                both.iter().fold(Keys::default(), |keys, id| keys.or(dictionary(*id)))
+            }
+            Some((state, _)) => dictionary(state),
+            None => Keys::default(),
+        }
+    }
+
+    /// The keys of `pairs_of`.
+    fn pair_keys(&self, object: &Object) -> Keys {
+        let arguments = self.values.sequence(object.arguments).unwrap_or_default();
+        let holds = |id: &&Id| matches!(self.values.get(**id), Node::Dict(_) | Node::List(_));
+        arguments.iter().find(holds).map(|id| self.keys(*id)).unwrap_or_default()
     }
 
     /// The named things below a value, in order; empty where there are none.
@@ -218,9 +314,19 @@ impl<'v> Tree<'v> {
         if !self.leads_to_storage(id) || !matches!(node, Node::Dict(_) | Node::Object(_)) {
             return false;
         }
-        let entries = self.entries(id);
-        let has = |name: &str| entries.iter().any(|(key, _)| key == name);
-        has("param_groups") && has("state")
+        let id = self.inner(id);
+        let keys = match self.values.get(id) {
+            Node::Dict(_) => self.keys(id),
+            Node::Object(object) if self.is_module(object) => Keys::default(),
+            Node::Object(object) if !object.items.is_empty() => {
+                Keys::of(object.items.iter().map(|(key, _)| *key), self.values)
+            }
+            Node::Object(object) if !object.elements.is_empty() => Keys::default(),
+            Node::Object(object) if self.class(object).starts_with("collections.") => self.pair_keys(object),
+            Node::Object(object) => self.attribute_keys(object),
+            _ => Keys::default(),
+        };
+        keys.is_optimizer()
     }
 
     /// What a value is, in words.

@@ -15,6 +15,8 @@ const STYLE: &str = include_str!("style.css");
 
 /// A whole page of a title and the content of its main part.
 fn page(title: &str, content: &str) -> String {
+    // pictures hold names too
+    let content = content.lines().flat_map(|line| [crate::text::escaped(line), "\n".into()]).collect::<String>();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{content}</main>\n</body>\n</html>\n",
         escaped(title)
@@ -24,7 +26,7 @@ fn page(title: &str, content: &str) -> String {
 /// Text as it may stand anywhere in a page: names come from files of strangers.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in crate::text::escaped(text).chars() {
         match letter {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use xfer::source::{Access, Patience};
 
@@ -58,6 +59,14 @@ pub enum Fault {
     Stall(Duration),
     /// A redirect to this address.
     Redirect(String),
+    /// These bytes, as if they were the file's.
+    Instead(Vec<u8>),
+    /// The whole body with 200, whatever range was asked for, and an end of the connection after so many bytes.
+    IgnoreRangeAndCut(usize),
+    /// One byte of the body after the other, with a pause between them.
+    Trickle(Duration),
+    /// The etag of the head of the answer; `None` for none.
+    Etag(Option<String>),
 }
 
 struct Rule {
@@ -202,9 +211,16 @@ pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The etag of a file: SHA-256 for a large one, 40 hexadecimal digits (as of git) for a small one.
+/// The etag of a file: SHA-256 for a large one, git's blob id for a small one.
 pub fn etag(bytes: &[u8]) -> String {
-    if bytes.len() >= LARGE { hash(bytes) } else { hash(bytes)[..40].to_string() }
+    if bytes.len() >= LARGE { hash(bytes) } else { blob_id(bytes) }
+}
+
+/// What `git hash-object` gives.
+pub fn blob_id(bytes: &[u8]) -> String {
+    let mut hash = Sha1::new_with_prefix(format!("blob {}\0", bytes.len()));
+    hash.update(bytes);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn serve(host: Host, state: Arc<State>) -> u16 {
@@ -279,8 +295,17 @@ impl Reply {
             Some(Fault::TooLong(bytes)) => self.body.extend(vec![7; *bytes]),
             _ => {}
         }
+        match fault {
+            Some(Fault::Instead(bytes)) => self.body = bytes.clone(),
+            Some(Fault::Etag(etag)) => {
+                self.headers.retain(|(name, _)| !name.to_ascii_lowercase().ends_with("etag"));
+                self.headers.extend(etag.iter().map(|etag| ("ETag", etag.clone())));
+            }
+            _ => {}
+        }
         let range = request.headers.get("range").filter(|_| self.status == 200);
-        if let Some(range) = range.filter(|_| !matches!(fault, Some(Fault::IgnoreRange))) {
+        let ignores = matches!(fault, Some(Fault::IgnoreRange | Fault::IgnoreRangeAndCut(_)));
+        if let Some(range) = range.filter(|_| !ignores) {
             self.cut_to(range, matches!(fault, Some(Fault::WrongRange)));
         }
         let mut head = format!("HTTP/1.1 {} x\r\nConnection: close\r\n", self.status);
@@ -290,7 +315,16 @@ impl Reply {
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         if request.method != "HEAD" {
-            let end = if let Some(Fault::Cut(bytes)) = fault { self.body.len().min(*bytes) } else { self.body.len() };
+            if let Some(Fault::Trickle(pause)) = fault {
+                for byte in &self.body {
+                    stream.write_all(&[*byte])?;
+                    std::thread::sleep(*pause);
+                }
+            }
+            let end = match fault {
+                Some(Fault::Cut(bytes) | Fault::IgnoreRangeAndCut(bytes)) => self.body.len().min(*bytes),
+                _ => self.body.len(),
+            };
             stream.write_all(&self.body[..end])?;
         }
         stream.shutdown(std::net::Shutdown::Write)?;
@@ -408,7 +442,7 @@ fn sibling(name: &str, bytes: &[u8], blobs: bool) -> serde_json::Value {
     let mut sibling = serde_json::json!({ "rfilename": name });
     if blobs {
         sibling["size"] = bytes.len().into();
-        sibling["blobId"] = hash(bytes)[..40].into();
+        sibling["blobId"] = blob_id(bytes).into();
         if bytes.len() >= LARGE {
             sibling["lfs"] = serde_json::json!({ "sha256": hash(bytes), "size": bytes.len(), "pointerSize": 134 });
         }
