@@ -81,7 +81,7 @@ impl Archive {
         let mut directory = vec![0; place.bytes as usize];
         file.read_at(place.offset, &mut directory)?;
         let entries = read_entries(file, &place, &directory)?;
-        refuse_overlaps(file, &entries)?;
+        refuse_overlaps(file, &entries, place.offset)?;
         let mut names = HashMap::with_capacity_and_hasher(entries.len(), Default::default());
         for (number, entry) in entries.iter().enumerate() {
             if names.insert(entry.name.clone(), number).is_some() {
@@ -325,12 +325,14 @@ fn sizes(entry: &[u8], mut extra: &[u8]) -> Option<[u64; 3]> {
 }
 
 /// No two entries share bytes in an archive that a program wrote: where they do, a small file claims any number of bytes.
-fn refuse_overlaps(file: &dyn Bytes, entries: &[Entry]) -> Result<()> {
-    let mut sorted: Vec<&Entry> = entries.iter().collect();
+/// What lies outside of the data, which end at `end`, is an error where it is read.
+fn refuse_overlaps(file: &dyn Bytes, entries: &[Entry], end: u64) -> Result<()> {
+    let last = |entry: &Entry| entry.header.saturating_add(HEADER).saturating_add(entry.packed);
+    let mut sorted: Vec<&Entry> = entries.iter().filter(|entry| last(entry) <= end).collect();
     crate::order::sort_by(&mut sorted, |a, b| a.header.cmp(&b.header));
     for pair in sorted.windows(2) {
         if let [first, second] = pair
-            && first.header.saturating_add(HEADER).saturating_add(first.packed) > second.header
+            && last(first) > second.header
         {
             let (entry, other) = (first.name.clone(), second.name.clone());
             return Err(ArchiveError::Overlap { file: file.name().into(), entry, other }.into());

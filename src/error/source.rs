@@ -330,7 +330,7 @@ impl Fault for SourceError {
             UnknownName { .. } | MissingPath { .. } | DanglingLink { .. } | Unreadable { .. } => Exit::Source,
             NoSuchFile { .. } | NoEntry { .. } | NoRepository { .. } | NoRevision { .. } => Exit::Source,
             WrongAnswer { .. } | RevisionNotCached { .. } | NotCached { .. } => Exit::Source,
-            Status { status: 408 | 429 | 500..=599, .. } | Network { .. } => Exit::Temporary,
+            Status { status: 408 | 416 | 429 | 500..=599, .. } | Network { .. } => Exit::Temporary,
             CorruptCache { .. } => Exit::Input,
             Slow { .. } | WrongBlob { .. } => Exit::Temporary,
             Cut { .. } | WrongLength { .. } | WrongBytes { .. } | OtherFront { .. } => Exit::Temporary,

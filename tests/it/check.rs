@@ -178,6 +178,6 @@ fn what_cannot_run_says_so() {
         .write("listing.json", r#"{ "xfer": 1, "tensors": { "a.weight": { "shape": [2, 3], "module": "Linear" } } }"#);
     folder.xfer(&["check", "listing.json"]).exits(3).complains("has no graph");
     net(&folder, 2, 8, "relu");
-    folder.xfer(&["check", "net.json", "--data", "nothing.npz"]).exits(3).complains("nothing.npz");
+    folder.xfer(&["check", "net.json", "--data", "nothing.npz"]).exits(5).complains("nothing.npz");
     folder.xfer(&["check", "nowhere.json"]).exits(5);
 }

@@ -237,7 +237,7 @@ fn a_batch_that_does_not_fit_is_refused_before_anything_is_written() {
         let run = folder.xfer(&MLP).exits(3);
         said.iter().fold(run, |run, text| run.complains(text));
     }
-    folder.xfer(&with(&MLP[..7], &["--data", "nowhere.safetensors"])).exits(3).complains("nowhere.safetensors");
+    folder.xfer(&with(&MLP[..7], &["--data", "nowhere.safetensors"])).exits(5).complains("nowhere.safetensors");
     assert_eq!(folder.names(), ["data.safetensors", "net.json"]);
 }
 
