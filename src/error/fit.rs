@@ -319,7 +319,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 /// The first names of a list, and how many more there are.
-fn few(names: &[String]) -> String {
+pub(super) fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {

@@ -237,6 +237,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// A text as one word of a shell, in single quotes.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A text from a file at a length that fits a message: eighty characters.
 pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(80) {

@@ -1,3 +1,4 @@
+use super::fit::few;
 use super::{Error, Exit, Fault, FitError};
 
 /// A plan cannot be made, or breaks the coverage contract.
@@ -242,6 +243,22 @@ pub enum PlanError {
         /// Rules that pair them.
         rules: Vec<String>,
     },
+    /// Norms and biases that used layers compute with have no target.
+    #[error(
+        "{count} norms and biases of layers that are transferred have no target: {} (first {first}): the layers compute \
+         something else without them",
+        few(names)
+    )]
+    LostStructure {
+        /// How many tensors.
+        count: usize,
+        /// Patterns that cover them exactly.
+        names: Vec<String>,
+        /// The first of them.
+        first: String,
+        /// The flags that declare them.
+        lines: Vec<String>,
+    },
     /// More layers than the source has, and no word about them.
     #[error(
         "layers {} of {block} are wholly new: the target has {target_layers}, the source {source_layers}",
@@ -330,6 +347,7 @@ impl Fault for PlanError {
             PlanError::Ambiguous { .. }
             | PlanError::Hole { .. }
             | PlanError::Rename { .. }
+            | PlanError::LostStructure { .. }
             | PlanError::NewLayers { .. }
             | PlanError::TieDiffers { .. }
             | PlanError::ExpandImpossible { .. }
@@ -375,6 +393,11 @@ impl Fault for PlanError {
                 )]
             }
             PlanError::Ambiguous { rules, .. } | PlanError::Rename { rules, .. } => rules.clone(),
+            PlanError::LostStructure { lines, .. } => {
+                let architecture =
+                    "choose an architecture that has them, or declare that they are left out:".to_string();
+                [architecture].into_iter().chain(lines.iter().cloned()).collect()
+            }
             PlanError::Hole { block, tail, missing, .. } => missing_layers(block, tail, missing),
             PlanError::NewLayers { block, .. } => {
                 ["first", "stack", "expand"].iter().map(|list| format!("--depth '{block}={list}'")).collect()

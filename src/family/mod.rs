@@ -15,6 +15,7 @@ mod encoder;
 mod fairseq;
 mod gpt2;
 mod gpt_neox;
+mod ignored;
 mod initial;
 mod llama;
 mod modernbert;
@@ -28,6 +29,7 @@ mod t5;
 mod tests;
 mod whisper;
 
+pub use ignored::is_ignored;
 pub use recognise::{described, recognise};
 
 use crate::adapt::Op;
@@ -38,6 +40,13 @@ use crate::graph::{Builder, Layout, NodeId};
 /// A Hugging Face config, as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config(pub serde_json::Map<String, serde_json::Value>);
+
+impl Config {
+    /// The class that `architectures` names first.
+    pub fn class(&self) -> Option<&str> {
+        self.0.get("architectures")?.get(0)?.as_str()
+    }
+}
 
 /// One correspondence between the names of a family as Hugging Face writes it today (`ours`) and as a dialect writes
 /// it (`theirs`). Templates lie below the block's path; `{i}` is a layer, `{p}` any path. One side has one name, or both.

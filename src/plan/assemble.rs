@@ -10,7 +10,7 @@ use super::initialize::{self, Initializer, Siblings};
 use super::matching::{self, Match, Matching, Origin};
 use super::{
     Action, Answer, Assignment, DtypeChoice, Exact, FORMAT, Initialisation, Options, Plan, Planned, PlannedSource,
-    Question, SourceView, Step, Target, Unused, Value, names, validate,
+    Question, SourceView, Step, Target, Unused, Value, names, structure, validate,
 };
 use crate::arch::{Architecture, InitRule};
 use crate::error::Result;
@@ -52,14 +52,16 @@ pub fn plan(
     let mut warnings = target.notes.clone();
     warnings.append(&mut matching.warnings);
     warnings.extend(assembly.warnings(&assignments));
-    let (unused, dropped) = left_over(sources, &matching, &assignments, &assembly.passed_over);
+    let left = left_over(sources, &matching, &assignments, &assembly.passed_over);
+    let (left, lost_structure) = structure::judge(sources, &matching.families, target, &assignments, left);
     let Companions { files: companions, warnings: about_files } =
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
     let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
-    let lost: Vec<&Unused> = unused.iter().filter(|entry| !is_copy(sources, &matching, entry)).collect();
+    let lost: Vec<&Unused> = left.learned().filter(|entry| !is_copy(sources, &matching, entry)).collect();
     let judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
     let mut violations = std::mem::take(&mut matching.violations);
+    violations.extend(lost_structure);
     violations.extend(judged.violations);
     let plan = Plan {
         xfer_plan: FORMAT,
@@ -70,8 +72,8 @@ pub fn plan(
         assignments,
         max_shard_size: options.max_shard_size,
         companions,
-        unused,
-        dropped,
+        unused: left.unused,
+        dropped: left.dropped,
         warnings,
         evidence: evidence.to_vec(),
         batch: None,
@@ -346,7 +348,7 @@ fn left_over(
             let reason = match (known, is_buffer) {
                 (Some(reason), _) => reason.clone(),
                 (None, true) => "a buffer that the target does not name".into(),
-                (None, false) => "no target of this name".into(),
+                (None, false) => structure::NO_TARGET.into(),
             };
             let entry = Unused { source, tensor: tensor.clone(), reason };
             if is_buffer { dropped.push(entry) } else { unused.push(entry) }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Assignment, Options, SourceView, Unused, names};
 use crate::arch::{Architecture, Selector};
-use crate::error::{FitError, PlanError};
+use crate::error::{FitError, PlanError, quoted};
 use crate::graph::Parameter;
 use crate::tensor::{Role, elements};
 
@@ -98,8 +98,9 @@ fn undeclared_unused<'a>(target: &Architecture, unused: &[&'a Unused]) -> BTreeS
     names.filter(|name| !is_said(&target.rules.unused, name)).collect()
 }
 
-fn flags(flag: &str, patterns: &[String]) -> Vec<String> {
-    patterns.iter().map(|pattern| format!("{flag} '{pattern}'")).collect()
+/// The flags that say these patterns, quoted for a shell.
+pub(super) fn flags(flag: &str, patterns: &[String]) -> Vec<String> {
+    patterns.iter().map(|pattern| format!("{flag} {}", quoted(pattern))).collect()
 }
 
 /// Patterns that match exactly the names of `some` among `all`: first over layer templates (`encoder.layer.{i}.adapter.**`),

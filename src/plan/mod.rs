@@ -15,6 +15,8 @@ mod initialize;
 pub mod matching;
 pub(crate) mod names;
 mod other_stacks;
+mod parts;
+mod structure;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -293,7 +295,7 @@ pub struct Plan {
     pub companions: Vec<Companion>,
     /// Source tensors that nothing uses.
     pub unused: Vec<Unused>,
-    /// Buffers of the sources that the target does not name.
+    /// Source tensors without which the target computes the same: buffers, scales, heads that it does not have.
     pub dropped: Vec<Unused>,
     /// What the user should know.
     pub warnings: Vec<String>,

@@ -35,7 +35,7 @@ pub fn render(report: &Report, detail: Detail) -> Text {
         section(&mut out, report, Action::Copied, "copied");
     }
     leftover(&mut out, &report.unused, "unused: in the source, not in the target");
-    leftover(&mut out, &report.dropped, "dropped: buffers that the target does not name");
+    leftover(&mut out, &report.dropped, "dropped: in the source, and the target computes the same without it");
     out
 }
 

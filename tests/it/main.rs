@@ -23,6 +23,7 @@ mod mounts;
 mod pages;
 mod published;
 mod real;
+mod structure;
 mod support;
 mod torch;
 mod up_to_date;

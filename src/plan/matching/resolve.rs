@@ -126,8 +126,18 @@ impl<'a> Pass<'a> {
     /// Why stored tensors that nothing reads are not read, by source and tensor.
     pub fn unused_reasons(&self, counterparts: &HashMap<String, Counterpart>) -> Vec<HashMap<usize, String>> {
         let mut reasons = vec![HashMap::default(); self.sources.len()];
-        for candidate in self.search.catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()) {
+        let stored = || self.search.catalog.candidates.iter().filter(|candidate| candidate.stored.is_some());
+        // a number that stands for one module alone is a place in a sequence, and no layer
+        let mut layers: HashSet<(usize, &str, u64)> = HashSet::default();
+        for candidate in stored().filter(|_| !self.depths.chosen.is_empty()) {
+            let deep = candidate.plain.iter().flat_map(|name| places(name)).filter(|place| place.tail.contains('.'));
+            layers.extend(deep.map(|place| (candidate.source, place.path, place.index)));
+        }
+        for candidate in stored() {
             for place in candidate.plain.iter().flat_map(|name| places(name)) {
+                if !layers.contains(&(candidate.source, place.path, place.index)) {
+                    continue;
+                }
                 let left = self.depths.left_out(candidate.source, place.path, place.index, counterparts);
                 if let (Some(reason), [tensor]) = (left, candidate.tensors.as_slice()) {
                     reasons[candidate.source].insert(*tensor, reason);

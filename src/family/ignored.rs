@@ -1,0 +1,34 @@
+//! What the classes of each family ignore in a checkpoint: `_keys_to_ignore_on_load_unexpected` of transformers 5.
+
+use super::Family;
+
+/// Tensors that a class ignores.
+struct Ignored {
+    family: &'static str,
+    /// The class, or `None` for all of the family.
+    class: Option<&'static str>,
+    /// Last components of names, from a dot on.
+    ends: &'static [&'static str],
+    /// Components at any place.
+    components: &'static [&'static str],
+}
+
+/// Every list of transformers that is not empty, of the families that are built.
+const IGNORED: &[Ignored] = &[
+    Ignored { family: "deberta-v2", class: None, ends: &[], components: &["position_embeddings"] },
+    Ignored { family: "deberta-v2", class: Some("DebertaV2ForMaskedLM"), ends: &[], components: &["mask_predictions"] },
+    Ignored { family: "gpt2", class: None, ends: &["attn.bias", "crossattention.bias"], components: &[] },
+    Ignored { family: "gpt_neox", class: None, ends: &["attention.bias", "attention.masked_bias"], components: &[] },
+    Ignored { family: "t5", class: None, ends: &["EncDecAttention.relative_attention_bias.weight"], components: &[] },
+    Ignored { family: "t5", class: Some("T5EncoderModel"), ends: &[], components: &["decoder"] },
+    Ignored { family: "bart", class: None, ends: &["encoder.version", "decoder.version"], components: &[] },
+];
+
+/// Whether a class of a family (`None`: any of them) ignores a stored tensor of this name.
+pub fn is_ignored(family: &dyn Family, class: Option<&str>, name: &str) -> bool {
+    let ends_in = |end: &str| name.strip_suffix(end).is_some_and(|path| path.is_empty() || path.ends_with('.'));
+    let of_class = |list: &&Ignored| list.family == family.name() && (list.class.is_none() || list.class == class);
+    IGNORED.iter().filter(of_class).any(|list| {
+        list.ends.iter().any(|end| ends_in(end)) || name.split('.').any(|part| list.components.contains(&part))
+    })
+}

@@ -1,0 +1,401 @@
+//! Structure that is lost: norms and biases of used layers that no target takes. Without them a layer computes something else,
+//! however well its matrices are copied. What stands beside the layers (heads, adapters, scales, masks) is told apart.
+
+use std::collections::BTreeSet;
+
+use super::blocks::{Place, index_of, places};
+use super::coverage::{collapse, flags};
+use super::matching::names::plain;
+use super::names::{last, parent, self_and_ancestors};
+use super::parts::{Has, Part, part_of};
+use super::{Assignment, SourceView, Unused, Value};
+use crate::arch::Architecture;
+use crate::error::PlanError;
+use crate::family::{self, Family};
+use crate::hash::{HashMap, HashSet};
+use crate::tensor::{Name, TensorInfo};
+
+/// The reason of a source tensor of which nothing more is known.
+pub(super) const NO_TARGET: &str = "no target of this name";
+
+/// What is left of the sources, with the parts of it that explain themselves among the dropped.
+pub(super) struct Left {
+    /// What no target uses.
+    pub unused: Vec<Unused>,
+    /// That without which the target computes the same.
+    pub dropped: Vec<Unused>,
+    /// Which of the dropped were learned.
+    learned: BTreeSet<usize>,
+}
+
+impl Left {
+    /// What was learned and is lost, which a strict run wants declared.
+    pub fn learned(&self) -> impl Iterator<Item = &Unused> {
+        let dropped = self.dropped.iter().enumerate().filter(|(at, _)| self.learned.contains(at));
+        self.unused.iter().chain(dropped.map(|(_, entry)| entry))
+    }
+}
+
+/// Sorts out `unused`, and judges whether a norm or a bias of a used layer is among it.
+pub(super) fn judge(
+    sources: &[SourceView],
+    families: &[Option<String>],
+    target: &Architecture,
+    assignments: &[Assignment],
+    (unused, dropped): (Vec<Unused>, Vec<Unused>),
+) -> (Left, Option<PlanError>) {
+    let mut left = Left { unused: Vec::new(), dropped, learned: BTreeSet::new() };
+    if unused.iter().all(|entry| entry.reason != NO_TARGET) {
+        left.unused = unused;
+        return (left, None);
+    }
+    let idle: HashSet<(usize, &str)> =
+        unused.iter().chain(&left.dropped).map(|entry| (entry.source, entry.tensor.name.as_str())).collect();
+    let names: Vec<Vec<Name>> =
+        sources.iter().map(|view| view.listing.tensors.iter().map(|info| plain(&info.name)).collect()).collect();
+    let models: Vec<Model> = (0..sources.len()).map(|id| Model::of(id, &sources[id], &names[id], &idle)).collect();
+    let chosen = Chosen::of(target, assignments);
+    let has = Has::of(target.parameters.iter().map(|parameter| parameter.name.as_str()));
+    let mut lost: Vec<&Unused> = Vec::new();
+    let mut parts: Vec<Option<Part>> = Vec::with_capacity(unused.len());
+    for entry in &unused {
+        let model = &models[entry.source];
+        let place = sources[entry.source].listing.position(&entry.tensor.name).filter(|_| entry.reason == NO_TARGET);
+        let Some(at) = place else {
+            parts.push(None);
+            continue;
+        };
+        let family = families.get(entry.source).and_then(|name| family::by_name(name.as_deref()?));
+        let outside = model.outside(at);
+        let body = family.filter(|family| model.has_body(family.base_prefix()));
+        let ignored = is_ignored(&entry.tensor.name, target, family).then_some(Part::Ignored);
+        let part = ignored.or_else(|| part_of(&entry.tensor, outside, body, has));
+        let part = part.or_else(|| chosen.elsewhere(entry.source, &model.names[at]).then_some(Part::OtherLayers));
+        parts.push(part);
+        let declared = || target.rules.unused.iter().any(|rule| rule.pattern.matches(&entry.tensor.name).is_some());
+        if part.is_none() && !declared() && (model.is_lost_norm(at) || model.is_lost_bias(at)) {
+            lost.push(entry);
+        }
+    }
+    let error = (!lost.is_empty()).then(|| lost_structure(sources, &left.dropped, &lost));
+    for (mut entry, part) in unused.into_iter().zip(parts) {
+        let Some(part) = part else {
+            left.unused.push(entry);
+            continue;
+        };
+        if part.is_learned() {
+            left.learned.insert(left.dropped.len());
+        }
+        entry.reason = part.reason().into();
+        left.dropped.push(entry);
+    }
+    (left, error)
+}
+
+fn lost_structure(sources: &[SourceView], dropped: &[Unused], lost: &[&Unused]) -> PlanError {
+    let all = sources.iter().flat_map(|view| &view.listing.tensors).map(|tensor| tensor.name.as_str());
+    // a batch norm's counter goes with it
+    let dropped: HashSet<&str> = dropped.iter().map(|entry| entry.tensor.name.as_str()).collect();
+    let all: Vec<&str> = all.filter(|name| !dropped.contains(name)).collect();
+    let some: BTreeSet<&str> = lost.iter().map(|entry| entry.tensor.name.as_str()).collect();
+    let names = collapse(&all, &some);
+    PlanError::LostStructure {
+        count: lost.len(),
+        first: lost.first().map(|entry| entry.tensor.name.to_string()).unwrap_or_default(),
+        lines: flags("--unused", &names),
+        names,
+    }
+}
+
+/// Whether the target's class, or every class of the source's own family, ignores a tensor.
+fn is_ignored(name: &str, target: &Architecture, source: Option<&'static dyn Family>) -> bool {
+    let mut of_target = target.blocks.iter().map(|block| (block.family, block.config.class()));
+    of_target.any(|(family, class)| family::is_ignored(family, class, name))
+        || source.is_some_and(|family| family::is_ignored(family, None, name))
+}
+
+/// A source as its names say how it is built, and what of it is used.
+struct Model<'a> {
+    infos: &'a [TensorInfo],
+    names: &'a [Name],
+    used: Vec<bool>,
+    modules: HashMap<&'a str, Vec<usize>>,
+    /// Numbered layers of several modules, by their paths (`encoder.layer.3`).
+    layers: HashMap<&'a str, bool>,
+    /// Blocks some layer of which is used, by their paths.
+    blocks: HashSet<&'a str>,
+    below: HashMap<&'a str, Below>,
+}
+
+/// What lies below a path.
+#[derive(Clone, Copy, Default)]
+struct Below {
+    layers: bool,
+    used_layers: bool,
+    matrices: bool,
+    used_matrices: bool,
+}
+
+/// The path of a layer.
+fn layer_path<'a>(name: &'a str, place: &Place) -> &'a str {
+    let tail = if place.tail.is_empty() { 0 } else { place.tail.len() + 1 };
+    name.get(..name.len() - tail).unwrap_or(name)
+}
+
+/// How many axes are longer than 1: the norm of a convolution may be stored as `[C, 1, 1]`.
+fn axes(info: &TensorInfo) -> usize {
+    info.shape.iter().filter(|size| **size > 1).count()
+}
+
+impl<'a> Model<'a> {
+    fn of(source: usize, view: &'a SourceView, names: &'a [Name], idle: &HashSet<(usize, &str)>) -> Model<'a> {
+        let infos = &view.listing.tensors;
+        let used: Vec<bool> = infos.iter().map(|info| !idle.contains(&(source, info.name.as_str()))).collect();
+        let mut model = Model {
+            infos,
+            names,
+            used,
+            modules: HashMap::default(),
+            layers: HashMap::default(),
+            blocks: HashSet::default(),
+            below: HashMap::default(),
+        };
+        model.find_layers();
+        model.find_towers();
+        model
+    }
+
+    /// A number that stands for one module alone (`features.3.weight`) is its place in a sequence, and no layer.
+    fn find_layers(&mut self) {
+        let mut first: HashMap<&str, &str> = HashMap::default();
+        let mut several: HashSet<&str> = HashSet::default();
+        for (at, name) in self.names.iter().enumerate() {
+            let module = parent(name);
+            self.modules.entry(module).or_default().push(at);
+            for place in places(name) {
+                let layer = layer_path(name, &place);
+                if *first.entry(layer).or_insert(module) != module {
+                    several.insert(layer);
+                }
+            }
+        }
+        for (name, used) in self.names.iter().zip(&self.used) {
+            for place in places(name) {
+                let layer = layer_path(name, &place);
+                if several.contains(layer) {
+                    *self.layers.entry(layer).or_default() |= used;
+                    if *used {
+                        self.blocks.insert(place.path);
+                    }
+                }
+            }
+        }
+    }
+
+    fn find_towers(&mut self) {
+        for (at, name) in self.names.iter().enumerate() {
+            let deepest = places(name).filter(|place| self.layers.contains_key(layer_path(name, place))).last();
+            let (is_matrix, used) = (axes(&self.infos[at]) > 1, self.used[at]);
+            for path in self_and_ancestors(name).skip(1).chain([""]) {
+                let below = self.below.entry(path).or_default();
+                if deepest.is_some_and(|place| path.len() <= place.path.len()) {
+                    below.layers = true;
+                    below.used_layers |= used;
+                }
+                below.matrices |= is_matrix;
+                below.used_matrices |= is_matrix && used;
+            }
+        }
+    }
+
+    /// What of a name stands before its first layer.
+    fn outside(&self, at: usize) -> &'a str {
+        let name = self.names[at].as_str();
+        let first = places(name).find(|place| self.layers.contains_key(layer_path(name, place)));
+        match (first, parent(name)) {
+            (Some(place), _) => place.path,
+            (None, "") => name,
+            (None, module) => module,
+        }
+    }
+
+    /// Whether a source has a body of this name.
+    fn has_body(&self, prefix: &str) -> bool {
+        let is_body = |info: &TensorInfo| info.name.split('.').rev().skip(1).any(|component| component == prefix);
+        !prefix.is_empty() && self.infos.iter().any(is_body)
+    }
+
+    /// A norm that is not used, in a layer that is, or in the tower of such layers.
+    fn is_lost_norm(&self, at: usize) -> bool {
+        self.is_norm(at) && self.is_in_use(at)
+    }
+
+    /// The bias of a module whose weight is used.
+    fn is_lost_bias(&self, at: usize) -> bool {
+        let (info, name) = (&self.infos[at], self.names[at].as_str());
+        let (module, end) = (parent(name), last(name));
+        if !info.dtype.is_float() || axes(info) > 1 {
+            return false;
+        }
+        let beside = || self.modules.get(module).into_iter().flatten().copied().filter(|other| self.used[*other]);
+        if matches!(end, "bias" | "beta" | "bias:0" | "b") {
+            return beside().any(|other| !is_bias(last(&self.names[other])));
+        }
+        let Some(stem) = end.strip_suffix("_bias") else { return false };
+        let weight = format!("{stem}_weight");
+        let in_layer = places(name).any(|place| self.layers.get(layer_path(name, &place)).is_some_and(|used| *used));
+        beside().any(|other| last(&self.names[other]) == weight)
+            || in_layer && self.below.get(module).is_some_and(|below| below.used_matrices)
+    }
+
+    fn is_norm(&self, at: usize) -> bool {
+        let (info, name) = (&self.infos[at], self.names[at].as_str());
+        let (module, end) = (parent(name), last(name));
+        if !info.dtype.is_float() {
+            return false;
+        }
+        if is_statistic(end) || (is_of_norm(end) && is_norm_name(last(module))) {
+            return true;
+        }
+        if axes(info) != 1 {
+            return false;
+        }
+        let scales = is_norm_name(end) || is_layer_scale(end) || (is_of_norm(end) && is_layer_scale(last(module)));
+        scales || (is_of_norm(end) && !module.is_empty() && self.is_vector_module(module))
+    }
+
+    /// Whether a module's weight is a vector, and nothing else in it is more.
+    fn is_vector_module(&self, module: &str) -> bool {
+        let inside = self.modules.get(module).map_or(&[][..], Vec::as_slice);
+        let is_weight = |at: &usize| matches!(last(&self.names[*at]), "weight" | "gamma" | "scale" | "g" | "gamma:0");
+        let has_weight = inside.iter().any(|at| is_weight(at) && axes(&self.infos[*at]) == 1);
+        has_weight && inside.iter().all(|at| axes(&self.infos[*at]) <= 1)
+    }
+
+    /// Whether the layer or, outside of layers, the tower that holds a tensor is used.
+    fn is_in_use(&self, at: usize) -> bool {
+        let name = self.names[at].as_str();
+        let numbered: Vec<Place> =
+            places(name).filter(|place| self.layers.contains_key(layer_path(name, place))).collect();
+        for place in numbered.iter().rev() {
+            if self.layers.get(layer_path(name, place)).is_some_and(|used| *used) {
+                return true;
+            }
+            if self.blocks.contains(place.path) {
+                // others of its kind are used: this one is left out as a whole
+                return false;
+            }
+        }
+        numbered.is_empty() && self.neighbour_is_used(parent(name)).unwrap_or_else(|| self.tower_is_used(name))
+    }
+
+    /// In a sequence a norm belongs to the module before it, or after it where there is none.
+    fn neighbour_is_used(&self, module: &str) -> Option<bool> {
+        let index = index_of(last(module))?;
+        let sequence = parent(module);
+        let at = |index: u64| self.below.get(super::matching::names::join(sequence, &index.to_string()).as_str());
+        let before = (0..index).rev().take(MOST_NEIGHBOURS);
+        let after = (index + 1..).take(MOST_NEIGHBOURS);
+        before.chain(after).filter_map(at).find(|below| below.matrices).map(|below| below.used_matrices)
+    }
+
+    /// The nearest path above a tensor that holds layers, or matrices, is the tower that it belongs to.
+    fn tower_is_used(&self, name: &str) -> bool {
+        let mut below_tower = name;
+        for path in self_and_ancestors(name).skip(1).chain([""]) {
+            let Some(below) = self.below.get(path) else { continue };
+            if below.layers || below.matrices {
+                let used = if below.layers { below.used_layers } else { below.used_matrices };
+                return used && !self.is_of_unused_siblings(path, below_tower);
+            }
+            below_tower = path;
+        }
+        false
+    }
+
+    /// Of `decoder_norm` beside `decoder_blocks` and `blocks`: whether all whose names begin alike are unused.
+    fn is_of_unused_siblings(&self, tower: &str, path: &str) -> bool {
+        let child = path.get(tower.len()..).unwrap_or(path).trim_start_matches('.');
+        let Some((stem, _)) = child.split('.').next().and_then(|child| child.split_once('_')) else { return false };
+        let start = super::matching::names::join(tower, &format!("{stem}_"));
+        let mut alike = self.below.iter().filter(|(other, below)| {
+            let direct = parent(other) == tower && other.starts_with(&start) && **other != path;
+            direct && below.matrices
+        });
+        alike.clone().next().is_some() && alike.all(|(_, below)| !below.used_matrices)
+    }
+}
+
+/// How far a sequence is searched for the module that a norm belongs to.
+const MOST_NEIGHBOURS: usize = 64;
+
+fn is_bias(end: &str) -> bool {
+    matches!(end, "bias" | "beta" | "bias:0" | "b" | "beta:0") || end.ends_with("_bias")
+}
+
+fn is_statistic(end: &str) -> bool {
+    matches!(end, "running_mean" | "running_var" | "moving_mean" | "moving_variance" | "mean_ema" | "var_ema")
+        || matches!(end, "moving_mean:0" | "moving_variance:0")
+}
+
+/// What the parameters of norms are called.
+fn is_of_norm(end: &str) -> bool {
+    matches!(end, "weight" | "bias" | "gamma" | "beta" | "scale" | "g" | "b" | "a_2" | "b_2" | "gamma:0" | "beta:0")
+}
+
+fn is_norm_name(component: &str) -> bool {
+    let component = component.to_ascii_lowercase();
+    let word = |part: &str| matches!(part.trim_end_matches(|c: char| c.is_ascii_digit()), "ln" | "bn" | "gn" | "rms");
+    component.contains("norm") && !component.contains("denorm") || component.split('_').any(word)
+}
+
+fn is_layer_scale(component: &str) -> bool {
+    let component = component.to_ascii_lowercase();
+    let named = ["layer_scale", "layerscale"].iter().any(|word| component.contains(word));
+    named || matches!(component.as_str(), "gamma_1" | "gamma_2" | "lambda1" | "ls1" | "ls2")
+}
+
+/// Which blocks of the target the used layers of the sources went to.
+#[derive(Default)]
+struct Chosen {
+    /// By source and path of the layer.
+    blocks: HashMap<(usize, String), BTreeSet<String>>,
+    /// The names below some layer of each of the target's blocks.
+    tails: HashSet<(String, String)>,
+}
+
+impl Chosen {
+    fn of(target: &Architecture, assignments: &[Assignment]) -> Chosen {
+        let mut chosen = Chosen::default();
+        for (parameter, assignment) in target.parameters.iter().zip(assignments) {
+            let name = plain(&parameter.name);
+            for place in places(&name) {
+                chosen.tails.insert((place.path.to_string(), place.tail.to_string()));
+            }
+            assignment.value.leaves(&mut |leaf| {
+                if let Value::Source { source, tensor, .. } = leaf {
+                    chosen.add(*source, &plain(tensor), &name);
+                }
+            });
+        }
+        chosen
+    }
+
+    fn add(&mut self, source: usize, from: &str, to: &str) {
+        for of_source in places(from) {
+            let alike = places(to).find(|of_target| of_target.tail == of_source.tail).or_else(|| places(to).next());
+            let Some(of_target) = alike else { continue };
+            let layer = (source, layer_path(from, &of_source).to_string());
+            self.blocks.entry(layer).or_default().insert(of_target.path.to_string());
+        }
+    }
+
+    /// Whether the target has a name in other layers than the one that this layer of the source went to.
+    fn elsewhere(&self, source: usize, name: &str) -> bool {
+        places(name).any(|place| {
+            let blocks = self.blocks.get(&(source, layer_path(name, &place).to_string()));
+            let has = |block: &String| self.tails.contains(&(block.clone(), place.tail.to_string()));
+            !place.tail.is_empty() && blocks.into_iter().flatten().any(has)
+        })
+    }
+}
