@@ -21,6 +21,7 @@ pub mod job;
 pub mod loss;
 pub mod lsuv;
 pub mod model;
+pub mod model_types;
 pub mod name;
 mod order;
 pub mod plan;

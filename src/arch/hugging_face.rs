@@ -8,6 +8,7 @@ use super::{Architecture, FamilyBlock, Flags, Form, LabelRule, file_rules};
 use crate::error::{ArchError, Error, FamilyError, Problem, Result, nearest};
 use crate::family::{self, Class, Config, Family, Inputs};
 use crate::graph::Builder;
+use crate::model_types;
 
 /// Builds what a config describes; its rules stand under `xfer`.
 pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRule>) -> Result<Architecture> {
@@ -39,11 +40,19 @@ pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRu
     Ok(architecture)
 }
 
+/// The `model_type` of a config that no family builds; one that is a typing error of a family's is not meant.
+pub(super) fn unbuilt(root: &Node) -> Option<String> {
+    let model_type: String = root.get("model_type").and_then(|_| root.need("model_type", "the config").ok())?;
+    let is_slip = !model_types::is_known(&model_type) && nearest(&model_type, family::model_types()).is_some();
+    (family::by_model_type(&model_type).is_none() && !is_slip).then_some(model_type)
+}
+
 fn family_of(root: &Node) -> Read<&'static dyn Family> {
     let model_type: String = root.need("model_type", "the config")?;
     family::by_model_type(&model_type).ok_or_else(|| {
         let known = family::model_types();
-        let near = nearest(&model_type, known.iter().copied()).map(str::to_string);
+        let is_slip = !model_types::is_known(&model_type);
+        let near = nearest(&model_type, known.iter().copied()).filter(|_| is_slip).map(str::to_string);
         let known = known.into_iter().map(str::to_string).collect();
         let at = root.get("model_type").map_or(root.at, |word| word.at);
         Wrong { at, problem: Problem::UnknownFamily { model_type, nearest: near, known } }

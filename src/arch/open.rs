@@ -33,6 +33,7 @@ fn open_reference(
     let access = Access { revision: None, ..access.clone() };
     let beside = Beside::open(&reference, access, progress)?;
     let mut architecture = match beside.document()? {
+        Some(document) if stands_for_weights(&document, &beside) => of_unbuilt(&document, &beside)?,
         Some(document) => {
             with_vocabulary(from_document(&document, flags, rules.labels.first(), &beside)?, &document, &beside)?
         }
@@ -42,6 +43,30 @@ fn open_reference(
         return Err(ArchError::SetWithoutConfig { typed: typed.clone(), form: architecture.form.name() }.into());
     }
     architecture.rules = architecture.rules.followed_by(rules);
+    Ok(architecture)
+}
+
+/// Whether a directory's config is of a model that no family builds, and weights stand next to it.
+fn stands_for_weights(document: &Document, beside: &Beside) -> bool {
+    let is_config = matches!(form(&document.root), Some(Content::Config));
+    let has_weights = || {
+        let is_weights = |name: &String| WEIGHTS.iter().any(|end| name.ends_with(end));
+        beside.source.names().iter().any(is_weights)
+    };
+    is_config && !beside.source.is_single_file() && hugging_face::unbuilt(&document.root).is_some() && has_weights()
+}
+
+/// What the files end in that hold weights next to a config.
+const WEIGHTS: &[&str] = &[".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".msgpack", ".h5"];
+
+/// The weights as a listing, with the config that stands next to them.
+fn of_unbuilt(document: &Document, beside: &Beside) -> Result<Architecture> {
+    let mut architecture = from_weights(beside)?;
+    if let serde_json::Value::Object(config) = document.root.plain() {
+        architecture.config = Some(crate::family::Config(config));
+    }
+    let model_type = hugging_face::unbuilt(&document.root).unwrap_or_default();
+    architecture.notes.push(format!("no family answers to model_type `{model_type}`: its weights are the listing"));
     Ok(architecture)
 }
 

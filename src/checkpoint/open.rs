@@ -55,6 +55,13 @@ const READ: &[(Format, OpenPart)] = &[
 /// safetensors and notes what it passed over. What cannot be read is called what it is (a git-lfs pointer, an HTML page, …).
 /// Of a Hub repository only the chosen files are fetched, or their headers.
 pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
+    opened(source, options, progress).map_err(|error| match error {
+        Error::Checkpoint(error) => error.at(&source.address()).into(),
+        other => other,
+    })
+}
+
+fn opened(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
     let choice = match source.names() {
         [name] if source.is_single_file() => choose_single(name),
         names if options.adapter && adapter_file(names).is_some() => {

@@ -7,6 +7,7 @@ mod completions;
 mod convert;
 mod diff;
 mod explain;
+mod hints;
 mod init;
 mod inspect;
 mod output;
@@ -18,7 +19,7 @@ mod written;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use output::Failure;
 
@@ -60,9 +61,11 @@ enum Command {
 pub fn main() -> ExitCode {
     let signals = match progress::Signals::install() {
         Ok(signals) => signals,
-        Err(error) => return output::fail(&Failure::from(error)),
+        Err(error) => return output::fail(&Failure::from(error), None),
     };
-    let result = match Cli::parse().command {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Init(args) => init::command(*args, &signals),
         Command::Run(args) => run::command(args, &signals),
         Command::Explain(args) => explain::command(args),
@@ -77,6 +80,10 @@ pub fn main() -> ExitCode {
     };
     match signals.judge(result) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => output::fail(&failure),
+        Err(failure) => {
+            let mut commands = Cli::command();
+            commands.build();
+            output::fail(&failure, matches.subcommand_name().and_then(|name| commands.find_subcommand(name)))
+        }
     }
 }

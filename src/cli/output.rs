@@ -8,6 +8,8 @@ use xfer::error::{Error, Exit};
 use xfer::report::text::Detail;
 use xfer::text::{JsonWriter, Text, escaped};
 
+use super::hints::fitting;
+
 /// How much is printed, and for whom.
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
@@ -101,12 +103,12 @@ pub fn hints(hints: &[String]) {
 }
 
 /// Prints an error and its hints and gives its exit code.
-pub fn fail(failure: &Failure) -> ExitCode {
+pub fn fail(failure: &Failure, command: Option<&clap::Command>) -> ExitCode {
     match failure {
         Failure::Silent(exit) => ExitCode::from(*exit as u8),
         Failure::Error(error) => {
             error.facts().iter().for_each(|fact| talk(&format!("error: {fact}")));
-            hints(&error.hints());
+            hints(&fitting(error.hints(), command));
             ExitCode::from(error.exit() as u8)
         }
     }

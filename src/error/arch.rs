@@ -273,7 +273,7 @@ pub enum Problem {
         found: String,
     },
     /// A `model_type` that no family answers to.
-    #[error("no family answers to model_type `{model_type}`{}", did_you_mean(nearest))]
+    #[error("no family answers to model_type `{model_type}`{}", otherwise(nearest))]
     UnknownFamily {
         /// The `model_type`.
         model_type: String,
@@ -377,6 +377,14 @@ impl Fault for ArchError {
     }
 }
 
+/// What can be done with a model that no family builds.
+fn otherwise(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(_) => did_you_mean(nearest),
+        None => ": a listing of its tensors can stand for its config".into(),
+    }
+}
+
 impl Problem {
     fn hints(&self) -> Vec<String> {
         match self {
@@ -385,7 +393,7 @@ impl Problem {
             Problem::UnknownId { known, .. } if !known.is_empty() => vec![format!("ids so far: {}", known.join(", "))],
             Problem::UnknownFamily { known, .. } => vec![
                 format!("families: {}", known.join(", ")),
-                "any other model goes as a listing: run the lines of `xfer arch --snippet torch` and pass the file they write".into(),
+                "a listing is a directory with the model's weights, or the file that the lines of `xfer arch --snippet torch` write".into(),
             ],
             Problem::NoForm => vec!["`xfer arch --schema` prints the schema of architecture files".into()],
             Problem::NoArchitecture => vec!["pass a config.json, a native layers file, a listing or a safetensors file".into()],

@@ -1,4 +1,4 @@
-use super::{Exit, Fault};
+use super::{Exit, Fault, shell_word};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// A checkpoint or a vocabulary cannot be read. `file` is always the name below the source.
@@ -373,6 +373,20 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// The same, with the source as it can be typed in the place of its label: hints are pasted.
+    pub fn at(mut self, address: &str) -> CheckpointError {
+        if let CheckpointError::SeveralModels { label, .. }
+        | CheckpointError::NoWeights { label, .. }
+        | CheckpointError::Distributed { label, .. }
+        | CheckpointError::Zero { label, .. } = &mut self
+        {
+            *label = address.to_string();
+        }
+        self
+    }
+}
+
 impl Fault for CheckpointError {
     fn exit(&self) -> Exit {
         match self {
@@ -394,10 +408,10 @@ impl Fault for CheckpointError {
             CheckpointError::Unreadable { remedy, .. } => vec![remedy.clone()],
             CheckpointError::SeveralModels { label, files } => {
                 let one = files.first().map(String::as_str).unwrap_or_default();
-                vec![format!("name one of them, as --from {label}/{one}")]
+                vec![format!("name one of them, as {}", shell_word(&format!("{label}/{one}")))]
             }
             CheckpointError::NoWeights { label, deeper: Some(deeper), .. } => {
-                vec![format!("name the weights, as --from {label}/{deeper}")]
+                vec![format!("name the weights, as {}", shell_word(&format!("{label}/{deeper}")))]
             }
             CheckpointError::Claims { tensor, .. } => {
                 vec![format!(
@@ -411,11 +425,13 @@ impl Fault for CheckpointError {
                     .into(),
             ],
             CheckpointError::Distributed { label, .. } => vec![format!(
-                "consolidate it first: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {label} model.pt, \
-                 then save its tensors as safetensors"
+                "consolidate it first: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {} model.pt",
+                shell_word(label)
             )],
             CheckpointError::Zero { label, .. } => vec![format!(
-                "consolidate it first: python {label}/zero_to_fp32.py {label} MERGED --safe_serialization"
+                "consolidate it first: python {} {} MERGED --safe_serialization",
+                shell_word(&format!("{label}/zero_to_fp32.py")),
+                shell_word(label)
             )],
             _ => Vec::new(),
         }

@@ -227,19 +227,53 @@ fn io_hints(source: &std::io::Error, path: &Path) -> Vec<String> {
     }
 }
 
-/// The name among `candidates` that is nearest to `name`, or `None` where none is near enough to be a slip.
+/// The name among `candidates` of which `name` is a typing error: one edit in a short word, at most three in a long one, and none of
+/// them in its numbers, for `layer.11` is no slip of `layer.12`.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score >= 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
-        .map(|(_, candidate)| candidate)
+    let slips = candidates.into_iter().filter_map(|candidate| Some((edits(name, candidate)?, candidate)));
+    let alike = |candidate: &str| strsim::jaro_winkler(name, candidate);
+    let nearer = |a: &(usize, &str), b: &(usize, &str)| {
+        a.0.cmp(&b.0).then_with(|| alike(b.1).total_cmp(&alike(a.1))).then_with(|| a.1.cmp(b.1))
+    };
+    slips.min_by(nearer).map(|(_, candidate)| candidate)
+}
+
+/// How many edits lead from a name to a candidate, where they are few enough for a typing error.
+pub fn edits(name: &str, candidate: &str) -> Option<usize> {
+    let letters = name.chars().count();
+    let most = match letters {
+        0..=2 => return None,
+        3..=5 => 1,
+        6..=11 => 2,
+        _ => 3,
+    };
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<_>>();
+    if letters.abs_diff(candidate.chars().count()) > most || digits(name) != digits(candidate) {
+        return None;
+    }
+    // names of a model are many and long, and most of them far apart
+    let count = |text: &str| {
+        let mut counts = [0i32; 128];
+        text.bytes().for_each(|byte| counts[usize::from(byte.to_ascii_lowercase() & 127)] += 1);
+        counts
+    };
+    let apart: i32 = count(name).iter().zip(count(candidate)).map(|(a, b)| (a - b).abs()).sum();
+    if apart > 2 * most as i32 {
+        return None;
+    }
+    let distance = strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase());
+    (distance <= most).then_some(distance)
 }
 
 /// A text as one word of a shell, in single quotes.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A text as a shell reads it: as it is where nothing in it is special, else in single quotes.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_string() } else { quoted(text) }
 }
 
 /// A text from a file at a length that fits a message: eighty characters.

@@ -227,10 +227,12 @@ pub enum PlanError {
     },
     /// Tensors of a repeated block without a source, beside unused ones.
     #[error(
-        "{count} tensors of {block} have no source (first {first}), while {unused} of the source's same layers stay unused (first {first_unused}): a likely rename"
+        "{count} tensors {} have no source (first {first}), while {unused} of the source {} stay unused (first {first_unused}): a likely rename",
+        if block.is_empty() { "outside of repeated blocks".into() } else { format!("of {block}") },
+        if block.is_empty() { "outside of its blocks" } else { "in the same block" }
     )]
     Rename {
-        /// The block's path.
+        /// The block's path; empty for what stands outside of all blocks.
         block: String,
         /// How many targets.
         count: usize,
@@ -240,8 +242,10 @@ pub enum PlanError {
         unused: usize,
         /// The first source tensor.
         first_unused: String,
-        /// Rules that pair them.
+        /// Rules that names prove.
         rules: Vec<String>,
+        /// What names leave open, in sentences.
+        open: Vec<String>,
     },
     /// Norms and biases that used layers compute with have no target.
     #[error(
@@ -371,9 +375,9 @@ impl Fault for PlanError {
                 vec!["write {i} without arithmetic, it goes through the depth rule; or leave the depth rule out".into()]
             }
             PlanError::DepthWithoutSource { block, .. } => {
-                vec![format!("say which with --map '{block}.{{i}}.**=PATH.{{i}}.**'")]
+                vec![format!("a map rule for {block}.{{i}}.** says which block of the source it is")]
             }
-            PlanError::ExpandWithoutGraph { block } => vec![format!("--depth '{block}=interleave'")],
+            PlanError::ExpandWithoutGraph { block } => vec![flag("--depth", &format!("{block}=interleave"))],
             PlanError::HeadsUnknown { .. } => {
                 vec!["put its config.json or params.json beside the weights, with head numbers and width".into()]
             }
@@ -392,7 +396,8 @@ impl Fault for PlanError {
                     "add \"module\" to `{target}` in the listing: \"Linear\" for (out, in), \"Conv1D\" for (in, out)"
                 )]
             }
-            PlanError::Ambiguous { rules, .. } | PlanError::Rename { rules, .. } => rules.clone(),
+            PlanError::Ambiguous { rules, .. } => rules.clone(),
+            PlanError::Rename { rules, open, .. } => rules.iter().chain(open).cloned().collect(),
             PlanError::LostStructure { lines, .. } => {
                 let architecture =
                     "choose an architecture that has them, or declare that they are left out:".to_string();
@@ -400,19 +405,22 @@ impl Fault for PlanError {
             }
             PlanError::Hole { block, tail, missing, .. } => missing_layers(block, tail, missing),
             PlanError::NewLayers { block, .. } => {
-                ["first", "stack", "expand"].iter().map(|list| format!("--depth '{block}={list}'")).collect()
+                ["first", "stack", "expand"].iter().map(|list| flag("--depth", &format!("{block}={list}"))).collect()
             }
             PlanError::TieDiffers { owner, stored_owner, stored_alias, .. } => {
-                vec![format!("--map '{owner}={stored_owner}'"), format!("--map '{owner}={stored_alias}'")]
+                [stored_owner, stored_alias].map(|stored| flag("--map", &format!("{owner}={stored}"))).to_vec()
             }
             PlanError::ExpandImpossible { block, .. } => {
-                ["interleave", "stack"].iter().map(|list| format!("--depth '{block}={list}'")).collect()
+                ["interleave", "stack"].iter().map(|list| flag("--depth", &format!("{block}={list}"))).collect()
             }
             PlanError::BufferWithoutSource { target } if target.ends_with("position_ids") => {
                 vec![format!("add \"dtype\": \"i64\" to `{target}` in the listing, so that it can be counted")]
             }
             PlanError::BufferWithoutSource { target } => {
-                vec![format!("leave `{target}` out of the listing where the model computes it, or --new '{target}'")]
+                vec![format!(
+                    "leave `{target}` out of the listing where the model computes it, or {}",
+                    flag("--new", target)
+                )]
             }
             PlanError::MapDoesNotFit { problem, .. } => problem.hints(),
             PlanError::MapPieces { .. } | PlanError::MapSplit { .. } | PlanError::Unmeasured { .. } => Vec::new(),
@@ -420,10 +428,15 @@ impl Fault for PlanError {
     }
 }
 
+/// A flag with its value as one word of a shell.
+fn flag(name: &str, value: &str) -> String {
+    format!("{name} {}", super::quoted(value))
+}
+
 fn missing_layers(block: &str, tail: &str, missing: &[u64]) -> Vec<String> {
     let names = missing.iter().map(|layer| match (block, tail) {
         ("", tail) => format!("{layer}.{tail}"),
         (block, tail) => format!("{block}.{layer}.{tail}"),
     });
-    names.map(|name| format!("--new '{name}'")).collect()
+    names.map(|name| flag("--new", &name)).collect()
 }

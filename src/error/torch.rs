@@ -1,4 +1,4 @@
-use super::{Exit, Fault};
+use super::{Exit, Fault, shell_word};
 use crate::tensor::{Shape, ShapeText};
 
 /// A PyTorch file cannot be read. `file` is always the name below the source, `offset` a byte of it (for a compressed
@@ -134,6 +134,8 @@ pub enum TorchError {
         key: String,
         /// What there is.
         keys: Vec<String>,
+        /// The key, in full, of which it is a typing error.
+        near: Option<String>,
     },
     /// Names nest deeper, or there are more of them, than any model has.
     #[error("{file}: more than {limit} {what}")]
@@ -276,7 +278,7 @@ impl Fault for TorchError {
     }
 
     fn hints(&self) -> Vec<String> {
-        let with_key = |key: &String| format!("say which: --key {key}");
+        let with_key = |key: &String| format!("say which: --key {}", shell_word(key));
         match self {
             TorchError::StorageBeyond { .. } => vec!["fetch or copy the file again".into()],
             TorchError::Pickle { problem: PickleProblem::Ends { .. }, .. } => {
@@ -287,10 +289,7 @@ impl Fault for TorchError {
                 keys.iter().map(with_key).chain(all).collect()
             }
             TorchError::OnlyAverages { keys, .. } => keys.iter().map(with_key).collect(),
-            TorchError::NoKey { key, keys, .. } => super::nearest(key, keys.iter().map(String::as_str))
-                .map(|key| format!("say --key {key}"))
-                .into_iter()
-                .collect(),
+            TorchError::NoKey { near, .. } => near.iter().map(|key| format!("say --key {}", shell_word(key))).collect(),
             TorchError::Tensor { problem: StoredProblem::NotPlain { kind, .. }, tensor, .. }
                 if *kind == "quantised" =>
             {

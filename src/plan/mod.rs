@@ -3,6 +3,7 @@
 
 mod assemble;
 mod blocks;
+mod circumstances;
 mod companions;
 mod convert;
 mod coverage;
@@ -15,7 +16,11 @@ mod initialize;
 pub mod matching;
 pub(crate) mod names;
 mod other_stacks;
+mod pairing;
 mod parts;
+mod rename_rules;
+mod renames;
+mod role;
 mod structure;
 #[cfg(test)]
 mod testing;

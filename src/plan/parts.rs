@@ -216,3 +216,8 @@ pub(super) fn part_of(info: &TensorInfo, outside: &str, family: Option<&dyn Fami
 fn is_beside(name: &str, prefix: &str) -> bool {
     !prefix.is_empty() && !super::matching::unwrapped(name).split('.').any(|component| component == prefix)
 }
+
+/// Whether a target of this name is a head or a pooler, which are new where the source has another one.
+pub(super) fn is_beside_body(name: &str) -> bool {
+    name.split('.').any(|component| is_head(component) || is_pooler(component) || is_adapter(component))
+}

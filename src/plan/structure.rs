@@ -73,7 +73,7 @@ pub(super) fn judge(
         let part = part.or_else(|| chosen.elsewhere(entry.source, &model.names[at]).then_some(Part::OtherLayers));
         parts.push(part);
         let declared = || target.rules.unused.iter().any(|rule| rule.pattern.matches(&entry.tensor.name).is_some());
-        if part.is_none() && !declared() && (model.is_lost_norm(at) || model.is_lost_bias(at)) {
+        if part.is_none() && !declared() && model.is_in_use(at) && (model.is_norm(at) || model.is_lost_bias(at)) {
             lost.push(entry);
         }
     }
@@ -121,11 +121,32 @@ struct Model<'a> {
     used: Vec<bool>,
     modules: HashMap<&'a str, Vec<usize>>,
     /// Numbered layers of several modules, by their paths (`encoder.layer.3`).
-    layers: HashMap<&'a str, bool>,
+    layers: HashMap<&'a str, LayerUse>,
     /// Blocks some layer of which is used, by their paths.
     blocks: HashSet<&'a str>,
     below: HashMap<&'a str, Below>,
 }
+
+/// How much of a layer is used.
+#[derive(Clone, Copy, Default)]
+struct LayerUse {
+    matrices: usize,
+    used_matrices: usize,
+    some: bool,
+}
+
+impl LayerUse {
+    /// Whether the layer went over as a layer: a single matrix that a rule took out of it makes no layer of the target.
+    fn is_used(self) -> bool {
+        match self.matrices {
+            0 => self.some,
+            matrices => self.used_matrices * 2 >= matrices || self.used_matrices >= MANY,
+        }
+    }
+}
+
+/// So many matrices are a layer's, however many experts it has besides.
+const MANY: usize = 4;
 
 /// What lies below a path.
 #[derive(Clone, Copy, Default)]
@@ -179,28 +200,41 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        for (name, used) in self.names.iter().zip(&self.used) {
+        for (at, name) in self.names.iter().enumerate() {
+            let (is_matrix, used) = (axes(&self.infos[at]) > 1, self.used[at]);
             for place in places(name) {
                 let layer = layer_path(name, &place);
                 if several.contains(layer) {
-                    *self.layers.entry(layer).or_default() |= used;
-                    if *used {
-                        self.blocks.insert(place.path);
-                    }
+                    let of_layer = self.layers.entry(layer).or_default();
+                    of_layer.matrices += usize::from(is_matrix);
+                    of_layer.used_matrices += usize::from(is_matrix && used);
+                    of_layer.some |= used;
                 }
             }
         }
+        for name in self.names {
+            for place in places(name) {
+                if self.is_used_layer(layer_path(name, &place)) {
+                    self.blocks.insert(place.path);
+                }
+            }
+        }
+    }
+
+    fn is_used_layer(&self, layer: &str) -> bool {
+        self.layers.get(layer).is_some_and(|layer| layer.is_used())
     }
 
     fn find_towers(&mut self) {
         for (at, name) in self.names.iter().enumerate() {
             let deepest = places(name).filter(|place| self.layers.contains_key(layer_path(name, place))).last();
             let (is_matrix, used) = (axes(&self.infos[at]) > 1, self.used[at]);
+            let in_used_layer = deepest.is_some_and(|place| self.is_used_layer(layer_path(name, &place)));
             for path in self_and_ancestors(name).skip(1).chain([""]) {
                 let below = self.below.entry(path).or_default();
                 if deepest.is_some_and(|place| path.len() <= place.path.len()) {
                     below.layers = true;
-                    below.used_layers |= used;
+                    below.used_layers |= in_used_layer;
                 }
                 below.matrices |= is_matrix;
                 below.used_matrices |= is_matrix && used;
@@ -225,11 +259,6 @@ impl<'a> Model<'a> {
         !prefix.is_empty() && self.infos.iter().any(is_body)
     }
 
-    /// A norm that is not used, in a layer that is, or in the tower of such layers.
-    fn is_lost_norm(&self, at: usize) -> bool {
-        self.is_norm(at) && self.is_in_use(at)
-    }
-
     /// The bias of a module whose weight is used.
     fn is_lost_bias(&self, at: usize) -> bool {
         let (info, name) = (&self.infos[at], self.names[at].as_str());
@@ -243,11 +272,12 @@ impl<'a> Model<'a> {
         }
         let Some(stem) = end.strip_suffix("_bias") else { return false };
         let weight = format!("{stem}_weight");
-        let in_layer = places(name).any(|place| self.layers.get(layer_path(name, &place)).is_some_and(|used| *used));
+        let in_layer = places(name).any(|place| self.is_used_layer(layer_path(name, &place)));
         beside().any(|other| last(&self.names[other]) == weight)
             || in_layer && self.below.get(module).is_some_and(|below| below.used_matrices)
     }
 
+    /// A parameter or statistic of a norm, or a scale of a whole layer.
     fn is_norm(&self, at: usize) -> bool {
         let (info, name) = (&self.infos[at], self.names[at].as_str());
         let (module, end) = (parent(name), last(name));
@@ -278,7 +308,7 @@ impl<'a> Model<'a> {
         let numbered: Vec<Place> =
             places(name).filter(|place| self.layers.contains_key(layer_path(name, place))).collect();
         for place in numbered.iter().rev() {
-            if self.layers.get(layer_path(name, place)).is_some_and(|used| *used) {
+            if self.is_used_layer(layer_path(name, place)) {
                 return true;
             }
             if self.blocks.contains(place.path) {

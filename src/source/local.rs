@@ -107,6 +107,14 @@ impl Directory {
         Ok(Directory { root, label, names: vec![name], single: true })
     }
 
+    /// The path that was opened: of the directory, or of the one file.
+    pub(super) fn path(&self) -> PathBuf {
+        match self.names.as_slice() {
+            [name] if self.single => self.root.join(name),
+            _ => self.root.clone(),
+        }
+    }
+
     /// Opens a file by its name below the directory; one that leaves the directory is an error.
     pub(super) fn file(&self, name: &str) -> Result<LocalFile> {
         if !stays_inside(name) {

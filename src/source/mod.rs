@@ -91,6 +91,14 @@ impl Source {
         }
     }
 
+    /// As it can be typed: a path, or `hf://org/name`.
+    pub fn address(&self) -> String {
+        match &self.place {
+            Place::Directory(directory) => directory.path().display().to_string(),
+            Place::Snapshot(snapshot) => format!("hf://{}", snapshot.repository),
+        }
+    }
+
     /// The commit of a Hub repository.
     pub fn commit(&self) -> Option<&str> {
         match &self.place {

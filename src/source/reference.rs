@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Result, SourceError, nearest};
+use crate::model_types::are_different;
 
 /// What a `SRC` or an `ARCH` names, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,8 @@ pub fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// `org/name` or its alias that is most like `repository`, or `None` where none is near enough to be a slip.
 pub(crate) fn nearest_repository(repository: &str) -> Option<&'static str> {
-    nearest(repository, aliases().map(|(_, repository)| repository)).filter(|near| *near != repository)
+    let near = nearest(repository, aliases().map(|(_, repository)| repository));
+    near.filter(|near| *near != repository && !are_different(repository, near))
 }
 
 fn alias(text: &str, name: &str, revision: Option<&str>) -> Result<Reference> {
@@ -91,7 +93,8 @@ fn alias(text: &str, name: &str, revision: Option<&str>) -> Result<Reference> {
 fn nearest_aliases(name: &str) -> Vec<&'static str> {
     let mut near: Vec<&'static str> = Vec::new();
     while near.len() < 3 {
-        let rest = aliases().map(|(alias, _)| alias).filter(|alias| !near.contains(alias));
+        let rest = aliases().map(|(alias, _)| alias);
+        let rest = rest.filter(|alias| !near.contains(alias) && !are_different(name, alias));
         match nearest(&name.to_ascii_lowercase(), rest) {
             Some(alias) => near.push(alias),
             None => break,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. Modules of one rank do not know each other.
 const RANKS: &[&[&str]] = &[
-    &["handles", "hash", "instructions", "name", "order", "shape", "text", "threads", "unfinished"],
+    &["handles", "hash", "instructions", "model_types", "name", "order", "shape", "text", "threads", "unfinished"],
     &["tensor", "error"],
     &["progress"],
     &["source"],

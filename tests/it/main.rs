@@ -8,6 +8,7 @@ mod compare;
 mod convert;
 mod dialects;
 mod diff;
+mod hints;
 mod hostile_names;
 mod hub;
 mod hub_lies;

@@ -2,7 +2,7 @@
 
 use super::pickle::Id;
 use super::tree::{Kind, Tree};
-use crate::error::{Result, StoredProblem, TorchError};
+use crate::error::{Result, StoredProblem, TorchError, nearest, shell_word};
 
 /// Keys under which training loops keep the weights.
 const CONTAINERS: &[&str] = &[
@@ -59,14 +59,19 @@ pub(super) fn select(tree: &Tree, file: &str, key: Option<&str>) -> Result<Selec
         Some(key) => {
             let found = resolve(tree, root, key);
             let keys = || tensors_below(tree, root).into_iter().map(|(key, _)| key).collect();
-            selection.id =
-                found.ok_or_else(|| TorchError::NoKey { file: file.into(), key: key.into(), keys: keys() })?;
+            let near = || nearest(key, paths(tree, root).iter().map(String::as_str)).map(str::to_string);
+            selection.id = found.ok_or_else(|| TorchError::NoKey {
+                file: file.into(),
+                key: key.into(),
+                keys: keys(),
+                near: near(),
+            })?;
             selection.key = Some(key.into());
         }
         None => {}
     }
     for _ in 0..DEPTH {
-        match step(tree, file, selection.id)? {
+        match step(tree, file, selection.id, selection.key.as_deref())? {
             Step::Here => return Ok(selection),
             Step::Below { key, id, beside } => {
                 let path = selection.key.map_or_else(|| key.clone(), |outer| format!("{outer}.{key}"));
@@ -85,6 +90,35 @@ fn taken(file: &str, path: &str, beside: &[String]) -> String {
         keys => format!("; tensors are also in {} (--key)", keys.join(", ")),
     };
     format!("{file}: the weights are those of `{path}`{others}")
+}
+
+/// A key below the dictionary that an outer key names.
+fn below_key(outer: Option<&str>, key: &str) -> String {
+    outer.map_or_else(|| key.to_string(), |outer| format!("{outer}.{key}"))
+}
+
+/// So many paths of dictionaries are named in a message.
+const PATHS: usize = 64;
+
+/// The paths of the dictionaries that hold tensors, the outer ones first.
+fn paths(tree: &Tree, root: Id) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    let mut open = vec![(None, root)];
+    while let Some((outer, id)) = open.pop() {
+        for (key, id) in tensors_below(tree, id) {
+            if paths.len() >= PATHS {
+                return paths;
+            }
+            let path = below_key(outer.as_deref(), &key);
+            let id = tree.inner(id);
+            // a dictionary of tensors alone is what a key is meant to name
+            if outer.is_none() && tree.kind(id) == Kind::Dictionary {
+                open.push((Some(path.clone()), id));
+            }
+            paths.push(path);
+        }
+    }
+    paths
 }
 
 /// The value that a path of keys leads to. Keys may hold dots themselves: the longest that fits counts.
@@ -116,7 +150,7 @@ enum Step {
 }
 
 /// Whether the weights are here or in an entry, which must then be the only one that can be meant.
-fn step(tree: &Tree, file: &str, id: Id) -> Result<Step> {
+fn step(tree: &Tree, file: &str, id: Id, outer: Option<&str>) -> Result<Step> {
     require_names(tree, file, id)?;
     if tree.kind(id) == Kind::Module {
         return Ok(Step::Here);
@@ -128,16 +162,17 @@ fn step(tree: &Tree, file: &str, id: Id) -> Result<Step> {
     let (optimizers, groups): (Vec<Named>, Vec<Named>) = groups.into_iter().partition(|(_, id)| tree.is_optimizer(*id));
     let (averages, groups): (Vec<Named>, Vec<Named>) = groups.into_iter().partition(|(key, _)| is_average(key));
     let known: Vec<&Named> = groups.iter().filter(|(key, _)| CONTAINERS.contains(&key.as_str())).collect();
-    let keys = |groups: &[Named]| groups.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let path = |(key, _): &Named| below_key(outer, key);
+    let keys = |groups: &[Named]| groups.iter().map(path).collect::<Vec<_>>();
     let below = |(key, id): &Named| {
-        let beside = groups.iter().chain(&averages).filter(|(other, _)| other != key).map(|(key, _)| key.clone());
+        let beside = groups.iter().chain(&averages).filter(|(other, _)| other != key).map(path);
         Step::Below { key: key.clone(), id: tree.inner(*id), beside: beside.collect() }
     };
     let is_direct = || tree.entries(id).iter().any(|(_, id)| matches!(tree.kind(*id), Kind::Tensor | Kind::Unknown));
     match (known.as_slice(), groups.as_slice()) {
         ([one], _) => Ok(below(one)),
         ([_, _, ..], _) => {
-            let keys = known.iter().map(|(key, _)| key.clone()).collect();
+            let keys = known.iter().map(|named| path(named)).collect();
             Err(TorchError::SeveralDictionaries { file: file.into(), keys }.into())
         }
         ([], _) if is_direct() => Ok(Step::Here),
@@ -176,7 +211,12 @@ pub(super) fn tensors(tree: &Tree, file: &str, selection: &mut Selection) -> Res
         let passes = |(key, id): &Named| is_average(key) || tree.is_optimizer(*id);
         let group = |id: Id| tree.kind(id) == Kind::Dictionary;
         let (passed, rest): (Vec<Named>, Vec<Named>) = top.into_iter().partition(|e| group(e.1) && passes(e));
-        selection.notes.extend(passed.iter().map(|(key, _)| format!("{file}: `{key}` is passed over (--key {key})")));
+        let note = |(key, _): &Named| {
+            let key = below_key(selection.key.as_deref(), key);
+            format!("{file}: `{key}` is passed over (--key {})", shell_word(&key))
+        };
+        let notes: Vec<String> = passed.iter().map(note).collect();
+        selection.notes.extend(notes);
         top = rest;
     }
     if tree.kind(selection.id) == Kind::Dictionary {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::{common_path, common_suffix, join, last, parent};
+use crate::error::quoted;
 use crate::plan::blocks::index_of;
 
 /// What two names have in front of their longest common suffix.
@@ -47,7 +48,7 @@ fn whole_path(pairs: &[(String, String)]) -> Option<String> {
     while !parent(to).is_empty() && last(to) == last(from) {
         (to, from) = (parent(to), parent(from));
     }
-    Some(format!("--map '{}={}'", join(to, "**"), join(from, "**")))
+    Some(format!("--map {}", quoted(&format!("{}={}", join(to, "**"), join(from, "**")))))
 }
 
 /// `to=from` with every layer that both name as a letter.
@@ -64,5 +65,5 @@ fn by_template(to: &str, from: &str) -> String {
         *component = letter;
         from[at] = letter;
     }
-    format!("--map '{}={}'", to.join("."), from.join("."))
+    format!("--map {}", quoted(&format!("{}={}", to.join("."), from.join("."))))
 }

@@ -229,7 +229,7 @@ impl<'a> Rules<'a> {
         for (id, rule) in self.rules.iter().enumerate().filter(|(_, rule)| !rule.optional) {
             if let Some(slot) = self.matched[id].iter().position(|matched| !matched) {
                 let pattern = rule.to[slot].text.clone();
-                let nearest = nearest(&pattern, targets.iter().copied()).map(str::to_string);
+                let nearest = super::selectors::nearest_name(&pattern, targets.iter().copied()).map(str::to_string);
                 return Err(PlanError::MatchesNothing {
                     place: rule.place.clone(),
                     pattern,

@@ -71,7 +71,8 @@ pub(super) fn is_around(path: &str) -> bool {
     path.split('.').all(is_wrapper)
 }
 
-fn is_wrapper(part: &str) -> bool {
+/// Whether a component only wraps a model's own.
+pub(crate) fn is_wrapper(part: &str) -> bool {
     AROUND.contains(&part) || CONTAINERS.contains(&part)
 }
 

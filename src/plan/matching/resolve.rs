@@ -14,7 +14,7 @@ use super::search::{Search, Want};
 use super::{Origin, Step};
 use crate::adapt::Op;
 use crate::arch::{Architecture, FamilyBlock};
-use crate::error::{PlanError, Result};
+use crate::error::{PlanError, Result, quoted};
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::hash::{HashMap, HashSet};
 use crate::init::Scheme;
@@ -248,7 +248,8 @@ impl<'a> Pass<'a> {
             let Ruled::Ambiguous { name, sources, .. } = &**ruled else { return None };
             let rivals: Vec<String> =
                 sources.iter().map(|source| format!("{}:{name}", self.sources[*source].name)).collect();
-            let rules = rivals.iter().map(|from| format!("--map '{}={from}'", parameter.name)).collect();
+            let rules =
+                rivals.iter().map(|from| format!("--map {}", quoted(&format!("{}={from}", parameter.name)))).collect();
             Some(PlanError::Ambiguous { target: parameter.name.to_string(), count: 1, rivals, rules })
         });
         contests.chain(ruled).collect()

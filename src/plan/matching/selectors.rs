@@ -1,7 +1,7 @@
 //! Patterns that match nothing: an error with the nearest name, unless the pattern begins with `?`.
 
 use crate::arch::{Architecture, Selector};
-use crate::error::{PlanError, Result, nearest};
+use crate::error::{PlanError, Result, edits, nearest};
 use crate::plan::SourceView;
 use crate::plan::blocks::Blocks;
 
@@ -45,11 +45,33 @@ fn modules<'a>(names: &[&'a str]) -> Vec<&'a str> {
     seen.into_iter().collect()
 }
 
+/// The name that a pattern was to match: its components, as far as they are plain, are those of the name but for typing errors.
+pub(in crate::plan) fn nearest_name<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let is_wild = |part: &str| part.contains(['*', '{']);
+    if !pattern.split('.').any(is_wild) {
+        return nearest(pattern, names);
+    }
+    let slips = |name: &str| -> Option<usize> {
+        let (mut parts, mut total) = (name.split('.'), 0);
+        for part in pattern.split('.') {
+            if part == "**" {
+                break;
+            }
+            let own = parts.next()?;
+            if !is_wild(part) && part != own {
+                total += edits(part, own)?;
+            }
+        }
+        Some(total)
+    };
+    names.filter_map(|name| Some((slips(name)?, name))).min().map(|(_, name)| name)
+}
+
 /// An error where a pattern matches none of these names and does not say that it may.
 pub(in crate::plan) fn require(selector: &Selector, of: &'static str, names: &[&str]) -> Result<()> {
     if selector.optional || names.iter().any(|name| selector.pattern.matches(name).is_some()) {
         return Ok(());
     }
-    let nearest = nearest(&selector.pattern.text, names.iter().copied()).map(str::to_string);
+    let nearest = nearest_name(&selector.pattern.text, names.iter().copied()).map(str::to_string);
     Err(PlanError::MatchesNothing { place: selector.place.clone(), pattern: selector.text.clone(), of, nearest }.into())
 }

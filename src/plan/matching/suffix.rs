@@ -134,6 +134,16 @@ impl Search<'_> {
                 by_end.entry(end).or_default().push(id);
             }
         }
+        let mut wanted_ends: HashMap<(&str, &[u64]), usize> = HashMap::default();
+        for want in (0..self.wants.len()).filter(|want| self.is_open(*want)) {
+            if let Some(end) = end(&self.wants[want].name) {
+                *wanted_ends.entry((end, self.wants[want].shape.as_slice())).or_default() += 1;
+            }
+        }
+        let is_wanted_once = |want: usize| {
+            let looked_for = &self.wants[want];
+            end(&looked_for.name).is_some_and(|end| wanted_ends.get(&(end, looked_for.shape.as_slice())) == Some(&1))
+        };
         let best = |want: usize| {
             let looked_for = &self.wants[want];
             let near = by_end.get(end(&looked_for.name)?)?;
@@ -145,8 +155,11 @@ impl Search<'_> {
             let alike = |id: &usize| {
                 common_suffix(&looked_for.name, self.candidate(*id).names().last().map_or("", Name::as_str))
             };
-            // an ending that many share says nothing
-            fits.copied().rev().max_by_key(alike).map(|id| (want, id))
+            // an ending that several share says nothing
+            let fits: Vec<usize> = fits.copied().collect();
+            let best = fits.iter().copied().max_by_key(alike)?;
+            let is_best = |id: &&usize| alike(id) == alike(&best);
+            (fits.iter().filter(is_best).count() == 1 && is_wanted_once(want)).then_some((want, best))
         };
         (0..self.wants.len()).filter(|want| self.is_open(*want)).filter_map(best).collect()
     }
