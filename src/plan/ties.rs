@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::matching::Origin;
 use super::matching::names::{below, join};
 use super::matching::resolve::Resolution;
-use super::{Answer, Question, SourceView, Step};
+use super::{Answer, Question, SourceView, Step, Value};
 use crate::arch::Architecture;
 use crate::error::{PlanError, Result};
 use crate::graph::ParameterId;
@@ -212,4 +212,34 @@ pub(super) fn pairs_in_target(
         }
     }
     named
+}
+
+/// The other names of a tied tensor in a target that has no place for its owner: the decoder's embeddings in a model without an
+/// encoder. Where the source stores the owner alone, they are copied from it.
+pub(super) fn untie_from_unused(
+    sources: &[SourceView],
+    target: &Architecture,
+    source: usize,
+    pairs: &[(String, String)],
+    found: &mut [Resolution],
+) {
+    let Some(listing) = sources.get(source).map(|view| view.listing).filter(|_| !pairs.is_empty()) else { return };
+    for (alias, owner) in pairs {
+        let (None, Some(at)) = (listing.position(alias), listing.position(owner)) else { continue };
+        let info = &listing.tensors[at];
+        let named = target.parameters.iter().position(|parameter| parameter.name == alias.as_str());
+        let Some((parameter, resolution)) = named.and_then(|id| Some((target.parameters.get(id)?, found.get_mut(id)?)))
+        else {
+            continue;
+        };
+        let free = matches!(resolution.origin, Origin::New) && !resolution.declared && !resolution.contested;
+        if free && info.shape == parameter.shape && info.dtype.is_float() {
+            let value =
+                Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
+            resolution.origin = Origin::Found { value, info: info.clone() };
+            resolution.step = Step::Tie;
+            resolution.reason = format!("untied: copied from {owner}, to which the source ties it").into();
+            resolution.tensors = SmallVec::from_slice(&[(source, at)]);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::command::{Folder, Run, safetensors_file};
+use crate::support::command::{Folder, Run, fixture, safetensors_file, tensors};
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
@@ -201,4 +201,18 @@ fn a_strict_run_asks_for_heads_and_never_for_scales_and_masks() {
     let run = case.init(&["--strict"]).exits(4).complains("--unused 'cls.");
     assert!(!run.stderr.contains("weight_scale") && !run.stderr.contains("self_attn.bias"), "{}", run.stderr);
     case.init(&["--strict", "--unused", "cls.**"]).exits(0);
+}
+
+#[test]
+fn a_decoder_without_its_encoder_takes_the_embeddings_that_the_source_ties_to_it() {
+    let folder = Folder::new();
+    let runs: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(fixture("families/runs.json")).unwrap()).unwrap();
+    let run = runs.as_array().unwrap().iter().find(|run| run["weights"] == "bart.safetensors").unwrap();
+    folder.write("bart/config.json", run["config"].to_string());
+    folder.write("bart/model.safetensors", std::fs::read(fixture("families/bart.safetensors")).unwrap());
+    let class = ["--set", "architectures=BartForCausalLM", "--out", "out", "--no-sync"];
+    folder.xfer(&[&["init", "--from", "bart", "--arch", "bart"][..], &class].concat()).exits(0);
+    let (before, after) = (tensors(&folder.path("bart")), tensors(&folder.path("out")));
+    assert_eq!(before["model.shared.weight"].2, after["model.decoder.embed_tokens.weight"].2);
 }

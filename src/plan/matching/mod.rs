@@ -261,6 +261,7 @@ fn untie(sources: &[SourceView], target: &Architecture, known: &[Known], resolut
     for (source, known) in known.iter().enumerate() {
         let pairs = ties::pairs_in_target(sources, target, source, &known.ties, resolutions);
         ties::untie(target, &pairs, resolutions);
+        ties::untie_from_unused(sources, target, source, &known.ties, resolutions);
     }
 }
 
