@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::matching::Origin;
-use super::matching::names::{below, join};
+use super::matching::names::{below, join, plain_text};
 use super::matching::resolve::Resolution;
 use super::{Answer, Question, SourceView, Step, Value};
 use crate::arch::Architecture;
@@ -227,7 +227,9 @@ pub(super) fn untie_from_unused(
     for (alias, owner) in pairs {
         let (None, Some(at)) = (listing.position(alias), listing.position(owner)) else { continue };
         let info = &listing.tensors[at];
-        let named = target.parameters.iter().position(|parameter| parameter.name == alias.as_str());
+        let spelt = plain_text(alias);
+        let mut alike = (0..target.parameters.len()).filter(|id| plain_text(&target.parameters[*id].name) == spelt);
+        let named = alike.next().filter(|_| alike.next().is_none());
         let Some((parameter, resolution)) = named.and_then(|id| Some((target.parameters.get(id)?, found.get_mut(id)?)))
         else {
             continue;

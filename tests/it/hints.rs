@@ -330,6 +330,7 @@ fn hints_name_flags_that_the_command_has() {
         for hint in &hints {
             let own = ["xfer ", "python "].iter().filter_map(|program| hint.find(program)).min().unwrap_or(hint.len());
             for flag in hint[..own].split_whitespace().filter(|word| word.starts_with("--")) {
+                let flag = flag.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
                 assert!(help.contains(flag), "{line}: hint `{hint}` names {flag}, which {command} has not");
             }
         }
