@@ -1,4 +1,4 @@
-use super::{Exit, Fault, PlanError};
+use super::{Exit, Fault, PlanError, quoted};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// A match cannot be fitted or initialised as the rules say, a plan falls short of the coverage that was asked for, or a
@@ -390,10 +390,10 @@ impl Fault for FitError {
                 "--arch with a Hugging Face config or native layers, which can run".into(),
                 "--init orthogonal needs no graph".into(),
             ],
-            FitError::NotScalable { name, .. } => vec![format!("--init '{name}=auto'")],
-            FitError::NoOperation { name, .. } => vec![format!("`--reinit '{name}'` initialises it afresh")],
-            FitError::NoSiblings { name, .. } => vec![format!("`--init '{name}=auto'`")],
-            FitError::Unresolved { name, .. } => vec![format!("`--init '{name}=auto'`")],
+            FitError::NotScalable { name, .. }
+            | FitError::NoSiblings { name, .. }
+            | FitError::Unresolved { name, .. } => vec![format!("--init {}", quoted(&format!("{name}=auto")))],
+            FitError::NoOperation { name, .. } => vec![format!("--reinit {}", quoted(name))],
             FitError::LowCoverage { found, total, .. } => vec![
                 "compare the names of both sides: `xfer inspect SRC`, `xfer arch ARCH`; say the difference with --map"
                     .into(),

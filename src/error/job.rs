@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Exit, Fault, PlanError};
+use super::{Exit, Fault, PlanError, shell_word};
 
 /// A command cannot be carried out as it was given.
 #[derive(Debug, thiserror::Error)]
@@ -124,12 +124,16 @@ impl Fault for JobError {
         match self {
             JobError::NoOut { .. } => vec!["--out DIR".into()],
             JobError::Ending { path, .. } => vec![
-                format!("one file: {}", path.with_extension("safetensors").display()),
-                format!("a directory of this name: {}/", path.display()),
+                format!("one file: {}", shell_word(&path.with_extension("safetensors").display().to_string())),
+                format!("a directory of this name: {}", shell_word(&format!("{}/", path.display()))),
             ],
-            JobError::ShardsOfFile { path } => vec![format!("a directory: {}", path.with_extension("").display())],
+            JobError::ShardsOfFile { path } => {
+                vec![format!("a directory: {}", shell_word(&path.with_extension("").display().to_string()))]
+            }
             JobError::NoSource => vec!["--from bert-base, --from DIR, or --from none for a model from scratch".into()],
-            JobError::SourceName { text } => vec![format!("--from body={text} --from head=OTHER")],
+            JobError::SourceName { text } => {
+                vec![format!("--from {} --from head=OTHER", shell_word(&format!("body={text}")))]
+            }
             JobError::UnusedKey { .. }
             | JobError::NoneAmongSources
             | JobError::NoReport { .. }

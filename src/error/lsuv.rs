@@ -1,4 +1,4 @@
-use super::{Exit, Fault};
+use super::{Exit, Fault, quoted};
 use crate::tensor::Dtype;
 
 /// Layer-sequential unit variance cannot be reached.
@@ -96,7 +96,8 @@ impl Fault for LsuvError {
     fn hints(&self) -> Vec<String> {
         match (self, self.name()) {
             (_, Some(name)) => {
-                vec![format!("--init '{name}=auto'"), format!("--allow-dead '{name}' leaves it orthonormal")]
+                let init = format!("--init {}", quoted(&format!("{name}=auto")));
+                vec![init, format!("--allow-dead {}", quoted(name))]
             }
             (LsuvError::NoBatch { .. }, None) => vec![
                 "--data FILE: safetensors with one array for each input of the model, examples first".into(),

@@ -262,6 +262,8 @@ pub enum PlanError {
         first: String,
         /// The flags that declare them.
         lines: Vec<String>,
+        /// The first of them that may be what a target without a source lacks, and that target.
+        open: Option<(String, String)>,
     },
     /// More layers than the source has, and no word about them.
     #[error(
@@ -398,10 +400,17 @@ impl Fault for PlanError {
             }
             PlanError::Ambiguous { rules, .. } => rules.clone(),
             PlanError::Rename { rules, open, .. } => rules.iter().chain(open).cloned().collect(),
-            PlanError::LostStructure { lines, .. } => {
-                let architecture =
-                    "choose an architecture that has them, or declare that they are left out:".to_string();
-                [architecture].into_iter().chain(lines.iter().cloned()).collect()
+            PlanError::LostStructure { lines, open, .. } => {
+                let first = match lines.is_empty() {
+                    true => None,
+                    false => {
+                        Some("choose an architecture that has them, or declare that they are left out:".to_string())
+                    }
+                };
+                let open = open.iter().map(|(lost, missing)| {
+                    format!("`{lost}` has the shape of `{missing}`, which has no source: say first which is which, by map rules")
+                });
+                first.into_iter().chain(lines.iter().cloned()).chain(open).collect()
             }
             PlanError::Hole { block, tail, missing, .. } => missing_layers(block, tail, missing),
             PlanError::NewLayers { block, .. } => {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Exit, Fault};
+use super::{Exit, Fault, shell_word};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// An output cannot be laid out, written or published.
@@ -158,7 +158,7 @@ impl Fault for SaveError {
                 vec!["add --force to replace it, or choose another --out".into()]
             }
             SaveError::NotADirectory { .. } | SaveError::NoName { .. } => vec!["choose another --out".into()],
-            SaveError::DanglingLink { path } => vec![format!("rm {}, or create what it leads to", path.display())],
+            SaveError::DanglingLink { path } => vec![format!("rm {}", shell_word(&path.display().to_string()))],
             SaveError::DuplicateTensor { .. }
             | SaveError::ReservedName { .. }
             | SaveError::Uncountable { .. }

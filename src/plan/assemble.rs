@@ -52,12 +52,12 @@ pub fn plan(
     let mut warnings = target.notes.clone();
     warnings.append(&mut matching.warnings);
     warnings.extend(assembly.warnings(&assignments));
+    let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
     let left = left_over(sources, &matching, &assignments, &assembly.passed_over);
-    let (left, lost_structure) = structure::judge(sources, &matching.families, target, &assignments, left);
+    let (left, lost_structure) = structure::judge(sources, &matching.families, target, (&assignments, &declared), left);
     let Companions { files: companions, warnings: about_files } =
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
-    let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
     let lost: Vec<&Unused> = left.learned().filter(|entry| !is_copy(sources, &matching, entry)).collect();
     let judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
     let mut violations = std::mem::take(&mut matching.violations);

@@ -3,6 +3,7 @@
 
 mod assemble;
 mod blocks;
+mod chosen;
 mod circumstances;
 mod companions;
 mod convert;
@@ -15,6 +16,7 @@ mod gaps;
 mod initialize;
 pub mod matching;
 pub(crate) mod names;
+mod norms;
 mod other_stacks;
 mod pairing;
 mod parts;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::blocks::places;
 use super::circumstances::circumstances;
 use super::gaps::Gaps;
-use super::matching::names::{is_known_buffer, parent, plain};
+use super::matching::names::{is_known_buffer, last, parent, plain};
 use super::pairing::{Pairing, Single, pair};
 use super::parts::{self, Has};
 use super::rename_rules::{Side, open_lines, rules};
@@ -167,7 +167,10 @@ impl<'a> Renames<'a> {
         self.left.iter().enumerate().find_map(|(source, left)| {
             let idle: Vec<usize> = (0..left.idle.len()).filter(|at| left.is_outside(*at, self.has)).collect();
             let offered: Vec<Single> = idle.iter().map(|at| left.whole(*at)).collect();
-            let is_likely = |one: &Single| one.shape.len() > 1 && offered.iter().any(|other| other.shape == one.shape);
+            let is_likely = |one: &Single| {
+                let mut alike = offered.iter().filter(|other| other.shape == one.shape);
+                alike.any(|other| one.shape.len() > 1 || is_scale_of_norm(one) && is_scale_of_norm(other))
+            };
             if !wanted.iter().any(is_likely) {
                 return None;
             }
@@ -177,6 +180,10 @@ impl<'a> Renames<'a> {
             Some(self.error("", &missing, idle.len(), *idle.first()?, &side, &[pairing]))
         })
     }
+}
+
+fn is_scale_of_norm(single: &Single) -> bool {
+    single.shape.len() == 1 && matches!(last(single.tail), "weight" | "gamma" | "scale")
 }
 
 /// How many shapes of a layer are among those that are offered, each once.
@@ -251,7 +258,8 @@ impl<'a> Left<'a> {
         let module = if parent(name).is_empty() { name } else { parent(name) };
         let in_layer = places(name).any(|place| place.tail.contains('.'));
         let tower = name.split_once('.').map_or("", |(tower, _)| tower);
-        let lies_below = |block: &String| !tower.is_empty() && block.starts_with(&format!("{tower}."));
+        let start = format!("{tower}.");
+        let lies_below = |block: &String| !tower.is_empty() && block.starts_with(&start);
         let is_idle_tower = self.blocks.keys().any(lies_below) && !self.used_layers.keys().any(lies_below);
         !in_layer
             && (!is_idle_tower || self.used_layers.is_empty())

@@ -4,16 +4,18 @@
 use std::collections::BTreeSet;
 
 use super::blocks::{Place, index_of, places};
+use super::chosen::Chosen;
 use super::coverage::{collapse, flags};
 use super::matching::names::plain;
 use super::names::{last, parent, self_and_ancestors};
-use super::parts::{Has, Part, part_of};
-use super::{Assignment, SourceView, Unused, Value};
+use super::norms::{is_bias, is_layer_scale, is_norm_name, is_of_norm, is_statistic};
+use super::parts::{Has, Part, is_beside_body, part_of};
+use super::{Action, Assignment, SourceView, Unused};
 use crate::arch::Architecture;
 use crate::error::PlanError;
 use crate::family::{self, Family};
 use crate::hash::{HashMap, HashSet};
-use crate::tensor::{Name, TensorInfo};
+use crate::tensor::{Name, Role, TensorInfo};
 
 /// The reason of a source tensor of which nothing more is known.
 pub(super) const NO_TARGET: &str = "no target of this name";
@@ -41,7 +43,7 @@ pub(super) fn judge(
     sources: &[SourceView],
     families: &[Option<String>],
     target: &Architecture,
-    assignments: &[Assignment],
+    (assignments, declared): (&[Assignment], &[bool]),
     (unused, dropped): (Vec<Unused>, Vec<Unused>),
 ) -> (Left, Option<PlanError>) {
     let mut left = Left { unused: Vec::new(), dropped, learned: BTreeSet::new() };
@@ -77,7 +79,8 @@ pub(super) fn judge(
             lost.push(entry);
         }
     }
-    let error = (!lost.is_empty()).then(|| lost_structure(sources, &left.dropped, &lost));
+    let missing = missing(target, assignments, declared);
+    let error = (!lost.is_empty()).then(|| lost_structure(sources, &left.dropped, &lost, &missing));
     for (mut entry, part) in unused.into_iter().zip(parts) {
         let Some(part) = part else {
             left.unused.push(entry);
@@ -92,17 +95,40 @@ pub(super) fn judge(
     (left, error)
 }
 
-fn lost_structure(sources: &[SourceView], dropped: &[Unused], lost: &[&Unused]) -> PlanError {
+/// What has no source and is no head, by shape.
+fn missing<'a>(target: &'a Architecture, assignments: &[Assignment], declared: &[bool]) -> HashMap<&'a [u64], &'a str> {
+    let all = target.parameters.iter().zip(assignments).zip(declared);
+    let missing = all.filter(|((parameter, assignment), declared)| {
+        let of_body = !parameter.head && parameter.role != Role::Buffer && !is_beside_body(&parameter.name);
+        assignment.action == Action::New && of_body && !**declared
+    });
+    let by_shape = missing.map(|((parameter, _), _)| (parameter.shape.as_slice(), parameter.name.as_str()));
+    by_shape.collect::<Vec<_>>().into_iter().rev().collect()
+}
+
+/// A lost tensor that may be what another name lacks is not offered as unused: it would hide a rename.
+fn lost_structure(
+    sources: &[SourceView],
+    dropped: &[Unused],
+    lost: &[&Unused],
+    missing: &HashMap<&[u64], &str>,
+) -> PlanError {
     let all = sources.iter().flat_map(|view| &view.listing.tensors).map(|tensor| tensor.name.as_str());
     // a batch norm's counter goes with it
     let dropped: HashSet<&str> = dropped.iter().map(|entry| entry.tensor.name.as_str()).collect();
     let all: Vec<&str> = all.filter(|name| !dropped.contains(name)).collect();
     let some: BTreeSet<&str> = lost.iter().map(|entry| entry.tensor.name.as_str()).collect();
     let names = collapse(&all, &some);
+    let wanted = |entry: &&&Unused| missing.contains_key(entry.tensor.shape.as_slice());
+    let free = lost.iter().filter(|entry| !wanted(entry)).map(|entry| entry.tensor.name.as_str()).collect();
+    let open = lost.iter().find(wanted);
     PlanError::LostStructure {
         count: lost.len(),
         first: lost.first().map(|entry| entry.tensor.name.to_string()).unwrap_or_default(),
-        lines: flags("--unused", &names),
+        lines: flags("--unused", &collapse(&all, &free)),
+        open: open.and_then(|entry| {
+            Some((entry.tensor.name.to_string(), missing.get(entry.tensor.shape.as_slice())?.to_string()))
+        }),
         names,
     }
 }
@@ -158,7 +184,7 @@ struct Below {
 }
 
 /// The path of a layer.
-fn layer_path<'a>(name: &'a str, place: &Place) -> &'a str {
+pub(super) fn layer_path<'a>(name: &'a str, place: &Place) -> &'a str {
     let tail = if place.tail.is_empty() { 0 } else { place.tail.len() + 1 };
     name.get(..name.len() - tail).unwrap_or(name)
 }
@@ -358,74 +384,3 @@ impl<'a> Model<'a> {
 
 /// How far a sequence is searched for the module that a norm belongs to.
 const MOST_NEIGHBOURS: usize = 64;
-
-fn is_bias(end: &str) -> bool {
-    matches!(end, "bias" | "beta" | "bias:0" | "b" | "beta:0") || end.ends_with("_bias")
-}
-
-fn is_statistic(end: &str) -> bool {
-    matches!(end, "running_mean" | "running_var" | "moving_mean" | "moving_variance" | "mean_ema" | "var_ema")
-        || matches!(end, "moving_mean:0" | "moving_variance:0")
-}
-
-/// What the parameters of norms are called.
-fn is_of_norm(end: &str) -> bool {
-    matches!(end, "weight" | "bias" | "gamma" | "beta" | "scale" | "g" | "b" | "a_2" | "b_2" | "gamma:0" | "beta:0")
-}
-
-fn is_norm_name(component: &str) -> bool {
-    let component = component.to_ascii_lowercase();
-    let word = |part: &str| matches!(part.trim_end_matches(|c: char| c.is_ascii_digit()), "ln" | "bn" | "gn" | "rms");
-    component.contains("norm") && !component.contains("denorm") || component.split('_').any(word)
-}
-
-fn is_layer_scale(component: &str) -> bool {
-    let component = component.to_ascii_lowercase();
-    let named = ["layer_scale", "layerscale"].iter().any(|word| component.contains(word));
-    named || matches!(component.as_str(), "gamma_1" | "gamma_2" | "lambda1" | "ls1" | "ls2")
-}
-
-/// Which blocks of the target the used layers of the sources went to.
-#[derive(Default)]
-struct Chosen {
-    /// By source and path of the layer.
-    blocks: HashMap<(usize, String), BTreeSet<String>>,
-    /// The names below some layer of each of the target's blocks.
-    tails: HashSet<(String, String)>,
-}
-
-impl Chosen {
-    fn of(target: &Architecture, assignments: &[Assignment]) -> Chosen {
-        let mut chosen = Chosen::default();
-        for (parameter, assignment) in target.parameters.iter().zip(assignments) {
-            let name = plain(&parameter.name);
-            for place in places(&name) {
-                chosen.tails.insert((place.path.to_string(), place.tail.to_string()));
-            }
-            assignment.value.leaves(&mut |leaf| {
-                if let Value::Source { source, tensor, .. } = leaf {
-                    chosen.add(*source, &plain(tensor), &name);
-                }
-            });
-        }
-        chosen
-    }
-
-    fn add(&mut self, source: usize, from: &str, to: &str) {
-        for of_source in places(from) {
-            let alike = places(to).find(|of_target| of_target.tail == of_source.tail).or_else(|| places(to).next());
-            let Some(of_target) = alike else { continue };
-            let layer = (source, layer_path(from, &of_source).to_string());
-            self.blocks.entry(layer).or_default().insert(of_target.path.to_string());
-        }
-    }
-
-    /// Whether the target has a name in other layers than the one that this layer of the source went to.
-    fn elsewhere(&self, source: usize, name: &str) -> bool {
-        places(name).any(|place| {
-            let blocks = self.blocks.get(&(source, layer_path(name, &place).to_string()));
-            let has = |block: &String| self.tails.contains(&(block.clone(), place.tail.to_string()));
-            !place.tail.is_empty() && blocks.into_iter().flatten().any(has)
-        })
-    }
-}

@@ -190,7 +190,8 @@ fn pasted(folder: &Folder, right: &Model, arch: &str, context: &str) -> usize {
             return said.len();
         }
         assert!(matches!(run.code, 3 | 4), "{context}: {line}\n{}", run.stderr);
-        let new: Vec<String> = pasteable(&run, &["--map"]).into_iter().filter(|hint| !said.contains(hint)).collect();
+        let new: Vec<String> =
+            pasteable(&run, &["--map", "--unused"]).into_iter().filter(|hint| !said.contains(hint)).collect();
         // each by itself must parse and match too
         for hint in &new {
             let alone = shell(

@@ -216,3 +216,16 @@ fn a_decoder_without_its_encoder_takes_the_embeddings_that_the_source_ties_to_it
     let (before, after) = (tensors(&folder.path("bart")), tensors(&folder.path("out")));
     assert_eq!(before["model.shared.weight"].2, after["model.decoder.embed_tokens.weight"].2);
 }
+
+#[test]
+fn what_may_be_a_renamed_norm_is_not_offered_as_unused() {
+    // both norms of each layer have other names: declared unused, they would hide that the target's are new
+    let target = shapes(
+        "layer.{0-1}.fc.{weight} 8x8\nlayer.{0-1}.{before,after}.{weight,bias} 8\nemb.LayerNorm.{weight,bias} 8",
+    );
+    let source =
+        shapes("layer.{0-1}.fc.{weight} 8x8\nlayer.{0-1}.{n1,n2}.{weight,bias} 8\nemb.LayerNorm.{scale,bias} 8");
+    let refused = Case::new(&source, &target).init(&[]).exits(4);
+    assert!(!refused.stderr.contains("hint: --unused"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--map 'emb.LayerNorm.weight=emb.LayerNorm.scale'"), "{}", refused.stderr);
+}

@@ -1,6 +1,7 @@
 //! Which dictionary is taken, and what is said of the others.
 
-use super::{open_fixture, refusal};
+use super::forge::{dictionary, tensor, whole, with_entries};
+use super::{open_bytes, open_fixture, refusal};
 
 #[test]
 fn which_dictionary_was_taken_is_a_note() {
@@ -22,6 +23,19 @@ fn several_dictionaries_without_a_usual_name_are_a_question() {
     let error = open_fixture("two.pt", None).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "two.pt holds several dictionaries of tensors: encoder, decoder");
     assert!(error.hints().contains(&"say which: --key encoder".to_string()), "{:?}", error.hints());
+}
+
+#[test]
+fn a_key_is_hinted_with_its_whole_path() {
+    let weights = || dictionary(&[("layer.weight", tensor(6, 0, &[2, 3], &[3, 1]))]);
+    let inside = dictionary(&[("encoder", weights()), ("the decoder", weights())]);
+    let bytes = with_entries(&[("epoch", whole(3)), ("state", dictionary(&[("nets", inside)]))]);
+    let error = open_bytes(&bytes).map(|_| ()).unwrap_err();
+    let hints = error.hints();
+    assert!(hints.contains(&"say which: --key state.nets.encoder".to_string()), "{hints:?}");
+    assert!(hints.contains(&"say which: --key 'state.nets.the decoder'".to_string()), "{hints:?}");
+    let averaged = with_entries(&[("state", dictionary(&[("ema", weights())]))]);
+    assert_eq!(open_bytes(&averaged).map(|_| ()).unwrap_err().hints(), ["say which: --key state.ema"]);
 }
 
 #[test]
