@@ -327,6 +327,13 @@ fn list(layers: &[u64]) -> String {
     format!("{{{}}}", runs.collect::<Vec<_>>().join(", "))
 }
 
+impl PlanError {
+    /// Whether it is a likely rename.
+    pub fn is_rename(&self) -> bool {
+        matches!(self, PlanError::Rename { .. })
+    }
+}
+
 impl Fault for PlanError {
     fn exit(&self) -> Exit {
         match self {

@@ -13,7 +13,7 @@ use super::{
     Question, SourceView, Step, Target, Unused, Value, names, structure, validate,
 };
 use crate::arch::{Architecture, InitRule};
-use crate::error::Result;
+use crate::error::{PlanError, Result};
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
@@ -59,8 +59,12 @@ pub fn plan(
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
     let lost: Vec<&Unused> = left.learned().filter(|entry| !is_copy(sources, &matching, entry)).collect();
-    let judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
+    let mut judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
     let mut violations = std::mem::take(&mut matching.violations);
+    if violations.iter().any(PlanError::is_rename) {
+        // both sides of a rename declared would hide it
+        judged.withhold_lines();
+    }
     violations.extend(lost_structure);
     violations.extend(judged.violations);
     let plan = Plan {

@@ -17,6 +17,20 @@ pub(super) struct Coverage {
     pub strict_lines: Vec<String>,
 }
 
+impl Coverage {
+    /// Takes back the flags that would declare what is new and what is unused.
+    pub fn withhold_lines(&mut self) {
+        self.strict_lines.clear();
+        for violation in &mut self.violations {
+            if let PlanError::Fit(FitError::UndeclaredNew { lines, .. } | FitError::UndeclaredUnused { lines, .. }) =
+                violation
+            {
+                lines.clear();
+            }
+        }
+    }
+}
+
 /// Judges a plan. `declared` says of each assignment whether matching saw it declared, `unused` which tensors are lost.
 pub(super) fn judge(
     sources: &[SourceView],

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{last, parent};
-use super::role::{Role, role};
+use super::role::{Role, role, stand_apart};
 use crate::tensor::Shape;
 
 /// A tensor of a layer that lacks its other side.
@@ -310,7 +310,7 @@ impl<'a> Layer<'a> {
             return false;
         }
         match wanted.weight().map_or(1, |weight| weight.shape.len()) {
-            1 => !self.circumstances.centred,
+            1 => !self.circumstances.centred && !stand_apart(wanted.path, offered.path),
             // an attention of unknown names may have queries and keys anywhere
             2 if self.circumstances.rotary && wanted.role.is_none() => false,
             2 => {

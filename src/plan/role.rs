@@ -107,6 +107,47 @@ const WORDS: &[(Role, &[&str])] = &[
 /// Words that mean the output of an attention or of a feed-forward network, by where they stand.
 const BY_PLACE: &[&str] = &["c_proj", "dense", "out", "proj"];
 
+/// Words that say where in a layer a module stands.
+const POSITIONS: &[&str] = &[
+    "after",
+    "attention",
+    "attn",
+    "before",
+    "cross",
+    "embedding",
+    "feed",
+    "feedforward",
+    "ff",
+    "ffn",
+    "final",
+    "forward",
+    "in",
+    "input",
+    "k",
+    "key",
+    "mlp",
+    "out",
+    "output",
+    "post",
+    "pre",
+    "q",
+    "query",
+    "sa",
+    "self",
+    "v",
+    "value",
+];
+
+/// Whether the last components of two names say that they stand in different places: `input_layernorm` is no `post_ffn_norm`.
+pub(super) fn stand_apart(a: &str, b: &str) -> bool {
+    let words = |path: &str| -> Vec<String> {
+        let last = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+        last.split('_').filter(|word| POSITIONS.contains(word)).map(str::to_string).collect()
+    };
+    let (a, b) = (words(a), words(b));
+    !a.is_empty() && !b.is_empty() && a != b
+}
+
 /// The role of a module by its path below the layer, or `None` where the name is no word of the field.
 pub(super) fn role(path: &str) -> Option<Role> {
     let lower = path.to_ascii_lowercase();

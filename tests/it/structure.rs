@@ -227,5 +227,17 @@ fn what_may_be_a_renamed_norm_is_not_offered_as_unused() {
         shapes("layer.{0-1}.fc.{weight} 8x8\nlayer.{0-1}.{n1,n2}.{weight,bias} 8\nemb.LayerNorm.{scale,bias} 8");
     let refused = Case::new(&source, &target).init(&[]).exits(4);
     assert!(!refused.stderr.contains("hint: --unused"), "{}", refused.stderr);
+    let strict = Case::new(&source, &target).init(&["--strict"]).exits(4);
+    assert!(!strict.stderr.contains("hint: --unused") && !strict.stderr.contains("hint: --new"), "{}", strict.stderr);
     assert!(refused.stderr.contains("--map 'emb.LayerNorm.weight=emb.LayerNorm.scale'"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_norm_before_a_branch_is_no_norm_after_it() {
+    // Olmo 2 norms the outputs of its branches, Llama their inputs
+    let target = shapes("layers.{0-1}.{q,up}.weight 8x8\nlayers.{0-1}.{input,post_attention}_layernorm.weight 8");
+    let source =
+        shapes("layers.{0-1}.{q,up}.weight 8x8\nlayers.{0-1}.{post_feedforward,post_attention}_layernorm.weight 8");
+    let refused = Case::new(&source, &target).init(&[]).exits(4).complains("post_feedforward_layernorm");
+    assert!(!refused.stderr.contains("hint: --"), "{}", refused.stderr);
 }
