@@ -169,7 +169,7 @@ impl<'a> Renames<'a> {
             let offered: Vec<Single> = idle.iter().map(|at| left.whole(*at)).collect();
             let is_likely = |one: &Single| {
                 let mut alike = offered.iter().filter(|other| other.shape == one.shape);
-                alike.any(|other| one.shape.len() > 1 || is_scale_of_norm(one) && is_scale_of_norm(other))
+                alike.any(|other| one.shape.len() > 1 || are_of_one_norm(one, other))
             };
             if !wanted.iter().any(is_likely) {
                 return None;
@@ -182,8 +182,10 @@ impl<'a> Renames<'a> {
     }
 }
 
-fn is_scale_of_norm(single: &Single) -> bool {
-    single.shape.len() == 1 && matches!(last(single.tail), "weight" | "gamma" | "scale")
+/// Whether two names are the scale of the same norm: `norm.scale` and `norm.weight`.
+fn are_of_one_norm(a: &Single, b: &Single) -> bool {
+    let is_scale = |single: &Single| matches!(last(single.tail), "weight" | "gamma" | "scale");
+    a.shape.len() == 1 && is_scale(a) && is_scale(b) && parent(&plain(&a.tail.into())) == parent(b.tail)
 }
 
 /// How many shapes of a layer are among those that are offered, each once.
