@@ -1,5 +1,5 @@
-//! What a weight was taken apart into, put together again: weight norm (Salimans and Kingma, arXiv:1602.07868), low-rank adapters (Hu
-//! et al., arXiv:2106.09685), and numbers of few bits with their scales.
+//! What a weight was taken apart into, put together again: weight norm (Salimans and Kingma, arXiv:1602.07868) and low-rank adapters (Hu
+//! et al., arXiv:2106.09685).
 
 use super::float::{Float, Real};
 use super::{Block, Demand, inputs};
@@ -8,7 +8,6 @@ use crate::tensor::{Dtype, Rows, TensorInfo};
 
 const WEIGHT_NORM: &str = "weight_norm";
 const LOW_RANK: &str = "low_rank";
-const DEQUANTIZE: &str = "dequantize";
 const MEAN_COVARIANCE: &str = "mean_covariance";
 
 /// All elements of a block in f64.
@@ -29,10 +28,6 @@ fn encode(dtype: Dtype, values: &[f64], out: &mut [u8]) {
             f32::encode(float, &values, out);
         }
     }
-}
-
-fn elements(op: &'static str, info: &TensorInfo) -> Result<usize> {
-    inputs::size(op, info.elements()?)
 }
 
 /// `g · v / ‖v‖`, the norm over all axes but `axis`.
@@ -199,65 +194,4 @@ pub(super) fn covariance(scale: f64, blocks: &[Block], out: &mut [u8]) -> Result
     }
     encode(Dtype::F32, &made, out);
     Ok(())
-}
-
-/// Numbers of 8 bits times the scale of their block of `(rows, columns)`, as f32.
-pub(super) fn dequantize_out([high, wide]: [u64; 2], infos: &[&TensorInfo]) -> Result<TensorInfo> {
-    let (packed, scale) = inputs::two(DEQUANTIZE, infos)?;
-    inputs::float(DEQUANTIZE, scale)?;
-    if number(packed.dtype).is_none() {
-        return Err(AdaptError::NotFloat { op: DEQUANTIZE, input: packed.clone() }.into());
-    }
-    let [rows, columns] = packed.shape.as_slice() else {
-        return Err(AdaptError::Rank { op: DEQUANTIZE, expected: "2".into(), input: packed.clone() }.into());
-    };
-    let blocks = rows.div_ceil(high.max(1)).checked_mul(columns.div_ceil(wide.max(1)));
-    if high == 0 || wide == 0 || blocks != Some(scale.elements()?) {
-        return Err(AdaptError::Shapes { op: DEQUANTIZE, first: packed.clone(), other: scale.clone() }.into());
-    }
-    elements(DEQUANTIZE, scale)?;
-    inputs::result(packed, Dtype::F32, packed.shape.clone())
-}
-
-pub(super) fn dequantize_demand(rows: &Rows) -> Vec<Demand> {
-    vec![Demand::rows(rows.clone()), Demand::Whole]
-}
-
-pub(super) fn dequantize([high, wide]: [u64; 2], blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
-    let [packed, scale] = blocks else { return Ok(()) };
-    let Some(number) = number(packed.info.dtype) else { return Ok(()) };
-    let scales = values(scale);
-    let columns = packed.info.row_elements()?.max(1);
-    let across = columns.div_ceil(wide.max(1));
-    let mut made = Vec::with_capacity(packed.bytes.len());
-    for (at, byte) in packed.bytes.iter().enumerate() {
-        let (row, column) = (rows.start + at as u64 / columns, at as u64 % columns);
-        let scale = scales[(row / high.max(1) * across + column / wide.max(1)) as usize];
-        // a product of two f32, as the libraries compute it
-        made.push(f64::from(number(*byte) * scale as f32));
-    }
-    encode(Dtype::F32, &made, out);
-    Ok(())
-}
-
-/// How a byte of this type is a number, or `None` where it is not one.
-fn number(dtype: Dtype) -> Option<fn(u8) -> f32> {
-    match dtype {
-        Dtype::I8 => Some(|byte| f32::from(byte as i8)),
-        Dtype::F8E4m3 => Some(e4m3),
-        Dtype::F8E5m2 => Some(|byte| half::f16::from_bits(u16::from(byte) << 8).to_f32()),
-        _ => None,
-    }
-}
-
-/// Four bits of exponent, three of mantissa, no infinity (OCP 8-bit floating point, version 1.0).
-fn e4m3(byte: u8) -> f32 {
-    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
-    let magnitude = match (exponent, byte & 7) {
-        (15, 7) => f32::NAN,
-        (0, _) => mantissa / 512.0,
-        // 2^(exponent − 7) as bits: every one is a normal f32
-        _ => (1.0 + mantissa / 8.0) * f32::from_bits(((exponent - 7 + 127) as u32) << 23),
-    };
-    if byte & 0x80 == 0 { magnitude } else { -magnitude }
 }

@@ -4,8 +4,10 @@
 
 mod affine;
 mod cast;
+pub(crate) mod codes;
 mod combine;
 mod concat;
+mod dequantize;
 pub(crate) mod float;
 mod gather;
 mod inputs;
@@ -101,7 +103,7 @@ pub enum Op {
         /// The direction.
         to: RopeLayout,
     },
-    /// Converts to another float type: computed in f32 (f64 for f64), rounded to nearest even once. Computes.
+    /// Converts a float, or the numbers that 8 bits denote, to a float type: in f32 (f64 for f64), rounded to nearest even once. Computes.
     Cast {
         /// The type of the result.
         dtype: Dtype,
@@ -154,10 +156,11 @@ pub enum Op {
         /// The factor of the covariance; transformers resizes embeddings with 1e-9.
         scale: f64,
     },
-    /// Numbers of 8 bits (`F8_E4M3`, `F8_E5M2`, `I8`), a matrix, times the scale of their block, the second input, as f32. Computes.
+    /// Numbers of 8 bits times the scale of their block, the second input, as f32; less the zero point of their block first, where there
+    /// is a third input. A scale of `F8_E8M0` or `U8` is an exponent of two. Computes.
     Dequantize {
-        /// Rows and columns of a block.
-        block: [u64; 2],
+        /// The size of a block along each axis.
+        block: Vec<u64>,
     },
 }
 

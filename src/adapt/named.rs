@@ -71,7 +71,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "dequantize",
-        usage: "dequantize(rows, columns) of a block, of a weight and its scale",
+        usage: "dequantize(rows, columns) of a block, of a weight, its scale and, where it has one, its zero point",
         read: dequantize,
     },
     Known { name: "mean_covariance", usage: "mean_covariance(scale), of rows and normals", read: mean_covariance },
@@ -226,8 +226,8 @@ fn low_rank(a: &Arguments) -> Found {
 }
 
 fn dequantize(a: &Arguments) -> Found {
-    a.count(2)?;
-    Ok(NamedOp::One(Op::Dequantize { block: [a.read(0, NUMBER)?, a.read(1, NUMBER)?] }))
+    a.at_least(1)?;
+    Ok(NamedOp::One(Op::Dequantize { block: a.rest(0, NUMBER)? }))
 }
 
 fn mean_covariance(a: &Arguments) -> Found {
@@ -337,7 +337,7 @@ impl fmt::Display for Op {
             Op::LowRank { scale, turned: false } => write!(f, "({scale:?})"),
             Op::LowRank { scale, turned: true } => write!(f, "({scale:?}, turned)"),
             Op::MeanCovariance { scale } => write!(f, "({scale:?})"),
-            Op::Dequantize { block: [rows, columns] } => write!(f, "({rows}, {columns})"),
+            Op::Dequantize { block } => parenthesised(f, block),
         }
     }
 }

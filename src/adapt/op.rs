@@ -1,7 +1,7 @@
 //! The operations' methods: each matches the closed set and hands over to the operation's file.
 
 use super::{Block, Demand, Kind, Op, Scan};
-use super::{affine, cast, combine, concat, gather, inputs, mean, narrow, permute, reshape, resize, rope};
+use super::{affine, cast, combine, concat, dequantize, gather, inputs, mean, narrow, permute, reshape, resize, rope};
 use crate::error::{AdaptError, Result};
 use crate::tensor::{Rows, TensorInfo};
 
@@ -93,7 +93,7 @@ impl Op {
             Op::ResizeRows { rows, prefix } => resize::out(resize::Resize { rows: *rows, prefix: *prefix }, infos),
             Op::WeightNorm { axis } => combine::weight_norm_out(*axis, infos),
             Op::LowRank { scale, turned } => combine::low_rank_out(*scale, *turned, infos),
-            Op::Dequantize { block } => combine::dequantize_out(*block, infos),
+            Op::Dequantize { block } => dequantize::out(block, infos),
             Op::MeanCovariance { scale } => combine::covariance_out(*scale, infos),
         }
     }
@@ -136,7 +136,7 @@ impl Op {
             Op::MeanRows => vec![Demand::Scan],
             Op::WeightNorm { axis } => combine::weight_norm_demand(*axis, infos, rows)?,
             Op::LowRank { turned, .. } => combine::low_rank_demand(*turned, rows),
-            Op::Dequantize { .. } => combine::dequantize_demand(rows),
+            Op::Dequantize { block } => dequantize::demand(block, infos, rows)?,
             Op::MeanCovariance { .. } => combine::covariance_demand(rows),
             Op::ResizeRows { rows: all, prefix } => {
                 resize::demand(resize::Resize { rows: *all, prefix: *prefix }, infos, rows)?
@@ -198,7 +198,7 @@ impl Op {
             Op::MeanRows => self.check_bytes(out.len() as u64, 0),
             Op::WeightNorm { axis } => combine::weight_norm(*axis, inputs, &rows, out),
             Op::LowRank { scale, turned } => combine::low_rank(*scale, *turned, inputs, &rows, out),
-            Op::Dequantize { block } => combine::dequantize(*block, inputs, &rows, out),
+            Op::Dequantize { block } => dequantize::apply(block, inputs, &rows, out),
             Op::MeanCovariance { scale } => combine::covariance(*scale, inputs, out),
             Op::ResizeRows { rows: all, prefix } => {
                 resize::apply(resize::Resize { rows: *all, prefix: *prefix }, inputs, &rows, out)

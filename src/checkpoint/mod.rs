@@ -45,6 +45,8 @@ pub struct Listing {
     pub metadata: Vec<(String, String)>,
     /// The text of the `config.json` beside it, where there is one.
     pub config: Option<String>,
+    /// The names and texts of the files beside it that state how its weights were quantised (`hf_quant_config.json`, …).
+    pub quantization: Vec<(String, String)>,
     /// Tensors that are stored once under several names: each name to the first that has the same bytes, shape and type. A
     /// PyTorch file keeps ties so; other formats list none.
     pub ties: BTreeMap<String, String>,
@@ -54,9 +56,9 @@ pub struct Listing {
 
 impl PartialEq for Listing {
     fn eq(&self, other: &Listing) -> bool {
-        let Listing { format, tensors, metadata, config, ties, index: _ } = self;
-        (format, tensors, metadata, config, ties)
-            == (&other.format, &other.tensors, &other.metadata, &other.config, &other.ties)
+        let Listing { format, tensors, metadata, config, quantization, ties, index: _ } = self;
+        (format, tensors, metadata, config, quantization, ties)
+            == (&other.format, &other.tensors, &other.metadata, &other.config, &other.quantization, &other.ties)
     }
 }
 
@@ -69,7 +71,8 @@ impl Listing {
         config: Option<String>,
     ) -> Listing {
         order::sort_by(&mut tensors, |a, b| natural_cmp(&a.name, &b.name));
-        Listing { format, tensors, metadata, config, ties: BTreeMap::new(), index: OnceLock::new() }
+        let (quantization, ties, index) = (Vec::new(), BTreeMap::new(), OnceLock::new());
+        Listing { format, tensors, metadata, config, quantization, ties, index }
     }
 
     /// The same with the names that share their bytes.

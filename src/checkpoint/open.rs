@@ -16,6 +16,9 @@ use crate::source::{Bytes, PinnedFile, Source};
 const CONFIG_LIMIT: u64 = 16_000_000;
 /// The longest index that is read, in bytes; a million tensors take about as much.
 const INDEX_LIMIT: u64 = 100_000_000;
+/// Files in which ModelOpt, AutoGPTQ, AutoAWQ and quanto state how they quantised the weights beside them.
+const QUANTIZATION: &[&str] =
+    &["hf_quant_config.json", "quantize_config.json", "quant_config.json", "quanto_qmap.json"];
 /// Components of the names of tensors that only an unmerged adapter has.
 const ADAPTER_PARTS: &[&str] = &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "base_layer"];
 
@@ -73,7 +76,7 @@ fn opened(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Re
     let Opened { parts, mut files, mut notes } = opening.parts(choice)?;
     let folder = files.first().and_then(|file| file.name.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let config = opening.config(folder)?;
-    let reader = Joined::new(&parts, config)?;
+    let reader = Joined::new(&parts, config)?.with_quantization(opening.quantization(folder)?);
     let beside = parts.iter().flat_map(|part| &part.beside).map(|(_, file)| file.len());
     let held = parts.iter().map(|part| part.bytes).chain(beside).fold(0, u64::saturating_add);
     let name = if let [one] = parts.as_slice() { one.name.as_str() } else { source.label() };
@@ -256,6 +259,16 @@ impl Opening<'_> {
             Some(config) => Ok(Some(config)),
             None => self.config_called("params.json", folder),
         }
+    }
+
+    /// The files in `folder` that state a quantisation, each with its text. Beside a file of the Hub that was named by itself none is
+    /// asked for.
+    fn quantization(&self, folder: &str) -> Result<Vec<(String, String)>> {
+        if self.source.is_single_file() && self.source.commit().is_some() {
+            return Ok(Vec::new());
+        }
+        let text = |name: &&str| Ok(self.config_called(name, folder)?.map(|text| (name.to_string(), text)));
+        QUANTIZATION.iter().filter_map(|name| text(name).transpose()).collect()
     }
 
     fn config_called(&self, name: &str, folder: &str) -> Result<Option<String>> {

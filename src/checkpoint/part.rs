@@ -90,6 +90,12 @@ impl Joined {
         Ok(Joined { listing: Listing::new(format, tensors, metadata, config).with_ties(ties), places, readers })
     }
 
+    /// The same with the files beside it that state a quantisation.
+    pub(super) fn with_quantization(mut self, files: Vec<(String, String)>) -> Joined {
+        self.listing.quantization = files;
+        self
+    }
+
     fn place(&self, tensor: usize) -> Option<(&dyn Reader, usize)> {
         let (part, index) = self.places.get(tensor)?;
         Some((self.readers.get(*part)?.as_ref(), *index))

@@ -62,6 +62,14 @@ pub enum AdaptError {
         /// The input.
         input: TensorInfo,
     },
+    /// The operation starts from numbers of 8 bits, and these are others.
+    #[error("{op} starts from numbers of 8 bits (i8, u8, f8_e4m3, f8_e5m2, …), found {input}")]
+    NotCodes {
+        /// The operation.
+        op: &'static str,
+        /// The input.
+        input: TensorInfo,
+    },
     /// A cast to a type that cannot be computed with.
     #[error("cast of {input} to {dtype}, which is none of f16, bf16, f32, f64")]
     CastTarget {

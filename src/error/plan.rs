@@ -1,5 +1,5 @@
 use super::fit::few;
-use super::{Error, Exit, Fault, FitError};
+use super::{Error, Exit, Fault, FitError, QuantizedError};
 
 /// A plan cannot be made, or breaks the coverage contract.
 #[derive(Debug, thiserror::Error)]
@@ -7,6 +7,9 @@ pub enum PlanError {
     /// What was matched cannot be fitted, or a plan that was read cannot be run.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// Numbers that stand for others would be passed on as they are.
+    #[error(transparent)]
+    Quantized(#[from] QuantizedError),
     /// A pattern matches nothing.
     #[error("{place} `{pattern}` matches no {of}")]
     MatchesNothing {
@@ -338,6 +341,7 @@ impl Fault for PlanError {
     fn exit(&self) -> Exit {
         match self {
             PlanError::Fit(error) => error.exit(),
+            PlanError::Quantized(error) => error.exit(),
             PlanError::MatchesNothing { .. }
             | PlanError::NoFamily { .. }
             | PlanError::NoConfig { .. }
@@ -371,6 +375,7 @@ impl Fault for PlanError {
     fn hints(&self) -> Vec<String> {
         match self {
             PlanError::Fit(error) => error.hints(),
+            PlanError::Quantized(error) => error.hints(),
             PlanError::MatchesNothing { nearest, .. } | PlanError::MapNamesNothing { nearest, .. } => {
                 let near = nearest.iter().map(|name| format!("did you mean `{name}`?"));
                 near.chain(["with `?` in front a pattern may match nothing".to_string()]).collect()

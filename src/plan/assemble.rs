@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::companions::{self, Companions};
-use super::coverage;
 use super::fit::{Decision, Dtypes, Fitted, Fitter, Narrowings, VocabularyRows, cast};
 use super::initialize::{self, Initializer, Siblings};
 use super::matching::{self, Match, Matching, Origin};
@@ -12,6 +11,7 @@ use super::{
     Action, Answer, Assignment, DtypeChoice, Exact, FORMAT, Initialisation, Options, Plan, Planned, PlannedSource,
     Question, SourceView, Step, Target, Unused, Value, names, structure, validate,
 };
+use super::{codes, coverage};
 use crate::arch::{Architecture, InitRule};
 use crate::error::{PlanError, Result};
 use crate::graph::{Parameter, ParameterId};
@@ -52,6 +52,7 @@ pub fn plan(
     let mut warnings = target.notes.clone();
     warnings.append(&mut matching.warnings);
     warnings.extend(assembly.warnings(&assignments));
+    warnings.extend(matching.quantization_notes(sources, &assignments));
     let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
     let left = left_over(sources, &matching, &assignments, &assembly.passed_over);
     let (left, lost_structure) = structure::judge(sources, &matching.families, target, (&assignments, &declared), left);
@@ -67,6 +68,7 @@ pub fn plan(
     }
     violations.extend(lost_structure);
     violations.extend(judged.violations);
+    codes::instead_of_coverage(sources, &matching, &mut violations);
     let plan = Plan {
         xfer_plan: FORMAT,
         seed: options.seed,
@@ -348,6 +350,11 @@ fn left_over(
             }
             let by_matching = || matching.unused_reasons.get(source).and_then(|reasons| reasons.get(&index));
             let known = passed_over.get(&(source, tensor.name.clone())).or_else(by_matching);
+            let is_used = |id: usize| matching.used.get(source).and_then(|used| used.get(id)).copied().unwrap_or(false);
+            if let Some(reason) = matching.quantized.get(source).and_then(|all| all.aside(index, is_used)) {
+                dropped.push(Unused { source, tensor: tensor.clone(), reason });
+                continue;
+            }
             let is_buffer = matching::is_known_buffer(&tensor.name);
             let reason = match (known, is_buffer) {
                 (Some(reason), _) => reason.clone(),

@@ -6,8 +6,10 @@ use serde_json::{Map, Value as Json};
 
 use super::fit::{VocabularyRows, dominant};
 use super::matching::Matching;
+use super::quantized::Announcement;
 use super::{Action, Assignment, Companion, Content, SourceView, other_stacks};
 use crate::arch::{Architecture, Form, TargetVocabulary};
+use crate::checkpoint::Listing;
 use crate::tensor::{Dtype, Name, Role};
 
 /// The names that Hugging Face and sentence-transformers use at the top of a repository, and what each belongs to.
@@ -110,7 +112,8 @@ pub(super) fn choose(
     assignments: &[Assignment],
 ) -> Companions {
     let mut companions = Companions::default();
-    match config(target, assignments) {
+    let carrying = matching.carrying(sources, assignments);
+    match config(target, assignments, carrying.is_empty()) {
         Some((text, notes)) => {
             companions.files.push(text_file("config.json", text));
             companions.warnings.extend(notes);
@@ -124,6 +127,8 @@ pub(super) fn choose(
         companions.files.extend(tokenizer_files(tokenizer));
     }
     companions.carry(sources, target, matching, vocabulary, assignments);
+    let stated = carrying.iter().filter_map(|source| sources.get(*source)).map(|view| quantization_files(view.listing));
+    companions.files.extend(stated.take(1).flatten());
     companions
 }
 
@@ -131,9 +136,14 @@ fn text_file(name: &str, text: impl Into<Arc<str>>) -> Companion {
     Companion { name: name.into(), content: Content::Text(text.into()) }
 }
 
+/// The files in which a source states how it was quantised, where its codes go along.
+pub(super) fn quantization_files(listing: &Listing) -> Vec<Companion> {
+    listing.quantization.iter().map(|(name, text)| text_file(name, text.as_str())).collect()
+}
+
 /// The architecture's config with what was written: the type of most elements, the vocabulary's rows, the labels. It names no
 /// model that it is not. Beside it what was changed that nobody stated.
-fn config(target: &Architecture, assignments: &[Assignment]) -> Option<(String, Vec<String>)> {
+fn config(target: &Architecture, assignments: &[Assignment], in_floats: bool) -> Option<(String, Vec<String>)> {
     let mut config: Map<String, Json> = target.config.as_ref()?.0.clone();
     config.shift_remove("xfer");
     config.shift_remove("_name_or_path");
@@ -155,7 +165,12 @@ fn config(target: &Architecture, assignments: &[Assignment]) -> Option<(String, 
             config.insert("num_labels".into(), labels.len().into());
         }
     }
-    let notes = special_ids(target, &mut config);
+    let mut notes = special_ids(target, &mut config);
+    if in_floats && Announcement::remove(&mut config) {
+        notes.push(
+            "config.json: the weights are written as floats, so what it stated of a quantisation is left out".into(),
+        );
+    }
     other_stacks::state(&mut config);
     serde_json::to_string_pretty(&Json::Object(config)).ok().map(|text| (text + "\n", notes))
 }

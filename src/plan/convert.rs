@@ -7,6 +7,7 @@ pub use ties::convert_questions;
 
 use std::collections::BTreeSet;
 
+use super::carriage::Carriage;
 use super::fit::{cast, dominant, zeros};
 use super::matching::{self, Respelt};
 use super::{Answer, Assignment, FORMAT, Plan, PlannedSource, Question, SourceView, Step, Target, Unused, names};
@@ -40,9 +41,10 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
     let listing = source.listing;
     let chosen = chosen(listing, &asked.only)?;
     let is_whole = |one: &Respelt| one.tensors.iter().all(|id| chosen.get(*id).copied().unwrap_or(false));
+    let carriage = Carriage::of(source, asked.to.is_some(), &chosen)?;
     let mut respelt = match &asked.to {
-        Some(to) => matching::respell(listing, to)?,
-        None => matching::as_stored(listing),
+        Some(to) => matching::respell(listing, to, carriage.numbers())?,
+        None => matching::as_stored(listing, carriage.numbers()),
     };
     respelt.retain(is_whole);
     let mut dropped = match &asked.to {
@@ -58,8 +60,9 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
         respelt.extend(absent(listing, &respelt)?);
     }
     order::sort_by(&mut respelt, |a, b| natural_cmp(&a.info.name, &b.info.name));
-    let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(source, &one.info, asked.dtype)).collect();
-    let mut warnings = warnings(&respelt, &kinds, asked.dtype);
+    let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(&carriage, one, asked.dtype)).collect();
+    let mut warnings: Vec<String> =
+        carriage.report().into_iter().chain(warnings(&respelt, &kinds, asked.dtype)).collect();
     warnings.extend(ties.warnings);
     let assignments: Vec<Assignment> =
         respelt.into_iter().zip(kinds).map(|(one, (dtype, reason))| assignment(one, dtype, reason)).collect();
@@ -67,7 +70,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
     let companions = match asked.with_companions {
         true => {
             let written = config::Written { asked, assignments: &assignments, tied: ties.tied };
-            let (files, notes) = config::files(source, &written)?;
+            let (files, notes) = config::files(source, &written, &carriage)?;
             warnings.extend(notes);
             files
         }
@@ -82,7 +85,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
         assignments,
         max_shard_size: asked.max_shard_size,
         companions,
-        unused: unused(listing, &chosen),
+        unused: unused(listing, &chosen, &carriage),
         dropped,
         warnings,
         evidence: evidence.to_vec(),
@@ -142,19 +145,24 @@ fn absent(listing: &Listing, respelt: &[Respelt]) -> Result<Vec<Respelt>> {
     Ok(builder.parameters().iter().filter(lacking).map(zeros).collect())
 }
 
-fn unused(listing: &Listing, chosen: &[bool]) -> Vec<Unused> {
-    let left = listing.tensors.iter().zip(chosen).filter(|(_, is_chosen)| !**is_chosen);
-    let reason = "no --only names it";
-    left.map(|(tensor, _)| Unused { source: 0, tensor: tensor.clone(), reason: reason.into() }).collect()
+fn unused(listing: &Listing, chosen: &[bool], carriage: &Carriage) -> Vec<Unused> {
+    let reason = |(id, is_chosen): (usize, &bool)| match (is_chosen, carriage.is_left_behind(id)) {
+        (_, true) => Some("a scale of activations or of a cache, which weights in floats do without"),
+        (false, false) if !carriage.is_read(id, chosen) => Some("no --only names it"),
+        (true | false, false) => None,
+    };
+    let left = chosen.iter().enumerate().filter_map(|one| Some((listing.tensors.get(one.0)?, reason(one)?)));
+    left.map(|(tensor, reason)| Unused { source: 0, tensor: tensor.clone(), reason: reason.into() }).collect()
 }
 
 /// The type that a tensor is written in, and why it is that one.
-fn decide(source: &SourceView, tensor: &TensorInfo, asked: Option<Dtype>) -> (Dtype, &'static str) {
+fn decide(carriage: &Carriage, one: &Respelt, asked: Option<Dtype>) -> (Dtype, &'static str) {
+    let tensor = &one.info;
     let Some(asked) = asked.filter(|asked| *asked != tensor.dtype) else { return (tensor.dtype, "as it is stored") };
     let is_statistic = ["running_mean", "running_var"].contains(&names::last(&tensor.name));
     match () {
         () if !tensor.dtype.is_float() => (tensor.dtype, "no float: never cast"),
-        () if is_scale(source, &tensor.name) => (tensor.dtype, "the scale of a packed tensor: never cast"),
+        () if carriage.keeps(&one.tensors) => (tensor.dtype, "the scale of a packed tensor: never cast"),
         // a variance underflows in f16
         () if is_statistic && asked.bits() < Dtype::F32.bits() => {
             let dtype = if tensor.dtype == Dtype::F64 { Dtype::F32 } else { tensor.dtype };
@@ -162,17 +170,6 @@ fn decide(source: &SourceView, tensor: &TensorInfo, asked: Option<Dtype>) -> (Dt
         }
         () => (asked, "asked for by --dtype"),
     }
-}
-
-/// Whether a tensor scales another that is no float: `x.weight_scale` beside a packed `x.weight`.
-fn is_scale(source: &SourceView, name: &str) -> bool {
-    const ENDINGS: &[&str] = &["_scale", "_scale_inv", "_scale_2", "_scales", "_zero_point"];
-    let scaled = |ending: &&str| {
-        let listing = source.listing;
-        let tensor = listing.tensors.get(listing.position(name.strip_suffix(*ending)?)?)?;
-        Some(!tensor.dtype.is_float())
-    };
-    ENDINGS.iter().filter_map(scaled).any(|is_packed| is_packed)
 }
 
 fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {

@@ -3,8 +3,10 @@
 
 mod assemble;
 mod blocks;
+mod carriage;
 mod chosen;
 mod circumstances;
+mod codes;
 mod companions;
 mod convert;
 mod coverage;
@@ -20,6 +22,7 @@ mod norms;
 mod other_stacks;
 mod pairing;
 mod parts;
+mod quantized;
 mod rename_rules;
 mod renames;
 mod role;

@@ -51,6 +51,11 @@ fn copies(sources: &[SourceView], owner: &Resolution, alias: &Resolution) -> Cop
     if chosen || !owner.is_found() || !alias.is_found() || owner.tensors == alias.tensors {
         return Copies::Settled;
     }
+    // codes alone are not what they stand for
+    let is_dequantized = |one: &Resolution| matches!(&one.origin, Origin::Found { value, .. } if value.dequantizes());
+    if is_dequantized(owner) || is_dequantized(alias) {
+        return Copies::Incomparable;
+    }
     let ([a], [b]) = (owner.tensors.as_slice(), alias.tensors.as_slice()) else { return Copies::Incomparable };
     match (stored(sources, *a), stored(sources, *b)) {
         (Some(first), Some(second)) if (first.dtype, &first.shape) != (second.dtype, &second.shape) => {
@@ -147,6 +152,7 @@ pub(super) fn settle(
             declared: false,
             tensors: SmallVec::new(),
             contested: false,
+            opaque: false,
         };
     }
     Ok(settled)

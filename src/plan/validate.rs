@@ -1,5 +1,6 @@
 //! What must hold of a plan before it is run, whoever wrote it.
 
+use super::codes;
 use super::{Action, Answer, Assignment, Companion, Content, InitPart, Lsuv, Plan, Question, Value};
 use crate::error::{FitError, Result};
 use crate::hash::{HashMap, HashSet};
@@ -81,6 +82,7 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
             Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Apply { .. } => {
                 check_leaves(assignment, sources, &mut described)?;
                 check_yield(assignment)?;
+                codes::check(assignment)?;
             }
         }
         check_words(assignment)?;

@@ -103,6 +103,15 @@ impl Value {
         }
     }
 
+    /// Whether codes are dequantised in it.
+    pub fn dequantizes(&self) -> bool {
+        match self {
+            Value::Apply { op: Op::Dequantize { .. }, .. } => true,
+            Value::Apply { inputs, .. } => inputs.iter().any(Value::dequantizes),
+            Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => false,
+        }
+    }
+
     /// The first source tensor that it mentions: which source, and its name there.
     pub fn first_source(&self) -> Option<(usize, &str)> {
         let mut first = None;

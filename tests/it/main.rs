@@ -23,6 +23,7 @@ mod lsuv;
 mod mounts;
 mod pages;
 mod published;
+mod quantized;
 mod real;
 mod structure;
 mod support;

@@ -62,7 +62,10 @@ impl Stored {
             Dtype::Bf16 => half::bf16::from_le_bytes([b[0], b[1]]).to_f64(),
             Dtype::F32 => f64::from(f32::from_le_bytes(b.try_into().unwrap())),
             Dtype::F64 => f64::from_le_bytes(b.try_into().unwrap()),
-            other => panic!("no float: {other}"),
+            other => match crate::adapt::codes::number(other) {
+                Some(number) => f64::from(number(b[0])),
+                None => panic!("no number: {other}"),
+            },
         };
         self.bytes.chunks_exact(self.info.dtype.bits() as usize / 8).map(read).collect()
     }
@@ -220,9 +223,23 @@ fn computes(dtype: Dtype) -> Vec<(Op, Vec<Stored>)> {
     cases.push((Op::MeanCovariance { scale: 1.0 }, vec![t("x", &[4]), t("z", &[2, 4])]));
     let packed = |shape: &[u64], of| Stored::counting("w", of, shape);
     for of in [Dtype::I8, Dtype::F8E4m3, Dtype::F8E5m2] {
-        for (block, scale) in [([4, 3], &[2, 2][..]), ([7, 1], &[1, 5]), ([1, 5], &[7, 1]), ([7, 5], &[])] {
-            cases.push((Op::Dequantize { block }, vec![packed(&[7, 5], of), t("s", scale)]));
+        for (block, scale) in [
+            ([4, 3], &[2, 2][..]),
+            ([7, 1], &[1, 5]),
+            ([1, 5], &[7, 1]),
+            ([7, 5], &[]),
+            ([1, 2], &[7, 3]),
+            ([2, 5], &[4]),
+        ] {
+            cases.push((Op::Dequantize { block: block.to_vec() }, vec![packed(&[7, 5], of), t("s", scale)]));
         }
+        let stack = |block: &[u64], scale: &[u64]| {
+            let inputs = vec![packed(&[3, 4, 5], of), t("s", scale), packed(scale, Dtype::I8)];
+            (Op::Dequantize { block: block.to_vec() }, inputs)
+        };
+        cases.extend([stack(&[1, 4, 5], &[3]), stack(&[1, 4, 1], &[3, 1, 5]), stack(&[1, 3, 2], &[3, 2, 3])]);
+        cases.push((Op::Dequantize { block: vec![2] }, vec![packed(&[5], of), t("s", &[3])]));
+        cases.push((Op::Cast { dtype: Dtype::Bf16 }, vec![packed(&[5, 3], of)]));
     }
     cases
 }

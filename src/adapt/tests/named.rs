@@ -132,7 +132,7 @@ fn any_named() -> impl Strategy<Value = NamedOp> {
             (0..5usize).prop_map(|axis| Op::WeightNorm { axis }),
             any_finite().prop_map(|scale| Op::MeanCovariance { scale }),
             (any_finite(), any::<bool>()).prop_map(|(scale, turned)| Op::LowRank { scale, turned }),
-            (any::<u64>(), any::<u64>()).prop_map(|(rows, columns)| Op::Dequantize { block: [rows, columns] }),
+            prop::collection::vec(any::<u64>(), 1..5).prop_map(|block| Op::Dequantize { block }),
         ]
         .prop_map(NamedOp::One),
     ]

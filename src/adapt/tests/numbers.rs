@@ -112,6 +112,24 @@ fn near(found: &[f64], expected: &[f64], rounding: f64, computed: f64) {
     }
 }
 
+/// Each element less the zero point of its block, times its scale, by the index of the block along every axis.
+fn dequantized(block: &[u64], inputs: &[Stored]) -> Vec<f64> {
+    let (shape, scales) = (&inputs[0].info.shape, inputs[1].values());
+    let zeros = inputs.get(2).map(Stored::values);
+    let counts: Vec<u64> = shape.iter().zip(block).map(|(size, block)| size.div_ceil(*block)).collect();
+    let value = |(at, code): (usize, f64)| {
+        let (mut rest, mut place, mut stride) = (at as u64, 0, 1);
+        for axis in (0..shape.len()).rev() {
+            place += rest % shape[axis] / block[axis] * stride;
+            rest /= shape[axis];
+            stride *= counts[axis];
+        }
+        let zero = zeros.as_ref().map_or(0.0, |zeros| zeros[place as usize]);
+        (code - zero) * scales[place as usize]
+    };
+    inputs[0].values().into_iter().enumerate().map(value).collect()
+}
+
 fn two_to(exponent: i64) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
@@ -131,13 +149,14 @@ fn computations_agree_with_naive_ones() {
     let mut seen = std::collections::BTreeSet::new();
     for (op, inputs) in cases() {
         let input = &inputs[0];
-        if op.kind() == crate::adapt::Kind::Moves || matches!(op, Op::Dequantize { .. }) {
+        if op.kind() == crate::adapt::Kind::Moves {
             continue;
         }
         let a = input.values();
         let row = input.info.row_elements().unwrap() as usize;
         let expected: Vec<f64> = match &op {
             Op::Cast { .. } => a.clone(),
+            Op::Dequantize { block } => dequantized(block, &inputs),
             Op::Affine { scale, offset } => a.iter().map(|x| scale * x + offset).collect(),
             Op::Lerp { t } => a.iter().zip(inputs[1].values()).map(|(a, b)| (1.0 - t) * a + t * b).collect(),
             Op::MeanHeads { heads, groups } => {
@@ -184,7 +203,7 @@ fn computations_agree_with_naive_ones() {
         near(&out.values(), &expected, precision(out.info.dtype), computed);
         seen.insert(op.name());
     }
-    assert_eq!(seen.len(), 9);
+    assert_eq!(seen.len(), 10);
 }
 
 fn resized(a: &[f64], row: usize, rows: usize, prefix: usize) -> Vec<f64> {
@@ -327,7 +346,7 @@ fn bytes_are_the_numbers_of_torch() {
         let info = TensorInfo::new("w", dtype, [1, bytes.len() as u64]);
         let packed = Stored { info, bytes: bytes.to_vec() };
         let wide = bytes.len() as u64;
-        whole(&Op::Dequantize { block: [1, wide] }, &[packed, Stored::f32("s", &[], &[scale])]).unwrap().values()
+        whole(&Op::Dequantize { block: vec![1, wide] }, &[packed, Stored::f32("s", &[], &[scale])]).unwrap().values()
     };
     assert_eq!(
         of(Dtype::F8E4m3, &bytes, 1.0),
@@ -339,11 +358,40 @@ fn bytes_are_the_numbers_of_torch() {
     assert_eq!(of(Dtype::I8, &[0x80, 0xFF, 0x7F], 0.5), [-64.0, -0.5, 63.5]);
 }
 
+/// The bits of `torch.arange(256, dtype=torch.uint8).view(dtype).float()`, NaN as 0x7fc00000, by FNV-1a over whole numbers of 32 bits.
+#[test]
+fn every_byte_of_every_type_is_the_number_of_torch() {
+    for (dtype, digest) in [
+        (Dtype::F8E4m3, 0x08993af4628bb725u64),
+        (Dtype::F8E5m2, 0x0cee2838e6bb725),
+        (Dtype::F8E4m3fnuz, 0x4065565af2abb725),
+        (Dtype::F8E5m2fnuz, 0x39969815ceabb725),
+        (Dtype::F8E8m0, 0x56f9e0582b6bb725),
+    ] {
+        let codes = Stored { info: TensorInfo::new("w", dtype, [256]), bytes: (0..=255).collect() };
+        let bytes = whole(&Op::Cast { dtype: Dtype::F32 }, &[codes]).unwrap().bytes;
+        let words = bytes.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_le_bytes(*word)));
+        let found = words.fold(0xcbf2_9ce4_8422_2325u64, |hash, word| (hash ^ word).wrapping_mul(0x100_0000_01b3));
+        assert_eq!(found, digest, "{dtype}: {found:#x}");
+    }
+}
+
+#[test]
+fn a_scale_of_exponents_is_a_power_of_two_and_a_zero_point_is_taken_away_first() {
+    let codes = Stored { info: TensorInfo::new("w", Dtype::U8, [2, 2]), bytes: vec![0, 3, 128, 255] };
+    for dtype in [Dtype::F8E8m0, Dtype::U8] {
+        let scale = Stored { info: TensorInfo::new("s", dtype, [2, 1]), bytes: vec![128, 126] };
+        let zero = Stored { info: TensorInfo::new("z", Dtype::U8, [2]), bytes: vec![3, 128] };
+        let out = whole(&Op::Dequantize { block: vec![1, 2] }, &[codes.clone(), scale, zero]).unwrap().values();
+        assert_eq!(out, [-6.0, 0.0, 0.0, 63.5], "{dtype}");
+    }
+}
+
 #[test]
 fn every_element_has_the_scale_of_its_block() {
     let packed = Stored { info: TensorInfo::new("w", Dtype::I8, [5, 4]), bytes: vec![1; 20] };
     let scales = Stored::f32("s", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    let out = whole(&Op::Dequantize { block: [2, 3] }, &[packed, scales]).unwrap().values();
+    let out = whole(&Op::Dequantize { block: vec![2, 3] }, &[packed, scales]).unwrap().values();
     let row = |a: f64, b: f64| vec![a, a, a, b];
     assert_eq!(out, [row(1.0, 2.0), row(1.0, 2.0), row(3.0, 4.0), row(3.0, 4.0), row(5.0, 6.0)].concat());
 }

@@ -8,7 +8,9 @@ use crate::error::{PlanError, Result};
 use crate::family::{self, Class, Config, Family, Inputs};
 use crate::graph::{Builder, Parameter};
 use crate::hash::HashMap;
+use crate::plan::carriage::Carriage;
 use crate::plan::fit::dominant;
+use crate::plan::quantized::Announcement;
 use crate::plan::{Assignment, Companion, Content, SourceView, Value, companions, facts, other_stacks};
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -23,7 +25,11 @@ pub(super) struct Written<'a> {
 }
 
 /// The config, every file that can stand beside the weights, and what the user should know of them.
-pub(super) fn files(source: &SourceView, written: &Written) -> Result<(Vec<Companion>, Vec<String>)> {
+pub(super) fn files(
+    source: &SourceView,
+    written: &Written,
+    carriage: &Carriage,
+) -> Result<(Vec<Companion>, Vec<String>)> {
     let mut notes = Vec::new();
     let config = match (family::described(source.listing), &written.asked.to) {
         // its names stay, and so does what describes them
@@ -41,7 +47,12 @@ pub(super) fn files(source: &SourceView, written: &Written) -> Result<(Vec<Compa
         name: name.clone(),
         content: Content::Source { source: 0, name: name.clone(), digest: digest.clone() },
     });
-    Ok((config.into_iter().chain(carried).collect(), notes))
+    // codes that stay need what states how they were made
+    let statements = match carriage.carries() {
+        true => companions::quantization_files(source.listing),
+        false => Vec::new(),
+    };
+    Ok((config.into_iter().chain(carried).chain(statements).collect(), notes))
 }
 
 /// A config of transformers that a description of other keys amounts to, proven against the tensors that are written.
@@ -61,6 +72,9 @@ fn translated(
         fits(family, &config, written)?;
     }
     let mut config = config.0;
+    if is_dequantized(written) {
+        Announcement::remove(&mut config);
+    }
     if let Some(dtype) = dominant(written.assignments.iter().map(|assignment| &assignment.target)) {
         companions::state_dtype(&mut config, dtype);
     }
@@ -123,9 +137,9 @@ fn state_rows(config: &mut Config, family: &'static dyn Family, written: &Writte
 fn stated(text: &str, source: &SourceView, written: &Written, notes: &mut Vec<String>) -> String {
     let Ok(Json::Object(stated)) = serde_json::from_str::<Json>(text) else { return text.into() };
     let mut config = stated.clone();
-    let is_dequantized = written.assignments.iter().any(|assignment| is_dequantized(&assignment.value));
+    let is_dequantized = is_dequantized(written);
     if is_dequantized {
-        config.shift_remove("quantization_config");
+        Announcement::remove(&mut config);
     }
     let is_cast = written.assignments.iter().any(|assignment| {
         let is_cast = |value: &Value| matches!(value, Value::Apply { op: Op::Cast { .. }, .. });
@@ -155,12 +169,8 @@ fn stated(text: &str, source: &SourceView, written: &Written, notes: &mut Vec<St
     serde_json::to_string_pretty(&Json::Object(config)).map_or_else(|_| text.into(), |text| text + "\n")
 }
 
-fn is_dequantized(value: &Value) -> bool {
-    match value {
-        Value::Apply { op: Op::Dequantize { .. }, .. } => true,
-        Value::Apply { inputs, .. } => inputs.iter().any(is_dequantized),
-        _ => false,
-    }
+fn is_dequantized(written: &Written) -> bool {
+    written.assignments.iter().any(|assignment| assignment.value.dequantizes())
 }
 
 fn stated_dtype(config: &Map<String, Json>) -> Option<Dtype> {

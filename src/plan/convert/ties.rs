@@ -5,6 +5,7 @@ use super::Conversion;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{self, Dialect};
+use crate::plan::carriage::Carriage;
 use crate::plan::matching::{self, Respelt};
 use crate::plan::{Answer, Question, SourceView, Unused};
 
@@ -42,7 +43,8 @@ pub(super) struct Settled {
 /// The facts about data that a conversion needs: whether both stored copies of a tie are equal.
 pub fn convert_questions(source: &SourceView, asked: &Conversion) -> Result<Vec<Question>> {
     let Some(to) = asked.to.as_deref().filter(|_| asked.only.is_empty()) else { return Ok(Vec::new()) };
-    let respelt = matching::respell(source.listing, to)?;
+    let carriage = Carriage::of(source, true, &vec![true; source.listing.tensors.len()])?;
+    let respelt = matching::respell(source.listing, to, carriage.numbers())?;
     Ok(pairs(source.listing, to, &respelt)?.into_iter().map(|pair| pair.question).collect())
 }
 
@@ -92,7 +94,8 @@ fn pairs(listing: &Listing, to: &str, respelt: &[Respelt]) -> Result<Vec<Pair>> 
         return Ok(Vec::new());
     }
     let whole = |name: &str| {
-        let found = respelt.iter().find(|one| one.info.name == *name)?;
+        // codes alone are not what they stand for
+        let found = respelt.iter().find(|one| one.info.name == *name && !one.value.dequantizes())?;
         let [id] = found.tensors.as_slice() else { return None };
         listing.tensors.get(*id)
     };

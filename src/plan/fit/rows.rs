@@ -203,5 +203,20 @@ pub(crate) fn apply(op: Op, inputs: Vec<Value>) -> Value {
 
 /// `value` in the type `to`; itself where it is so already.
 pub(crate) fn cast(value: Value, from: Dtype, to: Dtype) -> Value {
-    if from == to { value } else { apply(Op::Cast { dtype: to }, vec![value]) }
+    if from == to {
+        return value;
+    }
+    // what was computed in f32 is rounded once
+    let computed = match &value {
+        Value::Apply { op: Op::Cast { .. }, inputs } => match inputs.as_slice() {
+            [computed @ Value::Apply { op: Op::Dequantize { .. }, .. }] => Some(computed.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match (computed, to) {
+        (Some(computed), Dtype::F32) => computed,
+        (Some(computed), to) => apply(Op::Cast { dtype: to }, vec![computed]),
+        (None, to) => apply(Op::Cast { dtype: to }, vec![value]),
+    }
 }

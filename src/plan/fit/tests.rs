@@ -455,7 +455,9 @@ fn integers_are_never_cast_and_statistics_never_narrow() {
         ids.dtype = Some(Dtype::I64);
         let mut mean = parameter("bn.running_mean", &[4], Role::Buffer);
         mean.floor = Some(Dtype::F32);
-        target(vec![ids, mean, parameter("old.running_var", &[4], Role::Buffer), parameter("q", &[2, 2], Role::Linear)])
+        let mut q = parameter("q", &[2, 2], Role::Linear);
+        q.dtype = Some(Dtype::I8);
+        target(vec![ids, mean, parameter("old.running_var", &[4], Role::Buffer), q])
     };
     let source = stored_as(&[
         ("ids", Dtype::I64, &[1, 4]),

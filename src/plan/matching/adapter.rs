@@ -86,6 +86,10 @@ impl Adapter {
                 wanted: name.clone(),
             })?;
             let unit = &mut units[id];
+            // codes that nothing can be made of stay what they are, and are refused under their own name
+            if !unit.info.dtype.is_float() {
+                continue;
+            }
             let of = |info: &TensorInfo| {
                 let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
                 (Value::Source { source: place, tensor, dtype, shape }, info.clone())

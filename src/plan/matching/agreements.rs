@@ -134,7 +134,7 @@ impl Search<'_> {
         if self.may_fill(id, &self.wants[want].name) {
             let candidate = self.candidate(id);
             let key = Key { source: candidate.source, to: to.into(), from: from.into(), bond };
-            let agrees = candidate.info.shape == self.wants[want].shape;
+            let agrees = candidate.opaque || candidate.info.shape == self.wants[want].shape;
             pairs.entry(key).or_default().push((want, id, agrees));
         }
     }

@@ -11,6 +11,7 @@ use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Config, Family};
 use crate::hash::HashMap;
+use crate::plan::quantized::Quantized;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Name, TensorInfo};
 
@@ -21,6 +22,8 @@ pub(super) enum Spelling {
     Dialect(&'static str),
     /// `gamma` and `beta` as `weight` and `bias`.
     Norm,
+    /// Codes by the name of the weight that they stand for.
+    Weight,
 }
 
 /// Something that may fill a target tensor.
@@ -40,6 +43,8 @@ pub(super) struct Candidate {
     pub info: TensorInfo,
     /// The same names without wrappers, in the same order.
     pub plain: SmallVec<[Name; 1]>,
+    /// Whether it holds codes that nothing can be made of.
+    pub opaque: bool,
 }
 
 impl Candidate {
@@ -84,10 +89,10 @@ pub(super) struct Catalog {
 
 impl Catalog {
     /// What these sources offer to this target.
-    pub fn of(sources: &[SourceView], target: &Architecture) -> Result<Catalog> {
+    pub fn of(sources: &[SourceView], quantized: &[Quantized], target: &Architecture) -> Result<Catalog> {
         let mut catalog = Catalog::default();
         let adapters = Adapter::all(sources)?;
-        for (source, view) in sources.iter().enumerate() {
+        for ((source, view), quantized) in sources.iter().enumerate().zip(quantized) {
             if adapters.iter().any(|(_, adapter, _)| *adapter == source) {
                 // it offers nothing but what it does to its base
                 catalog.families.push(None);
@@ -95,7 +100,7 @@ impl Catalog {
                 continue;
             }
             let on = adapters.iter().find(|(base, _, _)| *base == source).map(|(_, place, adapter)| (*place, adapter));
-            catalog.add(source, view, on, target)?;
+            catalog.add(source, (view, quantized), on, target)?;
         }
         let stored = catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()).count();
         catalog.by_stored.reserve(stored);
@@ -135,7 +140,7 @@ impl Catalog {
     fn add(
         &mut self,
         source: usize,
-        view: &SourceView,
+        (view, quantized): (&SourceView, &Quantized),
         adapter: Option<(usize, &Adapter)>,
         target: &Architecture,
     ) -> Result<()> {
@@ -156,7 +161,7 @@ impl Catalog {
             None => respellings.iter().flat_map(|one| one.read.iter().map(|(_, d)| d.name.to_string())).collect(),
         });
         self.families.push(family);
-        let mut units = stored::units(source, view, adapter)?;
+        let mut units = stored::units(source, view, quantized, adapter)?;
         for respelling in &respellings {
             units = respelling.apply(units)?;
         }
@@ -177,8 +182,10 @@ fn candidate(source: usize, stored: Option<Name>, unit: Unit, listing: &Listing)
             // beside a `weight` of its own a `gamma` is something else
             .filter(|modern| listing.position(modern).is_none())
             .map(|modern| (modern.into(), Spelling::Norm)),
-        (None, dialect) => Some((unit.name, Spelling::Dialect(dialect.unwrap_or_default()))),
+        (None, Some(dialect)) => Some((unit.name, Spelling::Dialect(dialect))),
+        (None, None) => Some((unit.name, Spelling::Weight)),
     };
     let plain = stored.iter().chain(spelt.as_ref().map(|(name, _)| name)).map(plain).collect();
-    Candidate { source, tensors: unit.tensors, stored, spelt, value: unit.value, info: unit.info, plain }
+    let (tensors, value, info, opaque) = (unit.tensors, unit.value, unit.info, unit.opaque);
+    Candidate { source, tensors, stored, spelt, value, info, plain, opaque }
 }

@@ -29,6 +29,8 @@ pub(super) struct Unit {
     pub single: bool,
     /// The dialect that respelt it.
     pub dialect: Option<&'static str>,
+    /// Whether it holds codes that no operation applies to: it goes by its name alone.
+    pub opaque: bool,
 }
 
 /// A family that source and target may have in common, and how the source is to be respelt for the target.
@@ -317,6 +319,9 @@ struct Application<'a> {
 impl Application<'_> {
     /// What these units become, one for each name of the other side, and for each layer of a stack.
     fn results(&self, inputs: &[usize]) -> Result<Vec<Unit>> {
+        if let Some(opaque) = self.opaque(inputs) {
+            return Ok(opaque);
+        }
         let first = inputs.first().map(|id| &self.units[*id].info);
         let layers = match (self.sides.stacked, first) {
             (Some(_), Some(info)) => info.shape.first().copied().unwrap_or(0).min(MOST_LAYERS),
@@ -336,6 +341,26 @@ impl Application<'_> {
         Ok(results)
     }
 
+    /// Where an input is codes that nothing can be made of, the names of what would be made.
+    fn opaque(&self, inputs: &[usize]) -> Option<Vec<Unit>> {
+        let codes = inputs.iter().map(|id| &self.units[*id]).find(|unit| unit.opaque)?;
+        let layers = match self.sides.stacked.filter(|_| !self.sides.gathers()) {
+            Some(_) => codes.info.rows().min(MOST_LAYERS),
+            None => 1,
+        };
+        let mut units = Vec::new();
+        for layer in 0..layers {
+            let mut bindings = self.bindings.clone();
+            bindings.0.extend(self.sides.stacked.map(|wildcard| (wildcard.to_string(), layer.to_string())));
+            for to in self.sides.to {
+                let Some(name) = Pattern::parse(to).ok().and_then(|to| to.substitute(&bindings)) else { continue };
+                let made = self.unit(&name, codes.value.clone(), codes.info.clone(), inputs, false);
+                units.push(Unit { opaque: true, ..made });
+            }
+        }
+        Some(units)
+    }
+
     /// A unit's value, or one layer of it where the rule takes it apart.
     fn part(&self, id: usize, layer: u64) -> Result<(Value, TensorInfo)> {
         let unit = &self.units[id];
@@ -353,6 +378,9 @@ impl Application<'_> {
     /// All members as one: each is made as the rule says, and is a layer of the stack.
     fn gathered(&self, members: &[Vec<usize>]) -> Result<Vec<Unit>> {
         let all: Vec<usize> = members.iter().flatten().copied().collect();
+        if let Some(opaque) = self.opaque(&all) {
+            return Ok(opaque);
+        }
         let mut results = Vec::new();
         for slot in 0..self.sides.to.len() {
             let layer = |inputs: &Vec<usize>| {
@@ -434,6 +462,7 @@ impl Application<'_> {
             info,
             single,
             dialect: Some(self.dialect),
+            opaque: false,
         }
     }
 }

@@ -53,6 +53,11 @@ fn whole_path(pairs: &[(String, String)]) -> Option<String> {
 
 /// `to=from` with every layer that both name as a letter.
 fn by_template(to: &str, from: &str) -> String {
+    rule_flag(to, from, "")
+}
+
+/// The same with operations after it.
+pub(crate) fn rule_flag(to: &str, from: &str, ops: &str) -> String {
     const LETTERS: [&str; 4] = ["{i}", "{j}", "{k}", "{l}"];
     let mut letters = LETTERS.iter();
     let mut from: Vec<&str> = from.split('.').collect();
@@ -65,5 +70,5 @@ fn by_template(to: &str, from: &str) -> String {
         *component = letter;
         from[at] = letter;
     }
-    format!("--map {}", quoted(&format!("{}={}", to.join("."), from.join("."))))
+    format!("--map {}", quoted(&format!("{}={}{ops}", to.join("."), from.join("."))))
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, PlanError, Result, nearest};
 use crate::graph::Parameter;
 use crate::hash::HashMap;
 use crate::order;
+use crate::plan::quantized::Quantized;
 use crate::plan::{SourceView, Value};
 use crate::tensor::{Shape, TensorInfo};
 
@@ -70,6 +71,7 @@ enum Applied {
 pub(super) struct Rules<'a> {
     rules: &'a [MapRule],
     sources: &'a [SourceView<'a>],
+    quantized: &'a [Quantized],
     plain: HashMap<&'a str, Vec<(usize, usize)>>,
     by_last: HashMap<&'a str, Vec<(usize, usize)>>,
     open: Vec<(usize, usize)>,
@@ -83,10 +85,16 @@ pub(super) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     /// The rules over these sources and targets.
-    pub fn new(rules: &'a [MapRule], sources: &'a [SourceView<'a>], targets: &'a [Parameter]) -> Rules<'a> {
+    pub fn new(
+        rules: &'a [MapRule],
+        sources: &'a [SourceView<'a>],
+        quantized: &'a [Quantized],
+        targets: &'a [Parameter],
+    ) -> Rules<'a> {
         let mut all = Rules {
             rules,
             sources,
+            quantized,
             plain: HashMap::default(),
             by_last: HashMap::default(),
             open: Vec::new(),
@@ -210,8 +218,16 @@ impl<'a> Rules<'a> {
         asked: &Asked,
         found: &[(usize, usize)],
     ) -> Result<(Value, TensorInfo)> {
+        let dequantizes = |op: &NamedOp| matches!(op, NamedOp::One(Op::Dequantize { .. }));
+        let is_explicit = rule.ops.iter().any(dequantizes);
         let inputs = found.iter().map(|(source, tensor)| {
-            let info = &self.sources[*source].listing.tensors[*tensor];
+            let (listing, quantized) = (self.sources[*source].listing, &self.quantized[*source]);
+            let info = &listing.tensors[*tensor];
+            // a rule speaks of weights, not of their codes, unless it says itself how codes are read
+            let weight = quantized.of_codes(*tensor).filter(|_| !is_explicit);
+            if let Some(numbers) = weight.and_then(|weight| quantized.numbers(*source, listing, weight)) {
+                return (numbers.value, numbers.info);
+            }
             let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
             (Value::Source { source: *source, tensor, dtype, shape }, info.clone())
         });

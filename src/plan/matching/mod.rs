@@ -33,9 +33,11 @@ pub(super) use respell::{Respelt, as_stored, respell};
 pub(super) use selectors::require;
 
 use super::blocks::Blocks;
+use super::codes;
 use super::depth::{self, Counterpart, Depths, Expansion};
 use super::gaps::Gaps;
-use super::{Answer, Question, SourceView, Step, Value, ties};
+use super::quantized::Quantized;
+use super::{Answer, Assignment, Question, SourceView, Step, Value, ties};
 use crate::arch::{Architecture, DepthItem, Selector};
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
@@ -116,6 +118,47 @@ pub struct Matching {
     pub dialects: Vec<Vec<String>>,
     /// What was chosen for each repeated block.
     pub depth: Vec<ChosenDepth>,
+    /// The quantised weights of each source.
+    pub(crate) quantized: Vec<Quantized>,
+}
+
+impl Matching {
+    /// What the user should know of weights that were quantised.
+    pub(super) fn quantization_notes(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<String> {
+        let (mut read, mut dequantized) = (HashSet::default(), HashSet::default());
+        if self.quantized.iter().any(Quantized::is_any) {
+            for assignment in assignments {
+                assignment.value.leaves(&mut |leaf| {
+                    if let Value::Source { source, tensor, .. } = leaf {
+                        read.insert((*source, tensor.as_str()));
+                        if assignment.value.dequantizes() {
+                            dequantized.insert((*source, tensor.as_str()));
+                        }
+                    }
+                });
+            }
+        }
+        let notes = self.quantized.iter().zip(sources).enumerate().map(|(source, (quantized, view))| {
+            let name = |id: usize| view.listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
+            let is_in = |set: &HashSet<(usize, &str)>, id| set.contains(&(source, name(id)));
+            quantized.notes(view.listing, |id| is_in(&read, id), |id| is_in(&dequantized, id))
+        });
+        notes.flatten().collect()
+    }
+
+    /// The sources of which codes are copied as they are stored.
+    pub(super) fn carrying(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<usize> {
+        let mut found = Vec::new();
+        for assignment in assignments {
+            let Value::Source { source, tensor, .. } = &assignment.value else { continue };
+            let (Some(view), Some(quantized)) = (sources.get(*source), self.quantized.get(*source)) else { continue };
+            let is_codes = || view.listing.position(tensor).is_some_and(|id| quantized.of_codes(id).is_some());
+            if quantized.is_any() && !found.contains(source) && is_codes() {
+                found.push(*source);
+            }
+        }
+        found
+    }
 }
 
 /// What the steps came to, before ties.
@@ -130,20 +173,23 @@ struct Found<'a> {
     unused_reasons: Vec<HashMap<usize, String>>,
     families: Vec<Option<String>>,
     dialects: Vec<Vec<String>>,
+    quantized: Vec<Quantized>,
 }
 
 /// Finds the origin of every target tensor. A pattern that matches nothing, arithmetic on a block with a depth rule, or a
 /// rule whose operations do not fit is an error; what breaks the coverage contract is a violation.
 pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Question, Answer)]) -> Result<Matching> {
     let mut found = find(sources, target)?;
+    let problems = codes::refuse(sources, target, &found.quantized, &mut found.resolutions);
     let settled = ties::settle(sources, target, &mut found.resolutions, evidence)?;
+    found.violations.splice(0..0, codes::violations(sources, target, &found.quantized, &problems, &found.resolutions));
     found.violations.extend(settled.violations);
     found.warnings.extend(settled.warnings);
     for (source, tensor) in &settled.with_owner {
         let reason = "equal to the copy that is written, to which the target ties it".to_string();
         found.unused_reasons.get_mut(*source).map(|reasons| reasons.insert(*tensor, reason));
     }
-    let mut used = used(sources, &found.resolutions, &settled.with_owner);
+    let mut used = used(sources, &found.quantized, &found.resolutions, &settled.with_owner);
     adapter::mark(sources, &mut used);
     if !sources.is_empty() {
         let gaps = Gaps {
@@ -158,7 +204,7 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         found.violations.extend(gaps.violations());
     }
     let matches = found.resolutions.into_iter().enumerate().map(|(target, resolution)| {
-        let Resolution { origin, step, reason, runners_up, declared, tensors: _, contested: _ } = resolution;
+        let Resolution { origin, step, reason, runners_up, declared, tensors: _, contested: _, opaque: _ } = resolution;
         Match { target, origin, step, reason, runners_up, declared }
     });
     Ok(Matching {
@@ -171,6 +217,7 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         families: found.families,
         dialects: found.dialects,
         depth: found.depths.chosen,
+        quantized: found.quantized,
     })
 }
 
@@ -186,15 +233,19 @@ pub fn tie_questions(sources: &[SourceView], target: &Architecture) -> Result<Ve
 /// All steps: once to see which blocks correspond, and again where depth rules choose layers of them.
 fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a>> {
     let plain = Depths::default();
-    let of_target = || (resolve::blocks(target), Wanted::of(sources, target, &plain));
-    let (catalog, (blocks, wanted)) = side_by_side(|| Catalog::of(sources, target), of_target);
+    let quantized: Vec<Quantized> = sources.iter().map(|source| Quantized::of(source.listing)).collect();
+    let of_target = || (resolve::blocks(target), Wanted::of(sources, &quantized, target, &plain));
+    let (catalog, (blocks, wanted)) = side_by_side(|| Catalog::of(sources, &quantized, target), of_target);
     selectors::check(sources, target, &blocks)?;
     let catalog = catalog?;
-    let mut pass = Pass::run(sources, target, &catalog, &plain, wanted?);
+    let mut pass = Pass::run(sources, &quantized, target, &catalog, &plain, wanted?);
     let counterparts = pass.counterparts();
     let depths = if sources.is_empty() { Depths::default() } else { Depths::of(target, &blocks, &counterparts)? };
     pass = match depths.has_rules() {
-        true => Pass::run(sources, target, &catalog, &depths, Wanted::of(sources, target, &depths)?),
+        true => {
+            let wanted = Wanted::of(sources, &quantized, target, &depths)?;
+            Pass::run(sources, &quantized, target, &catalog, &depths, wanted)
+        }
         false => pass.with_depths(&depths),
     };
     pass.check_rules()?;
@@ -213,7 +264,18 @@ fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a
     let families = families.collect();
     drop(pass);
     let dialects = catalog.dialects;
-    Ok(Found { blocks, resolutions, violations, warnings, counterparts, depths, unused_reasons, families, dialects })
+    Ok(Found {
+        blocks,
+        resolutions,
+        violations,
+        warnings,
+        counterparts,
+        depths,
+        unused_reasons,
+        families,
+        dialects,
+        quantized,
+    })
 }
 
 /// What the family of a source says of its names.
@@ -289,11 +351,26 @@ fn declare(target: &Architecture, resolutions: &mut [Resolution], unused: &mut [
 }
 
 /// Which stored tensors some target reads, or are equal to one that is read.
-fn used(sources: &[SourceView], resolutions: &[Resolution], equal: &[(usize, usize)]) -> Vec<Vec<bool>> {
+fn used(
+    sources: &[SourceView],
+    quantized: &[Quantized],
+    resolutions: &[Resolution],
+    equal: &[(usize, usize)],
+) -> Vec<Vec<bool>> {
     let mut used: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.listing.tensors.len()]).collect();
     for (source, tensor) in resolutions.iter().flat_map(|one| &one.tensors).chain(equal) {
         if let Some(used) = used.get_mut(*source).and_then(|used| used.get_mut(*tensor)) {
             *used = true;
+        }
+    }
+    for (quantized, used) in quantized.iter().zip(&mut used) {
+        // what stands next to codes is used with them
+        for weight in &quantized.weights {
+            if used.get(weight.codes) == Some(&true) {
+                for part in &weight.parts {
+                    used.get_mut(*part).into_iter().for_each(|used| *used = true);
+                }
+            }
         }
     }
     used

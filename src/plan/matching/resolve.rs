@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::catalog::Catalog;
+use super::catalog::{Candidate, Catalog};
 use super::dialects::apply_one;
 use super::hints::map_flags;
 use super::known::Layouts;
@@ -21,6 +21,7 @@ use crate::init::Scheme;
 use crate::order;
 use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
+use crate::plan::quantized::Quantized;
 use crate::plan::{InitPart, SourceView, Value};
 use crate::tensor::{Dtype, Name, Role, TensorInfo};
 use crate::threads::side_by_side;
@@ -75,13 +76,16 @@ pub(in crate::plan) struct Resolution {
     pub tensors: SmallVec<[(usize, usize); 1]>,
     /// Whether it could not be decided.
     pub contested: bool,
+    /// Whether its source holds codes that nothing can be made of; the value is not to be used.
+    pub opaque: bool,
 }
 
 impl Resolution {
     fn new(step: Step, reason: impl Into<Cow<'static, str>>, declared: bool) -> Resolution {
         let origin = Origin::New;
         let (reason, tensors) = (reason.into(), SmallVec::new());
-        Resolution { origin, step, reason, runners_up: Vec::new(), declared, tensors, contested: false }
+        let (runners_up, contested, opaque) = (Vec::new(), false, false);
+        Resolution { origin, step, reason, runners_up, declared, tensors, contested, opaque }
     }
 
     /// Whether it has a source.
@@ -94,6 +98,7 @@ impl Resolution {
 pub(super) struct Pass<'a> {
     target: &'a Architecture,
     sources: &'a [SourceView<'a>],
+    quantized: &'a [Quantized],
     depths: &'a Depths,
     search: Search<'a>,
     rules: Rules<'a>,
@@ -106,6 +111,7 @@ impl<'a> Pass<'a> {
     /// The steps, for what the rules left.
     pub fn run(
         sources: &'a [SourceView<'a>],
+        quantized: &'a [Quantized],
         target: &'a Architecture,
         catalog: &'a Catalog,
         depths: &'a Depths,
@@ -115,7 +121,7 @@ impl<'a> Pass<'a> {
         let mut search = Search::new(catalog, sources, target, wants, &claimed);
         search.run();
         let suggestions = search.suggestions();
-        Pass { target, sources, depths, search, rules, ways, claimed, suggestions }
+        Pass { target, sources, quantized, depths, search, rules, ways, claimed, suggestions }
     }
 
     /// The same, with depths that change no name.
@@ -306,6 +312,13 @@ impl<'a> Pass<'a> {
         Ok(match ruled {
             Ruled::Found { rule, value, info, tensors } => {
                 let mut made = (value.clone(), info.clone());
+                let is_plain =
+                    self.target.rules.map.get(*rule).is_some_and(|rule| rule.ops.is_empty() && rule.to.len() == 1);
+                if let ([(source, tensor)], true) = (tensors.as_slice(), is_plain)
+                    && let Some(Origin::Found { value, info }) = self.codes_of(parameter, *source, *tensor)
+                {
+                    made = (value, info);
+                }
                 // with operations the rule itself says what the layout needs
                 if matches!(value, Value::Source { .. })
                     && self.target.rules.map.get(*rule).is_some_and(|rule| rule.ops.is_empty())
@@ -346,15 +359,55 @@ impl<'a> Pass<'a> {
             return Ok(Resolution { runners_up: runners_up.into_iter().chain(suggested).collect(), ..base });
         };
         let candidate = self.search.candidate(hit.candidate);
+        let tensors: SmallVec<_> = candidate.tensors.iter().map(|tensor| (candidate.source, *tensor)).collect();
+        let base = Resolution { runners_up, tensors, ..Resolution::new(hit.step, hit.reason.clone(), false) };
+        if let Some(origin) = self.codes_for(parameter, candidate) {
+            return Ok(Resolution { origin, ..base });
+        }
+        if candidate.opaque {
+            let origin = Origin::Found { value: candidate.value.clone(), info: candidate.info.clone() };
+            return Ok(Resolution { origin, opaque: true, ..base });
+        }
         let layouts = layouts.get(candidate.source);
         let stored = layouts.and_then(|layouts| candidate.names().find_map(|name| layouts.layout(name)));
         let made = relaid(parameter, (candidate.value.clone(), candidate.info.clone()), candidate.shown(), stored)?;
-        Ok(Resolution {
-            origin: Origin::Found { value: made.0, info: made.1 },
-            runners_up,
-            tensors: candidate.tensors.iter().map(|tensor| (candidate.source, *tensor)).collect(),
-            ..Resolution::new(hit.step, hit.reason.clone(), false)
-        })
+        let mut reason = base.reason;
+        for how in self.dequantized(candidate).into_iter().take(1) {
+            reason.to_mut().push_str(&format!("; {how}"));
+        }
+        Ok(Resolution { origin: Origin::Found { value: made.0, info: made.1 }, reason, ..base })
+    }
+
+    /// The codes as they are stored, for a target that lists them so: in their type, with what stands next to them.
+    fn codes_for(&self, parameter: &Parameter, candidate: &Candidate) -> Option<Origin> {
+        let [tensor] = candidate.tensors.as_slice() else { return None };
+        candidate.stored.as_ref().and_then(|_| self.codes_of(parameter, candidate.source, *tensor))
+    }
+
+    fn codes_of(&self, parameter: &Parameter, source: usize, tensor: usize) -> Option<Origin> {
+        let view = &self.sources[source];
+        let weight = self.quantized[source].of_codes(tensor)?;
+        let stored = view.listing.tensors.get(tensor)?;
+        let is_listed = match parameter.dtype {
+            Some(dtype) => dtype == stored.dtype && parameter.shape == stored.shape,
+            None => {
+                let mut names = weight.names_beside(view.listing, &parameter.name).peekable();
+                names.peek().is_some() && names.all(|name| self.search.has_target(&name))
+            }
+        };
+        let (tensor, dtype) = (stored.name.clone(), stored.dtype);
+        let value = Value::Source { source, tensor, dtype, shape: stored.shape.clone() };
+        is_listed.then(|| Origin::Found { value, info: stored.clone() })
+    }
+
+    /// What was done to the codes that a candidate is made of, in words.
+    fn dequantized(&self, candidate: &Candidate) -> Option<String> {
+        let (quantized, listing) = (&self.quantized[candidate.source], self.sources[candidate.source].listing);
+        let codes = candidate.tensors.iter().filter_map(|tensor| quantized.of_codes(*tensor));
+        codes
+            .filter_map(|weight| quantized.numbers(candidate.source, listing, weight))
+            .map(|numbers| numbers.how)
+            .next()
     }
 
     /// Names that a rule gave away: targets without a source, of the very name of a tensor that a rule took.
@@ -389,9 +442,14 @@ pub(super) struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Every target by way of its depth.
-    pub fn of(sources: &'a [SourceView<'a>], target: &'a Architecture, depths: &Depths) -> Result<Wanted<'a>> {
+    pub fn of(
+        sources: &'a [SourceView<'a>],
+        quantized: &'a [Quantized],
+        target: &'a Architecture,
+        depths: &Depths,
+    ) -> Result<Wanted<'a>> {
         let mut wanting = Wanting {
-            rules: Rules::new(&target.rules.map, sources, &target.parameters),
+            rules: Rules::new(&target.rules.map, sources, quantized, &target.parameters),
             wants: Vec::with_capacity(target.parameters.len()),
             // without depth every target looks for its own name, and no two have one
             by_name: depths.has_rules().then(HashMap::default),

@@ -11,6 +11,7 @@ use crate::error::{PlanError, Result};
 use crate::family::{Config, Dialect, Family, HUGGING_FACE as PLAIN};
 use crate::graph::Layout;
 use crate::plan::Value;
+use crate::plan::quantized::Quantized;
 use crate::tensor::TensorInfo;
 
 /// A tensor in the new spelling.
@@ -25,20 +26,20 @@ pub(in crate::plan) struct Respelt {
     pub dialect: Option<&'static str>,
 }
 
-/// Every tensor as it is stored.
-pub(in crate::plan) fn as_stored(listing: &Listing) -> Vec<Respelt> {
+/// Every tensor as it is stored; codes as the numbers that they stand for where `numbers` says so.
+pub(in crate::plan) fn as_stored(listing: &Listing, numbers: Option<&Quantized>) -> Vec<Respelt> {
     let one = |unit: Unit| Respelt {
         info: TensorInfo { name: unit.name, ..unit.info },
         value: unit.value,
         tensors: unit.tensors.into_vec(),
         dialect: None,
     };
-    stored::dequantized(0, listing).into_iter().map(one).collect()
+    stored::converted(listing, numbers).into_iter().map(one).collect()
 }
 
 /// Every tensor in the dialect called `to`, or in today's spelling for `hf`; in an order of its own. An error where no family
 /// is recognised, where the family has no such dialect, and without a config, which layouts are read from.
-pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respelt>> {
+pub(in crate::plan) fn respell(listing: &Listing, to: &str, numbers: Option<&Quantized>) -> Result<Vec<Respelt>> {
     let Some((family, config)) = family_of(listing) else {
         return Err(PlanError::NoFamily { to: to.into() }.into());
     };
@@ -63,7 +64,7 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str) -> Result<Vec<Respel
         let places = if places.is_empty() { BTreeSet::from([String::new()]) } else { places };
         write.extend(places.into_iter().map(|path| (path, dialect)));
     }
-    let units = stored::dequantized(0, listing);
+    let units = stored::converted(listing, numbers);
     let mut units = Respelling { family, config: config.clone(), read, write: Vec::new() }.apply(units)?;
     if let Some(dialect) = wanted.filter(|dialect| dialect.stores_ties) {
         add_ties(family, &config, dialect, &mut units);

@@ -144,7 +144,8 @@ impl<'a> Search<'a> {
         !self.candidate(id).is_old_norm(target) || !self.has_target(&join(parent(target), "gamma"))
     }
 
-    fn has_target(&self, name: &str) -> bool {
+    /// Whether the target has a parameter of this name.
+    pub fn has_target(&self, name: &str) -> bool {
         let all = || self.target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         self.names.get_or_init(all).contains(name)
     }
@@ -187,6 +188,7 @@ impl<'a> Search<'a> {
         let catalog = self.catalog;
         let reason = |candidate: &Candidate| match candidate.spelt {
             Some((_, Spelling::Dialect(name))) => format!("the {name} dialect's name for it").into(),
+            Some((_, Spelling::Weight)) => "the weight that its codes stand for".into(),
             Some((_, Spelling::Norm)) | None => "a norm's gamma and beta are its weight and bias".into(),
         };
         let spelt = |ids: Option<&SmallVec<[usize; 1]>>| ids.cloned().unwrap_or_default();

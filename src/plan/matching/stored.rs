@@ -1,21 +1,23 @@
-//! What a source has stored: each tensor, numbers of few bits with the scale beside them, and what an adapter adds.
-
-use std::collections::BTreeMap;
+//! What a source has stored: each tensor, codes as the numbers that they stand for, and what an adapter adds.
 
 use smallvec::smallvec;
 
 use super::adapter::Adapter;
-use super::dialects::{Unit, apply_one};
-use crate::adapt::Op;
+use super::dialects::Unit;
 use crate::checkpoint::Listing;
 use crate::error::Result;
-use crate::family::Config;
-use crate::plan::{SourceView, Value, facts};
-use crate::tensor::{Dtype, TensorInfo};
+use crate::plan::quantized::{Numbers, Quantized, QuantizedWeight};
+use crate::plan::{SourceView, Value};
+use crate::tensor::TensorInfo;
 
 /// The units of a source, with what an adapter does to them.
-pub(super) fn units(source: usize, view: &SourceView, adapter: Option<(usize, &Adapter)>) -> Result<Vec<Unit>> {
-    let units = dequantized(source, view.listing);
+pub(super) fn units(
+    source: usize,
+    view: &SourceView,
+    quantized: &Quantized,
+    adapter: Option<(usize, &Adapter)>,
+) -> Result<Vec<Unit>> {
+    let units = numbers(source, view.listing, quantized);
     match adapter {
         Some((place, adapter)) => adapter.apply(place, units),
         None => Ok(units),
@@ -25,91 +27,62 @@ pub(super) fn units(source: usize, view: &SourceView, adapter: Option<(usize, &A
 /// A stored tensor as the first unit of every respelling.
 fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
     let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
-    Unit { name: info.name.clone(), tensors: smallvec![id], value, info: info.clone(), single: true, dialect: None }
+    let tensors = smallvec![id];
+    Unit { name: info.name.clone(), tensors, value, info: info.clone(), single: true, dialect: None, opaque: false }
 }
 
-/// How a config says that weights were quantised.
-struct Quantization {
-    /// Rows and columns of a block, where it says so.
-    block: Option<[u64; 2]>,
-    /// What weights were before, and are again.
-    dtype: Dtype,
-}
-
-/// The methods whose weights are one number of 8 bits each, with `weight_scale` or `weight_scale_inv` beside them.
-const METHODS: &[&str] = &["fp8", "compressed-tensors", "fbgemm_fp8", "modelopt"];
-/// What scales are called beside the weight `x`, and what else stands beside it that only activations need.
-const SCALES: &[&str] = &["_scale_inv", "_scale"];
-
-impl Quantization {
-    fn of(listing: &Listing) -> Option<Quantization> {
-        let serde_json::Value::Object(config) = serde_json::from_str(listing.config.as_deref()?).ok()? else {
-            return None;
-        };
-        let said = config.get("quantization_config")?.as_object()?;
-        let method = said.get("quant_method")?.as_str()?;
-        if !METHODS.contains(&method) {
-            return None;
+/// Every stored tensor for a conversion. With `numbers` codes are the numbers that they stand for, and what stands next to them is
+/// left out.
+pub(super) fn converted(listing: &Listing, numbers: Option<&Quantized>) -> Vec<Unit> {
+    let one = |(id, stored): (usize, Unit)| {
+        let Some(quantized) = numbers else { return Some(stored) };
+        match quantized.of_codes(id) {
+            Some(weight) => {
+                let stored = Unit { name: weight.name.clone(), ..stored };
+                Some(weight_unit(0, listing, quantized, weight, stored))
+            }
+            None => (!quantized.is_aside(id)).then_some(stored),
         }
-        let number = |place: usize| said.get("weight_block_size")?.as_array()?.get(place)?.as_u64().filter(|n| *n > 0);
-        let block = number(0).zip(number(1)).map(|(rows, columns)| [rows, columns]);
-        let stated = facts::config_dtype(&Config(config.clone())).ok().flatten();
-        Some(Quantization { block, dtype: stated.filter(|dtype| dtype.is_float()).unwrap_or(Dtype::F32) })
-    }
-
-    /// The block of a weight that this scale is over: stated, or as the scale's shape says.
-    fn block(&self, weight: &TensorInfo, scale: &TensorInfo) -> Option<[u64; 2]> {
-        let [rows, columns] = weight.shape.as_slice() else { return None };
-        Some(match scale.shape.as_slice() {
-            [] | [1] | [1, 1] => [(*rows).max(1), (*columns).max(1)],
-            [count] | [count, 1] if count == rows => [1, (*columns).max(1)],
-            [high, wide] => self.block.unwrap_or([rows.div_ceil((*high).max(1)), columns.div_ceil((*wide).max(1))]),
-            _ => return None,
-        })
-    }
-}
-
-/// Every stored tensor; where the config says how, weights of 8 bits are the numbers that they stand for, and their scales no tensors of
-/// their own.
-pub(super) fn dequantized(source: usize, listing: &Listing) -> Vec<Unit> {
-    let stored = || listing.tensors.iter().enumerate();
-    let Some(quantization) = Quantization::of(listing) else {
-        return stored().map(|(id, info)| stored_unit(source, id, info)).collect();
     };
-    let mut made: BTreeMap<usize, Unit> = BTreeMap::new();
-    let mut scales = std::collections::BTreeSet::new();
-    for (id, info) in stored().filter(|(_, info)| is_packed(info.dtype)) {
-        let beside = |end: &&str| listing.position(&format!("{}{end}", info.name));
-        let Some(scale) = SCALES.iter().find_map(beside) else { continue };
-        if let Some(unit) = numbers(source, &quantization, (id, info), (scale, &listing.tensors[scale])) {
-            made.insert(id, unit);
-            scales.insert(scale);
+    plain(0, listing).filter_map(one).collect()
+}
+
+/// Every stored tensor as it is.
+fn plain(source: usize, listing: &Listing) -> impl Iterator<Item = (usize, Unit)> + '_ {
+    listing.tensors.iter().enumerate().map(move |(id, info)| (id, stored_unit(source, id, info)))
+}
+
+/// Every stored tensor; codes that are a product with their scale as the numbers that they stand for, those of other methods by their
+/// names alone.
+fn numbers(source: usize, listing: &Listing, quantized: &Quantized) -> Vec<Unit> {
+    let mut units = Vec::with_capacity(listing.tensors.len() + quantized.weights.len());
+    for (id, stored) in plain(source, listing) {
+        match quantized.of_codes(id) {
+            Some(weight) if weight.name == stored.name => {
+                units.push(weight_unit(source, listing, quantized, weight, stored));
+            }
+            // codes under a name of their own are offered under it too, for a listing that has it
+            Some(weight) => {
+                let own = Unit { name: weight.name.clone(), single: false, ..stored.clone() };
+                units.push(stored);
+                units.push(weight_unit(source, listing, quantized, weight, own));
+            }
+            None => units.push(stored),
         }
     }
-    stored()
-        .filter(|(id, _)| !scales.contains(id))
-        .map(|(id, info)| made.remove(&id).unwrap_or_else(|| stored_unit(source, id, info)))
-        .collect()
+    units
 }
 
-fn is_packed(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F8E4m3 | Dtype::F8E5m2 | Dtype::I8)
-}
-
-/// A weight times its scale, or `None` where the two do not fit: then they are carried as they are.
-fn numbers(
+/// A weight made of its codes, or `stored` where nothing can be made of them but a name.
+fn weight_unit(
     source: usize,
-    quantization: &Quantization,
-    (id, info): (usize, &TensorInfo),
-    (scale_id, scale): (usize, &TensorInfo),
-) -> Option<Unit> {
-    let block = quantization.block(info, scale)?;
-    let (weight, scale) = (stored_unit(source, id, info), stored_unit(source, scale_id, scale));
-    let inputs = vec![(weight.value.clone(), weight.info.clone()), (scale.value, scale.info)];
-    let mut made = apply_one(inputs, &Op::Dequantize { block }).ok()?;
-    if quantization.dtype != Dtype::F32 {
-        made = apply_one(vec![made], &Op::Cast { dtype: quantization.dtype }).ok()?;
+    listing: &Listing,
+    quantized: &Quantized,
+    weight: &QuantizedWeight,
+    stored: Unit,
+) -> Unit {
+    match quantized.numbers(source, listing, weight) {
+        Some(Numbers { value, info, how: _ }) => Unit { value, info, ..stored },
+        None => Unit { opaque: true, ..stored },
     }
-    let (value, info) = made;
-    Some(Unit { value, info, tensors: smallvec![id, scale_id], ..weight })
 }

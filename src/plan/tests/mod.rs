@@ -4,3 +4,4 @@ mod companions;
 mod coverage;
 mod edited;
 mod laws;
+mod quantized;

@@ -1,0 +1,197 @@
+use super::{Exit, Fault};
+use crate::tensor::TensorInfo;
+
+/// Numbers that stand for others would be passed on as they are. Each names the first target of several.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantizedError {
+    /// The codes of a method whose numbers are no plain product.
+    #[error(
+        "{} quantised by {}: take the full-precision repository (stored in {source_name} as {tensor})",
+        are(target, *count), of(method, *bits)
+    )]
+    Method {
+        /// The target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// The source.
+        source_name: String,
+        /// Its codes.
+        tensor: TensorInfo,
+        /// The method.
+        method: String,
+        /// Bits of a weight, where they are known.
+        bits: Option<u64>,
+    },
+    /// A source of such a method in which almost nothing was found.
+    #[error("{source_name} is quantised by {}: take the full-precision repository ({tensor} holds codes)", of(method, *bits))]
+    Source {
+        /// The source.
+        source_name: String,
+        /// Some of its codes.
+        tensor: TensorInfo,
+        /// The method.
+        method: String,
+        /// Bits of a weight, where they are known.
+        bits: Option<u64>,
+    },
+    /// Floats of 8 bits or fewer without a scale, and nothing says how they were made.
+    #[error(
+        "{} stored in {source_name} as {tensor} without a scale, and nothing there states how it was quantised",
+        are(target, *count)
+    )]
+    Unscaled {
+        /// The target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// The source.
+        source_name: String,
+        /// Its numbers.
+        tensor: TensorInfo,
+        /// Rules that take the numbers as they are.
+        rules: Vec<String>,
+    },
+    /// A scale is missing that others have.
+    #[error("{} stored in {source_name} as {tensor}, and its scale {scale} is missing", are(target, *count))]
+    ScaleMissing {
+        /// The target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// The source.
+        source_name: String,
+        /// Its codes.
+        tensor: TensorInfo,
+        /// The scale.
+        scale: String,
+    },
+    /// The shape of a scale does not say which of the codes it is of.
+    #[error("{} stored in {source_name} as {tensor}, and {scale} is no scale of blocks of one size of it", are(target, *count))]
+    ScaleShape {
+        /// The target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// The source.
+        source_name: String,
+        /// Its codes.
+        tensor: TensorInfo,
+        /// The scale.
+        scale: TensorInfo,
+        /// Whether the source states the size of a block.
+        stated: bool,
+    },
+    /// Whole numbers for a parameter of floats.
+    #[error(
+        "{} stored in {source_name} as {tensor}, whole numbers that were not dequantised, where the target has floats",
+        are(target, *count)
+    )]
+    Whole {
+        /// The target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// The source.
+        source_name: String,
+        /// Its numbers.
+        tensor: TensorInfo,
+        /// Rules that take the numbers as they are.
+        rules: Vec<String>,
+    },
+    /// Codes that are copied without what says what they stand for.
+    #[error("{} copied as {tensor}, the codes of {source_name}, without {part}, by which they are read", are(target, *count))]
+    Unlisted {
+        /// The target.
+        target: String,
+        /// How many targets.
+        count: usize,
+        /// The source.
+        source_name: String,
+        /// Its codes.
+        tensor: TensorInfo,
+        /// What is missing.
+        part: String,
+    },
+    /// Codes in another spelling or without their scale.
+    #[error("{tensor} holds codes{}: {problem}", of_method(method))]
+    Conversion {
+        /// The codes.
+        tensor: TensorInfo,
+        /// The method and its bits, where they are known.
+        method: Option<(String, Option<u64>)>,
+        /// Why they cannot be carried over.
+        problem: String,
+        /// What to do.
+        remedies: Vec<String>,
+    },
+    /// A plan casts codes to floats, and no rule says so.
+    #[error(
+        "tensor {target}: {tensor} is cast to {to} without a dequantize, and no map rule says that its codes are the numbers"
+    )]
+    Cast {
+        /// The target.
+        target: String,
+        /// The codes.
+        tensor: TensorInfo,
+        /// The type of the result.
+        to: crate::tensor::Dtype,
+    },
+}
+
+fn are(target: &str, count: usize) -> String {
+    match count {
+        0 | 1 => format!("tensor {target} is"),
+        more => format!("tensor {target} and {} more are", more - 1),
+    }
+}
+
+fn of(method: &str, bits: Option<u64>) -> String {
+    bits.map_or(method.to_string(), |bits| format!("{method}, {bits} bit"))
+}
+
+fn of_method(method: &Option<(String, Option<u64>)>) -> String {
+    method.as_ref().map_or_else(String::new, |(method, bits)| format!(" of {}", of(method, *bits)))
+}
+
+impl Fault for QuantizedError {
+    fn exit(&self) -> Exit {
+        match self {
+            QuantizedError::Cast { .. } => Exit::Input,
+            QuantizedError::Method { .. }
+            | QuantizedError::Source { .. }
+            | QuantizedError::Unscaled { .. }
+            | QuantizedError::ScaleMissing { .. }
+            | QuantizedError::ScaleShape { .. }
+            | QuantizedError::Whole { .. }
+            | QuantizedError::Unlisted { .. }
+            | QuantizedError::Conversion { .. } => Exit::Contract,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            QuantizedError::Unscaled { rules, .. } | QuantizedError::Whole { rules, .. } => rules.clone(),
+            QuantizedError::ScaleMissing { .. } => {
+                vec!["the file is incomplete: fetch it again, or take the full-precision repository".into()]
+            }
+            QuantizedError::ScaleShape { stated: true, .. } => {
+                vec!["the file is damaged, or states another size of block: take the full-precision repository".into()]
+            }
+            QuantizedError::ScaleShape { stated: false, .. } => {
+                vec!["state \"weight_block_size\" in the \"quantization_config\" of the source's config.json".into()]
+            }
+            QuantizedError::Unlisted { target, part, .. } => {
+                vec![format!("list {part} too; or leave \"dtype\" out of `{target}`, so that it is dequantised")]
+            }
+            QuantizedError::Conversion { remedies, .. } => remedies.clone(),
+            QuantizedError::Method { .. } | QuantizedError::Source { .. } | QuantizedError::Cast { .. } => Vec::new(),
+        }
+    }
+}
+
+impl From<QuantizedError> for super::Error {
+    fn from(error: QuantizedError) -> Self {
+        super::Error::Plan(super::PlanError::Quantized(error))
+    }
+}
