@@ -112,6 +112,14 @@ impl<'a> Node<'a> {
                 op: Op::Cast { .. } | Op::Affine { .. } | Op::Lerp { .. } | Op::Concat { axis: 0 },
                 inputs,
             } => inputs.iter().all(Node::folds),
+            Kind::Apply { op: Op::Dequantize { block }, inputs } => {
+                // no block lies in two of the stacked matrices
+                let is_apart = match (block.as_slice(), self.info.shape.as_slice()) {
+                    ([1, high, _, ..], [_, rows, _, ..]) => rows.is_multiple_of(*high),
+                    _ => false,
+                };
+                is_apart && inputs.first().is_some_and(Node::folds)
+            }
             Kind::Apply { .. } => false,
         }
     }
@@ -124,6 +132,13 @@ impl<'a> Node<'a> {
             Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => Ok(Node::new(TensorInfo { shape, ..info }, kind)),
             Kind::Apply { op: Op::Reshape { .. }, inputs } => Node::apply(Op::Reshape { shape }, inputs),
             Kind::Apply { op: Op::Stack, inputs } => Node::apply(Op::Concat { axis: 0 }, inputs),
+            Kind::Apply { op: Op::Dequantize { block }, inputs } => {
+                // scales that do not fold are needed whole, as they are
+                let is_stack = |input: &Node| input.info.shape.len() > 2 && input.folds();
+                let inputs = inputs.into_iter().map(|input| if is_stack(&input) { input.folded() } else { Ok(input) });
+                let block = block.into_iter().skip(1).collect();
+                Node::apply(Op::Dequantize { block }, inputs.collect::<Result<_>>()?)
+            }
             Kind::Apply { op, inputs } => {
                 let inputs = inputs.into_iter().map(Node::folded).collect::<Result<_>>()?;
                 Node::apply(op, inputs)

@@ -79,7 +79,10 @@ impl Dtypes {
             return Ok(Some((dtype, TENSOR)));
         }
         match facts::config_of(target, &parameter.name) {
-            Some(config) => Ok(facts::config_dtype(config)?.map(|dtype| (dtype, CONFIG))),
+            // a config may state the type of codes, which are dequantised
+            Some(config) => {
+                Ok(facts::config_dtype(config)?.filter(|dtype| dtype.is_float()).map(|dtype| (dtype, CONFIG)))
+            }
             None => Ok(None),
         }
     }

@@ -473,6 +473,9 @@ impl Listed<'_> {
             Dtype::U8 if has(format!("{}_scale_2", codes.name)) => ("nvfp4".into(), Some(4)),
             Dtype::U32 if has(join(path, "scales")) => ("mlx".into(), None),
             Dtype::I8 if has(format!("{}_scales", codes.name)) => ("eetq".into(), Some(8)),
+            Dtype::I8 if codes.name.ends_with("kernel") || codes.name.ends_with("embeddings") => {
+                ("keras".into(), Some(8))
+            }
             _ if codes.name.ends_with("._data") => ("quanto".into(), None),
             _ if spelling.name != codes.name.as_str() => ("torchao".into(), None),
             Dtype::F4 => ("a method of 4-bit floats".into(), Some(4)),

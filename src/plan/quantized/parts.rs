@@ -123,6 +123,9 @@ pub(super) struct Spelling {
     pub others: Vec<String>,
 }
 
+/// The names of the weights of Keras.
+const KERAS: &[&str] = &["kernel", "_kernel", "embeddings", "_embeddings"];
+
 /// `SCB` is the largest magnitude of a row, for which bitsandbytes stores 127.
 const PER_127: f64 = 1.0 / 127.0;
 
@@ -151,6 +154,11 @@ pub(super) fn spelling(tensor: &TensorInfo) -> Spelling {
     }
     let own = |ending: &str| format!("{name}_{ending}");
     let beside = |leaf: &str| join(path, leaf);
+    // Keras divides by its scales
+    if KERAS.contains(&leaf.rsplit('/').next().unwrap_or(leaf)) {
+        let others = ["scale", "zero", "zero_point"].map(own).into();
+        return Spelling { name: name.into(), scales: Vec::new(), zero_point: own("zero_point"), others };
+    }
     let mut scales = vec![(own("scale_inv"), 1.0), (own("scale"), 1.0)];
     if leaf == "weight" {
         scales.push((beside("scale_weight"), 1.0));
@@ -162,6 +170,9 @@ pub(super) fn spelling(tensor: &TensorInfo) -> Spelling {
         }
     }
     let mut others: Vec<String> = ["scale_2", "global_scale", "g_idx", "shift", "scales"].map(own).into();
+    if !is_float8(tensor.dtype) {
+        others.extend(["scale", "zero", "zero_point"].map(beside));
+    }
     others.extend(["g_idx", "pre_quant_scale", "input_quantizer._pre_quant_scale", "scales", "biases"].map(beside));
     others.extend(["absmax", "quant_map", "nested_absmax"].map(|part| format!("{name}.{part}")));
     others.extend(BITSANDBYTES.map(|(kind, _)| format!("{name}.quant_state.bitsandbytes__{kind}")));

@@ -66,6 +66,7 @@ const OTHERS: &[Module] = &[
         (".codebooks", Dtype::F16, &[1, 256, 1, 8]),
         (".scales", Dtype::F16, &[8, 1, 1, 1]),
     ],
+    &[(".weight", Dtype::I8, &[8, 16]), (".scale", Dtype::F32, &[8])],
     &[(".what", Dtype::U8, &[8, 8]), (".ever", Dtype::F32, &[3])],
 ];
 

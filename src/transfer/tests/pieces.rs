@@ -119,6 +119,40 @@ fn a_stack_of_large_experts_is_cut_inside_the_experts() {
 }
 
 #[test]
+fn codes_of_any_size_are_dequantised_in_little_memory() {
+    let need = |codes: &[u64], scale: &[u64], block: &[u64]| {
+        let (codes, scale) = (TensorInfo::new("q", Dtype::F8E4m3, codes), TensorInfo::new("s", Dtype::F32, scale));
+        let readers = listed(&[codes.clone(), scale.clone()]);
+        let numbers = apply(Op::Dequantize { block: block.to_vec() }, vec![of_info(&codes), of_info(&scale)]);
+        let plan = plan(vec![assign("t", apply(Op::Cast { dtype: Dtype::Bf16 }, vec![numbers]))]);
+        peak(&plan, &readers, 2).unwrap()
+    };
+    assert!(need(&[2_000_000, 8192], &[2_000_000, 64], &[1, 128]) <= 14 * MIB);
+    assert!(need(&[2_000_000, 8192], &[15_625, 64], &[128, 128]) <= 14 * MIB);
+    // a stack is cut inside its matrices, whatever the shape of their scales
+    assert!(need(&[64, 14_336, 4096], &[64, 112, 32], &[1, 128, 128]) <= 14 * MIB);
+    assert!(need(&[64, 14_336, 4096], &[64], &[1, 14_336, 4096]) <= 14 * MIB);
+    assert!(need(&[64, 14_336, 4096], &[64, 1, 1], &[1, 14_336, 4096]) <= 14 * MIB);
+}
+
+#[test]
+fn a_stack_that_is_dequantised_in_pieces_is_what_it_is_whole() {
+    for (scale, block) in
+        [(&[3u64, 2, 3][..], [1, 20, 20]), (&[3], [1, 40, 60]), (&[3, 1, 60], [1, 40, 1]), (&[3, 3, 1], [1, 15, 60])]
+    {
+        let (codes, scale) =
+            (Stored::scrambled("q", Dtype::I8, &[3, 40, 60]), Stored::counting("s", Dtype::F32, scale));
+        let tensors = [codes.clone(), scale.clone()];
+        let value = apply(Op::Dequantize { block: block.to_vec() }, vec![source(&codes), source(&scale)]);
+        let expected = naive("t", &value, &tensors);
+        let plan = plan(vec![assign("t", value)]);
+        let readers: [Arc<dyn Reader>; 1] = [Memory::of(&tensors, Gives::Extents)];
+        let (files, _) = run_in_pieces(&plan, &readers, options(2), 1024).unwrap();
+        assert_eq!(written(&plan, &files, 0), expected.bytes, "{block:?}");
+    }
+}
+
+#[test]
 fn a_reshape_of_a_source_is_a_copy() {
     let a = TensorInfo::new("a", Dtype::F4, [6, 4]);
     let readers = listed(std::slice::from_ref(&a));
