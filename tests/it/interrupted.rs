@@ -170,7 +170,10 @@ fn the_first_signal_ends_a_transfer_from_a_server_that_does_not_answer() {
 fn the_first_signal_ends_a_computation_that_looks_at_no_signal() {
     let folder = Folder::new();
     // one factorisation of many seconds
-    folder.write("one.json", r#"{ "xfer": 1, "tensors": { "w.weight": { "shape": [3000, 3000], "module": "Linear" } } }"#);
+    folder.write(
+        "one.json",
+        r#"{ "xfer": 1, "tensors": { "w.weight": { "shape": [3000, 3000], "module": "Linear" } } }"#,
+    );
     let layers: Vec<String> =
         (0..12).map(|i| format!(r#"{{ "name": "l{i}", "type": "linear", "out": 1500 }}"#)).collect();
     let net = format!(
