@@ -52,7 +52,8 @@ fn family_of(root: &Node) -> Read<&'static dyn Family> {
     family::by_model_type(&model_type).ok_or_else(|| {
         let known = family::model_types();
         let is_slip = !model_types::is_known(&model_type);
-        let near = nearest(&model_type, known.iter().copied()).filter(|_| is_slip).map(str::to_string);
+        let is_meant = |near: &&str| is_slip || near.eq_ignore_ascii_case(&model_type);
+        let near = nearest(&model_type, known.iter().copied()).filter(is_meant).map(str::to_string);
         let known = known.into_iter().map(str::to_string).collect();
         let at = root.get("model_type").map_or(root.at, |word| word.at);
         Wrong { at, problem: Problem::UnknownFamily { model_type, nearest: near, known } }

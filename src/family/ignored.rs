@@ -32,3 +32,31 @@ pub fn is_ignored(family: &dyn Family, class: Option<&str>, name: &str) -> bool 
         list.ends.iter().any(|end| ends_in(end)) || name.split('.').any(|part| list.components.contains(&part))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::by_name;
+
+    #[test]
+    fn classes_ignore_what_transformers_lists_for_them() {
+        let ignores = |family: &str, class: Option<&str>, name: &str| is_ignored(by_name(family).unwrap(), class, name);
+        assert!(ignores("gpt2", Some("GPT2LMHeadModel"), "transformer.h.3.attn.bias"));
+        assert!(!ignores("gpt2", None, "transformer.h.3.attn.c_attn.bias"));
+        assert!(ignores("gpt_neox", None, "gpt_neox.layers.0.attention.masked_bias"));
+        assert!(ignores("deberta-v2", None, "deberta.embeddings.position_embeddings.weight"));
+        assert!(ignores("t5", Some("T5EncoderModel"), "decoder.final_layer_norm.weight"));
+        assert!(!ignores("t5", Some("T5Model"), "decoder.final_layer_norm.weight"));
+        assert!(ignores("bart", None, "model.encoder.version"));
+        assert!(!ignores("bert", None, "bert.encoder.layer.0.output.LayerNorm.weight"));
+    }
+
+    #[test]
+    fn every_list_is_of_a_family_that_is_built() {
+        for list in IGNORED {
+            let family = by_name(list.family).unwrap();
+            let known = |class: &&str| family.architectures().contains(class);
+            assert!(list.class.as_ref().is_none_or(known), "{:?}", list.class);
+        }
+    }
+}
