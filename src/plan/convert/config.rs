@@ -37,10 +37,10 @@ pub(super) fn files(
         (Some((family, config, _)), Some(_)) => {
             Some((translated(source, family, config, written, &mut notes)?, "config.json"))
         }
-        (None, _) => match &source.listing.config {
-            Some(text) => Some((stated(text, source, written, &mut notes), "config.json")),
-            None => None,
-        },
+        (None, _) => {
+            let text = source.listing.config.as_ref();
+            text.map(|text| (stated(text, source, written, &mut notes), "config.json"))
+        }
     };
     let config = config.map(|(text, name)| Companion { name: name.into(), content: Content::Text(text.into()) });
     let carried = source.companions.iter().map(|(name, digest)| Companion {
