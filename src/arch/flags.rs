@@ -1,5 +1,6 @@
 //! The rule flags of the command line.
 
+use super::labels;
 use super::rules::{MapRule, Rules, Selector};
 use super::{DepthList, DepthRule, Flags, InitRule, LabelRule, Pattern};
 use crate::error::{ArchError, Error, Result};
@@ -58,6 +59,7 @@ fn each<T>(
     let one = |text: &String| match parse(text) {
         Ok(Some(rule)) => Ok(rule),
         Ok(None) => Err(ArchError::FlagForm { flag, typed: text.clone(), expected }.into()),
+        Err(error @ Error::Arch(ArchError::LabelsForm { .. })) => Err(error),
         Err(error) => Err(ArchError::Flag { flag, typed: text.clone(), expected, error: Box::new(error) }.into()),
     };
     typed.iter().map(one).collect()
@@ -96,6 +98,9 @@ fn init_rule(text: &str) -> Result<Option<InitRule>> {
 
 fn label_rule(text: &str) -> Result<Option<LabelRule>> {
     let labels: Vec<String> = text.split(',').map(|label| label.trim().to_string()).collect();
+    if labels::is_list(text, &labels) {
+        return Err(ArchError::LabelsForm { typed: text.to_string(), names: labels::unquoted(text) }.into());
+    }
     if labels.iter().any(String::is_empty) {
         return Ok(None);
     }
@@ -132,7 +137,7 @@ impl LabelRule {
 
 impl MapRule {
     /// A rule from its patterns as written: `?` in front of the first target makes it optional, `source:` in front of a
-    /// source names whose it is. A wildcard of a source that a target lacks is an error.
+    /// source names whose it is. A wildcard that only a source has must be unique for each target, which matching checks.
     pub fn new(
         to: &[String],
         from: Option<&[String]>,
@@ -147,9 +152,6 @@ impl MapRule {
             None => None,
         };
         check_targets(&to, text)?;
-        for (_, source) in from.iter().flatten() {
-            check_wildcards(&to, source, text)?;
-        }
         Ok(MapRule { to, from, ops, optional: is_optional, text: text.to_string(), place: place.to_string() })
     }
 }
@@ -158,7 +160,8 @@ fn source_pattern(text: &str) -> Result<(Option<String>, Pattern)> {
     // `dense/kernel:0` is a TensorFlow name, not the tensor `0` of a source
     let is_source = |source: &str, name: &str| {
         let word = source.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        word && !source.is_empty() && super::pattern::digits(name).is_none()
+        // and `onnx::MatMul_7` is a name that an exporter gives
+        word && !source.is_empty() && !name.starts_with(':') && super::pattern::digits(name).is_none()
     };
     match text.split_once(':').filter(|(source, name)| is_source(source, name)) {
         Some((source, name)) => Ok((Some(source.to_string()), Pattern::parse(name)?)),
@@ -182,19 +185,4 @@ fn check_targets(to: &[Pattern], rule: &str) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-fn check_wildcards(to: &[Pattern], from: &Pattern, rule: &str) -> Result<()> {
-    for target in to {
-        let known = target.wildcards();
-        if let Some(missing) = from.wildcards().into_iter().find(|key| !known.contains(key)) {
-            return Err(Error::from(ArchError::MapWildcard {
-                rule: rule.to_string(),
-                wildcard: super::pattern::wildcard_text(missing),
-                from: from.text.clone(),
-                to: target.text.clone(),
-            }));
-        }
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::model_types;
 pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRule>) -> Result<Architecture> {
     let read = |root: &Node| -> Read<(&'static dyn Family, super::Rules)> {
         let family = family_of(root)?;
+        refuse_rules(root, family)?;
         let Some(rules) = root.get("xfer") else { return Ok((family, super::Rules::default())) };
         grammar::check_keys(rules, "the rules", &RULES.iter().collect::<Vec<_>>(), false)?;
         Ok((family, file_rules::read(rules)?))
@@ -45,6 +46,22 @@ pub(super) fn unbuilt(root: &Node) -> Option<String> {
     let model_type: String = root.get("model_type").and_then(|_| root.need("model_type", "the config").ok())?;
     let is_slip = !model_types::is_known(&model_type) && nearest(&model_type, family::model_types()).is_some();
     (family::by_model_type(&model_type).is_none() && !is_slip).then_some(model_type)
+}
+
+/// Keys of rules that other versions may know.
+const OTHER_RULES: &[&str] = &["width", "experts", "reinit"];
+
+/// An error for a rule that stands beside the keys of the config, where it would do nothing: its place is under `xfer`.
+fn refuse_rules(root: &Node, family: &'static dyn Family) -> Read<()> {
+    let of_config = |key: &str| family.config_keys().contains(&key) || EVERY_CONFIG.contains(&key);
+    let rules = RULES.iter().map(|rule| rule.name).chain(OTHER_RULES.iter().copied());
+    for key in rules.filter(|key| !of_config(key)) {
+        let entries = root.entries().unwrap_or_default();
+        if let Some(entry) = entries.iter().find(|entry| entry.key == key) {
+            return Err(Wrong { at: entry.at, problem: Problem::RuleInConfig { key } });
+        }
+    }
+    Ok(())
 }
 
 fn family_of(root: &Node) -> Read<&'static dyn Family> {

@@ -14,6 +14,7 @@ mod flags;
 mod grammar;
 mod hugging_face;
 mod json;
+mod labels;
 mod layers;
 mod listing;
 mod modules;

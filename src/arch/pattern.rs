@@ -3,6 +3,8 @@
 //! take arithmetic: `{i+1}`, `{i-1}`, `{i*2}`, `{i*2+1}`. Plain text matches exactly that name. Of several ways to
 //! match, the first wildcards are the shortest.
 
+mod bind;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -170,15 +172,6 @@ impl std::str::FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Pattern> {
         Pattern::parse(text)
-    }
-}
-
-/// The key of `Bindings` for people: `**`, `{p}`.
-pub(super) fn wildcard_text(key: &str) -> String {
-    match key.strip_prefix('*') {
-        Some(rest) if rest.starts_with('*') => "**".into(),
-        Some(_) => "*".into(),
-        None => format!("{{{key}}}"),
     }
 }
 

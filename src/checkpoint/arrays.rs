@@ -1,8 +1,10 @@
 //! Arrays that lie in files: what the formats without ties or dictionaries come down to, and the one reader of them all.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gguf::block::Block;
+use super::kernel::Variable;
 use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};
 use super::torch::{Gather, InMemory, Stored, WINDOW, swap};
@@ -74,11 +76,16 @@ pub(super) struct Found {
 
 impl Found {
     /// Checks that names are distinct and that every array lies in its file, and makes a reader of them.
-    pub(super) fn into_part(mut self, file: &dyn Bytes) -> Result<Part> {
+    pub(super) fn into_part(self, file: &dyn Bytes) -> Result<Part> {
+        self.into_part_stating(file, BTreeMap::new())
+    }
+
+    /// The same, with what the file states about its tensors.
+    pub(super) fn into_part_stating(mut self, file: &dyn Bytes, variables: BTreeMap<String, Variable>) -> Result<Part> {
         order::sort_by(&mut self.arrays, |(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         check(&self.arrays, file.name())?;
         let (infos, arrays): (Vec<TensorInfo>, Vec<Array>) = self.arrays.into_iter().unzip();
-        let listing = Listing::new(self.format, infos, self.metadata, None);
+        let listing = Listing::new(self.format, infos, self.metadata, None).with_variables(variables);
         let reader = Arc::new(Arrays { listing, arrays, unpacked: Mutex::new(None) });
         let (name, bytes, key) = (file.name().to_string(), file.len(), None);
         Ok(Part { name, bytes, digest: self.digest, reader, key, beside: Vec::new(), notes: self.notes })

@@ -1,11 +1,14 @@
 //! HDF5, as Keras writes it: whole models, weights alone, and since version 3 an archive `.keras` that holds them. Tensors are called by
 //! their path in the file, and keep Keras' layout: kernels `(in, out)` and `(…, in, out)`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File, FormatError as Fault, Group, Layout};
 
 use super::arrays::{Array, Found, Order};
+use super::keras;
+use super::kernel::{Kernel, Variable};
 use super::part::Part;
 use super::torch::InMemory;
 use super::zip::{Archive, Packing, Place, unpack};
@@ -21,6 +24,10 @@ const MEMBERS: u64 = 1_000_000;
 const ALL_NAMES_LIMIT: u64 = 256 << 20;
 /// What Keras 3 calls the weights in its archive.
 const WEIGHTS: &str = "model.weights.h5";
+/// What it calls the description of the layers.
+const CONFIG: &str = "config.json";
+/// The longest description that is read, in bytes.
+const CONFIG_LIMIT: u64 = 64_000_000;
 /// Where Keras keeps what is no weight of the model.
 const OPTIMIZER: &[&str] = &["optimizer_weights", "optimizer"];
 /// The largest packed entry that is unpacked.
@@ -28,15 +35,22 @@ const UNPACKED_LIMIT: u64 = 4 << 30;
 
 /// Opens a file; reads groups and headers, no array.
 pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
+    open_stating(file, BTreeMap::new())
+}
+
+/// The same; arrays whose layers are known have the names of these.
+fn open_stating(file: Arc<dyn Bytes>, layers: BTreeMap<String, (String, Variable)>) -> Result<Part> {
     let hdf5 = File::from_source(Origin(file.clone())).map_err(|error| broken(file.name(), &error))?;
     let mut walk = Walk { file: &file, arrays: Vec::new(), notes: Vec::new(), members: 0, names: 0 };
     walk.group(&hdf5.root(), "", 0)?;
-    let Walk { arrays, notes, .. } = walk;
+    let Walk { mut arrays, notes, .. } = walk;
     if arrays.is_empty() {
         return Err(FormatError::Empty { file: file.name().into() }.into());
     }
     let digest = digest(&arrays);
-    Found { format: "hdf5", arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
+    let mut variables = named(&mut arrays, layers);
+    variables.extend(of_whole_model(&hdf5.root(), &arrays));
+    Found { format: "hdf5", arrays, metadata: Vec::new(), digest, notes }.into_part_stating(file.as_ref(), variables)
 }
 
 /// The weights in an archive of Keras 3, or `None` where the archive is none.
@@ -51,8 +65,66 @@ pub(super) fn open_keras(file: &Arc<dyn Bytes>) -> Result<Option<Part>> {
             Arc::new(InMemory { name: file.name().into(), bytes })
         }
     };
-    let part = open(inner)?;
+    let config = match archive.find(CONFIG) {
+        Some(entry) => read_entry(file, CONFIG, archive.place(file.as_ref(), entry)?)?,
+        None => Vec::new(),
+    };
+    let layers = serde_json::from_slice(&config).map(|config| keras::variables(&config)).unwrap_or_default();
+    let part = open_stating(inner, layers)?;
     Ok(Some(Part { bytes: file.len(), ..part }))
+}
+
+/// The bytes of a small entry of an archive.
+fn read_entry(file: &Arc<dyn Bytes>, name: &'static str, place: Place) -> Result<Vec<u8>> {
+    if place.bytes > CONFIG_LIMIT {
+        let (file, what) = (file.name().to_string(), "the length of config.json");
+        return Err(FormatError::Limit { file, offset: 0, what, found: place.bytes, limit: CONFIG_LIMIT }.into());
+    }
+    match place.packing {
+        Packing::Deflated(_) => unpack(file.as_ref(), name, place, CONFIG_LIMIT),
+        Packing::Stored => {
+            let mut bytes = vec![0; usize::try_from(place.bytes).unwrap_or(0)];
+            file.read_at(place.offset, &mut bytes)?;
+            Ok(bytes)
+        }
+    }
+}
+
+/// What the config of a whole model, which its file holds as a text, states beside the names: the axes of einsums.
+fn of_whole_model(root: &Group, arrays: &[(TensorInfo, Array)]) -> BTreeMap<String, Variable> {
+    let mut variables = BTreeMap::new();
+    // an attribute that cannot be read states nothing
+    let attributes = root.attrs().unwrap_or_default();
+    let config = attributes.get("model_config").and_then(|config| config.as_str());
+    let Some(config) = config.and_then(|config| serde_json::from_str(config).ok()) else { return variables };
+    for (layer, axes) in keras::einsums(&config) {
+        let is_kernel = |name: &str| {
+            let path = name.strip_suffix(":0").unwrap_or(name).strip_suffix("/kernel");
+            path.is_some_and(|path| path.rsplit('/').next() == Some(layer.as_str()))
+        };
+        for (info, _) in arrays.iter().filter(|(info, _)| is_kernel(&info.name)) {
+            let kernel = Some(Kernel::Axes(axes.clone()));
+            variables.insert(info.name.to_string(), Variable { stored: None, kernel });
+        }
+    }
+    variables
+}
+
+/// Gives arrays the names of their layers, unless another array has such a name, and returns what is known of them.
+fn named(
+    arrays: &mut [(TensorInfo, Array)],
+    layers: BTreeMap<String, (String, Variable)>,
+) -> BTreeMap<String, Variable> {
+    let mut variables = BTreeMap::new();
+    let stored: std::collections::BTreeSet<String> = arrays.iter().map(|(info, _)| info.name.to_string()).collect();
+    for (info, _) in arrays {
+        let Some((name, variable)) = layers.get(info.name.as_str()) else { continue };
+        if !stored.contains(name) && !variables.contains_key(name) {
+            info.name = crate::tensor::Name::from(name);
+            variables.insert(name.clone(), variable.clone());
+        }
+    }
+    variables
 }
 
 /// What stands for the header, of which there is none in one place: names, types, shapes and places.

@@ -11,6 +11,8 @@ mod format;
 mod gguf;
 mod hdf5;
 mod json;
+mod keras;
+pub mod kernel;
 mod msgpack;
 mod natural;
 mod numpy;
@@ -27,6 +29,8 @@ mod zip;
 pub use natural::natural_cmp;
 pub use open::{OpenOptions, open, open_file};
 pub(crate) use part::row_bytes;
+
+use kernel::Variable;
 
 use crate::error::Result;
 use crate::hash::HashMap;
@@ -50,15 +54,18 @@ pub struct Listing {
     /// Tensors that are stored once under several names: each name to the first that has the same bytes, shape and type. A
     /// PyTorch file keeps ties so; other formats list none.
     pub ties: BTreeMap<String, String>,
+    /// What the file states about tensors whose layout is not PyTorch's, by their names; most formats state nothing.
+    pub variables: BTreeMap<String, Variable>,
     /// Name to place in `tensors`, made when it is first asked for: the listings of shards never are.
     index: OnceLock<HashMap<Name, usize>>,
 }
 
 impl PartialEq for Listing {
     fn eq(&self, other: &Listing) -> bool {
-        let Listing { format, tensors, metadata, config, quantization, ties, index: _ } = self;
-        (format, tensors, metadata, config, quantization, ties)
-            == (&other.format, &other.tensors, &other.metadata, &other.config, &other.quantization, &other.ties)
+        let Listing { format, tensors, metadata, config, quantization, ties, variables, index: _ } = self;
+        let others = (&other.format, &other.tensors, &other.metadata, &other.config, &other.quantization);
+        (format, tensors, metadata, config, quantization) == others
+            && (ties, variables) == (&other.ties, &other.variables)
     }
 }
 
@@ -71,13 +78,18 @@ impl Listing {
         config: Option<String>,
     ) -> Listing {
         order::sort_by(&mut tensors, |a, b| natural_cmp(&a.name, &b.name));
-        let (quantization, ties, index) = (Vec::new(), BTreeMap::new(), OnceLock::new());
-        Listing { format, tensors, metadata, config, quantization, ties, index }
+        let (quantization, ties, variables, index) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), OnceLock::new());
+        Listing { format, tensors, metadata, config, quantization, ties, variables, index }
     }
 
     /// The same with the names that share their bytes.
     fn with_ties(self, ties: BTreeMap<String, String>) -> Listing {
         Listing { ties, ..self }
+    }
+
+    /// The same with what the file states about its tensors.
+    pub fn with_variables(self, variables: BTreeMap<String, Variable>) -> Listing {
+        Listing { variables, ..self }
     }
 
     /// The index of the tensor called `name`, or `None`; one look-up, however many tensors there are.

@@ -75,10 +75,12 @@ impl Joined {
     pub(super) fn new(parts: &[Part], config: Option<String>) -> Result<Joined> {
         let readers: Vec<Arc<dyn Reader>> = parts.iter().map(|part| part.reader.clone()).collect();
         let (mut metadata, mut ties, mut entries) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let mut variables = BTreeMap::new();
         for (number, part) in parts.iter().enumerate() {
             let listing = part.reader.listing();
             metadata.extend(listing.metadata.iter().cloned());
             ties.extend(listing.ties.clone());
+            variables.extend(listing.variables.clone());
             entries.extend(listing.tensors.iter().cloned().enumerate().map(|(index, info)| ((number, index), info)));
         }
         order::sort(&mut metadata);
@@ -87,7 +89,8 @@ impl Joined {
         refuse_twice(&entries, parts)?;
         let format = readers.first().map_or("", |reader| reader.listing().format);
         let (places, tensors) = entries.into_iter().unzip();
-        Ok(Joined { listing: Listing::new(format, tensors, metadata, config).with_ties(ties), places, readers })
+        let listing = Listing::new(format, tensors, metadata, config).with_ties(ties).with_variables(variables);
+        Ok(Joined { listing, places, readers })
     }
 
     /// The same with the files beside it that state a quantisation.

@@ -44,18 +44,6 @@ pub enum ArchError {
         /// Layers of the source's block.
         source_layers: u64,
     },
-    /// A wildcard of `from` is not in `to`.
-    #[error("map rule `{rule}`: {wildcard} of `{from}` does not occur in `{to}`")]
-    MapWildcard {
-        /// The rule.
-        rule: String,
-        /// The wildcard.
-        wildcard: String,
-        /// The source pattern.
-        from: String,
-        /// The target pattern.
-        to: String,
-    },
     /// Several targets of one rule have different wildcards.
     #[error("map rule `{rule}`: `{first}` and `{other}` have different wildcards")]
     MapTargets {
@@ -65,6 +53,14 @@ pub enum ArchError {
         first: String,
         /// The one that differs.
         other: String,
+    },
+    /// Class names that are written as a list of a programming language.
+    #[error("--labels `{typed}`: class names are written without brackets and quotes, separated by commas")]
+    LabelsForm {
+        /// What was typed.
+        typed: String,
+        /// The names as they are meant; empty where there is no way to tell.
+        names: Vec<String>,
     },
     /// A class name stands twice.
     #[error("label `{label}` stands twice, at {first} and {second}")]
@@ -282,6 +278,12 @@ pub enum Problem {
         /// All that are known.
         known: Vec<String>,
     },
+    /// A rule beside the keys of a Hugging Face config.
+    #[error("`{key}` is a rule of xfer, and rules of a Hugging Face config stand under its key `xfer`")]
+    RuleInConfig {
+        /// The key.
+        key: &'static str,
+    },
     /// Nothing to run or to list.
     #[error("{what} is empty")]
     Empty {
@@ -325,6 +327,7 @@ impl Fault for ArchError {
     fn exit(&self) -> Exit {
         match self {
             ArchError::FlagForm { .. }
+            | ArchError::LabelsForm { .. }
             | ArchError::Flag { .. }
             | ArchError::UnknownSet { .. }
             | ArchError::UnknownFramework { .. }
@@ -339,7 +342,6 @@ impl Fault for ArchError {
             | ArchError::DepthList { .. }
             | ArchError::DepthCount { .. }
             | ArchError::DepthIndex { .. }
-            | ArchError::MapWildcard { .. }
             | ArchError::MapTargets { .. }
             | ArchError::LabelTwice { .. }
             | ArchError::Place { .. }
@@ -358,13 +360,11 @@ impl Fault for ArchError {
             ArchError::DepthList { .. } => {
                 vec!["first, last, every:K, every:K+O, spaced, stack, interleave, interpolate, expand, or items as 0-5,new,-1".into()]
             }
-            ArchError::UnknownFramework { known, .. } => vec![format!("one of {}", known.join(", "))],
-            ArchError::MapWildcard { .. } => {
-                vec![
-                    "a wildcard that is only in `to` broadcasts; one of `from` must be decided by the target's name"
-                        .into(),
-                ]
+            ArchError::LabelsForm { names, .. } if names.is_empty() => {
+                vec!["the form is --labels a,b,c: the class names, in the order of the rows".into()]
             }
+            ArchError::LabelsForm { names, .. } => vec![format!("--labels '{}'", names.join(","))],
+            ArchError::UnknownFramework { known, .. } => vec![format!("one of {}", known.join(", "))],
             ArchError::Pattern { .. }
             | ArchError::DepthCount { .. }
             | ArchError::DepthIndex { .. }
@@ -395,6 +395,7 @@ impl Problem {
                 format!("families: {}", known.join(", ")),
                 "a listing is a directory with the model's weights, or the file that the lines of `xfer arch --snippet torch` write".into(),
             ],
+            Problem::RuleInConfig { key } => vec![format!("write `\"xfer\": {{ \"{key}\": … }}`")],
             Problem::NoForm => vec!["`xfer arch --schema` prints the schema of architecture files".into()],
             Problem::NoArchitecture => vec!["pass a config.json, a native layers file, a listing or a safetensors file".into()],
             Problem::Inner(error) => error.hints(),

@@ -216,6 +216,50 @@ pub enum FitError {
         /// Further numbers, or nothing.
         why: String,
     },
+    /// An `adapt` rule for a tensor that it cannot act on.
+    #[error(
+        "tensor {name}: expected {}, found {}: the adapt rule `{rule}` cannot act on it",
+        ShapeText(expected),
+        ShapeText(found)
+    )]
+    CannotAdapt {
+        /// The target.
+        name: String,
+        /// The key of the rule.
+        rule: &'static str,
+        /// The target's shape.
+        expected: Shape,
+        /// The source's shape.
+        found: Shape,
+    },
+    /// An `adapt` rule none of whose tensors has a source.
+    #[error("{place} `{pattern}`: no tensor that it matches has a source to adapt (first {name})")]
+    NothingToAdapt {
+        /// Where it was written.
+        place: String,
+        /// The pattern.
+        pattern: String,
+        /// The first target.
+        name: String,
+    },
+    /// Positions that are the cells of an image, and a rule that interpolates along one line.
+    #[error(
+        "tensor {name}: `positions: interpolate` acts along one line, but {found} and {rows} positions are {from} × {from} and {to} × {to} cells of an image and {tokens} more"
+    )]
+    PositionsOfGrid {
+        /// The target.
+        name: String,
+        /// The source's positions.
+        found: u64,
+        /// The target's positions.
+        rows: u64,
+        /// How many stand before the cells.
+        tokens: u64,
+        /// The side of the source's grid.
+        from: u64,
+        /// The side of the target's grid.
+        to: u64,
+    },
     /// An `adapt` rule whose operation this version lacks.
     #[error("tensor {name}: the adapt rule `{rule}` has to act on it, and is not available in this version")]
     NoOperation {
@@ -365,6 +409,9 @@ impl Fault for FitError {
             | FitError::WhichVocabulary { .. }
             | FitError::LabelCount { .. }
             | FitError::Adapt { .. }
+            | FitError::CannotAdapt { .. }
+            | FitError::NothingToAdapt { .. }
+            | FitError::PositionsOfGrid { .. }
             | FitError::NoOperation { .. }
             | FitError::NoSiblings { .. }
             | FitError::Unresolved { .. }
@@ -394,6 +441,18 @@ impl Fault for FitError {
             | FitError::NoSiblings { name, .. }
             | FitError::Unresolved { name, .. } => vec![format!("--init {}", quoted(&format!("{name}=auto")))],
             FitError::NoOperation { name, .. } => vec![format!("--reinit {}", quoted(name))],
+            FitError::CannotAdapt { name, .. } => {
+                vec![
+                    "`positions` acts on the rows of a table of positions, `heads` on query, key and value projections, `rows` on rows of a vocabulary or of class names".into(),
+                    format!("--reinit {}", quoted(name)),
+                ]
+            }
+            FitError::NothingToAdapt { pattern, .. } => {
+                vec![format!("leave the rule out, or write `?{pattern}`, which may match nothing that has a source")]
+            }
+            FitError::PositionsOfGrid { .. } => {
+                vec!["where the positions do lie on one line, say so by adding `\"prefix\": [0, 0]` to the rule".into()]
+            }
             FitError::LowCoverage { found, total, .. } => vec![
                 "compare the names of both sides: `xfer inspect SRC`, `xfer arch ARCH`; say the difference with --map"
                     .into(),

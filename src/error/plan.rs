@@ -1,5 +1,6 @@
 use super::fit::few;
 use super::{Error, Exit, Fault, FitError, QuantizedError};
+use crate::tensor::{Shape, ShapeText};
 
 /// A plan cannot be made, or breaks the coverage contract.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,41 @@ pub enum PlanError {
         name: String,
         /// The nearest name.
         nearest: Option<String>,
+    },
+    /// A wildcard that only the source of a map rule has stands for more than one thing.
+    #[error("map rule `{rule}` for {target}: `{from}` matches both `{first}` and `{second}`")]
+    MapNotUnique {
+        /// The rule.
+        rule: String,
+        /// The source pattern.
+        from: String,
+        /// The target.
+        target: String,
+        /// One stored tensor that it matches.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// The source of a map rule has another shape than its target, and nothing adapts it.
+    #[error(
+        "tensor {target}: {rule}: expected {}, found {} for {from}{}",
+        ShapeText(expected),
+        ShapeText(found),
+        stored_as(stored)
+    )]
+    MapShape {
+        /// Which rule, in words.
+        rule: String,
+        /// The target.
+        target: String,
+        /// The stored tensor.
+        from: String,
+        /// The target's shape.
+        expected: Shape,
+        /// The shape after all operations.
+        found: Shape,
+        /// The stored shape, where operations made another of it.
+        stored: Option<Shape>,
     },
     /// A map rule names a source that is not open.
     #[error("{place} `{rule}`: no source is called `{name}`")]
@@ -196,6 +232,48 @@ pub enum PlanError {
         /// Its layout, in words.
         stored: &'static str,
     },
+    /// A kernel that may be laid out in two ways, and a file that does not state in which.
+    #[error(
+        "tensor {target}: `{source_name}` fits {} in two layouts, and its file does not state which it has",
+        ShapeText(shape)
+    )]
+    KernelUnstated {
+        /// The target.
+        target: String,
+        /// The source tensor.
+        source_name: String,
+        /// The target's shape.
+        shape: Shape,
+        /// How many axes the source tensor has.
+        axes: usize,
+        /// Whether it is the kernel of a transposed convolution.
+        is_transposed: bool,
+    },
+    /// Operations of a rule after which inputs and outputs of a kernel cannot be told apart.
+    #[error(
+        "tensor {target}: the operations of its rule leave inputs and outputs of the kernel `{source_name}` mixed in {}",
+        ShapeText(found)
+    )]
+    KernelMixed {
+        /// The target.
+        target: String,
+        /// The source tensor.
+        source_name: String,
+        /// The shape after the operations.
+        found: Shape,
+    },
+    /// A variable of a recurrent layer that PyTorch's has no place for.
+    #[error("tensor {target}: `{source_name}` belongs to a {cell}: {why}")]
+    GateOrder {
+        /// The target.
+        target: String,
+        /// The source tensor.
+        source_name: String,
+        /// The kind of cell.
+        cell: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A fact about data is missing from the evidence.
     #[error("whether {a} and {b} are equal was not measured")]
     Unmeasured {
@@ -321,6 +399,11 @@ fn fits(rivals: &[String]) -> String {
     rivals.iter().map(|rival| format!("`{rival}`")).collect::<Vec<_>>().join(" and ") + " fit alike"
 }
 
+/// The stored shape, where it is another.
+fn stored_as(stored: &Option<Shape>) -> String {
+    stored.as_ref().map(|shape| format!(", stored as {}", ShapeText(shape))).unwrap_or_default()
+}
+
 /// Layers as people write them: `{0-2, 4}`.
 fn list(layers: &[u64]) -> String {
     let runs = layers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
@@ -347,6 +430,8 @@ impl Fault for PlanError {
             | PlanError::NoConfig { .. }
             | PlanError::NoDialect { .. }
             | PlanError::MapNamesNothing { .. }
+            | PlanError::MapNotUnique { .. }
+            | PlanError::MapShape { .. }
             | PlanError::UnknownSource { .. }
             | PlanError::ArithmeticAndDepth { .. }
             | PlanError::MapDoesNotFit { .. }
@@ -359,6 +444,9 @@ impl Fault for PlanError {
             | PlanError::LayoutRefused { .. }
             | PlanError::DescriptionKey { .. }
             | PlanError::ConfigDoesNotFit { .. }
+            | PlanError::KernelUnstated { .. }
+            | PlanError::KernelMixed { .. }
+            | PlanError::GateOrder { .. }
             | PlanError::HeadsUnknown { .. } => Exit::Input,
             PlanError::Unmeasured { .. } => Exit::Machine,
             PlanError::Ambiguous { .. }
@@ -424,6 +512,13 @@ impl Fault for PlanError {
                 });
                 first.into_iter().chain(lines.iter().cloned()).chain(open).collect()
             }
+            PlanError::KernelUnstated { target, source_name, shape, axes, is_transposed } => {
+                kernel_hints(&format!("--map '{target}={source_name}"), shape, *axes, *is_transposed)
+            }
+            PlanError::KernelMixed { .. } => {
+                vec!["reshape so that inputs and outputs stay on separate axes, or leave the operations out: the kernel is turned without them".into()]
+            }
+            PlanError::GateOrder { .. } => Vec::new(),
             PlanError::Hole { block, tail, missing, .. } => missing_layers(block, tail, missing),
             PlanError::NewLayers { block, .. } => {
                 ["first", "stack", "expand"].iter().map(|list| flag("--depth", &format!("{block}={list}"))).collect()
@@ -444,6 +539,12 @@ impl Fault for PlanError {
                 )]
             }
             PlanError::MapDoesNotFit { problem, .. } => problem.hints(),
+            PlanError::MapNotUnique { first, second, .. } => {
+                vec![format!("name one of the two in a rule of its own: `{first}` or `{second}`")]
+            }
+            PlanError::MapShape { target, .. } => {
+                vec![format!("a later rule makes it new: --map '{target}=null'")]
+            }
             PlanError::MapPieces { .. } | PlanError::MapSplit { .. } | PlanError::Unmeasured { .. } => Vec::new(),
         }
     }
@@ -452,6 +553,31 @@ impl Fault for PlanError {
 /// A flag with its value as one word of a shell.
 fn flag(name: &str, value: &str) -> String {
     format!("{name} {}", super::quoted(value))
+}
+
+/// The rules that state a layout, as they are typed after `--map 'to=from`.
+fn kernel_hints(rule: &str, shape: &Shape, axes: usize, is_transposed: bool) -> Vec<String> {
+    let rows = shape.first().copied().unwrap_or(1);
+    let spaces = || (0..shape.len().saturating_sub(2)).map(|axis| format!(", {axis}")).collect::<String>();
+    let (last, before) = (shape.len().saturating_sub(1), shape.len().saturating_sub(2));
+    let in_out = format!("{rule}|permute({last}, {before}{})'", spaces());
+    let as_it_is = (0..shape.len()).map(|axis| axis.to_string()).collect::<Vec<_>>().join(", ");
+    let as_it_is = format!("{rule}|permute({as_it_is})' where it has PyTorch's layout, and is taken as it is");
+    match (shape.len(), axes) {
+        (2, 2) => vec![format!("{rule}|transpose' where it is (in, out), as the kernel of a Dense layer is"), as_it_is],
+        (2, _) => vec![
+            format!("{rule}|reshape({rows}, {rows})|transpose' where inputs come first, as in a Dense layer"),
+            format!("{rule}|reshape({rows}, {rows})|permute(0, 1)' where outputs come first"),
+        ],
+        (_, _) if is_transposed => vec![
+            format!("{in_out} where it is (…, out, in), as with `transpose_kernel=True` of Flax"),
+            format!(
+                "{rule}|permute({before}, {last}{})' where it is (…, in, out), as Flax has it without; its taps are then turned around",
+                spaces()
+            ),
+        ],
+        (_, _) => vec![format!("{in_out} where it is (…, in, out), as Keras and Flax have it"), as_it_is],
+    }
 }
 
 fn missing_layers(block: &str, tail: &str, missing: &[u64]) -> Vec<String> {

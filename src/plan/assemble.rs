@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::companions::{self, Companions};
-use super::fit::{Decision, Dtypes, Fitted, Fitter, Narrowings, VocabularyRows, cast};
+use super::fit::{self, Decision, Dtypes, Fitted, Fitter, Narrowings, VocabularyRows, cast};
 use super::initialize::{self, Initializer, Siblings};
 use super::matching::{self, Match, Matching, Origin};
+use super::rules;
 use super::{
     Action, Answer, Assignment, DtypeChoice, Exact, FORMAT, Initialisation, Options, Plan, Planned, PlannedSource,
     Question, SourceView, Step, Target, Unused, Value, names, structure, validate,
@@ -44,6 +45,7 @@ pub fn plan(
     evidence: &[(Question, Answer)],
 ) -> Result<Planned> {
     let mut matching = matching::match_all(sources, target, evidence)?;
+    fit::check_rules(sources, target, &matching.matches)?;
     let vocabulary = VocabularyRows::new(sources, target, &matching.matches)?;
     let initializer = Initializer::new(target, Siblings::new(target, &matching.matches, evidence));
     let initializer = initializer.spelt(&matching.dialects);
@@ -157,6 +159,7 @@ impl<'a> Assembly<'a> {
                 Ok(Assignment { init, new_rows, ..assignment })
             }
             Some(Fitted::New { reason, is_mismatch }) => {
+                rules::require_fit(self.target, parameter, found, is_mismatch)?;
                 if is_mismatch {
                     self.mismatches.push(format!("tensor {}: {reason}; it is initialised", parameter.name));
                 }
@@ -309,11 +312,12 @@ fn idle_rules(target: &Architecture, assignments: &[Assignment]) -> Vec<String> 
 fn idle(rule: &InitRule, target: &Architecture, assignments: &[Assignment]) -> Option<String> {
     let Some(selector) = &rule.target else {
         let mut written = target.parameters.iter().zip(assignments).filter(|(p, _)| initialize::is_general(p));
-        let scheme = &rule.scheme;
         return written.all(|(_, assignment)| assignment.init.is_none()).then(|| {
+            let reaches = rules::init_flag(&rule.scheme.to_string(), target, assignments);
             format!(
-                "--init {scheme}: no linear or convolutional weight outside heads and embeddings is new, so nothing is drawn \
-                 by it; `--init 'PATTERN={scheme}'` reaches others"
+                "--init {}: no linear or convolutional weight outside heads and embeddings is new, so nothing is drawn by it; \
+                 {reaches}",
+                rule.scheme
             )
         });
     };

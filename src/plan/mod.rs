@@ -26,6 +26,7 @@ mod quantized;
 mod rename_rules;
 mod renames;
 mod role;
+mod rules;
 mod structure;
 #[cfg(test)]
 mod testing;

@@ -34,12 +34,40 @@ fn a_colon_of_a_tensorflow_name_is_no_source() {
 }
 
 #[test]
-fn a_wildcard_of_a_source_that_the_target_lacks_is_an_error() {
-    let error = map("enc.{i}.w=layer.{i}.{p}.w").unwrap_err();
-    assert_eq!(error.exit(), Exit::Usage);
-    assert!(error.to_string().contains("{p} of `layer.{i}.{p}.w` does not occur in `enc.{i}.w`"), "{error}");
-    let broadcast = map("experts.{e}.layer.{i}.w=layer.{i}.w");
-    assert!(broadcast.is_ok());
+fn a_wildcard_may_stand_on_one_side_alone() {
+    assert!(map("enc.{i}.w=layer.{i}.{p}.w").is_ok());
+    assert!(map("experts.{e}.layer.{i}.w=layer.{i}.w").is_ok());
+}
+
+#[test]
+fn class_names_in_the_list_of_a_programming_language_are_refused_with_the_form_that_is_meant() {
+    let labels = |text: &str| rules(|flags| flags.labels = Some(text.into()));
+    for (typed, hint) in [
+        ("['a','b']", "--labels 'a,b'"),
+        (r#"["cat", "dog", "old mouse"]"#, "--labels 'cat,dog,old mouse'"),
+        ("'yes','no'", "--labels 'yes,no'"),
+        ("[a, b]", "--labels 'a,b'"),
+        ("('x', 'y',)", "--labels 'x,y'"),
+        (r#"{"0": "neg", "1": "pos"}"#, "--labels 'neg,pos'"),
+        ("“a”,“b”", "--labels 'a,b'"),
+        ("['a','']", "--labels a,b,c"),
+        ("['a','a']", "--labels a,b,c"),
+        ("[]", "--labels a,b,c"),
+        ("[['a','b']]", "--labels a,b,c"),
+    ] {
+        let error = labels(typed).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage, "{typed}");
+        assert!(error.hints().iter().any(|line| line.contains(hint)), "{typed}: {:?}", error.hints());
+        if let Some(names) = hint.strip_prefix("--labels '").and_then(|rest| rest.strip_suffix('\'')) {
+            assert!(labels(names).is_ok(), "{typed}: the hint is refused too");
+        }
+    }
+    for typed in ["O'Reilly,rock 'n' roll", "B-PER,I-PER,O", "a (b),c", "5\",6\""] {
+        assert!(labels(typed).is_ok(), "{typed}");
+    }
+    for typed in ["a,,b", "a,", "a,b,a"] {
+        assert_eq!(labels(typed).unwrap_err().exit(), Exit::Usage, "{typed}");
+    }
 }
 
 #[test]

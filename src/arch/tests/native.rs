@@ -333,7 +333,7 @@ fn a_wrong_head_of_a_layers_file_says_where() {
     for (text, words) in [
         (r#"^"output": {}"#, "unknown key `output`; did you mean `outputs`?"),
         (r#""outputs": {"a": ^"b"}"#, "`outputs` names `b`"),
-        (r#""map": [^{"to": "a.{i}", "from": "b.{i}.{p}"}]"#, "{p} of `b.{i}.{p}` does not occur in `a.{i}`"),
+        (r#""map": [^{"to": "a.{i/2}", "from": "b.{i}"}]"#, "no arithmetic"),
         (r#""map": [{"to": "a", "from": "b", "ops": [^"transpos"]}]"#, "transpos"),
         (r#""map": [^{"to": "a"}]"#, "a map rule lacks the key `from`"),
         (r#""depth": {"a": ^"evry:2"}"#, "`evry:2` is no item"),

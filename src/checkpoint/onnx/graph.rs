@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) operator: String,
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
+    /// Its attributes that are whole numbers.
+    pub(super) numbers: Vec<(String, u64)>,
 }
 
 /// A whole model.
@@ -135,18 +137,28 @@ fn node(cursor: &mut Cursor, end: u64, model: &mut Model, path: &str, depth: usi
     }
     for (offset, bytes) in attributes {
         cursor.go(offset);
-        attribute(cursor, offset + bytes, &node, model, path, depth)?;
+        let number = attribute(cursor, offset + bytes, &node, model, path, depth)?;
+        node.numbers.extend(number);
     }
     cursor.go(end);
     model.nodes.push(node);
     Ok(())
 }
 
-fn attribute(cursor: &mut Cursor, end: u64, node: &Node, model: &mut Model, path: &str, depth: usize) -> Result<()> {
-    let mut name = String::new();
+/// Reads an attribute, and returns it where it is a whole number.
+fn attribute(
+    cursor: &mut Cursor,
+    end: u64,
+    node: &Node,
+    model: &mut Model,
+    path: &str,
+    depth: usize,
+) -> Result<Option<(String, u64)>> {
+    let (mut name, mut whole) = (String::new(), None);
     while let Some((number, content)) = field(cursor, end)? {
         match (number, content) {
             (1, Content::Range { bytes, .. }) => name = text(cursor, bytes)?,
+            (3, Content::Number(number)) => whole = Some(number),
             (5, Content::Range { offset, bytes }) if node.operator == "Constant" && name == "value" => {
                 let found = tensor(cursor, offset + bytes)?;
                 let name = node.outputs.first().cloned().unwrap_or_default();
@@ -162,7 +174,7 @@ fn attribute(cursor: &mut Cursor, end: u64, node: &Node, model: &mut Model, path
             (_, content) => pass(cursor, content)?,
         }
     }
-    Ok(())
+    Ok(whole.map(|number| (name, number)))
 }
 
 fn tensor(cursor: &mut Cursor, end: u64) -> Result<Tensor> {

@@ -2,6 +2,7 @@
 //! them. Weights in files beside the model are read there.
 
 mod graph;
+mod kernels;
 mod layers;
 mod wire;
 
@@ -12,6 +13,7 @@ use self::graph::Tensor;
 use self::layers::Layer;
 use super::arrays::{Array, Found, Order};
 use super::cursor::Cursor;
+use super::kernel::Variable;
 use super::part::{Beside, Part};
 use super::safetensors::stays_inside;
 use super::zip::{Packing, Place};
@@ -61,6 +63,8 @@ pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
     let mut model = graph::read(&mut cursor)?;
     order::sort(&mut model.metadata);
     let layers = layers::recover(&model);
+    let mut kernels = kernels::of(&model);
+    kernels.retain(|name, _| !layers.contains_key(name));
     let mut notes: Vec<String> =
         layers.iter().take(1).map(|(stored, layer)| note(stored, layer, layers.len())).collect();
     if model.has_sparse {
@@ -84,7 +88,8 @@ pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
     }
     let (digest, files) = (cursor.digest(), opening.files);
     let found = Found { format: "onnx", arrays, metadata: model.metadata, digest, notes };
-    let mut part = found.into_part(file.as_ref())?;
+    let variables = kernels.into_iter().map(|(name, kernel)| (name, Variable { stored: None, kernel: Some(kernel) }));
+    let mut part = found.into_part_stating(file.as_ref(), variables.collect())?;
     part.beside = files.into_iter().collect();
     Ok(part)
 }

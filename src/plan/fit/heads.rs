@@ -6,26 +6,66 @@ use super::rows::{RowMap, apply};
 use crate::adapt::Op;
 use crate::arch::{Architecture, Heads};
 use crate::error::{FitError, Result};
-use crate::graph::{Layer, ParameterId};
+use crate::graph::{Layer, ParameterId, Projections};
 use crate::plan::fit::positions::Way;
-use crate::plan::{SourceView, Value, facts};
+use crate::plan::{SourceView, Value, facts, names};
 use crate::tensor::TensorInfo;
 
-/// The width of one head, for each parameter of an attention.
+/// The width of one head, for each separate query, key and value projection of an attention. The rows of an output projection are no
+/// heads, and those of a fused one are heads of different kinds.
 pub(crate) fn head_widths(target: &Architecture) -> BTreeMap<ParameterId, u64> {
-    let nodes = target.graph.iter().flat_map(|graph| &graph.nodes);
-    nodes
-        .filter_map(|node| match &node.layer {
-            Layer::Attention(attention) => Some(node.parameters.iter().map(|id| (*id, attention.head_dim))),
-            _ => None,
-        })
-        .flatten()
-        .collect()
+    let mut widths = BTreeMap::new();
+    for node in target.graph.iter().flat_map(|graph| &graph.nodes) {
+        let Layer::Attention(attention) = &node.layer else { continue };
+        let Projections::Separate { q, k, v, out: _ } = &attention.projections else { continue };
+        let is_of = |name: &str| {
+            let module = names::parent(name);
+            [q, k, v].into_iter().any(|projection| module.strip_suffix(projection.as_str()).is_some_and(ends_a_path))
+        };
+        let ids = node.parameters.iter().filter(|id| target.parameters.get(**id).is_some_and(|one| is_of(&one.name)));
+        widths.extend(ids.map(|id| (*id, attention.head_dim)));
+    }
+    widths
 }
 
+fn ends_a_path(before: &str) -> bool {
+    before.is_empty() || before.ends_with('.')
+}
+
+/// What separate query, key and value projections are called in listings.
+const PROJECTIONS: &[&str] = &[
+    "q",
+    "k",
+    "v",
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "query",
+    "key",
+    "value",
+    "wq",
+    "wk",
+    "wv",
+    "to_q",
+    "to_k",
+    "to_v",
+    "q_lin",
+    "k_lin",
+    "v_lin",
+    "query_proj",
+    "key_proj",
+    "value_proj",
+    "linear_q",
+    "linear_k",
+    "linear_v",
+];
+
 /// The width of one head that the configs state (`head_dim`, else `hidden_size` over `num_attention_heads`), the target's before
-/// the sources'; for a listing, which has no graph.
+/// the sources'; for the projections of a listing, which has no graph.
 pub(crate) fn stated_width(target: &Architecture, sources: &[SourceView], name: &str) -> Option<u64> {
+    if target.graph.is_some() || !PROJECTIONS.contains(&names::last(names::parent(name))) {
+        return None;
+    }
     let of = |config: &serde_json::Map<String, serde_json::Value>| {
         let number = |key: &str| config.get(key).and_then(serde_json::Value::as_u64);
         number("head_dim").or_else(|| number("hidden_size")?.checked_div(number("num_attention_heads")?))
@@ -52,7 +92,7 @@ pub(crate) fn regroup(
         found,
         why: match width {
             Some(width) => format!(" with heads of {width}"),
-            None => ", for no config says how wide a head is".into(),
+            None => ": it is no separate query, key or value projection, or no config says how wide a head is".into(),
         },
     };
     let width = width.filter(|width| *width > 0).ok_or_else(cannot)?;

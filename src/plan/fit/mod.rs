@@ -1,6 +1,7 @@
 //! What was matched is made to fit: rows by identity, positions, heads. A tensor that matches but neither fits nor can be
 //! adapted is left to initialisation, and the reason says both shapes.
 
+mod adapt;
 mod dtype;
 mod heads;
 mod labels;
@@ -12,6 +13,8 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub(super) use adapt::check_rules;
+use adapt::{Adapt, Key};
 pub(super) use dtype::{Decision, Dtypes, Narrowings, dominant};
 use labels::{Labels, Verdict};
 use positions::Way;
@@ -24,8 +27,8 @@ use super::initialize::Initializer;
 use super::matching::{Match, Origin};
 use super::{Exact, InitPart, Initialisation, SourceView, Value};
 use crate::adapt::Op;
-use crate::arch::{AdaptRule, Architecture, NewRows};
-use crate::error::{FitError, Result};
+use crate::arch::{Architecture, NewRows};
+use crate::error::Result;
 use crate::graph::{Layer, Parameter, ParameterId};
 use crate::init::Scheme;
 use crate::tensor::{Dtype, Role, ShapeText, TensorInfo};
@@ -126,6 +129,7 @@ impl<'a> Fitter<'a> {
         let adapt = Adapt::of(self.target, &subject.parameter.name);
         adapt.check_available(&subject)?;
         if let Some(fitted) = self.fit_row(&subject, &adapt, dtype)? {
+            adapt.require(&subject, &[Key::Rows])?;
             return Ok(Some(fitted));
         }
         if let Some(map) = self.vocabulary.map(id).filter(|_| subject.rest_fits()) {
@@ -133,20 +137,50 @@ impl<'a> Fitter<'a> {
             let default = if self.initializer.is_said(id) { NewRows::New } else { NewRows::Mean };
             let rows = adapt.rows.or(self.vocabulary.new_tokens).unwrap_or(default);
             let how = self.vocabulary_words(&subject, map);
+            adapt.require(&subject, &[Key::Rows])?;
             return self.by_rows(&subject, map, rows, dtype, how).map(Some);
         }
         match self.labels.judge(&subject) {
             Verdict::Rows(map) => {
                 let how = format!("{} of {} rows by class name", map.kept(), map.kept() + map.new_rows());
+                adapt.require(&subject, &[Key::Rows])?;
                 return self.by_rows(&subject, &map, adapt.rows.unwrap_or(NewRows::New), dtype, how).map(Some);
             }
-            Verdict::New(reason) => return Ok(Some(Fitted::New { reason, is_mismatch: false })),
+            Verdict::New(reason) => {
+                adapt.require(&subject, &[])?;
+                return Ok(Some(Fitted::New { reason, is_mismatch: false }));
+            }
             Verdict::Position | Verdict::Silent => {}
         }
         if subject.info.shape == subject.parameter.shape {
             return Ok(Some(as_it_is(&subject)));
         }
+        if let Some(fitted) = self.fit_below_one(&subject, &adapt, dtype)? {
+            return Ok(Some(fitted));
+        }
         self.resize(&subject, &adapt, dtype).map(Some)
+    }
+
+    /// Positions of a table with an axis of one in front, `[1, positions, width]`, where a rule says what becomes of them.
+    fn fit_below_one(&self, subject: &Subject, adapt: &Adapt, dtype: Dtype) -> Result<Option<Fitted>> {
+        let ([1, to @ ..], [1, from @ ..]) = (subject.parameter.shape.as_slice(), subject.info.shape.as_slice()) else {
+            return Ok(None);
+        };
+        if adapt.positions.is_none() || to.len() < 2 {
+            return Ok(None);
+        }
+        let parameter = Parameter { shape: to.into(), ..subject.parameter.clone() };
+        let info = TensorInfo { shape: from.into(), ..subject.info.clone() };
+        let value = rows::apply(Op::Reshape { shape: from.into() }, vec![subject.value.clone()]);
+        let table = Subject { id: subject.id, parameter: &parameter, value: &value, info: &info };
+        Ok(Some(match self.resize(&table, adapt, dtype)? {
+            Fitted::Value { value, dtype, how, new_rows, init } => {
+                let value = rows::apply(Op::Reshape { shape: subject.parameter.shape.clone() }, vec![value]);
+                // the one row of the tensor is what is partly new
+                Fitted::Value { value, dtype, how, new_rows: new_rows.min(1), init }
+            }
+            Fitted::New { reason, is_mismatch } => Fitted::New { reason, is_mismatch },
+        }))
     }
 
     /// A bias over the vocabulary that is stored as one row (BART's `final_logits_bias`): as a vector, and back. New tokens get 0, as
@@ -197,29 +231,40 @@ impl<'a> Fitter<'a> {
     /// Shapes differ, and rows have no names: what the role and the `adapt` rules allow.
     fn resize(&self, subject: &Subject, adapt: &Adapt, dtype: Dtype) -> Result<Fitted> {
         let (Some((found, rows)), true) = (subject.sizes(), subject.rest_fits()) else {
+            adapt.require(subject, &[])?;
             return Ok(self.mismatch(subject));
         };
         let Subject { id, parameter, value, info } = *subject;
-        let (way, how) = match (adapt.heads, self.head_widths.get(&id), parameter.role) {
-            (Some(rule), width, _) => {
-                let width = width.copied().or_else(|| heads::stated_width(self.target, self.sources, &parameter.name));
+        let (way, how) = match (adapt.heads, parameter.role) {
+            (Some(rule), _) => {
+                adapt.require(subject, &[Key::Heads])?;
+                let of_listing = || heads::stated_width(self.target, self.sources, &parameter.name);
+                let width = self.head_widths.get(&id).copied().or_else(of_listing);
                 heads::regroup(value, info, &parameter.name, rows, width, rule)?
             }
-            (_, _, Role::Position) => {
+            (None, Role::Position) => {
+                adapt.require(subject, &[Key::Positions, Key::Prefix, Key::Rows])?;
                 let prefix = adapt.prefix.or_else(|| self.reserved.get(&id).map(|rows| [*rows, *rows]));
+                positions::check_line(subject, adapt)?;
                 positions::resize(value, info, &parameter.name, rows, adapt.positions, prefix)?
             }
-            (_, _, _) if adapt.positions.is_some() => {
+            (None, _) if adapt.positions.is_some() => {
+                adapt.require(subject, &[Key::Positions, Key::Prefix, Key::Rows])?;
+                positions::check_line(subject, adapt)?;
                 positions::resize(value, info, &parameter.name, rows, adapt.positions, adapt.prefix)?
             }
-            (_, _, Role::Embedding) => {
+            (None, Role::Embedding) => {
+                adapt.require(subject, &[Key::Rows])?;
                 let how = match rows < found {
                     true => format!("the first {rows} of {found} rows"),
                     false => format!("{found} of {rows} rows at their place"),
                 };
                 (Way::Rows(RowMap::in_place(found, rows)), how)
             }
-            _ => return Ok(self.mismatch(subject)),
+            (None, _) => {
+                adapt.require(subject, &[])?;
+                return Ok(self.mismatch(subject));
+            }
         };
         match way {
             Way::Rows(map) => self.by_rows(subject, &map, adapt.rows.unwrap_or(NewRows::New), dtype, how),
@@ -243,7 +288,12 @@ impl<'a> Fitter<'a> {
             (_, NewRows::Zeros) => (Fill::Fresh(zeros(&subject.parameter.shape)), Some(rows_of_zeros())),
             (_, NewRows::New) => {
                 let initial = self.initializer.initial_rows(subject.id)?;
-                (Fill::Fresh(initial.value), Some(initial.init))
+                let stored = self.target.parameters.get(subject.id).map(|parameter| &parameter.shape);
+                let value = match stored.filter(|shape| **shape != subject.parameter.shape) {
+                    Some(_) => rows::apply(Op::Reshape { shape: subject.parameter.shape.clone() }, vec![initial.value]),
+                    None => initial.value,
+                };
+                (Fill::Fresh(value), Some(initial.init))
             }
             (_, NewRows::MeanCovariance) => (covariance(subject), Some(rows_of_covariance())),
         };
@@ -325,58 +375,4 @@ fn fill_word(new: NewRows) -> &'static str {
         NewRows::New => "drawn by the tensor's scheme",
         NewRows::Zeros => "of zeros",
     }
-}
-
-/// What the `adapt` rules say about one target, field by field the last that says it.
-#[derive(Debug, Default)]
-struct Adapt {
-    positions: Option<crate::arch::Positions>,
-    heads: Option<crate::arch::Heads>,
-    rows: Option<NewRows>,
-    prefix: Option<[u64; 2]>,
-    grid: Option<[[u64; 2]; 2]>,
-    /// Something said that this version cannot do.
-    later: Option<&'static str>,
-}
-
-impl Adapt {
-    fn of(target: &Architecture, name: &str) -> Adapt {
-        let matching = target.rules.adapt.iter().filter(|rule| rule.target.pattern.matches(name).is_some());
-        matching.fold(Adapt::default(), |said, rule: &AdaptRule| Adapt {
-            positions: rule.positions.or(said.positions),
-            heads: rule.heads.or(said.heads),
-            rows: rule.rows.or(said.rows),
-            prefix: rule.prefix.or(said.prefix),
-            grid: rule.grid.or(said.grid),
-            later: later(rule).or(said.later),
-        })
-    }
-
-    /// An error where a rule would have to act and this version lacks its operation. Equal shapes need none, unless two grids of
-    /// as many cells differ.
-    fn check_available(&self, subject: &Subject) -> Result<()> {
-        let is_equal = subject.info.shape == subject.parameter.shape;
-        let is_one_grid = self.grid.is_none_or(|[source, target]| source == target);
-        let is_one_prefix = self.prefix.is_none_or(|[source, target]| source == target);
-        let missing = match (self.later, is_equal) {
-            (Some(rule), false) => Some(rule),
-            (_, _) if !is_one_grid => Some("grid"),
-            (_, false) if !is_one_prefix => Some("prefix"),
-            (Some(_) | None, _) => None,
-        };
-        match missing {
-            Some(rule) => Err(FitError::NoOperation { name: subject.parameter.name.to_string(), rule }.into()),
-            None => Ok(()),
-        }
-    }
-}
-
-fn later(rule: &AdaptRule) -> Option<&'static str> {
-    let said = [
-        (rule.channels.is_some(), "channels"),
-        (rule.patch.is_some(), "patch"),
-        (rule.frames.is_some(), "frames"),
-        (rule.resample.is_some(), "resample"),
-    ];
-    said.into_iter().find(|(is_said, _)| *is_said).map(|(_, name)| name)
 }

@@ -1,5 +1,7 @@
 //! Position rows: cut, extended by new ones, repeated, tiled or interpolated.
 
+use super::Subject;
+use super::adapt::Adapt;
 use super::rows::{RowMap, apply};
 use crate::adapt::Op;
 use crate::arch::Positions;
@@ -14,6 +16,28 @@ pub(crate) enum Way {
     Rows(RowMap),
     /// By computation; keeps the type.
     Computed(Value),
+}
+
+/// An error where a rule interpolates along one line what looks like the cells of an image, row by row, behind class tokens: the
+/// neighbours of a cell are not only those before and after it. A `prefix` in the rule says that it is a line.
+pub(crate) fn check_line(subject: &Subject, adapt: &Adapt) -> Result<()> {
+    let (Some(Positions::Interpolate), None, Some((found, rows))) = (adapt.positions, adapt.prefix, subject.sizes())
+    else {
+        return Ok(());
+    };
+    // a table of a text model often has a square number of rows, but never one more
+    let tokens = if subject.parameter.name.ends_with(".weight") { 1..=1 } else { 0..=2 };
+    let grid = |rows: u64, tokens: u64| {
+        Some(rows.checked_sub(tokens)?.isqrt()).filter(|side| *side > 1 && side * side + tokens == rows)
+    };
+    let grids = tokens.filter_map(|tokens| Some((tokens, grid(found, tokens)?, grid(rows, tokens)?))).next();
+    match grids {
+        Some((tokens, from, to)) => {
+            let name = subject.parameter.name.to_string();
+            Err(FitError::PositionsOfGrid { name, found, rows, tokens, from, to }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// How `found` rows become `rows`, and the words for it. Without a rule they are cut, or new ones follow. A rule that cannot

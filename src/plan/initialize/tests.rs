@@ -384,7 +384,7 @@ fn a_scheme_that_reaches_nothing_is_a_warning_with_the_pattern_to_type() {
     to.parameters.truncate(2);
     to.parameters.push(head("cls.weight", &[4, 4], Role::Linear));
     let warnings = planned(&source, &to).warnings;
-    assert!(warnings[0].contains("`--init 'PATTERN=he_normal'`"), "{warnings:?}");
+    assert!(warnings[0].contains("`--init 'cls.weight=he_normal'`"), "{warnings:?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What families say of the names in a model: which are tied, and how a matrix is stored.
 
 use super::dialects::{Templates, find_dialects};
+use super::kernels::Stored;
 use super::names::plain;
+use super::naming::Kernels;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Class, Config, FAMILIES, Family, Inputs};
@@ -37,12 +39,12 @@ pub(in crate::plan) fn ties_of(family: &'static dyn Family, config: &Config) -> 
     ties(&built(family, config, ""))
 }
 
-/// How a source stores the matrices that a family of its tensors stores as (in, out): names and often shapes say nothing of it.
+/// How a source stores the matrices that a family of its tensors stores as (in, out), and what Keras, Flax and ONNX store in an order
+/// of axes of their own: names and often shapes say nothing of it.
 #[derive(Default)]
 pub(super) struct Layouts {
     families: Vec<FamilyLayouts>,
-    /// Whether the source was written by Keras or Flax, whose kernels are (…, in, out).
-    has_kernels: bool,
+    kernels: Kernels,
 }
 
 struct FamilyLayouts {
@@ -81,16 +83,13 @@ impl Layouts {
             bodies.extend(dialects.filter_map(|(path, dialect)| Some((path, dialect.layout?))));
             families.push(FamilyLayouts { templates: templates(family.in_out())?, recognised, bodies });
         }
-        Ok(Layouts { families, has_kernels: matches!(source.format, "hdf5" | "msgpack") })
+        Ok(Layouts { families, kernels: Kernels::of(source) })
     }
 
-    /// How the source stores the matrix of this name, or `None` where no family stores it in more than one way.
-    pub fn layout(&self, name: &Name) -> Option<Layout> {
-        // `dense/kernel:0` of Keras, `Dense_0.kernel` of Flax
-        if self.has_kernels
-            && name.rsplit(['.', '/']).next().is_some_and(|last| last.split(':').next() == Some("kernel"))
-        {
-            return Some(Layout::InOut);
+    /// How the source stores the tensor of this name, or `None` where it is as PyTorch has it, or nothing is known.
+    pub fn layout(&self, name: &Name) -> Option<Stored> {
+        if let Some(stored) = self.kernels.layout(name) {
+            return Some(stored);
         }
         if self.families.is_empty() {
             return None;
@@ -98,7 +97,7 @@ impl Layouts {
         let name = plain(name);
         self.families.iter().find_map(|family| {
             let known = family.bodies.get(family.templates.path(&name)?).copied();
-            known.or(Some(Layout::InOut).filter(|_| family.recognised))
+            known.or(Some(Layout::InOut).filter(|_| family.recognised)).map(Stored::Family)
         })
     }
 }

@@ -1,16 +1,16 @@
-//! `map` rules. All apply at once to the original names, never chained; the last whose target matches wins.
+//! `map` rules. All apply at once to the original names, never chained; the last that matches and whose source exists wins.
 
 use super::dialects::{apply, apply_one};
 use super::names::last;
+use super::unbound::Unbound;
 use crate::adapt::{NamedOp, Op};
 use crate::arch::{Bindings, MapRule, Pattern};
 use crate::error::{Error, PlanError, Result, nearest};
-use crate::graph::Parameter;
+use crate::graph::{Layout, Parameter};
 use crate::hash::HashMap;
 use crate::order;
-use crate::plan::quantized::Quantized;
 use crate::plan::{SourceView, Value};
-use crate::tensor::{Shape, TensorInfo};
+use crate::tensor::TensorInfo;
 
 /// What the rules say of one target.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,16 +38,16 @@ pub(super) enum Ruled {
         /// The sources, by number.
         sources: Vec<usize>,
     },
-    /// Its value.
+    /// Its sources.
     Found {
         /// The rule.
         rule: usize,
-        /// The expression.
-        value: Value,
-        /// What it yields.
-        info: TensorInfo,
+        /// The place of the target among those of the rule.
+        slot: usize,
         /// What it reads, by source and tensor.
         tensors: Vec<(usize, usize)>,
+        /// The rows and the outputs of each target of the rule, where the target model has it.
+        sizes: Vec<Option<Sizes>>,
     },
 }
 
@@ -67,16 +67,28 @@ enum Applied {
     Said(Ruled),
 }
 
+/// The sizes by which one tensor is split into several targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sizes {
+    /// The first axis.
+    pub rows: u64,
+    /// The axis of the outputs: the last of `(in, out)`.
+    pub outputs: u64,
+}
+
+/// A stored tensor of a rule, as a value.
+pub(super) type Leaf<'a> = &'a dyn Fn((usize, usize)) -> Result<Typed>;
+
 /// The rules, found by the names that they may match, and what the sources hold.
 pub(super) struct Rules<'a> {
     rules: &'a [MapRule],
     sources: &'a [SourceView<'a>],
-    quantized: &'a [Quantized],
     plain: HashMap<&'a str, Vec<(usize, usize)>>,
     by_last: HashMap<&'a str, Vec<(usize, usize)>>,
     open: Vec<(usize, usize)>,
     names: HashMap<&'a str, Vec<(usize, usize)>>,
-    shapes: HashMap<&'a str, &'a Shape>,
+    unbound: Unbound<'a>,
+    parameters: HashMap<&'a str, &'a Parameter>,
     /// By rule, whether each of its targets matched something, and whether its sources ever did; else the first name they spelt.
     matched: Vec<Vec<bool>>,
     sourced: Vec<bool>,
@@ -85,21 +97,16 @@ pub(super) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     /// The rules over these sources and targets.
-    pub fn new(
-        rules: &'a [MapRule],
-        sources: &'a [SourceView<'a>],
-        quantized: &'a [Quantized],
-        targets: &'a [Parameter],
-    ) -> Rules<'a> {
+    pub fn new(rules: &'a [MapRule], sources: &'a [SourceView<'a>], targets: &'a [Parameter]) -> Rules<'a> {
         let mut all = Rules {
             rules,
             sources,
-            quantized,
             plain: HashMap::default(),
             by_last: HashMap::default(),
             open: Vec::new(),
             names: HashMap::default(),
-            shapes: HashMap::default(),
+            unbound: Unbound::new(sources),
+            parameters: HashMap::default(),
             matched: rules.iter().map(|rule| vec![false; rule.to.len()]).collect(),
             sourced: vec![false; rules.len()],
             missing: vec![None; rules.len()],
@@ -115,10 +122,16 @@ impl<'a> Rules<'a> {
             }
         }
         if !rules.is_empty() {
-            all.shapes = targets.iter().map(|parameter| (parameter.name.as_str(), &parameter.shape)).collect();
+            all.parameters = targets.iter().map(|parameter| (parameter.name.as_str(), parameter)).collect();
             for (source, view) in sources.iter().enumerate() {
                 for (tensor, info) in view.listing.tensors.iter().enumerate() {
                     all.names.entry(&info.name).or_default().push((source, tensor));
+                }
+                // an archive of Keras names its layers, and its file their places: both are names of one tensor
+                for (name, variable) in &view.listing.variables {
+                    if let (Some(stored), Some(tensor)) = (&variable.stored, view.listing.position(name)) {
+                        all.names.entry(stored).or_default().push((source, tensor));
+                    }
                 }
             }
         }
@@ -140,35 +153,39 @@ impl<'a> Rules<'a> {
 
     /// What the rules say of a target under the names that its depth gives it. `ruled` is the block that has a depth rule.
     pub fn decide(&mut self, target: &str, lookup: &str, ruled: Option<&str>) -> Result<Ruled> {
-        let matching = self.matching(target);
-        let winner = matching.len().checked_sub(1);
-        let mut decided = Ruled::No;
-        for (at, (rule, slot, bindings)) in matching.into_iter().enumerate() {
+        let mut decided: Option<Ruled> = None;
+        let mut missing = Ruled::No;
+        for (rule, slot, bindings) in self.matching(target).into_iter().rev() {
             self.matched[rule][slot] = true;
-            let wins = Some(at) == winner;
-            if !wins && self.sourced[rule] {
+            if decided.is_some() && self.sourced[rule] {
                 continue;
             }
-            let asked = Asked { target, lookup, bindings: &bindings, ruled: ruled.filter(|_| wins) };
-            let said = match self.apply(rule, slot, &asked)? {
-                Applied::Said(said) => said,
-                Applied::Sources(_) if !wins => Ruled::No,
-                Applied::Sources(tensors) => {
-                    let (value, info) = self.value(&self.rules[rule], slot, &asked, &tensors)?;
-                    Ruled::Found { rule, value, info, tensors }
+            let asked = Asked { target, lookup, bindings: &bindings, ruled: ruled.filter(|_| decided.is_none()) };
+            let said = match self.apply(rule, slot, &asked) {
+                // which of several it is does not matter where another rule wins
+                Err(Error::Plan(PlanError::MapNotUnique { .. })) if decided.is_some() => {
+                    self.sourced[rule] = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+                Ok(Applied::Said(said)) => said,
+                Ok(Applied::Sources(tensors)) => {
+                    let sizes = self.sizes(&self.rules[rule], &asked);
+                    Ruled::Found { rule, slot, tensors, sizes }
                 }
             };
-            match &said {
-                Ruled::Missing { name, .. } => {
+            match said {
+                Ruled::Missing { ref name, .. } => {
                     self.missing[rule].get_or_insert_with(|| name.clone());
+                    missing = said;
                 }
-                _ => self.sourced[rule] = true,
-            }
-            if wins {
-                decided = said;
+                said => {
+                    self.sourced[rule] = true;
+                    decided.get_or_insert(said);
+                }
             }
         }
-        Ok(decided)
+        Ok(decided.unwrap_or(missing))
     }
 
     /// The stored tensors that a rule names for a target, or what it says instead.
@@ -184,60 +201,81 @@ impl<'a> Rules<'a> {
         let bindings = through_depth.as_ref().unwrap_or(asked.bindings);
         let mut found = Vec::new();
         for (source, pattern) in from {
-            let Some(name) = pattern.substitute(bindings) else {
+            let source = source.as_deref().map(|source| self.source(rule, source)).transpose()?;
+            let Some(named) = self.named(rule, asked.target, (source, pattern), bindings)? else {
                 return Ok(Applied::Said(Ruled::Missing { rule: id, name: pattern.text.clone() }));
             };
-            match self.find(rule, source.as_deref(), &name)?.as_slice() {
-                [] => return Ok(Applied::Said(Ruled::Missing { rule: id, name })),
+            match named.tensors.as_slice() {
+                [] => return Ok(Applied::Said(Ruled::Missing { rule: id, name: named.name })),
                 [one] => found.push(*one),
                 several => {
                     let sources = several.iter().map(|(source, _)| *source).collect();
-                    return Ok(Applied::Said(Ruled::Ambiguous { rule: id, name, sources }));
+                    return Ok(Applied::Said(Ruled::Ambiguous { rule: id, name: named.name, sources }));
                 }
             }
         }
         Ok(Applied::Sources(found))
     }
 
-    /// The stored tensors of a name, in one source or in any.
-    fn find(&self, rule: &MapRule, source: Option<&str>, name: &str) -> Result<Vec<(usize, usize)>> {
-        let all = self.names.get(name).map_or(&[][..], Vec::as_slice);
-        let Some(wanted) = source else { return Ok(all.to_vec()) };
-        let Some(source) = self.sources.iter().position(|view| view.name == wanted) else {
-            let known = self.sources.iter().map(|view| view.name.clone()).collect();
-            let (place, rule) = (rule.place.clone(), rule.text.clone());
-            return Err(PlanError::UnknownSource { place, rule, name: wanted.into(), known }.into());
-        };
-        Ok(all.iter().filter(|(of, _)| *of == source).copied().collect())
-    }
-
-    fn value(
+    /// The stored tensors that a source pattern names under these bindings; `None` where arithmetic leaves the integers.
+    fn named(
         &self,
         rule: &MapRule,
-        slot: usize,
-        asked: &Asked,
-        found: &[(usize, usize)],
-    ) -> Result<(Value, TensorInfo)> {
-        let dequantizes = |op: &NamedOp| matches!(op, NamedOp::One(Op::Dequantize { .. }));
-        let is_explicit = rule.ops.iter().any(dequantizes);
-        let inputs = found.iter().map(|(source, tensor)| {
-            let (listing, quantized) = (self.sources[*source].listing, &self.quantized[*source]);
-            let info = &listing.tensors[*tensor];
-            // a rule speaks of weights, not of their codes, unless it says itself how codes are read
-            let weight = quantized.of_codes(*tensor).filter(|_| !is_explicit);
-            if let Some(numbers) = weight.and_then(|weight| quantized.numbers(*source, listing, weight)) {
-                return (numbers.value, numbers.info);
+        target: &str,
+        (source, pattern): (Option<usize>, &Pattern),
+        bindings: &Bindings,
+    ) -> Result<Option<Named>> {
+        let is_wanted = |of: usize| source.is_none_or(|wanted| wanted == of);
+        if pattern.wildcards().iter().all(|key| bindings.0.contains_key(*key)) {
+            let Some(name) = pattern.substitute(bindings) else { return Ok(None) };
+            let all = self.names.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            return Ok(Some(Named { tensors: all.iter().copied().filter(|(of, _)| is_wanted(*of)).collect(), name }));
+        }
+        let Some(open) = pattern.bound(bindings) else { return Ok(None) };
+        match self.unbound.find(&open, is_wanted) {
+            Ok(tensors) => Ok(Some(Named { tensors, name: pattern.text.clone() })),
+            Err([first, second]) => {
+                let (rule, from, target) = (rule.text.clone(), pattern.text.clone(), target.to_string());
+                Err(PlanError::MapNotUnique { rule, from, target, first, second }.into())
             }
-            let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
-            (Value::Source { source: *source, tensor, dtype, shape }, info.clone())
-        });
-        let making = Making { rule, slot, target: asked.target };
-        let sizes: Vec<Option<u64>> = rule
-            .to
-            .iter()
-            .map(|to| self.shapes.get(to.substitute(asked.bindings)?.as_str())?.first().copied())
-            .collect();
-        making.run(inputs.collect(), &sizes)
+        }
+    }
+
+    /// The source of this name.
+    fn source(&self, rule: &MapRule, wanted: &str) -> Result<usize> {
+        self.sources.iter().position(|view| view.name == wanted).ok_or_else(|| {
+            let known = self.sources.iter().map(|view| view.name.clone()).collect();
+            let (place, rule) = (rule.place.clone(), rule.text.clone());
+            PlanError::UnknownSource { place, rule, name: wanted.into(), known }.into()
+        })
+    }
+
+    /// The sizes of each target of a rule.
+    fn sizes(&self, rule: &MapRule, asked: &Asked) -> Vec<Option<Sizes>> {
+        let sizes = |to: &Pattern| {
+            let parameter = self.parameters.get(to.substitute(asked.bindings)?.as_str())?;
+            let rows = *parameter.shape.first()?;
+            let outputs = match (parameter.layout, parameter.shape.as_slice()) {
+                (Layout::InOut, [_, outputs]) => *outputs,
+                _ => rows,
+            };
+            Some(Sizes { rows, outputs })
+        };
+        rule.to.iter().map(sizes).collect()
+    }
+
+    /// The value of what was found for a target.
+    pub fn value(
+        &self,
+        target: &str,
+        (rule, slot): (usize, usize),
+        tensors: &[(usize, usize)],
+        sizes: &[Option<u64>],
+        leaf: Leaf,
+    ) -> Result<Typed> {
+        let rule = &self.rules[rule];
+        let inputs = tensors.iter().map(|tensor| leaf(*tensor)).collect::<Result<Vec<_>>>()?;
+        Making { rule, slot, target }.run(inputs, sizes)
     }
 
     /// The first rule that matches nothing, as an error.
@@ -276,7 +314,14 @@ struct Making<'a> {
     target: &'a str,
 }
 
-type Typed = (Value, TensorInfo);
+/// An expression and what it yields.
+pub(super) type Typed = (Value, TensorInfo);
+
+/// The stored tensors of a name, and the name.
+struct Named {
+    name: String,
+    tensors: Vec<(usize, usize)>,
+}
 
 impl Making<'_> {
     /// Concatenation (where the operations do not join), the operations in order, the split (where they do not).

@@ -5,19 +5,25 @@ mod adapter;
 mod agreements;
 mod catalog;
 mod dialects;
+mod gates;
 pub(super) mod hints;
+mod kernels;
 mod known;
 mod map;
 pub(super) mod names;
+mod naming;
 mod prefix;
 pub(super) mod resolve;
 mod respell;
+mod ruling;
 mod search;
 mod selectors;
 mod stored;
 mod suffix;
 #[cfg(test)]
 mod tests;
+mod tracked;
+mod unbound;
 
 use std::borrow::Cow;
 
@@ -234,7 +240,7 @@ pub fn tie_questions(sources: &[SourceView], target: &Architecture) -> Result<Ve
 fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a>> {
     let plain = Depths::default();
     let quantized: Vec<Quantized> = sources.iter().map(|source| Quantized::of(source.listing)).collect();
-    let of_target = || (resolve::blocks(target), Wanted::of(sources, &quantized, target, &plain));
+    let of_target = || (resolve::blocks(target), Wanted::of(sources, target, &plain));
     let (catalog, (blocks, wanted)) = side_by_side(|| Catalog::of(sources, &quantized, target), of_target);
     selectors::check(sources, target, &blocks)?;
     let catalog = catalog?;
@@ -243,7 +249,7 @@ fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a
     let depths = if sources.is_empty() { Depths::default() } else { Depths::of(target, &blocks, &counterparts)? };
     pass = match depths.has_rules() {
         true => {
-            let wanted = Wanted::of(sources, &quantized, target, &depths)?;
+            let wanted = Wanted::of(sources, target, &depths)?;
             Pass::run(sources, &quantized, target, &catalog, &depths, wanted)
         }
         false => pass.with_depths(&depths),

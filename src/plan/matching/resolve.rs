@@ -7,9 +7,11 @@ use smallvec::SmallVec;
 use super::catalog::{Candidate, Catalog};
 use super::dialects::apply_one;
 use super::hints::map_flags;
+use super::kernels::{Stored, Turning};
 use super::known::Layouts;
 use super::map::{Ruled, Rules};
 use super::names::{below, plain, plain_components};
+use super::ruling::Ruling;
 use super::search::{Search, Want};
 use super::{Origin, Step};
 use crate::adapt::Op;
@@ -23,7 +25,7 @@ use crate::plan::blocks::{Blocks, index_of, places};
 use crate::plan::depth::{Counterpart, Depths, Lookup};
 use crate::plan::quantized::Quantized;
 use crate::plan::{InitPart, SourceView, Value};
-use crate::tensor::{Dtype, Name, Role, TensorInfo};
+use crate::tensor::{Dtype, Name, TensorInfo};
 use crate::threads::side_by_side;
 
 /// What answers for one name of a target.
@@ -96,12 +98,12 @@ impl Resolution {
 
 /// One run of all steps.
 pub(super) struct Pass<'a> {
-    target: &'a Architecture,
+    pub(super) target: &'a Architecture,
     sources: &'a [SourceView<'a>],
     quantized: &'a [Quantized],
     depths: &'a Depths,
     search: Search<'a>,
-    rules: Rules<'a>,
+    pub(super) rules: Rules<'a>,
     ways: Vec<Way>,
     claimed: Vec<(usize, usize)>,
     suggestions: HashMap<usize, usize>,
@@ -310,24 +312,14 @@ impl<'a> Pass<'a> {
     fn by_rule(&self, parameter: &Parameter, ruled: &Ruled, layouts: &[&Layouts]) -> Result<Resolution> {
         let text = |rule: &usize| self.target.rules.map.get(*rule).map_or("", |rule| rule.text.as_str());
         Ok(match ruled {
-            Ruled::Found { rule, value, info, tensors } => {
-                let mut made = (value.clone(), info.clone());
-                let is_plain =
-                    self.target.rules.map.get(*rule).is_some_and(|rule| rule.ops.is_empty() && rule.to.len() == 1);
-                if let ([(source, tensor)], true) = (tensors.as_slice(), is_plain)
-                    && let Some(Origin::Found { value, info }) = self.codes_of(parameter, *source, *tensor)
-                {
-                    made = (value, info);
+            Ruled::Found { rule, slot, tensors, sizes } => {
+                let ruling = Ruling { pass: self, parameter, layouts, rule: *rule, slot: *slot, tensors, sizes };
+                let (made, words) = ruling.value()?;
+                let mut reason = format!("rule `{}`", text(rule));
+                if !words.is_empty() {
+                    reason.push_str(&format!("; {words}"));
                 }
-                // with operations the rule itself says what the layout needs
-                if matches!(value, Value::Source { .. })
-                    && self.target.rules.map.get(*rule).is_some_and(|rule| rule.ops.is_empty())
-                    && let Some((source, _)) = tensors.first()
-                {
-                    let stored = layouts.get(*source).and_then(|layouts| layouts.layout(&info.name));
-                    made = relaid(parameter, made, &info.name, stored)?;
-                }
-                let mut resolution = Resolution::new(Step::Map, format!("rule `{}`", text(rule)), false);
+                let mut resolution = Resolution::new(Step::Map, reason, false);
                 resolution.origin = Origin::Found { value: made.0, info: made.1 };
                 resolution.tensors = tensors.iter().copied().collect();
                 resolution
@@ -339,6 +331,23 @@ impl<'a> Pass<'a> {
             }
             Ruled::No | Ruled::Missing { .. } => Resolution::new(Step::None, "no source", false),
         })
+    }
+
+    /// A stored tensor as a value: the weight that its codes stand for, unless a rule itself says how codes are read.
+    pub(super) fn weight(&self, source: usize, tensor: usize, is_explicit: bool) -> (Value, TensorInfo) {
+        let quantized = &self.quantized[source];
+        let weight = quantized.of_codes(tensor).filter(|_| !is_explicit);
+        match weight.and_then(|weight| quantized.numbers(source, self.sources[source].listing, weight)) {
+            Some(numbers) => (numbers.value, numbers.info),
+            None => self.stored(source, tensor),
+        }
+    }
+
+    /// A stored tensor as a value.
+    pub(super) fn stored(&self, source: usize, tensor: usize) -> (Value, TensorInfo) {
+        let info = self.sources[source].listing.tensors[tensor].clone();
+        let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
+        (Value::Source { source, tensor, dtype, shape }, info)
     }
 
     fn by_want(&self, parameter: &Parameter, want: usize, layouts: &[&Layouts]) -> Result<Resolution> {
@@ -370,7 +379,16 @@ impl<'a> Pass<'a> {
         }
         let layouts = layouts.get(candidate.source);
         let stored = layouts.and_then(|layouts| candidate.names().find_map(|name| layouts.layout(name)));
-        let made = relaid(parameter, (candidate.value.clone(), candidate.info.clone()), candidate.shown(), stored)?;
+        let made = (candidate.value.clone(), candidate.info.clone());
+        let made = match (&stored, &made.0) {
+            (None, _) => made,
+            (Some(Stored::Family(layout)), _) => relaid(parameter, made, candidate.shown(), *layout)?,
+            (Some(stored), Value::Source { .. }) => {
+                Turning { parameter, name: candidate.shown(), stored }.turn(made)?.0
+            }
+            // a dialect has made of it what its family has
+            (Some(_), _) => made,
+        };
         let mut reason = base.reason;
         for how in self.dequantized(candidate).into_iter().take(1) {
             reason.to_mut().push_str(&format!("; {how}"));
@@ -384,7 +402,7 @@ impl<'a> Pass<'a> {
         candidate.stored.as_ref().and_then(|_| self.codes_of(parameter, candidate.source, *tensor))
     }
 
-    fn codes_of(&self, parameter: &Parameter, source: usize, tensor: usize) -> Option<Origin> {
+    pub(super) fn codes_of(&self, parameter: &Parameter, source: usize, tensor: usize) -> Option<Origin> {
         let view = &self.sources[source];
         let weight = self.quantized[source].of_codes(tensor)?;
         let stored = view.listing.tensors.get(tensor)?;
@@ -442,14 +460,9 @@ pub(super) struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Every target by way of its depth.
-    pub fn of(
-        sources: &'a [SourceView<'a>],
-        quantized: &'a [Quantized],
-        target: &'a Architecture,
-        depths: &Depths,
-    ) -> Result<Wanted<'a>> {
+    pub fn of(sources: &'a [SourceView<'a>], target: &'a Architecture, depths: &Depths) -> Result<Wanted<'a>> {
         let mut wanting = Wanting {
-            rules: Rules::new(&target.rules.map, sources, quantized, &target.parameters),
+            rules: Rules::new(&target.rules.map, sources, &target.parameters),
             wants: Vec::with_capacity(target.parameters.len()),
             // without depth every target looks for its own name, and no two have one
             by_name: depths.has_rules().then(HashMap::default),
@@ -544,27 +557,15 @@ fn aligned<'n>(name: &'n str, index: u64, tail: &str) -> Option<&'n str> {
 }
 
 /// A matrix that the source stores in a layout that is known to matter, laid out as the target stores it.
-fn relaid(
-    parameter: &Parameter,
-    made: (Value, TensorInfo),
-    name: &str,
-    stored: Option<Layout>,
-) -> Result<(Value, TensorInfo)> {
-    match (stored, parameter.layout) {
-        (None, _) => Ok(made),
-        (Some(stored), Layout::Unknown) => {
+fn relaid(parameter: &Parameter, made: (Value, TensorInfo), name: &str, stored: Layout) -> Result<(Value, TensorInfo)> {
+    match parameter.layout {
+        Layout::Unknown => {
             let stored = if stored == Layout::InOut { "(in, out)" } else { "(out, in)" };
             let (target, source_name) = (parameter.name.clone(), name.to_string());
             Err(PlanError::LayoutUnknown { target: target.to_string(), source_name, stored }.into())
         }
-        (Some(Layout::InOut), _) if matches!(parameter.role, Role::Conv { .. }) && made.1.shape.len() > 2 => {
-            // (height, width, in, out) as (out, in, height, width)
-            let axes = made.1.shape.len();
-            let order = [axes - 1, axes - 2].into_iter().chain(0..axes - 2).collect();
-            apply_one(vec![made], &Op::Permute { order })
-        }
-        (Some(stored), wanted) if stored == wanted || made.1.shape.len() != 2 => Ok(made),
-        (Some(_), _) => apply_one(vec![made], &Op::Transpose),
+        wanted if stored == wanted || made.1.shape.len() != 2 => Ok(made),
+        Layout::InOut | Layout::OutIn => apply_one(vec![made], &Op::Transpose),
     }
 }
 

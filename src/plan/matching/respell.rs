@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::dialects::{Respelling, Unit, apply_one, family_of, find_dialects, paths, refuse_undetermined};
+use super::kernels::Stored;
 use super::known::{Layouts, ties_of};
 use super::stored;
 use crate::adapt::Op;
@@ -99,7 +100,8 @@ fn lay_out(unit: &mut Unit, listing: &Listing, layouts: &Layouts, wanted: Option
     let [id] = unit.tensors.as_slice() else { return Ok(()) };
     let stored = listing.tensors.get(*id).and_then(|stored| layouts.layout(&stored.name));
     let layout = wanted.and_then(|dialect| dialect.layout).unwrap_or(Layout::InOut);
-    if unit.dialect.is_none() && unit.info.shape.len() == 2 && stored.is_some_and(|stored| stored != layout) {
+    let is_other = matches!(stored, Some(Stored::Family(stored)) if stored != layout);
+    if unit.dialect.is_none() && unit.info.shape.len() == 2 && is_other {
         let made = apply_one(vec![(unit.value.clone(), unit.info.clone())], &Op::Transpose)?;
         (unit.value, unit.info) = made;
         unit.dialect = Some(wanted.map_or(PLAIN, |dialect| dialect.name));

@@ -5,3 +5,4 @@ mod coverage;
 mod edited;
 mod laws;
 mod quantized;
+mod rules;

@@ -41,6 +41,57 @@ fn the_last_rule_that_matches_wins() {
     assert_eq!((matched.from("t.x.weight"), matched.from("t.y.weight")), ("b.x.weight".into(), "a.y.weight".into()));
 }
 
+/// Of rules that match the last whose source exists wins, in whatever order the sources are there.
+#[test]
+fn the_last_rule_whose_source_exists_wins() {
+    let rules = ["{p}.weight=p.{p}.scale", "{p}.weight=p.{p}.matrix", "{p}.weight=p.{p}.embedding"];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [0, 2, 1]] {
+        let ordered = order.map(|at| rules[at]);
+        let case =
+            texts("p.bn.scale 4\np.fc.matrix 4x4\np.e.embedding 5x4", "bn.weight 4\nfc.weight 4x4\ne.weight 5x4");
+        let case = case.map(&ordered);
+        let matched = case.matched().clean();
+        assert_eq!(matched.from("bn.weight"), "p.bn.scale");
+        assert_eq!(matched.from("fc.weight"), "p.fc.matrix");
+        assert_eq!(matched.from("e.weight"), "p.e.embedding");
+    }
+    let both = texts("p.x.scale 4\np.x.matrix 4", "x.weight 4").map(&rules[..2]);
+    assert_eq!(both.matched().clean().from("x.weight"), "p.x.matrix");
+    let null = texts("p.x.scale 4", "x.weight 4").map(&["x.weight=null", rules[1], "{p}.weight=p.{p}.other"]);
+    assert!(matches!(null.error(), PlanError::MapNamesNothing { .. }));
+    let null = texts("p.x.scale 4\np.y.matrix 4", "x.weight 4\ny.weight 4").map(&["x.weight=null", rules[1]]);
+    assert!(null.matched().clean().of("x.weight").declared);
+}
+
+#[test]
+fn a_wildcard_of_the_source_alone_stands_for_the_one_tensor_that_there_is() {
+    let source = "blocks.0.{0-1}.attn.qkv.weight 6x2\nblocks.1.{2-3}.attn.qkv.weight 6x2";
+    for rule in [
+        "layer.{i}.attn.qkv.weight=blocks.{c}.{i}.attn.qkv.weight",
+        "layer.{i}.**=blocks.*.{i}.**",
+        "layer.{i}.{p}=blocks.{c}.{i}.{p}",
+    ] {
+        let case = texts(source, "layer.{0-3}.attn.qkv.weight 6x2").map(&[rule]);
+        let matched = case.matched().clean();
+        assert_eq!(matched.from("layer.1.attn.qkv.weight"), "blocks.0.1.attn.qkv.weight", "{rule}");
+        assert_eq!(matched.from("layer.2.attn.qkv.weight"), "blocks.1.2.attn.qkv.weight", "{rule}");
+    }
+    let twice = texts("blocks.0.0.w 4\nblocks.1.0.w 4", "layer.0.w 4").map(&["layer.{i}.w=blocks.{c}.{i}.w"]);
+    let error = twice.error();
+    assert!(
+        matches!(&error, PlanError::MapNotUnique { first, second, target, .. }
+        if first == "blocks.0.0.w" && second == "blocks.1.0.w" && target == "layer.0.w"),
+        "{error}"
+    );
+    use crate::error::Fault;
+    assert_eq!(error.exit(), crate::error::Exit::Input);
+    let none = texts("blocks.0.0.v 4", "layer.0.w 4").map(&["layer.{i}.w=blocks.{c}.{i}.w"]);
+    assert!(matches!(none.error(), PlanError::MapNamesNothing { .. }));
+    let named = texts("a.0.w 4", "layer.0.w 4").and("other", listing("b.0.w 4\na.7.w 4"));
+    let named = named.map(&["layer.{i}.w=other:{c}.{i}.w"]);
+    assert_eq!(named.matched().clean().from("layer.0.w"), "b.0.w");
+}
+
 #[test]
 fn one_source_goes_to_several_targets_by_rule() {
     let case = texts("mlp.{0-1}.up.weight 4x4", "mlp.{0-1}.experts.{0-2}.up.weight 4x4")

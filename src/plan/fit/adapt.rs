@@ -1,0 +1,119 @@
+//! What `adapt` rules say of a target: a key acts where shapes differ, or is an error. Equal sizes are a copy.
+
+use super::Subject;
+use crate::arch::{AdaptRule, Architecture, Channels, Heads, NewRows, Positions};
+use crate::error::{FitError, Result};
+use crate::plan::SourceView;
+use crate::plan::matching::{Match, Origin};
+
+/// A key of a rule that this version can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Positions,
+    Heads,
+    Rows,
+    Prefix,
+}
+
+/// What the `adapt` rules say about one target, field by field the last that says it.
+#[derive(Debug, Default)]
+pub(super) struct Adapt {
+    pub positions: Option<Positions>,
+    pub heads: Option<Heads>,
+    pub rows: Option<NewRows>,
+    pub prefix: Option<[u64; 2]>,
+    grid: Option<[[u64; 2]; 2]>,
+    /// Something said that this version cannot do.
+    later: Option<&'static str>,
+    /// Something said that would act on equal shapes too, and that this version cannot do.
+    reorders: Option<&'static str>,
+}
+
+impl Adapt {
+    pub fn of(target: &Architecture, name: &str) -> Adapt {
+        let matching = target.rules.adapt.iter().filter(|rule| rule.target.pattern.matches(name).is_some());
+        matching.fold(Adapt::default(), |said, rule: &AdaptRule| Adapt {
+            positions: rule.positions.or(said.positions),
+            heads: rule.heads.or(said.heads),
+            rows: rule.rows.or(said.rows),
+            prefix: rule.prefix.or(said.prefix),
+            grid: rule.grid.or(said.grid),
+            later: later(rule).or(said.later),
+            reorders: reorders(rule).or(said.reorders),
+        })
+    }
+
+    /// An error where a rule would have to act and this version lacks its operation. Equal shapes need none, unless channels are
+    /// listed in another order or two grids of as many cells differ.
+    pub fn check_available(&self, subject: &Subject) -> Result<()> {
+        let is_equal = subject.info.shape == subject.parameter.shape;
+        let is_one_grid = self.grid.is_none_or(|[source, target]| source == target);
+        let is_one_prefix = self.prefix.is_none_or(|[source, target]| source == target);
+        let missing = match (self.later, is_equal) {
+            (Some(rule), false) => Some(rule),
+            (_, true) if self.reorders.is_some() => self.reorders,
+            (_, _) if !is_one_grid => Some("grid"),
+            (_, false) if !is_one_prefix => Some("prefix"),
+            (Some(_) | None, _) => None,
+        };
+        match missing {
+            Some(rule) => Err(FitError::NoOperation { name: subject.parameter.name.to_string(), rule }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// An error where a key was written that is none of those that act on this tensor.
+    pub fn require(&self, subject: &Subject, acting: &[Key]) -> Result<()> {
+        let said = [
+            (self.positions.is_some(), Key::Positions, "positions"),
+            (self.heads.is_some(), Key::Heads, "heads"),
+            (self.rows.is_some(), Key::Rows, "rows"),
+            (self.prefix.is_some(), Key::Prefix, "prefix"),
+        ];
+        let idle = said.into_iter().find(|(is_said, key, _)| *is_said && !acting.contains(key));
+        match idle.filter(|_| subject.info.shape != subject.parameter.shape) {
+            Some((_, _, rule)) => Err(FitError::CannotAdapt {
+                name: subject.parameter.name.to_string(),
+                rule,
+                expected: subject.parameter.shape.clone(),
+                found: subject.info.shape.clone(),
+            }
+            .into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error for a rule of which no tensor has a source, so that there is nothing that it could adapt.
+pub(in crate::plan) fn check_rules(sources: &[SourceView], target: &Architecture, matches: &[Match]) -> Result<()> {
+    if sources.is_empty() {
+        return Ok(());
+    }
+    let has_nothing = |found: &Match| matches!(found.origin, Origin::New) && !found.declared;
+    for rule in target.rules.adapt.iter().filter(|rule| !rule.target.optional) {
+        let met = target.parameters.iter().zip(matches);
+        let mut met = met.filter(|(parameter, _)| rule.target.pattern.matches(&parameter.name).is_some()).peekable();
+        let Some(name) = met.peek().map(|(parameter, _)| parameter.name.to_string()) else { continue };
+        if met.all(|(_, found)| has_nothing(found)) {
+            let (place, pattern) = (rule.target.place.clone(), rule.target.text.clone());
+            return Err(FitError::NothingToAdapt { place, pattern, name }.into());
+        }
+    }
+    Ok(())
+}
+
+fn later(rule: &AdaptRule) -> Option<&'static str> {
+    let said = [
+        (rule.channels.is_some(), "channels"),
+        (rule.patch.is_some(), "patch"),
+        (rule.frames.is_some(), "frames"),
+        (rule.resample.is_some(), "resample"),
+    ];
+    said.into_iter().find(|(is_said, _)| *is_said).map(|(_, name)| name)
+}
+
+fn reorders(rule: &AdaptRule) -> Option<&'static str> {
+    let Some(Channels::List(channels)) = &rule.channels else { return None };
+    let in_order = channels.iter().enumerate().all(|(place, channel)| *channel == Some(place as u64));
+    (!in_order).then_some("channels")
+}
