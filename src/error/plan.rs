@@ -513,7 +513,7 @@ impl Fault for PlanError {
                 first.into_iter().chain(lines.iter().cloned()).chain(open).collect()
             }
             PlanError::KernelUnstated { target, source_name, shape, axes, is_transposed } => {
-                kernel_hints(&format!("--map '{target}={source_name}"), shape, *axes, *is_transposed)
+                kernel_hints(&format!("{target}={source_name}"), shape, *axes, *is_transposed)
             }
             PlanError::KernelMixed { .. } => {
                 vec!["reshape so that inputs and outputs stay on separate axes, or leave the operations out: the kernel is turned without them".into()]
@@ -543,7 +543,7 @@ impl Fault for PlanError {
                 vec![format!("name one of the two in a rule of its own: `{first}` or `{second}`")]
             }
             PlanError::MapShape { target, .. } => {
-                vec![format!("a later rule makes it new: --map '{target}=null'")]
+                vec![format!("a later rule makes it new: {}", flag("--map", &format!("{target}=null")))]
             }
             PlanError::MapPieces { .. } | PlanError::MapSplit { .. } | PlanError::Unmeasured { .. } => Vec::new(),
         }
@@ -555,28 +555,31 @@ fn flag(name: &str, value: &str) -> String {
     format!("{name} {}", super::quoted(value))
 }
 
-/// The rules that state a layout, as they are typed after `--map 'to=from`.
+/// Flags that state a layout by the operations after this rule.
 fn kernel_hints(rule: &str, shape: &Shape, axes: usize, is_transposed: bool) -> Vec<String> {
     let rows = shape.first().copied().unwrap_or(1);
-    let spaces = || (0..shape.len().saturating_sub(2)).map(|axis| format!(", {axis}")).collect::<String>();
+    let spaces: String = (0..shape.len().saturating_sub(2)).map(|axis| format!(", {axis}")).collect();
     let (last, before) = (shape.len().saturating_sub(1), shape.len().saturating_sub(2));
-    let in_out = format!("{rule}|permute({last}, {before}{})'", spaces());
-    let as_it_is = (0..shape.len()).map(|axis| axis.to_string()).collect::<Vec<_>>().join(", ");
-    let as_it_is = format!("{rule}|permute({as_it_is})' where it has PyTorch's layout, and is taken as it is");
+    let hint = |operations: String, when: &str| format!("{} {when}", flag("--map", &format!("{rule}|{operations}")));
+    let in_place = (0..shape.len()).map(|axis| axis.to_string()).collect::<Vec<_>>().join(", ");
+    let as_it_is = hint(format!("permute({in_place})"), "where it has PyTorch's layout, and is taken as it is");
+    let exchanged = format!("permute({last}, {before}{spaces})");
     match (shape.len(), axes) {
-        (2, 2) => vec![format!("{rule}|transpose' where it is (in, out), as the kernel of a Dense layer is"), as_it_is],
+        (2, 2) => {
+            vec![hint("transpose".into(), "where it is (in, out), as the kernel of a Dense layer is"), as_it_is]
+        }
         (2, _) => vec![
-            format!("{rule}|reshape({rows}, {rows})|transpose' where inputs come first, as in a Dense layer"),
-            format!("{rule}|reshape({rows}, {rows})|permute(0, 1)' where outputs come first"),
+            hint(format!("reshape({rows}, {rows})|transpose"), "where inputs come first, as in a Dense layer"),
+            hint(format!("reshape({rows}, {rows})|permute(0, 1)"), "where outputs come first"),
         ],
         (_, _) if is_transposed => vec![
-            format!("{in_out} where it is (…, out, in), as with `transpose_kernel=True` of Flax"),
-            format!(
-                "{rule}|permute({before}, {last}{})' where it is (…, in, out), as Flax has it without; its taps are then turned around",
-                spaces()
+            hint(exchanged, "where it is (…, out, in), as with `transpose_kernel=True` of Flax"),
+            hint(
+                format!("permute({before}, {last}{spaces})"),
+                "where it is (…, in, out), as Flax has it without; its taps are then turned around",
             ),
         ],
-        (_, _) => vec![format!("{in_out} where it is (…, in, out), as Keras and Flax have it"), as_it_is],
+        (_, _) => vec![hint(exchanged, "where it is (…, in, out), as Keras and Flax have it"), as_it_is],
     }
 }
 
