@@ -63,6 +63,11 @@ impl<'a> Beside<'a> {
         Ok(brace || name.ends_with(".json"))
     }
 
+    /// Whether it is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// The label for reports and messages.
     pub(super) fn label(&self) -> &str {
         self.source.label()

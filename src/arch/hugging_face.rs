@@ -6,7 +6,7 @@ use super::grammar::{self, RULES};
 use super::json::{Document, Node, Read, Wrong};
 use super::{Architecture, FamilyBlock, Flags, Form, LabelRule, file_rules};
 use crate::error::{ArchError, Error, FamilyError, Problem, Result, nearest};
-use crate::family::{self, Class, Config, Family, Inputs};
+use crate::family::{self, Asked, Class, Config, Family, Inputs, Known, Reader};
 use crate::graph::Builder;
 use crate::model_types;
 
@@ -29,13 +29,19 @@ pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRu
     if let Some(rule) = labels {
         label(&mut config, &rule.labels);
     }
-    let mut at = Builder::new();
-    let built = family.build(&config, &Inputs::default(), &Class::OfConfig, &mut at);
-    let outputs = built.map_err(|error| placed(document, &flags.set, error))?;
+    let built = built(family, config).map_err(|error| placed(document, &flags.set, error))?;
+    Ok(Architecture { rules, ..built })
+}
+
+/// The architecture of a config, without rules.
+pub(super) fn built(family: &'static dyn Family, config: Config) -> Result<Architecture> {
+    let (asked, mut at) = (Asked::default(), Builder::new());
+    let reader = Reader::new(family.name(), &config, &asked)?;
+    let outputs = family.declare(reader, &Inputs::default(), &Class::OfConfig, &mut at)?;
     let (parameters, graph) = at.finish(outputs)?;
     let mut architecture = Architecture::new(Form::HuggingFace, parameters);
     architecture.graph = Some(graph);
-    architecture.rules = rules;
+    architecture.notes = unknown_keys(family, &config, &asked);
     architecture.blocks = vec![FamilyBlock { path: String::new(), family, config: config.clone() }];
     architecture.config = Some(config);
     Ok(architecture)
@@ -53,15 +59,41 @@ const OTHER_RULES: &[&str] = &["width", "experts", "reinit"];
 
 /// An error for a rule that stands beside the keys of the config, where it would do nothing: its place is under `xfer`.
 fn refuse_rules(root: &Node, family: &'static dyn Family) -> Read<()> {
-    let of_config = |key: &str| family.config_keys().contains(&key) || EVERY_CONFIG.contains(&key);
+    let of_config = |key: &str| Known::of(family, &Config(Map::new())).has(key);
     let rules = RULES.iter().map(|rule| rule.name).chain(OTHER_RULES.iter().copied());
-    for key in rules.filter(|key| !of_config(key)) {
+    for key in rules {
         let entries = root.entries().unwrap_or_default();
-        if let Some(entry) = entries.iter().find(|entry| entry.key == key) {
+        if let Some(entry) = entries.iter().find(|entry| entry.key == key && !of_config(key)) {
             return Err(Wrong { at: entry.at, problem: Problem::RuleInConfig { key } });
         }
     }
     Ok(())
+}
+
+/// What the user should know of keys that nothing asks for: probable typing errors each, the others together.
+fn unknown_keys(family: &'static dyn Family, config: &Config, asked: &Asked) -> Vec<String> {
+    let is_new = |key: &&String| !asked.has(key) && !family::INERT.contains(&key.as_str());
+    if !config.0.keys().any(|key| is_new(&key)) {
+        return Vec::new();
+    }
+    let known = Known::of(family, config);
+    let unknown = config.0.keys().filter(|key| !known.has(key));
+    let (typed, other): (Vec<&String>, Vec<&String>) = unknown.partition(|key| known.meant(key).is_some());
+    let line = |key: &&String| {
+        let meant = known.meant(key).unwrap_or_default();
+        format!(
+            "config key `{key}`: {} has none of this name and it has no effect; did you mean `{meant}`?",
+            family.name()
+        )
+    };
+    let mut notes: Vec<String> = typed.iter().map(line).collect();
+    if !other.is_empty() {
+        let names = other.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let (keys, has) = if other.len() == 1 { ("key", "it has") } else { ("keys", "they have") };
+        notes
+            .push(format!("config {keys} {names}: not known to {}; carried unchanged, {has} no effect", family.name()));
+    }
+    notes
 }
 
 fn family_of(root: &Node) -> Read<&'static dyn Family> {
@@ -92,40 +124,28 @@ fn placed(document: &Document, set: &[String], error: Error) -> Error {
     }
 }
 
-/// Keys that every model of transformers takes.
-const EVERY_CONFIG: &[&str] = &[
-    "architectures",
-    "bos_token_id",
-    "dtype",
-    "eos_token_id",
-    "id2label",
-    "label2id",
-    "num_labels",
-    "pad_token_id",
-    "problem_type",
-    "tie_word_embeddings",
-    "torch_dtype",
-];
-
 const SET: &str = "KEY=VALUE, as num_hidden_layers=6";
 
-/// Applies `--set KEY=VALUE` in order. A key that neither the config nor the family has is an error with the nearest.
+/// Applies `--set KEY=VALUE` in order, under whichever of its names the key is stated. A key that the family does not know is an error.
 fn set(config: &mut Config, family: &'static dyn Family, typed: &[String]) -> Result<()> {
     for text in typed {
         let form = || ArchError::FlagForm { flag: "--set", typed: text.clone(), expected: SET };
         let (path, value) = text.split_once('=').ok_or_else(form)?;
         let path: Vec<&str> = path.trim().split('.').collect();
         let first = path.first().copied().unwrap_or_default();
-        let known = || family.config_keys().iter().chain(EVERY_CONFIG).copied();
-        if !config.0.contains_key(first) && !known().any(|key| key == first) {
-            let candidates: Vec<&str> = config.0.keys().map(String::as_str).chain(known()).collect();
-            let near = nearest(first, candidates).map(str::to_string);
-            let family = family.name();
-            return Err(
-                ArchError::UnknownSet { typed: text.clone(), key: first.to_string(), nearest: near, family }.into()
-            );
+        let known = Known::of(family, config);
+        if !known.has(first) {
+            let (key, nearest) = (first.to_string(), known.meant(first).map(str::to_string));
+            return Err(ArchError::UnknownSet { typed: text.clone(), key, nearest, family: family.name() }.into());
         }
         let value = value_of(first, value.trim());
+        if first == "model_type" && !value.as_str().is_some_and(|name| family.model_types().contains(&name)) {
+            let (key, value, must) = (first.into(), value.to_string(), family.model_types().join(" or "));
+            return Err(FamilyError::Value { family: family.name(), key, value, must }.into());
+        }
+        for other in family::same_keys(family.name(), first).iter().filter(|other| *other != first) {
+            config.0.shift_remove(other);
+        }
         insert(&mut config.0, &path, value.clone()).ok_or_else(form)?;
         if first == "num_labels" {
             let count = value.as_u64().filter(|count| (1..=MOST_LABELS).contains(count)).ok_or_else(form)?;

@@ -17,6 +17,7 @@ mod json;
 mod labels;
 mod layers;
 mod listing;
+mod missing;
 mod modules;
 mod native;
 mod open;
@@ -31,6 +32,7 @@ mod vocabulary;
 
 pub use depth::{DepthItem, DepthList, ListItem};
 pub use describe::describe;
+pub use missing::by_source;
 pub use open::{open, open_path};
 pub use pattern::{Bindings, Pattern};
 pub use rules::{
@@ -94,6 +96,8 @@ pub struct Architecture {
     pub arch_json: Option<Arc<str>>,
     /// The vocabulary that a `vocab` rule names, read.
     pub vocabulary: Option<TargetVocabulary>,
+    /// Whether weights stand beside the config, so that keys which it does not state are those of these weights.
+    pub has_weights: bool,
     /// What the user should know: what was guessed, and what this form cannot do.
     pub notes: Vec<String>,
 }
@@ -111,6 +115,7 @@ impl Architecture {
             config: None,
             arch_json: None,
             vocabulary: None,
+            has_weights: false,
             notes: Vec::new(),
         }
     }

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::beside::Beside;
 use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
 use super::json::{Document, Node, Read, Wrong};
-use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, native, vocabulary};
+use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, missing, native, vocabulary};
 use crate::checkpoint::{self, OpenOptions};
-use crate::error::{ArchError, Problem, Result};
+use crate::error::{ArchError, Exit, Problem, Result};
 use crate::progress::Progress;
 use crate::source::{Access, Reference};
 
@@ -35,7 +35,8 @@ fn open_reference(
     let mut architecture = match beside.document()? {
         Some(document) if stands_for_weights(&document, &beside) => of_unbuilt(&document, &beside)?,
         Some(document) => {
-            with_vocabulary(from_document(&document, flags, rules.labels.first(), &beside)?, &document, &beside)?
+            let architecture = from_document(&document, flags, rules.labels.first(), &beside)?;
+            with_vocabulary(completed(architecture, &beside)?, &document, &beside)?
         }
         None => from_weights(&beside)?,
     };
@@ -68,6 +69,26 @@ fn of_unbuilt(document: &Document, beside: &Beside) -> Result<Architecture> {
     let model_type = hugging_face::unbuilt(&document.root).unwrap_or_default();
     architecture.notes.push(format!("no family answers to model_type `{model_type}`: its weights are the listing"));
     Ok(architecture)
+}
+
+/// The architecture of a config beside weights, with what it does not state and they decide. On the Hub their headers are read only
+/// where the config lacks a size.
+fn completed(architecture: Architecture, beside: &Beside) -> Result<Architecture> {
+    let lacks_size = || {
+        let mut blocks = architecture.blocks.iter().filter(|block| block.path.is_empty());
+        blocks.any(|block| crate::family::lacks_size(block.family, &block.config))
+    };
+    if architecture.form != Form::HuggingFace || beside.source.is_single_file() || !(beside.is_local() || lacks_size())
+    {
+        return Ok(architecture);
+    }
+    let options = OpenOptions { headers: true, ..OpenOptions::default() };
+    match checkpoint::open(&beside.source, &options, beside.progress) {
+        Ok(checkpoint) => missing::by_own_weights(architecture, checkpoint.reader.listing()),
+        Err(error) if matches!(error.exit(), Exit::Temporary | Exit::Interrupted | Exit::Terminated) => Err(error),
+        // a config alone, or beside weights that are no architecture's concern
+        Err(_) => Ok(architecture),
+    }
 }
 
 fn from_weights(beside: &Beside) -> Result<Architecture> {

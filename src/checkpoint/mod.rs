@@ -19,6 +19,7 @@ mod numpy;
 mod onnx;
 mod open;
 mod part;
+mod restated;
 mod safetensors;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod zip;
 pub use natural::natural_cmp;
 pub use open::{OpenOptions, open, open_file};
 pub(crate) use part::row_bytes;
+pub use restated::Restated;
 
 use kernel::Variable;
 

@@ -329,7 +329,6 @@ impl Fault for ArchError {
             ArchError::FlagForm { .. }
             | ArchError::LabelsForm { .. }
             | ArchError::Flag { .. }
-            | ArchError::UnknownSet { .. }
             | ArchError::UnknownFramework { .. }
             | ArchError::SetWithoutConfig { .. } => Exit::Usage,
             ArchError::Place { problem: Problem::Inner(error), .. }
@@ -345,7 +344,8 @@ impl Fault for ArchError {
             | ArchError::MapTargets { .. }
             | ArchError::LabelTwice { .. }
             | ArchError::Place { .. }
-            | ArchError::File { .. } => Exit::Input,
+            | ArchError::File { .. }
+            | ArchError::UnknownSet { .. } => Exit::Input,
         }
     }
 

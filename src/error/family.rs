@@ -41,6 +41,20 @@ pub enum FamilyError {
         /// Its value.
         other_value: String,
     },
+    /// A key is missing, its default contradicts the weights, and these do not decide its value.
+    #[error("{family} config: {key} is not stated, and its default {default} contradicts {tensor}")]
+    Unstated {
+        /// The family.
+        family: &'static str,
+        /// The key.
+        key: String,
+        /// Its default, as JSON.
+        default: String,
+        /// A tensor of the weights.
+        tensor: String,
+        /// The values that fit, as JSON.
+        values: String,
+    },
     /// `architectures` names a class that the family does not have.
     #[error("{family} config: unknown architecture `{name}`")]
     Architecture {
@@ -90,6 +104,9 @@ impl Fault for FamilyError {
                 format!("supported: {known}"),
                 "a listing of the model's tensors can stand for the config: xfer arch --snippet torch".into(),
             ],
+            FamilyError::Unstated { key, values, .. } => {
+                vec![format!("state it in the config, or with --set {key}=VALUE; what fits: {values}")]
+            }
             FamilyError::Contradiction { .. } | FamilyError::Value { .. } | FamilyError::Output { .. } => Vec::new(),
         }
     }

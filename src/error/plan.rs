@@ -384,10 +384,20 @@ pub enum PlanError {
         why: String,
     },
     /// A buffer that can neither be copied nor computed.
-    #[error("buffer {target} is in no source, and no constant can stand for it")]
+    #[error("buffer {target} is in no source, and neither its name nor what is beside it says how it is computed")]
     BufferWithoutSource {
         /// The target.
         target: String,
+    },
+    /// The source of a buffer has another size, and its formula is not known.
+    #[error("buffer {target}: expected {expected}, found {found}, and nothing says how it is computed")]
+    BufferOfAnotherSize {
+        /// The target.
+        target: String,
+        /// Its shape.
+        expected: String,
+        /// That of its source.
+        found: String,
     },
 }
 
@@ -456,7 +466,8 @@ impl Fault for PlanError {
             | PlanError::NewLayers { .. }
             | PlanError::TieDiffers { .. }
             | PlanError::ExpandImpossible { .. }
-            | PlanError::BufferWithoutSource { .. } => Exit::Contract,
+            | PlanError::BufferWithoutSource { .. }
+            | PlanError::BufferOfAnotherSize { .. } => Exit::Contract,
         }
     }
 
@@ -532,11 +543,8 @@ impl Fault for PlanError {
             PlanError::BufferWithoutSource { target } if target.ends_with("position_ids") => {
                 vec![format!("add \"dtype\": \"i64\" to `{target}` in the listing, so that it can be counted")]
             }
-            PlanError::BufferWithoutSource { target } => {
-                vec![format!(
-                    "leave `{target}` out of the listing where the model computes it, or {}",
-                    flag("--new", target)
-                )]
+            PlanError::BufferOfAnotherSize { target, .. } | PlanError::BufferWithoutSource { target } => {
+                buffer_hints(target)
             }
             PlanError::MapDoesNotFit { problem, .. } => problem.hints(),
             PlanError::MapNotUnique { first, second, .. } => {
@@ -589,4 +597,20 @@ fn missing_layers(block: &str, tail: &str, missing: &[u64]) -> Vec<String> {
         (block, tail) => format!("{block}.{layer}.{tail}"),
     });
     names.map(|name| flag("--new", &name)).collect()
+}
+
+/// What a buffer is computed from, where its name says what that is, and what does without.
+fn buffer_hints(target: &str) -> Vec<String> {
+    let key = match target.rsplit('.').next() {
+        Some("relative_position_index") => Some("\"window_size\": [HEIGHT, WIDTH]"),
+        Some("relative_coords_table") => Some("\"pretrained_window_sizes\": [SIZE_OF_EACH_STAGE]"),
+        Some("inv_freq" | "original_inv_freq") => Some("\"rope_theta\": BASE"),
+        _ => None,
+    };
+    let stated = key.map(|key| format!("state its sizes in the listing: \"config\": {{ {key} }}"));
+    let others = [
+        format!("leave `{target}` out of the listing where the model computes it"),
+        format!("{} makes it zeros", flag("--new", target)),
+    ];
+    stated.into_iter().chain(others).collect()
 }

@@ -3,7 +3,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Feed, Head, Names, Predictions, Sizes};
-use super::{Class, Config, Inputs, Outputs, bert, initial};
+use super::{Class, Inputs, Outputs, bert, initial};
 use crate::error::Result;
 use crate::graph::{AttentionKind, Builder, NodeId, Nonlinearity, PositionIds};
 
@@ -21,29 +21,6 @@ pub const ALBERT: Described = Described {
         "AlbertForQuestionAnswering",
     ],
     inputs: encoder::INPUTS,
-    config_keys: &[
-        "attention_probs_dropout_prob",
-        "classifier_dropout_prob",
-        "down_scale_factor",
-        "embedding_size",
-        "gap_size",
-        "hidden_act",
-        "hidden_dropout_prob",
-        "hidden_size",
-        "initializer_range",
-        "inner_group_num",
-        "intermediate_size",
-        "layer_norm_eps",
-        "max_position_embeddings",
-        "net_structure_type",
-        "num_attention_heads",
-        "num_hidden_groups",
-        "num_hidden_layers",
-        "num_memory_blocks",
-        "position_embedding_type",
-        "type_vocab_size",
-        "vocab_size",
-    ],
     base_prefix: "albert",
     markers: &[
         "encoder.embedding_hidden_mapping_in.weight",
@@ -71,8 +48,7 @@ const NAMES: Names = Names {
     norm: "full_layer_layer_norm",
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: ALBERT.name, config };
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     let size = Sizes::read(config, &KEYS)?;
     let groups = config.size("num_hidden_groups", 1)?;
     if groups > size.layers.max(1) {

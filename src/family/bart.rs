@@ -4,7 +4,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::seq2seq::{self, Head, Limits};
-use super::{Class, Config, Inputs, Outputs, initial};
+use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Layer, NodeId, Nonlinearity, PositionIds, Projections, Use};
 use crate::tensor::Role;
@@ -21,35 +21,6 @@ pub const BART: Described = Described {
         "BartForCausalLM",
     ],
     inputs: seq2seq::INPUTS,
-    config_keys: &[
-        "activation_dropout",
-        "activation_function",
-        "attention_dropout",
-        "classif_dropout",
-        "classifier_dropout",
-        "d_model",
-        "decoder_attention_heads",
-        "decoder_ffn_dim",
-        "decoder_layerdrop",
-        "decoder_layers",
-        "decoder_start_token_id",
-        "dropout",
-        "encoder_attention_heads",
-        "encoder_ffn_dim",
-        "encoder_layerdrop",
-        "encoder_layers",
-        "forced_eos_token_id",
-        "init_std",
-        "is_encoder_decoder",
-        "max_position_embeddings",
-        "normalize_before",
-        "normalize_embedding",
-        "num_hidden_layers",
-        "scale_embedding",
-        "static_position_embeddings",
-        "use_cache",
-        "vocab_size",
-    ],
     base_prefix: "model",
     markers: &["encoder.layernorm_embedding.weight", "decoder.layers.0.encoder_attn.q_proj.weight"],
     dialects: &[],
@@ -58,9 +29,8 @@ pub const BART: Described = Described {
 
 const POSITIONS: PositionIds = PositionIds::From { offset: 2 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     inputs.check(BART.name, seq2seq::INPUTS)?;
-    let config = Reader { family: BART.name, config };
     let size = Sizes::read(config)?;
     let head = seq2seq::head(config, class, BART.architectures)?;
     let since = at.parameters().len();

@@ -4,7 +4,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Head, Predictions, Sizes};
-use super::{Class, Config, Dialect, Inputs, Outputs, Rule, initial, same};
+use super::{Class, Dialect, Inputs, Outputs, Rule, initial, same};
 use crate::error::Result;
 use crate::graph::{AttentionKind, Builder, NodeId, Nonlinearity, PositionIds};
 
@@ -24,16 +24,16 @@ pub const BERT: Described = Described {
         "BertForQuestionAnswering",
     ],
     inputs: encoder::INPUTS,
-    config_keys: encoder::CONFIG_KEYS,
     base_prefix: "bert",
     markers: &["embeddings.token_type_embeddings.weight", "encoder.layer.0.attention.self.query.weight"],
     dialects: DIALECTS,
     build,
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: BERT.name, config };
-    let bert = Bert { config, size: Sizes::read(config, &encoder::KEYS)? };
+const KEYS: encoder::Keys = encoder::Keys { decodes: true, ..encoder::KEYS };
+
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    let bert = Bert { config, size: Sizes::read(config, &KEYS)? };
     let since = at.parameters().len();
     let head = || encoder::head(config, BERT.architectures);
     let outputs = encoder::class(&bert, class, head, BERT.base_prefix, inputs, at)?;

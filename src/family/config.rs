@@ -1,24 +1,66 @@
-//! Reading a Hugging Face config: typed values with the family's defaults, each wrong one named with its key.
+//! Reading a Hugging Face config: typed values with the family's defaults, each wrong one named with its key, each key recorded.
 
 use serde_json::Value;
 
-use super::{Config, activation};
+use super::asked::Asked;
+use super::{Config, activation, aliases};
 use crate::error::{Error, FamilyError, Result};
 use crate::init::Nonlinearity;
 
+/// Keys of every config that change names or shapes in a way that is built for no family.
+const NEVER: &[(&str, &str)] = &[
+    ("pruned_heads", "none: layers that have all their heads"),
+    ("tie_encoder_decoder", "false: an encoder and a decoder with weights of their own"),
+];
+
 /// A config as one family reads it.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     /// Who reads, for messages.
     pub family: &'static str,
-    /// What is read.
-    pub config: &'a Config,
+    config: &'a Config,
+    asked: &'a Asked,
 }
 
 impl<'a> Reader<'a> {
+    /// A reader that records what is asked. A config that states a key under two names with different values is an error.
+    pub fn new(family: &'static str, config: &'a Config, asked: &'a Asked) -> Result<Reader<'a>> {
+        aliases::check(family, config)?;
+        let reader = Reader { family, config, asked };
+        for (key, known) in NEVER {
+            let is_set =
+                |value: &Value| value.as_bool() == Some(true) || value.as_object().is_some_and(|map| !map.is_empty());
+            if let Some(value) = reader.get(key).filter(|value| is_set(value)) {
+                return Err(reader.unsupported(key, value, *known));
+            }
+        }
+        Ok(reader)
+    }
+
     /// The value of a key, or `None` where it is missing or null.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
-        self.config.0.get(key).filter(|value| !value.is_null())
+        self.asked.note(key);
+        self.found(key)
+    }
+
+    /// Whether the config states a key, be it as null.
+    pub fn states(&self, key: &str) -> bool {
+        self.asked.note(key);
+        aliases::names(self.family, key).any(|name| self.config.0.contains_key(name))
+    }
+
+    fn found(&self, key: &str) -> Option<&'a Value> {
+        aliases::names(self.family, key).find_map(|name| self.config.0.get(name).filter(|value| !value.is_null()))
+    }
+
+    /// The value of a key. Where there is none, its default is recorded.
+    fn or_default(&self, key: &str, default: impl Into<Value>) -> Option<&'a Value> {
+        let found = self.found(key);
+        match found {
+            Some(_) => self.asked.note(key),
+            None => self.asked.defaulted(key, default.into()),
+        }
+        found
     }
 
     /// The error that a value cannot be.
@@ -29,7 +71,7 @@ impl<'a> Reader<'a> {
 
     /// A count of 0 or more.
     pub fn count(&self, key: &str, default: u64) -> Result<u64> {
-        let Some(value) = self.get(key) else { return Ok(default) };
+        let Some(value) = self.or_default(key, default) else { return Ok(default) };
         value.as_u64().ok_or_else(|| self.wrong(key, value, "an integer, 0 or more"))
     }
 
@@ -41,8 +83,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A size whose default follows from other keys.
+    pub fn derived_size(&self, key: &str, default: u64) -> Result<u64> {
+        let size = self.size(key, default);
+        self.asked.derived(key);
+        size
+    }
+
+    /// A count whose default follows from other keys.
+    pub fn derived_count(&self, key: &str, default: u64) -> Result<u64> {
+        let count = self.count(key, default);
+        self.asked.derived(key);
+        count
+    }
+
     /// The id of a token, or `None` for none: null, or below 0.
     pub fn id(&self, key: &str, default: Option<u64>) -> Result<Option<u64>> {
+        self.asked.note(key);
         match self.config.0.get(key) {
             None => Ok(default),
             Some(Value::Null) => Ok(None),
@@ -53,21 +110,26 @@ impl<'a> Reader<'a> {
 
     /// A finite number, 0 or more.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
-        let Some(value) = self.get(key) else { return Ok(default) };
+        let Some(value) = self.or_default(key, default) else { return Ok(default) };
         let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
         number.ok_or_else(|| self.wrong(key, value, "a number, 0 or more"))
     }
 
     /// True or false.
     pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        let Some(value) = self.get(key) else { return Ok(default) };
+        let Some(value) = self.or_default(key, default) else { return Ok(default) };
         value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
     }
 
     /// A string.
     pub fn text(&self, key: &str, default: &'a str) -> Result<&'a str> {
-        let Some(value) = self.get(key) else { return Ok(default) };
+        let Some(value) = self.or_default(key, default) else { return Ok(default) };
         value.as_str().ok_or_else(|| self.wrong(key, value, "a string"))
+    }
+
+    /// Records further values of a key that change which tensors there are; what decides between them are the weights.
+    pub fn alternatives(&self, key: &str, values: impl IntoIterator<Item = Value>) {
+        self.asked.alternatives(key, values);
     }
 
     /// An activation by the name that transformers gives it.
@@ -81,6 +143,14 @@ impl<'a> Reader<'a> {
         match value.is_multiple_of(by) {
             true => Ok(()),
             false => Err(self.wrong(key, value, format!("a multiple of {by_key}, which is {by}"))),
+        }
+    }
+
+    /// An error where a flag of which only one value is built has the other.
+    pub fn only(&self, key: &'static str, value: bool, known: &str) -> Result<()> {
+        match self.flag(key, value)? {
+            stated if stated == value => Ok(()),
+            stated => Err(self.unsupported(key, stated, known)),
         }
     }
 
@@ -99,7 +169,9 @@ impl<'a> Reader<'a> {
     /// The same for a family whose configs mean another number where they say none.
     pub fn labels_or(&self, default: u64) -> Result<u64> {
         let stated = self.get("num_labels").map(|_| self.size("num_labels", 2)).transpose()?;
-        let Some(value) = self.get("id2label") else { return Ok(stated.unwrap_or(default)) };
+        let Some(value) = self.get("id2label") else {
+            return stated.map_or_else(|| self.size("num_labels", default), Ok);
+        };
         let named = value.as_object().map(|labels| labels.len() as u64).filter(|labels| *labels > 0);
         let named = named.ok_or_else(|| self.wrong("id2label", value, "an object of at least one label"))?;
         match stated {

@@ -3,9 +3,11 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Feed, Head, Names, Predictions, Sizes};
-use super::{Class, Config, Inputs, Outputs, bert, initial};
+use super::{Class, Inputs, Outputs, bert, initial};
 use crate::error::Result;
-use crate::graph::{AttentionKind, Builder, Convolution, Disentangled, Layer, NodeId, Nonlinearity, PositionIds, Use};
+use crate::graph::{
+    Attention, AttentionKind, Builder, Convolution, Disentangled, Layer, NodeId, Nonlinearity, PositionIds, Use,
+};
 use crate::init::Scheme;
 use crate::tensor::Role;
 
@@ -22,37 +24,6 @@ pub const DEBERTA: Described = Described {
         "DebertaV2ForQuestionAnswering",
     ],
     inputs: encoder::INPUTS,
-    config_keys: &[
-        "attention_head_size",
-        "attention_probs_dropout_prob",
-        "cls_dropout",
-        "conv_act",
-        "conv_groups",
-        "conv_kernel_size",
-        "embedding_size",
-        "hidden_act",
-        "hidden_dropout_prob",
-        "hidden_size",
-        "initializer_range",
-        "intermediate_size",
-        "layer_norm_eps",
-        "legacy",
-        "max_position_embeddings",
-        "max_relative_positions",
-        "norm_rel_ebd",
-        "num_attention_heads",
-        "num_hidden_layers",
-        "pooler_dropout",
-        "pooler_hidden_act",
-        "pooler_hidden_size",
-        "pos_att_type",
-        "position_biased_input",
-        "position_buckets",
-        "relative_attention",
-        "share_att_key",
-        "type_vocab_size",
-        "vocab_size",
-    ],
     base_prefix: "deberta",
     markers: &["encoder.rel_embeddings.weight", "encoder.layer.0.attention.self.query_proj.weight"],
     dialects: bert::DIALECTS,
@@ -65,21 +36,23 @@ const KEYS: encoder::Keys = encoder::Keys {
     layers: ("num_hidden_layers", 24),
     heads: ("num_attention_heads", 24),
     intermediate: ("intermediate_size", 6144),
-    types: 0,
-    eps: 1e-7,
+    types: Some(0),
+    eps: (Some("layer_norm_eps"), 1e-7),
     ..encoder::KEYS
 };
 
 const NAMES: Names =
     Names { projections: ["self.query_proj", "self.key_proj", "self.value_proj", "output.dense"], ..encoder::NAMES };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: DEBERTA.name, config };
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     refuse(config)?;
     let size = Sizes::read(config, &KEYS)?;
     let convolution = convolution(config, &size)?;
-    let embedding = config.size("embedding_size", size.hidden)?;
-    let deberta = Deberta { config, distances: distances(config, &size)?, convolution, embedding, size };
+    let embedding = config.derived_size("embedding_size", size.hidden)?;
+    let attention = attention(config, &size)?;
+    let has_table = config.flag("relative_attention", false)?;
+    let table = Some(span(config, &size)?.0).filter(|_| has_table);
+    let deberta = Deberta { config, table, attention, convolution, embedding, size };
     let since = at.parameters().len();
     let head = || encoder::head(config, DEBERTA.architectures);
     let outputs = encoder::class(&deberta, class, head, DEBERTA.base_prefix, inputs, at)?;
@@ -97,7 +70,7 @@ fn refuse(config: Reader) -> Result<()> {
     if !config.flag("legacy", true)? {
         keys.push("embedding_size");
     }
-    keys.into_iter().try_for_each(|key| match config.size(key, hidden)? {
+    keys.into_iter().try_for_each(|key| match config.derived_size(key, hidden)? {
         stated if stated == hidden => Ok(()),
         stated => Err(config.unsupported(key, stated, format!("hidden_size, which is {hidden}"))),
     })
@@ -106,6 +79,7 @@ fn refuse(config: Reader) -> Result<()> {
 /// The convolution beside the first layer, and its activation, where there is one.
 fn convolution(config: Reader, size: &Sizes) -> Result<Option<(Convolution, Nonlinearity)>> {
     let kernel = config.count("conv_kernel_size", 0)?;
+    let (groups, _) = (config.size("conv_groups", 1)?, config.text("conv_act", "tanh")?);
     if kernel == 0 {
         return Ok(None);
     }
@@ -118,17 +92,44 @@ fn convolution(config: Reader, size: &Sizes) -> Result<Option<(Convolution, Nonl
         stride: vec![1],
         padding: vec![(kernel - 1) / 2],
         dilation: vec![1],
-        groups: config.size("conv_groups", 1)?,
+        groups,
         bias: true,
     };
     Ok(Some((convolution, config.activation("conv_act", "tanh")?)))
 }
 
-/// The distances that the attention looks at, where it does.
-fn distances(config: Reader, size: &Sizes) -> Result<Option<Disentangled>> {
-    if !config.flag("relative_attention", false)? {
-        return Ok(None);
-    }
+/// The attention of all layers. A head may have a width of its own; what its output's projection takes is the width of the model all the
+/// same, so that there are such weights and transformers cannot run them.
+fn attention(config: Reader, size: &Sizes) -> Result<Attention> {
+    let kinds = kinds(config)?;
+    let has = |kind: &str| kinds.iter().any(|known| known == kind);
+    let (to_position, to_content) = (has("c2p"), has("p2c"));
+    let (is_relative, is_shared) = (config.flag("relative_attention", false)?, config.flag("share_att_key", false)?);
+    let (span, max_distance) = span(config, size)?;
+    let head = config.derived_size("attention_head_size", size.hidden / size.heads)?;
+    let kind = match is_relative {
+        true => AttentionKind::Disentangled(Disentangled {
+            span,
+            max_distance,
+            content_to_position: to_position,
+            position_to_content: to_content,
+            own: (!is_shared).then_some(["self.pos_key_proj", "self.pos_query_proj"]),
+        }),
+        false => AttentionKind::Plain,
+    };
+    let terms = 1 + u64::from(to_position) + u64::from(to_content);
+    let width = size.heads.checked_mul(head);
+    Ok(Attention {
+        head_dim: head,
+        // divided as if distances were looked at, also where they are not
+        scale: (!is_relative && terms > 1).then(|| 1.0 / ((head * terms) as f64).sqrt()),
+        out_width: Some(size.hidden).filter(|_| width != Some(size.hidden)),
+        ..encoder::attention(&NAMES, size, kind)
+    })
+}
+
+/// How many distances there are on either side, and the longest where they are in buckets.
+fn span(config: Reader, size: &Sizes) -> Result<(u64, Option<u64>)> {
     // below 1 both count as unsaid there
     let above = |key: &str| -> Result<Option<u64>> {
         match config.get(key).and_then(serde_json::Value::as_i64) {
@@ -136,19 +137,8 @@ fn distances(config: Reader, size: &Sizes) -> Result<Option<Disentangled>> {
             _ => Ok(Some(config.count(key, 0)?).filter(|number| *number > 0)),
         }
     };
-    let longest = above("max_relative_positions")?.unwrap_or(size.positions);
-    let buckets = above("position_buckets")?;
-    let kinds = kinds(config)?;
-    let has = |kind: &str| kinds.iter().any(|known| known == kind);
-    if (has("c2p") || has("p2c")) && !config.flag("share_att_key", false)? {
-        return Err(config.unsupported("share_att_key", false, "true: distances projected as contents are"));
-    }
-    Ok(Some(Disentangled {
-        span: buckets.unwrap_or(longest),
-        max_distance: buckets.map(|_| longest),
-        content_to_position: has("c2p"),
-        position_to_content: has("p2c"),
-    }))
+    let (longest, buckets) = (above("max_relative_positions")?.unwrap_or(size.positions), above("position_buckets")?);
+    Ok((buckets.unwrap_or(longest), buckets.map(|_| longest)))
 }
 
 /// `pos_att_type`, as a list or as words between bars.
@@ -169,10 +159,24 @@ fn kinds(config: Reader) -> Result<Vec<String>> {
     }
 }
 
+/// A norm that the model has and never uses: that of a table which is not there.
+fn idle_norm(path: &str, width: u64, at: &mut Builder) -> Result<()> {
+    for (leaf, role) in [("weight", Role::Norm), ("bias", Role::Bias)] {
+        let name = format!("{path}.{leaf}");
+        at.layer(&name, Layer::Parameter { shape: [width].into(), usage: Use::None }, &[])?;
+        if let Some(id) = at.find(&at.full_name(&name)) {
+            at.parameter_mut(id).role = role;
+        }
+    }
+    Ok(())
+}
+
 struct Deberta<'a> {
     config: Reader<'a>,
     size: Sizes,
-    distances: Option<Disentangled>,
+    attention: Attention,
+    /// How many distances there are on either side, where the attention looks at them.
+    table: Option<u64>,
     convolution: Option<(Convolution, Nonlinearity)>,
     /// The width of the embeddings.
     embedding: u64,
@@ -187,11 +191,11 @@ impl Encoder for Deberta<'_> {
         let embedded = at.under("embeddings", |at| self.embeddings(positions, feed, at))?;
         let mut hidden = embedded;
         let table = self.table(at)?;
-        let kind = self.distances.map_or(AttentionKind::Plain, AttentionKind::Disentangled);
+        let attended = table.filter(|_| matches!(self.attention.kind, AttentionKind::Disentangled(_)));
         let mut layers = Vec::new();
         for i in 0..size.layers {
             hidden = at.under(&format!("encoder.layer.{i}"), |at| {
-                encoder::layer(&NAMES, size, kind.clone(), table, (hidden, feed.mask), at)
+                encoder::layer_of(&NAMES, size, self.attention.clone(), attended, (hidden, feed.mask), at)
             })?;
             if i == 0 {
                 hidden = self.convolved(embedded, hidden, feed, at)?;
@@ -267,9 +271,11 @@ impl Deberta<'_> {
     /// The rows of distances, normed where `norm_rel_ebd` says so.
     fn table(&self, at: &mut Builder) -> Result<Option<NodeId>> {
         let size = &self.size;
-        let normed = self.config.text("norm_rel_ebd", "none")?.to_lowercase().contains("layer_norm");
-        let table = match self.distances {
-            Some(Disentangled { span, .. }) => {
+        let normed =
+            self.config.text("norm_rel_ebd", "none")?.to_lowercase().split('|').any(|w| w.trim() == "layer_norm");
+        self.config.alternatives("norm_rel_ebd", ["layer_norm".into()]);
+        let table = match self.table {
+            Some(span) => {
                 let layer = Layer::Table { num: span.saturating_mul(2), dim: size.hidden };
                 Some(at.layer("encoder.rel_embeddings", layer, &[])?)
             }
@@ -277,6 +283,7 @@ impl Deberta<'_> {
         };
         match table {
             Some(table) if normed => Ok(Some(encoder::norm("encoder.LayerNorm", size, table, at)?)),
+            None if normed => idle_norm("encoder.LayerNorm", size.hidden, at).map(|()| None),
             table => Ok(table),
         }
     }

@@ -1,6 +1,7 @@
 //! A family that is told by its data and one function.
 
-use super::{Class, Config, Dialect, Family, Inputs, Outputs};
+use super::config::Reader;
+use super::{Class, Dialect, Family, Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::Builder;
 
@@ -10,11 +11,10 @@ pub struct Described {
     pub(super) model_types: &'static [&'static str],
     pub(super) architectures: &'static [&'static str],
     pub(super) inputs: &'static [&'static str],
-    pub(super) config_keys: &'static [&'static str],
     pub(super) base_prefix: &'static str,
     pub(super) markers: &'static [&'static str],
     pub(super) dialects: &'static [Dialect],
-    pub(super) build: fn(&Config, &Inputs, &Class, &mut Builder) -> Result<Outputs>,
+    pub(super) build: fn(Reader, &Inputs, &Class, &mut Builder) -> Result<Outputs>,
 }
 
 impl Family for Described {
@@ -30,9 +30,6 @@ impl Family for Described {
     fn inputs(&self) -> &'static [&'static str] {
         self.inputs
     }
-    fn config_keys(&self) -> &'static [&'static str] {
-        self.config_keys
-    }
     fn base_prefix(&self) -> &'static str {
         self.base_prefix
     }
@@ -42,7 +39,7 @@ impl Family for Described {
     fn dialects(&self) -> &'static [Dialect] {
         self.dialects
     }
-    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         (self.build)(config, inputs, class, at)
     }
 }

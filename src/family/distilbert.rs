@@ -3,7 +3,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Head, Names, Sizes};
-use super::{Class, Config, Inputs, Outputs, initial};
+use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::graph::{AttentionKind, Builder, Layer, NodeId, Nonlinearity, PositionIds};
 
@@ -20,22 +20,6 @@ pub const DISTILBERT: Described = Described {
         "DistilBertForQuestionAnswering",
     ],
     inputs: &["input_ids", "attention_mask"],
-    config_keys: &[
-        "activation",
-        "attention_dropout",
-        "dim",
-        "dropout",
-        "hidden_dim",
-        "initializer_range",
-        "max_position_embeddings",
-        "n_heads",
-        "n_layers",
-        "qa_dropout",
-        "seq_classif_dropout",
-        "sinusoidal_pos_embds",
-        "tie_weights_",
-        "vocab_size",
-    ],
     base_prefix: "distilbert",
     markers: &["transformer.layer.0.attention.q_lin.weight", "transformer.layer.0.ffn.lin1.weight"],
     dialects: &[],
@@ -48,7 +32,8 @@ const KEYS: encoder::Keys = encoder::Keys {
     heads: ("n_heads", 12),
     intermediate: ("hidden_dim", 3072),
     activation: ("activation", "gelu"),
-    types: 0,
+    types: None,
+    eps: (None, 1e-12),
     ..encoder::KEYS
 };
 
@@ -61,8 +46,7 @@ const NAMES: Names = Names {
     norm: "output_layer_norm",
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: DISTILBERT.name, config };
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     let distilbert = DistilBert { config, size: Sizes::read(config, &KEYS)? };
     let since = at.parameters().len();
     let head = || encoder::head(config, DISTILBERT.architectures);

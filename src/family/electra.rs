@@ -4,7 +4,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Head, Sizes};
-use super::{Class, Config, Inputs, Outputs, bert, initial};
+use super::{Class, Inputs, Outputs, bert, initial};
 use crate::error::Result;
 use crate::graph::{AttentionKind, Builder, Layer, NodeId, Nonlinearity, PositionIds};
 
@@ -23,30 +23,6 @@ pub const ELECTRA: Described = Described {
         "ElectraForQuestionAnswering",
     ],
     inputs: encoder::INPUTS,
-    config_keys: &[
-        "add_cross_attention",
-        "attention_probs_dropout_prob",
-        "classifier_dropout",
-        "embedding_size",
-        "hidden_act",
-        "hidden_dropout_prob",
-        "hidden_size",
-        "initializer_range",
-        "intermediate_size",
-        "is_decoder",
-        "layer_norm_eps",
-        "max_position_embeddings",
-        "num_attention_heads",
-        "num_hidden_layers",
-        "position_embedding_type",
-        "summary_activation",
-        "summary_last_dropout",
-        "summary_type",
-        "summary_use_proj",
-        "type_vocab_size",
-        "use_cache",
-        "vocab_size",
-    ],
     base_prefix: "electra",
     markers: &["electra.embeddings.word_embeddings.weight", "electra.encoder.layer.0.attention.self.query.weight"],
     dialects: bert::DIALECTS,
@@ -57,11 +33,11 @@ const KEYS: encoder::Keys = encoder::Keys {
     hidden: ("hidden_size", 256),
     heads: ("num_attention_heads", 4),
     intermediate: ("intermediate_size", 1024),
+    decodes: true,
     ..encoder::KEYS
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: ELECTRA.name, config };
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     let electra = Electra { config, size: Sizes::read(config, &KEYS)?, width: config.size("embedding_size", 128)? };
     let since = at.parameters().len();
     let head = || encoder::head(config, ELECTRA.architectures);
@@ -154,7 +130,7 @@ impl Electra<'_> {
             summary = encoder::linear("sequence_summary.summary", self.size.hidden, summary, at)?;
         }
         match self.config.get("summary_activation") {
-            None if self.config.config.0.contains_key("summary_activation") => Ok(summary),
+            None if self.config.states("summary_activation") => Ok(summary),
             _ => {
                 let activation = self.config.activation("summary_activation", "gelu")?;
                 at.layer("", Layer::Activation(activation), &[summary])

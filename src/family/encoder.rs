@@ -40,9 +40,13 @@ pub(super) struct Keys {
     pub intermediate: (&'static str, u64),
     pub activation: (&'static str, &'static str),
     pub positions: (&'static str, u64),
-    pub types: u64,
-    pub eps: f64,
+    /// The types of tokens by default; `None` where the family has none.
+    pub types: Option<u64>,
+    /// What norms add to the variance; without a key it is fixed.
+    pub eps: (Option<&'static str>, f64),
     pub padding: u64,
+    /// Whether the family has decoders.
+    pub decodes: bool,
 }
 
 /// BERT's.
@@ -54,36 +58,16 @@ pub(super) const KEYS: Keys = Keys {
     intermediate: ("intermediate_size", 3072),
     activation: ("hidden_act", "gelu"),
     positions: ("max_position_embeddings", 512),
-    types: 2,
-    eps: 1e-12,
+    types: Some(2),
+    eps: (Some("layer_norm_eps"), 1e-12),
     padding: 0,
+    decodes: false,
 };
-
-/// The keys of a config of BERT's kind. The dropout rates do nothing to weights; they are copied to the output.
-pub(super) const CONFIG_KEYS: &[&str] = &[
-    "add_cross_attention",
-    "attention_probs_dropout_prob",
-    "classifier_dropout",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "is_decoder",
-    "layer_norm_eps",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "position_embedding_type",
-    "type_vocab_size",
-    "use_cache",
-    "vocab_size",
-];
 
 impl Sizes {
     /// What a config says, under these keys.
     pub fn read(config: Reader, keys: &Keys) -> Result<Sizes> {
-        refuse(config)?;
+        refuse(config, keys)?;
         let size = |(key, default): (&'static str, u64)| config.size(key, default);
         let (hidden, heads) = (size(keys.hidden)?, size(keys.heads)?);
         config.divides((keys.hidden.0, hidden), (keys.heads.0, heads))?;
@@ -95,10 +79,10 @@ impl Sizes {
             intermediate: size(keys.intermediate)?,
             activation: config.activation(keys.activation.0, keys.activation.1)?,
             positions: size(keys.positions)?,
-            types: config.count("type_vocab_size", keys.types)?,
-            eps: config.number("layer_norm_eps", keys.eps)?,
+            types: types(config, keys)?,
+            eps: keys.eps.0.map_or(Ok(keys.eps.1), |key| config.number(key, keys.eps.1))?,
             range: config.number("initializer_range", 0.02)?,
-            causal: config.flag("is_decoder", false)?,
+            causal: keys.decodes && config.flag("is_decoder", false)?,
             tied: config.flag("tie_word_embeddings", true)?,
             labels: config.labels()?,
             padding: config.id("pad_token_id", Some(keys.padding))?,
@@ -106,14 +90,24 @@ impl Sizes {
     }
 }
 
+/// How many types of tokens there are. Where the library has a table of none it cannot run.
+fn types(config: Reader, keys: &Keys) -> Result<u64> {
+    const KEY: &str = "type_vocab_size";
+    match keys.types {
+        None => Ok(0),
+        Some(0) => config.count(KEY, 0),
+        Some(default) => config.size(KEY, default),
+    }
+}
+
 /// What BERT and its kind exist with and is not built here.
-fn refuse(config: Reader) -> Result<()> {
+fn refuse(config: Reader, keys: &Keys) -> Result<()> {
     let positions = config.text("position_embedding_type", "absolute")?;
     if positions != "absolute" {
         return Err(config.unsupported("position_embedding_type", positions, "absolute"));
     }
-    if config.flag("add_cross_attention", false)? {
-        return Err(config.unsupported("add_cross_attention", true, "false: a model without an encoder beside it"));
+    if keys.decodes {
+        config.only("add_cross_attention", false, "false: a model without an encoder beside it")?;
     }
     Ok(())
 }
@@ -312,12 +306,25 @@ pub(super) fn layer(
     (input, mask): (NodeId, Option<NodeId>),
     at: &mut Builder,
 ) -> Result<NodeId> {
+    layer_of(names, size, attention(names, size, kind), table, (input, mask), at)
+}
+
+/// The attention of such a layer.
+pub(super) fn attention(names: &Names, size: &Sizes, kind: AttentionKind) -> Attention {
     let [q, k, v, out] = names.projections.map(str::to_string);
-    let attention = Attention {
-        causal: size.causal,
-        kind,
-        ..Attention::new(size.heads, size.hidden / size.heads, Projections::Separate { q, k, v, out })
-    };
+    let projections = Projections::Separate { q, k, v, out };
+    Attention { causal: size.causal, kind, ..Attention::new(size.heads, size.hidden / size.heads, projections) }
+}
+
+/// The same layer around an attention that is made otherwise.
+pub(super) fn layer_of(
+    names: &Names,
+    size: &Sizes,
+    attention: Attention,
+    table: Option<NodeId>,
+    (input, mask): (NodeId, Option<NodeId>),
+    at: &mut Builder,
+) -> Result<NodeId> {
     let attended = at.branch(|at| {
         let sources: Vec<NodeId> = std::iter::once(input).chain(table).chain(mask).collect();
         let attended = at.layer(names.attention, Layer::Attention(attention), &sources)?;

@@ -2,7 +2,7 @@
 
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
-use super::{Class, Config, Dialect, Family, Inputs, Outputs};
+use super::{Class, Dialect, Family, Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Layer, Layout, NodeId, Nonlinearity, ParameterId, PositionIds, Projections};
 use crate::init::Scheme;
@@ -21,33 +21,6 @@ const ARCHITECTURES: &[&str] = &[
     "GPT2ForSequenceClassification",
     "GPT2ForTokenClassification",
     "GPT2ForQuestionAnswering",
-];
-
-/// The dropout rates do nothing to weights; they are copied to the output.
-const CONFIG_KEYS: &[&str] = &[
-    "activation_function",
-    "add_cross_attention",
-    "attn_pdrop",
-    "embd_pdrop",
-    "initializer_range",
-    "layer_norm_epsilon",
-    "n_ctx",
-    "n_embd",
-    "n_head",
-    "n_inner",
-    "n_layer",
-    "n_positions",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "scale_attn_by_inverse_layer_idx",
-    "scale_attn_weights",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "use_cache",
-    "vocab_size",
 ];
 
 const SPELLING: Spelling = Spelling {
@@ -71,9 +44,6 @@ impl Family for Gpt2 {
     fn inputs(&self) -> &'static [&'static str] {
         decoder::INPUTS
     }
-    fn config_keys(&self) -> &'static [&'static str] {
-        CONFIG_KEYS
-    }
     fn base_prefix(&self) -> &'static str {
         SPELLING.base_prefix
     }
@@ -86,8 +56,7 @@ impl Family for Gpt2 {
     fn in_out(&self) -> &'static [&'static str] {
         &["h.{i}.attn.c_attn.weight", "h.{i}.attn.c_proj.weight", "h.{i}.mlp.c_fc.weight", "h.{i}.mlp.c_proj.weight"]
     }
-    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-        let config = Reader { family: "gpt2", config };
+    fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         let size = Sizes::read(config)?;
         let since = at.parameters().len();
         let heads = || {
@@ -129,34 +98,25 @@ struct Sizes {
 
 impl Sizes {
     fn read(config: Reader) -> Result<Sizes> {
-        if config.flag("add_cross_attention", false)? {
-            return Err(config.unsupported("add_cross_attention", true, "false: a GPT-2 without an encoder beside it"));
-        }
-        let hidden = either(config, "n_embd", "hidden_size", 768)?;
-        let heads = either(config, "n_head", "num_attention_heads", 12)?;
+        config.only("add_cross_attention", false, "false: a GPT-2 without an encoder beside it")?;
+        let (hidden, heads) = (config.size("n_embd", 768)?, config.size("n_head", 12)?);
         if hidden % heads != 0 {
             return Err(config.wrong("n_embd", hidden, format!("a multiple of n_head, which is {heads}")));
         }
-        let layers = if config.get("n_layer").is_some() { "n_layer" } else { "num_hidden_layers" };
         Ok(Sizes {
             vocabulary: config.size("vocab_size", 50257)?,
             hidden,
-            layers: config.count(layers, 12)?,
+            layers: config.count("n_layer", 12)?,
             heads,
-            intermediate: config.size("n_inner", hidden.saturating_mul(4))?,
+            intermediate: config.derived_size("n_inner", hidden.saturating_mul(4))?,
             activation: config.activation("activation_function", "gelu_new")?,
-            positions: either(config, "n_positions", "max_position_embeddings", 1024)?,
+            positions: config.size("n_positions", 1024)?,
             eps: config.number("layer_norm_epsilon", 1e-5)?,
             range: config.number("initializer_range", 0.02)?,
             scaled: config.flag("scale_attn_weights", true)?,
             scaled_by_layer: config.flag("scale_attn_by_inverse_layer_idx", false)?,
         })
     }
-}
-
-/// A size by GPT-2's own key, else by the one of all models.
-fn either(config: Reader, own: &str, common: &str, default: u64) -> Result<u64> {
-    config.size(if config.get(own).is_some() { own } else { common }, default)
 }
 
 fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {

@@ -6,7 +6,7 @@ mod litgpt;
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
 use super::described::Described;
-use super::{Class, Config, Dialect, Inputs, Outputs, Rule, initial, rope, same};
+use super::{Class, Dialect, Inputs, Outputs, Rule, initial, rope, same};
 use crate::error::Result;
 use crate::graph::{Attention, AttentionKind, Builder, Layer, NodeId, Nonlinearity, Projections, Rope};
 
@@ -22,28 +22,6 @@ pub const GPT_NEOX: Described = Described {
         "GPTNeoXForQuestionAnswering",
     ],
     inputs: decoder::INPUTS,
-    config_keys: &[
-        "attention_bias",
-        "attention_dropout",
-        "classifier_dropout",
-        "hidden_act",
-        "hidden_dropout",
-        "hidden_size",
-        "initializer_range",
-        "intermediate_size",
-        "layer_norm_eps",
-        "max_position_embeddings",
-        "num_attention_heads",
-        "num_hidden_layers",
-        "partial_rotary_factor",
-        "rope_parameters",
-        "rope_scaling",
-        "rotary_emb_base",
-        "rotary_pct",
-        "use_cache",
-        "use_parallel_residual",
-        "vocab_size",
-    ],
     base_prefix: SPELLING.base_prefix,
     markers: &["layers.0.attention.query_key_value.weight", "layers.0.mlp.dense_h_to_4h.weight", "embed_in.weight"],
     dialects: DIALECTS,
@@ -58,8 +36,7 @@ const SPELLING: Spelling = Spelling {
     lm_head: "embed_out",
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: GPT_NEOX.name, config };
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     let size = Sizes::read(config)?;
     let since = at.parameters().len();
     let heads = || {
@@ -92,11 +69,13 @@ struct Sizes {
     rope: Rope,
 }
 
+const ROPE: rope::Keys =
+    rope::Keys { theta: ("rotary_emb_base", 10_000.0), share: ("rotary_pct", 0.25), turns_share: true };
+
 impl Sizes {
     fn read(config: Reader) -> Result<Sizes> {
         let (hidden, heads) = (config.size("hidden_size", 6144)?, config.size("num_attention_heads", 64)?);
         config.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
-        let (theta, share) = (config.number("rotary_emb_base", 10_000.0)?, config.number("rotary_pct", 0.25)?);
         Ok(Sizes {
             vocabulary: config.size("vocab_size", 50432)?,
             hidden,
@@ -109,7 +88,7 @@ impl Sizes {
             range: config.number("initializer_range", 0.02)?,
             bias: config.flag("attention_bias", true)?,
             parallel: config.flag("use_parallel_residual", true)?,
-            rope: rope::partial(config, hidden / heads, theta, share, None)?,
+            rope: rope::of_keys(config, hidden / heads, &ROPE, None)?,
         })
     }
 }

@@ -33,51 +33,6 @@ use crate::graph::{
 use crate::init::Scheme;
 use crate::tensor::Role;
 
-/// The dropout rates do nothing to weights; they are copied to the output.
-const CONFIG_KEYS: &[&str] = &[
-    "attention_bias",
-    "attention_dropout",
-    "attn_logit_softcapping",
-    "final_logit_softcapping",
-    "head_dim",
-    "hidden_act",
-    "hidden_activation",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "decoder_sparse_step",
-    "layer_types",
-    "max_position_embeddings",
-    "max_window_layers",
-    "mlp_bias",
-    "mlp_only_layers",
-    "moe_intermediate_size",
-    "norm_topk_prob",
-    "num_attention_heads",
-    "num_experts",
-    "num_experts_per_tok",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "num_local_experts",
-    "original_max_position_embeddings",
-    "output_router_logits",
-    "partial_rotary_factor",
-    "query_pre_attn_scalar",
-    "rms_norm_eps",
-    "rope_local_base_freq",
-    "rope_parameters",
-    "rope_scaling",
-    "rope_theta",
-    "router_aux_loss_coef",
-    "router_jitter_noise",
-    "sliding_window",
-    "sliding_window_pattern",
-    "use_bidirectional_attention",
-    "use_cache",
-    "use_sliding_window",
-    "vocab_size",
-];
-
 const SPELLING: Spelling = Spelling {
     base_prefix: "model",
     span_prefix: "model",
@@ -104,9 +59,6 @@ impl Family for Llama {
     fn inputs(&self) -> &'static [&'static str] {
         decoder::INPUTS
     }
-    fn config_keys(&self) -> &'static [&'static str] {
-        CONFIG_KEYS
-    }
     fn base_prefix(&self) -> &'static str {
         SPELLING.base_prefix
     }
@@ -128,8 +80,7 @@ impl Family for Llama {
     fn retied(&self, config: Config, source: &Listing, tied: Option<bool>) -> Config {
         params::retied(config, source, tied)
     }
-    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-        let config = Reader { family: self.name, config };
+    fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         let size = Sizes::read(self, config)?;
         let since = at.parameters().len();
         let spelling = Spelling { span_prefix: self.span_prefix, ..SPELLING };
@@ -182,7 +133,8 @@ impl<'a> Sizes<'a> {
                 let must = format!("a multiple of num_attention_heads, which is {heads}, or head_dim stated");
                 return Err(config.wrong("hidden_size", hidden, must));
             }
-            (_, default) => config.size("head_dim", default.unwrap_or(hidden / heads))?,
+            (_, Some(default)) => config.size("head_dim", default)?,
+            (_, None) => config.derived_size("head_dim", hidden / heads)?,
         };
         let said = of.bias == Bias::Said && config.flag("attention_bias", false)?;
         Ok(Sizes {
@@ -216,8 +168,8 @@ fn refuse(of: &Llama, config: Reader) -> Result<()> {
     if of.gemma && config.flag("use_bidirectional_attention", false)? {
         return Err(config.unsupported("use_bidirectional_attention", true, "false: attention to what came before"));
     }
-    for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
-        if let Some(value) = config.get(key).filter(|_| of.sandwich) {
+    for key in ["attn_logit_softcapping", "final_logit_softcapping"].into_iter().filter(|_| of.sandwich) {
+        if let Some(value) = config.get(key) {
             return Err(config.unsupported(key, value, "null: logits that are not capped"));
         }
     }
@@ -228,8 +180,10 @@ fn refuse(of: &Llama, config: Reader) -> Result<()> {
 fn heads(defaults: &Defaults, config: Reader) -> Result<(u64, u64)> {
     const KEY: &str = "num_key_value_heads";
     let heads = config.size("num_attention_heads", defaults.heads)?;
-    let missing = if config.config.0.contains_key(KEY) { None } else { defaults.kv_heads };
-    let kv_heads = config.size(KEY, missing.unwrap_or(heads))?;
+    let kv_heads = match defaults.kv_heads.filter(|_| !config.states(KEY)) {
+        Some(default) => config.size(KEY, default)?,
+        None => config.derived_size(KEY, heads)?,
+    };
     if heads % kv_heads != 0 {
         let must = format!("a divisor of num_attention_heads, which is {heads}");
         return Err(config.wrong(KEY, kv_heads, must));

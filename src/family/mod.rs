@@ -3,8 +3,11 @@
 
 mod activation;
 mod albert;
+mod aliases;
+mod asked;
 mod bart;
 mod bert;
+mod complete;
 mod config;
 mod deberta;
 mod decoder;
@@ -17,6 +20,7 @@ mod gpt2;
 mod gpt_neox;
 mod ignored;
 mod initial;
+mod keys;
 mod llama;
 mod modernbert;
 mod openai;
@@ -29,7 +33,12 @@ mod t5;
 mod tests;
 mod whisper;
 
+pub use aliases::same as same_keys;
+pub use asked::{Asked, AskedKey};
+pub use complete::{Completed, Divergence, Weights, complete, divergences, lacks_size};
+pub use config::Reader;
 pub use ignored::is_ignored;
+pub use keys::{INERT, Known};
 pub use recognise::{described, recognise};
 
 use crate::adapt::Op;
@@ -190,9 +199,12 @@ pub trait Family: Sync {
     /// The names of its inputs, the one that a preceding layer feeds first.
     fn inputs(&self) -> &'static [&'static str];
     /// Declares parameters and nodes of a class, under the builder's path. An unknown class or a config value that cannot be is an error.
-    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
-    /// The keys of a config that it reads, beside those of every model (`architectures`, `id2label`, …).
-    fn config_keys(&self) -> &'static [&'static str];
+    /// Every key of the config that it depends on is asked for through the reader, also where another key makes it idle.
+    fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
+    /// The same of a config that nobody has read yet.
+    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+        self.declare(Reader::new(self.name(), config, &Asked::default())?, inputs, class, at)
+    }
     /// The path that the body has inside a model with a head, as `bert`.
     fn base_prefix(&self) -> &'static str;
     /// Names below the body's path that together prove this family where a source has no config.

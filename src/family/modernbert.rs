@@ -4,7 +4,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Feed, Head, Sizes};
-use super::{Class, Config, Inputs, Outputs, initial, rope};
+use super::{Class, Inputs, Outputs, initial, rope};
 use crate::error::{FamilyError, Result};
 use crate::graph::{Attention, AttentionKind, Builder, Layer, NodeId, ParameterId, Projections, Rope, RopeScaling};
 use crate::init::Scheme;
@@ -23,42 +23,6 @@ pub const MODERNBERT: Described = Described {
         "ModernBertForQuestionAnswering",
     ],
     inputs: &["input_ids", "attention_mask"],
-    config_keys: &[
-        "attention_bias",
-        "attention_dropout",
-        "classifier_activation",
-        "classifier_bias",
-        "classifier_dropout",
-        "classifier_pooling",
-        "decoder_bias",
-        "deterministic_flash_attn",
-        "embedding_dropout",
-        "global_attn_every_n_layers",
-        "global_rope_theta",
-        "hidden_activation",
-        "hidden_size",
-        "initializer_cutoff_factor",
-        "initializer_range",
-        "intermediate_size",
-        "layer_norm_eps",
-        "layer_types",
-        "local_attention",
-        "local_rope_theta",
-        "max_position_embeddings",
-        "mlp_bias",
-        "mlp_dropout",
-        "norm_bias",
-        "norm_eps",
-        "num_attention_heads",
-        "num_hidden_layers",
-        "position_embedding_type",
-        "reference_compile",
-        "repad_logits_with_grad",
-        "rope_parameters",
-        "sparse_pred_ignore_index",
-        "sparse_prediction",
-        "vocab_size",
-    ],
     base_prefix: "model",
     markers: &["embeddings.tok_embeddings.weight", "layers.0.attn.Wqkv.weight", "layers.0.mlp.Wi.weight"],
     dialects: &[],
@@ -71,13 +35,13 @@ const KEYS: encoder::Keys = encoder::Keys {
     intermediate: ("intermediate_size", 1152),
     activation: ("hidden_activation", "gelu"),
     positions: ("max_position_embeddings", 8192),
-    types: 0,
+    types: None,
+    eps: (Some("norm_eps"), 1e-5),
     ..encoder::KEYS
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: MODERNBERT.name, config };
-    let size = Sizes { types: 0, eps: config.number("norm_eps", 1e-5)?, ..Sizes::read(config, &KEYS)? };
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    let size = Sizes::read(config, &KEYS)?;
     let flag = |key| config.flag(key, false);
     let modern = ModernBert {
         config,
@@ -109,6 +73,13 @@ struct ModernBert<'a> {
 /// Each layer's rotary embedding, and how many positions it sees on either side, itself counted.
 fn kinds(config: Reader, size: &Sizes) -> Result<Vec<(Rope, Option<u64>)>> {
     let head = size.hidden / size.heads;
+    if let Some(value) = config.get("rope_scaling") {
+        return Err(config.unsupported(
+            "rope_scaling",
+            value,
+            "rope_parameters, with an object for each kind of layer",
+        ));
+    }
     let of = |kind: &str, key: &str, theta: f64| -> Result<Rope> {
         match config.get("rope_parameters") {
             Some(_) => rope::read(config, head, theta, Some(kind)),
@@ -261,10 +232,9 @@ impl ModernBert<'_> {
 /// transformers' `_init_weights`: normals cut at `initializer_cutoff_factor` deviations, the ends of branches and heads narrower by
 /// √(2 L), the classifier 1 / √width.
 fn initialise(of: &ModernBert, since: ParameterId, at: &mut Builder) -> Result<()> {
-    let cut = match of.config.config.0.get("initializer_cutoff_factor") {
-        Some(serde_json::Value::Null) => 3.0,
-        _ => of.config.number("initializer_cutoff_factor", 2.0)?,
-    };
+    const CUT: &str = "initializer_cutoff_factor";
+    let is_null = of.config.states(CUT) && of.config.get(CUT).is_none();
+    let cut = if is_null { 3.0 } else { of.config.number(CUT, 2.0)? };
     let drawn = |std: f64| Scheme::TruncatedNormal { mean: 0.0, std, low: -cut * std, high: cut * std };
     let std = initial::deviation(of.size.range);
     let ends = std / (2.0 * of.size.layers.max(1) as f64).sqrt();

@@ -5,7 +5,8 @@ use super::{Config, FAMILIES, Family, by_model_type};
 use crate::checkpoint::Listing;
 
 /// Path components that wrap a model and say nothing about what it is.
-const WRAPPERS: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "model", "state_dict", "model_state_dict"];
+pub(super) const WRAPPERS: &[&str] =
+    &["module", "_orig_mod", "_fsdp_wrapped_module", "model", "state_dict", "model_state_dict"];
 
 /// The family of a source without a config of transformers, with the config that its own description amounts to and the name of the file
 /// that holds the description, where it is one beside the weights.

@@ -4,7 +4,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::encoder::{self, Body, Encoder, Head, Predictions, Sizes};
-use super::{Class, Config, Inputs, Outputs, fairseq, initial};
+use super::{Class, Inputs, Outputs, fairseq, initial};
 use crate::error::Result;
 use crate::graph::{AttentionKind, Builder, NodeId, Nonlinearity, PositionIds};
 
@@ -22,7 +22,6 @@ pub const ROBERTA: Described = Described {
         "RobertaForQuestionAnswering",
     ],
     inputs: encoder::INPUTS,
-    config_keys: encoder::CONFIG_KEYS,
     base_prefix: "roberta",
     markers: &["lm_head.layer_norm.weight", "roberta.encoder.layer.0.attention.self.query.weight"],
     dialects: fairseq::DIALECTS,
@@ -46,11 +45,14 @@ pub const XLM_ROBERTA: Described = Described {
     ..ROBERTA
 };
 
-const KEYS: encoder::Keys = encoder::Keys { vocabulary: ("vocab_size", 50265), padding: 1, ..encoder::KEYS };
+const KEYS: encoder::Keys =
+    encoder::Keys { vocabulary: ("vocab_size", 50265), padding: 1, decodes: true, ..encoder::KEYS };
 
-fn build(of: &Described, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let config = Reader { family: of.name, config };
-    let (size, padding) = (Sizes::read(config, &KEYS)?, config.count("pad_token_id", 1)?);
+const XLM_KEYS: encoder::Keys = encoder::Keys { vocabulary: ("vocab_size", 30522), ..KEYS };
+
+fn build(of: &Described, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    let keys = if of.name == XLM_ROBERTA.name { &XLM_KEYS } else { &KEYS };
+    let (size, padding) = (Sizes::read(config, keys)?, config.count("pad_token_id", 1)?);
     if size.positions <= padding.saturating_add(1) {
         let must = format!("more than the {} rows up to that of pad_token_id", padding.saturating_add(1));
         return Err(config.wrong("max_position_embeddings", size.positions, must));

@@ -6,41 +6,102 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::config::Reader;
-use crate::error::Result;
+use crate::error::{FamilyError, Result};
 use crate::graph::{Rope, RopeScaling};
 
 /// A kind of scaling that there is no code for.
 const PROPORTIONAL: &str = " with rope_scaling of type proportional";
 
+/// The keys that a family has beside `rope_parameters`, and their defaults.
+pub(super) struct Keys {
+    /// That of the base.
+    pub theta: (&'static str, f64),
+    /// That of the share of each head that is turned.
+    pub share: (&'static str, f64),
+    /// Whether the family turns a share at all.
+    pub turns_share: bool,
+}
+
+/// A graph of it would be another in each version of transformers.
+const SHARE: &str =
+    " with a partial_rotary_factor, which transformers 5 does not apply to this family and version 4 did";
+
 /// The rotary embedding of heads of `head_dim`, its base `theta` where the config states none. `layers` is the kind of layer that
 /// it serves where the config tells several apart (`sliding_attention`).
 pub(super) fn read(config: Reader, head_dim: u64, theta: f64, layers: Option<&str>) -> Result<Rope> {
-    partial(config, head_dim, theta, config.number("partial_rotary_factor", 1.0)?, layers)
+    let turns_share = config.family == "phi3";
+    of_keys(
+        config,
+        head_dim,
+        &Keys { theta: ("rope_theta", theta), share: ("partial_rotary_factor", 1.0), turns_share },
+        layers,
+    )
 }
 
-/// The same for a family that turns this share of each head where the config states none.
-pub(super) fn partial(config: Reader, head_dim: u64, theta: f64, share: f64, layers: Option<&str>) -> Result<Rope> {
+/// The same for a family that has its own names of the keys.
+pub(super) fn of_keys(config: Reader, head_dim: u64, keys: &Keys, layers: Option<&str>) -> Result<Rope> {
     let said = parameters(config, layers)?;
-    let number = |key: &str| said.and_then(|said| said.get(key)).filter(|value| !value.is_null());
-    let theta = positive(config, "rope_theta", number("rope_theta"), config.number("rope_theta", theta)?)?;
+    let number = |key: &str| said.as_ref().and_then(|said| said.get(key)).filter(|value| !value.is_null());
+    let (theta, share) = (config.number(keys.theta.0, keys.theta.1)?, config.number(keys.share.0, keys.share.1)?);
+    config.get("original_max_position_embeddings");
+    // layers that slide have a key of their own beside the object, where they have one
+    for (key, inside) in [(keys.theta.0, "rope_theta"), (keys.share.0, "partial_rotary_factor")] {
+        if layers != Some("sliding_attention") {
+            agree(config, key, config.get(key), number(inside))?;
+        }
+    }
+    let theta = positive(config, "rope_theta", number("rope_theta"), theta)?;
     let part = positive(config, "partial_rotary_factor", number("partial_rotary_factor"), share)?;
     if part > 1.0 {
         return Err(config.wrong("partial_rotary_factor", part, "at most 1"));
     }
+    if part < 1.0 && !keys.turns_share {
+        return Ok(Rope { theta, rotary: head_dim, scaling: RopeScaling::NotRunnable(SHARE) });
+    }
     // truncated, as Python's int()
     let rotary = (head_dim as f64 * part) as u64;
-    Ok(Rope { theta, rotary, scaling: scaling(config, said)? })
+    if part < 1.0 && (rotary < 2 || !rotary.is_multiple_of(2)) {
+        let must = format!("a share that is an even number of the {head_dim} dimensions of a head");
+        return Err(config.wrong(keys.share.0, part, must));
+    }
+    Ok(Rope { theta, rotary, scaling: scaling(config, said.as_ref())? })
 }
 
-/// The object of parameters for a kind of layer.
-fn parameters<'a>(config: Reader<'a>, layers: Option<&str>) -> Result<Option<&'a Map<String, Value>>> {
-    let key = if config.get("rope_scaling").is_some() { "rope_scaling" } else { "rope_parameters" };
+/// The parameters for a kind of layer, of both objects that may hold them. An error where these contradict each other.
+fn parameters(config: Reader, layers: Option<&str>) -> Result<Option<Map<String, Value>>> {
+    let (new, old) = (object(config, "rope_parameters", layers)?, object(config, "rope_scaling", layers)?);
+    let (Some(new), Some(old)) = (new, old) else { return Ok(new.or(old).cloned()) };
+    let mut all = new.clone();
+    for (key, value) in old {
+        let known = if key == "type" { new.get("rope_type").or_else(|| new.get("type")) } else { new.get(key) };
+        agree(config, "rope_scaling", Some(value), known)?;
+        all.insert(key.clone(), value.clone());
+    }
+    Ok(Some(all))
+}
+
+/// An object of parameters, that of a kind of layer where the config tells several apart.
+fn object<'a>(config: Reader<'a>, key: &str, layers: Option<&str>) -> Result<Option<&'a Map<String, Value>>> {
     let Some(value) = config.get(key) else { return Ok(None) };
     let all = value.as_object().ok_or_else(|| config.wrong(key, value, "an object"))?;
     Ok(match layers.and_then(|layers| all.get(layers)) {
         Some(own) => Some(own.as_object().ok_or_else(|| config.wrong(key, value, "an object of objects"))?),
         None => Some(all),
     })
+}
+
+/// An error where a value that stands beside `rope_parameters` is not the one in it.
+pub(super) fn agree(config: Reader, key: &'static str, beside: Option<&Value>, inside: Option<&Value>) -> Result<()> {
+    let (Some(beside), Some(inside)) = (beside, inside) else { return Ok(()) };
+    let are_equal = match (beside.as_f64(), inside.as_f64()) {
+        (Some(beside), Some(inside)) => beside == inside,
+        _ => beside == inside,
+    };
+    if are_equal || inside.is_null() || beside.is_null() {
+        return Ok(());
+    }
+    let (family, value, other_value) = (config.family, beside.to_string(), inside.to_string());
+    Err(FamilyError::Contradiction { family, key, value, other: "rope_parameters", other_value }.into())
 }
 
 fn positive(config: Reader, key: &str, value: Option<&Value>, default: f64) -> Result<f64> {

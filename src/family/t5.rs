@@ -4,8 +4,8 @@
 use super::config::Reader;
 use super::described::Described;
 use super::seq2seq::{self, Head, Limits};
-use super::{Class, Config, Inputs, Outputs, initial};
-use crate::error::Result;
+use super::{Class, Inputs, Outputs, initial};
+use crate::error::{FamilyError, Result};
 use crate::graph::{
     Attention, AttentionKind, Buckets, Builder, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Projections, Said,
 };
@@ -25,30 +25,6 @@ pub const T5: Described = Described {
         "T5ForQuestionAnswering",
     ],
     inputs: seq2seq::INPUTS,
-    config_keys: &[
-        "classifier_dropout",
-        "d_ff",
-        "d_kv",
-        "d_model",
-        "decoder_start_token_id",
-        "dense_act_fn",
-        "dropout_rate",
-        "feed_forward_proj",
-        "initializer_factor",
-        "is_encoder_decoder",
-        "is_gated_act",
-        "layer_norm_epsilon",
-        "n_positions",
-        "num_decoder_layers",
-        "num_heads",
-        "num_layers",
-        "output_past",
-        "relative_attention_max_distance",
-        "relative_attention_num_buckets",
-        "scale_decoder_outputs",
-        "use_cache",
-        "vocab_size",
-    ],
     base_prefix: "transformer",
     markers: &["encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"],
     dialects: &[],
@@ -58,9 +34,8 @@ pub const T5: Described = Described {
 /// No text is too long for distances; this is what examples are made of.
 const LONGEST: u64 = 1 << 20;
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     inputs.check(T5.name, seq2seq::INPUTS)?;
-    let config = Reader { family: T5.name, config };
     let size = Sizes::read(config)?;
     let head = seq2seq::head(config, class, T5.architectures)?;
     let since = at.parameters().len();
@@ -99,10 +74,28 @@ impl Sizes {
             Some(activation) => (true, activation),
             None => (false, feed_forward),
         };
+        // transformers takes both from `feed_forward_proj`, unless the config states them
+        let gated = config.get("is_gated_act").map_or(Ok(gated), |_| config.flag("is_gated_act", gated))?;
+        let activation =
+            config.get("dense_act_fn").map_or(Ok(activation), |_| config.text("dense_act_fn", activation))?;
+        config.alternatives("feed_forward_proj", ["gated-gelu", "gated-silu"].map(serde_json::Value::from));
         let activation = super::activation::by_name(activation).ok_or_else(|| {
             config.unsupported("feed_forward_proj", feed_forward, "relu, gated-gelu, gated-silu and other activations")
         })?;
         let start = config.id("decoder_start_token_id", config.id("pad_token_id", Some(0))?)?;
+        let buckets = Buckets {
+            buckets: config.size("relative_attention_num_buckets", 32)?,
+            max_distance: config.size("relative_attention_max_distance", 128)?,
+        };
+        if buckets.max_distance <= buckets.buckets {
+            let (value, other_value) = (buckets.max_distance.to_string(), buckets.buckets.to_string());
+            let (key, other) = ("relative_attention_max_distance", "relative_attention_num_buckets");
+            return Err(FamilyError::Contradiction { family: config.family, key, value, other, other_value }.into());
+        }
+        // version 5 states that the two are tied, and by another key that what goes in is not scaled, where version 4 stated neither
+        let tied = config.flag("tie_word_embeddings", true)?;
+        let scaled =
+            config.get("scale_decoder_outputs").map_or(Ok(tied), |_| config.flag("scale_decoder_outputs", tied))?;
         Ok(Sizes {
             vocabulary: config.size("vocab_size", 32128)?,
             hidden: config.size("d_model", 512)?,
@@ -110,16 +103,13 @@ impl Sizes {
             heads: config.size("num_heads", 8)?,
             intermediate: config.size("d_ff", 2048)?,
             layers,
-            decoder_layers: config.count("num_decoder_layers", layers)?,
-            buckets: Buckets {
-                buckets: config.size("relative_attention_num_buckets", 32)?,
-                max_distance: config.size("relative_attention_max_distance", 128)?,
-            },
+            decoder_layers: config.derived_count("num_decoder_layers", layers)?,
+            buckets,
             activation,
             gated,
             eps: config.number("layer_norm_epsilon", 1e-6)?,
             factor: config.number("initializer_factor", 1.0)?,
-            tied: config.flag("tie_word_embeddings", true)?,
+            tied: tied && scaled,
             labels: config.labels()?,
             eos: config.id("eos_token_id", Some(1))?.unwrap_or(1),
             start: start.unwrap_or(0),

@@ -4,7 +4,7 @@
 use super::config::Reader;
 use super::described::Described;
 use super::seq2seq::{self, Head, Limits};
-use super::{Class, Config, Inputs, Outputs, initial, openai};
+use super::{Class, Inputs, Outputs, initial, openai};
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Convolution, Dim, Layer, NodeId, Nonlinearity, PositionIds, Projections};
 use crate::init::Scheme;
@@ -16,54 +16,14 @@ pub const WHISPER: Described = Described {
     model_types: &["whisper"],
     architectures: &["WhisperModel", "WhisperForConditionalGeneration", "WhisperForAudioClassification"],
     inputs: &["input_features", "decoder_input_ids", "decoder_attention_mask"],
-    config_keys: &[
-        "activation_dropout",
-        "activation_function",
-        "apply_spec_augment",
-        "attention_dropout",
-        "begin_suppress_tokens",
-        "classifier_proj_size",
-        "d_model",
-        "decoder_attention_heads",
-        "decoder_ffn_dim",
-        "decoder_layerdrop",
-        "decoder_layers",
-        "decoder_start_token_id",
-        "dropout",
-        "encoder_attention_heads",
-        "encoder_ffn_dim",
-        "encoder_layerdrop",
-        "encoder_layers",
-        "forced_decoder_ids",
-        "init_std",
-        "is_encoder_decoder",
-        "mask_feature_length",
-        "mask_feature_min_masks",
-        "mask_feature_prob",
-        "mask_time_length",
-        "mask_time_min_masks",
-        "mask_time_prob",
-        "max_length",
-        "max_source_positions",
-        "max_target_positions",
-        "median_filter_width",
-        "num_hidden_layers",
-        "num_mel_bins",
-        "scale_embedding",
-        "suppress_tokens",
-        "use_cache",
-        "use_weighted_layer_sum",
-        "vocab_size",
-    ],
     base_prefix: "model",
     markers: &["encoder.conv1.weight", "decoder.layers.0.encoder_attn.q_proj.weight", "encoder.embed_positions.weight"],
     dialects: openai::WHISPER,
     build,
 };
 
-fn build(config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     inputs.check(WHISPER.name, WHISPER.inputs)?;
-    let config = Reader { family: WHISPER.name, config };
     let size = Sizes::read(config)?;
     let head = seq2seq::head(config, class, WHISPER.architectures)?;
     let since = at.parameters().len();
@@ -105,7 +65,6 @@ struct Sizes {
     source: u64,
     target: u64,
     range: f64,
-    scaled: bool,
     tied: bool,
     labels: u64,
     padding: Option<u64>,
@@ -120,6 +79,8 @@ impl Sizes {
             let (layers, intermediate) = (config.count(keys[0], 4)?, config.size(keys[2], 1536)?);
             Ok(Side { layers, heads, intermediate, decodes })
         };
+        // transformers states it and does not scale
+        config.flag("scale_embedding", false)?;
         let source = config.size("max_source_positions", 1500)?;
         let frames = source.checked_mul(2).ok_or_else(|| {
             config.wrong("max_source_positions", source, "half of a number of frames that 64 bits can count")
@@ -135,7 +96,6 @@ impl Sizes {
             source,
             target: config.size("max_target_positions", 448)?,
             range: config.number("init_std", 0.02)?,
-            scaled: config.flag("scale_embedding", false)?,
             tied: config.flag("tie_word_embeddings", true)?,
             labels: config.labels()?,
             padding: config.id("pad_token_id", Some(50256))?,
@@ -243,9 +203,6 @@ fn decoder(
         let words = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
         let mut hidden = at.layer("embed_tokens", words, &[ids])?;
         at.zero_row("embed_tokens.weight", size.padding);
-        if size.scaled {
-            hidden = at.layer("", Layer::Scale { factor: (size.hidden as f64).sqrt() }, &[hidden])?;
-        }
         let positions = Layer::Positions { num: size.target, ids: PositionIds::PLAIN };
         hidden = at.layer("embed_positions", positions, &[hidden])?;
         let mut results = Vec::new();

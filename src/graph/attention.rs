@@ -29,6 +29,8 @@ pub struct Attention {
     pub key_bias: bool,
     /// Whether the output's projection has one.
     pub out_bias: bool,
+    /// The width that the output's projection takes, where it is not that of all heads together: such an attention does not run.
+    pub out_width: Option<u64>,
     /// The norms over each head of q and k, before they are placed.
     pub norms: Option<HeadNorms>,
     /// Whether q, k and v are one tensor.
@@ -52,6 +54,7 @@ impl Attention {
             bias: true,
             key_bias: true,
             out_bias: true,
+            out_width: None,
             norms: None,
             projections,
             layout: Layout::OutIn,
@@ -75,7 +78,7 @@ pub enum AttentionKind {
     /// `(buckets, heads)`.
     Relative(Buckets),
     /// Scores between contents and distances (DeBERTa, arXiv:2006.03654). The node's second input is the table of distances
-    /// `(2 * span, width)`, projected by the same matrices as queries and keys.
+    /// `(2 * span, width)`, projected by the same matrices as queries and keys, or by matrices of its own.
     Disentangled(Disentangled),
 }
 
@@ -99,6 +102,8 @@ pub struct Disentangled {
     pub content_to_position: bool,
     /// Whether a distance looks at contents.
     pub position_to_content: bool,
+    /// The names of the projections of distances to keys and to queries, where they are not those of contents.
+    pub own: Option<[&'static str; 2]>,
 }
 
 /// A rotary embedding (Su et al., arXiv:2104.09864).
@@ -208,6 +213,14 @@ pub enum Projections {
         /// The output's.
         out: String,
     },
+}
+
+impl Disentangled {
+    /// The names of the projections of distances that there are beside those of contents: to keys, to queries.
+    pub fn own_projections(&self) -> [Option<&'static str>; 2] {
+        let [keys, queries] = self.own.map_or([None; 2], |names| names.map(Some));
+        [keys.filter(|_| self.content_to_position), queries.filter(|_| self.position_to_content)]
+    }
 }
 
 impl Projections {

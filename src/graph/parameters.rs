@@ -176,7 +176,12 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
         Projections::Separate { q, k, v, out } => {
             let key_bias = has_bias && attention.key_bias;
             let each = [(q, queries, has_bias), (k, keys, key_bias), (v, keys, has_bias)].into_iter();
-            (each.flat_map(|(name, rows, bias)| linear(name, rows, width, bias, false)).collect::<Vec<_>>(), out)
+            let mut each: Vec<_> = each.flat_map(|(name, rows, bias)| linear(name, rows, width, bias, false)).collect();
+            if let AttentionKind::Disentangled(disentangled) = &attention.kind {
+                let own = disentangled.own_projections().into_iter().flatten();
+                each.extend(own.flat_map(|name| linear(name, queries, width, has_bias, false)));
+            }
+            (each, out)
         }
         Projections::PerHead { qkv, out } => {
             let pieces = vec![attention.head_dim; attention.heads.saturating_mul(3).min(MOST_PIECES) as usize];
@@ -196,7 +201,7 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
             (fused, out)
         }
     };
-    parameters.extend(linear(out, width, queries, attention.out_bias, true));
+    parameters.extend(linear(out, width, attention.out_width.unwrap_or(queries), attention.out_bias, true));
     let mut parameters = stored(attention.layout, parameters);
     let norms = attention.norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
     parameters

@@ -5,6 +5,7 @@
 //! of every scheme but `orthogonal` are those of any processor, instruction set and optimisation level.
 
 mod arguments;
+mod computed;
 mod dirac;
 mod draws;
 mod elementary;
@@ -24,6 +25,7 @@ mod spelling;
 mod tests;
 mod truncated;
 
+pub use computed::Computed;
 pub use fans::Fans;
 pub use formula::{Cut, CutUnit, Distribution, Formula, Gain, LayerFacts, Mode, Resolved, Rule, Scaled};
 pub use generator::Generator;

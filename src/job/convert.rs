@@ -95,6 +95,11 @@ pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn P
     if with_companions && !plan.companions.iter().any(|file| file.name == "config.json") {
         plan.warnings.push("no config.json is written: the source has none".into());
     }
+    if destination == Destination::Archive(Archive::Torch) && asked.only.is_empty() {
+        let tied = plan::tied_names(&source.view(), &plan.assignments);
+        plan.target.tensors += tied.len() as u64;
+        plan.assignments.extend(tied);
+    }
     match destination {
         Destination::Directory => execute(&plan, &opened, &request.access, execution, progress),
         Destination::File => write_file(&plan, Layout::of(&plan)?, &opened, &request.access, execution, progress),

@@ -5,7 +5,7 @@ mod spelling;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::checkpoint::{Checkpoint, Reader};
+use crate::checkpoint::{Checkpoint, Listing, Reader};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::report::difference::{Changed, Differences, Reshaped, Retyped};
@@ -55,7 +55,9 @@ fn by_name(
     for tensor in left {
         let name = tensor.name.clone();
         let Some(other) = by_name.get(tensor.name.as_str()) else {
-            found.removed.push(tensor.clone());
+            if !is_other_name(&tensor.name, a.listing(), b.listing()) {
+                found.removed.push(tensor.clone());
+            }
             continue;
         };
         found.common += 1;
@@ -68,7 +70,9 @@ fn by_name(
             found.retyped.push(Retyped { name: name.to_string(), a: tensor.dtype, b: other.dtype });
         }
     }
-    let is_new = |tensor: &&TensorInfo| a.listing().position(&tensor.name).is_none();
+    let is_new = |tensor: &&TensorInfo| {
+        a.listing().position(&tensor.name).is_none() && !is_other_name(&tensor.name, b.listing(), a.listing())
+    };
     found.added = right.iter().filter(is_new).cloned().collect();
     if values {
         let differences = transfer::differences(&comparable, [a, b], threads, progress)?;
@@ -87,4 +91,12 @@ fn by_name(
         && found.retyped.is_empty()
         && found.changed.as_ref().is_none_or(Vec::is_empty);
     Ok(found)
+}
+
+/// Whether a tensor that only one checkpoint names shares its bytes there with one that both name: a PyTorch file stores ties so.
+fn is_other_name(name: &str, within: &Listing, other: &Listing) -> bool {
+    let owner = |name: &str| within.ties.get(name).map_or_else(|| name.to_string(), Clone::clone);
+    let shared = owner(name);
+    let names = within.ties.iter().filter(|(_, of)| **of == shared).map(|(alias, _)| alias.as_str());
+    names.chain([shared.as_str()]).any(|known| known != name && other.position(known).is_some())
 }

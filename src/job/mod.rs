@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod completed;
 mod convert;
 mod current;
 mod look;
@@ -123,6 +124,7 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
     let (architecture, sources) = opened(request, &arguments, progress)?;
+    let architecture = completed::architecture(architecture, &sources)?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     sources::fetch(&sources, questions.iter().flat_map(asked_about), progress)?;

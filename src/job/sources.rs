@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::completed;
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
 use crate::error::{JobError, Result};
@@ -153,7 +154,7 @@ pub fn check_key<'a>(key: Option<&str>, mut checkpoints: impl Iterator<Item = &'
 
 fn open(argument: SourceArgument, options: &OpenOptions, access: &Access, progress: &dyn Progress) -> Result<Opened> {
     let source = Source::open(&argument.reference, access, progress)?;
-    let checkpoint = checkpoint::open(&source, options, progress)?;
+    let checkpoint = completed::source(checkpoint::open(&source, options, progress)?, source.label())?;
     let adapter = match options.adapter && source.names().iter().any(|name| name == ADAPTER) {
         true => Some(String::from_utf8_lossy(&source.read(ADAPTER, COMPANION_LIMIT, progress)?).into_owned()),
         false => None,

@@ -237,8 +237,9 @@ fn assignment(
 
 /// What is said of a value that matching made of no source: a branch that starts at zero.
 fn sourceless(value: &Value, found: &Match) -> Option<Initialisation> {
+    let scheme = if matches!(value, Value::Computed { .. }) { "computed" } else { "zeros" };
     value.first_source().is_none().then(|| Initialisation {
-        scheme: "zeros".into(),
+        scheme: scheme.into(),
         std: None,
         by: found.reason.to_string(),
         exact: Exact::Anywhere,
@@ -295,6 +296,7 @@ fn unknown_buffers(target: &Architecture, assignments: &[Assignment]) -> Vec<Str
     let buffers = target.parameters.iter().zip(assignments).filter(|(parameter, assignment)| {
         parameter.role == Role::Buffer
             && assignment.action == Action::New
+            && !matches!(assignment.value, Value::Computed { .. })
             && !initialize::is_known_buffer(names::last(&parameter.name))
     });
     let some: BTreeSet<&str> = buffers.map(|(parameter, _)| parameter.name.as_str()).collect();

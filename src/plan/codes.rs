@@ -203,7 +203,11 @@ fn raw<'a>(value: &'a Value, is_cast: bool, visit: &mut impl FnMut(&'a Value, bo
             inputs.iter().for_each(|input| raw(input, is_cast, visit));
         }
         Value::Source { dtype, .. } if !dtype.is_float() => visit(value, is_cast),
-        Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => {}
+        Value::Source { .. }
+        | Value::Init { .. }
+        | Value::Count { .. }
+        | Value::Computed { .. }
+        | Value::Tied { .. } => {}
     }
 }
 

@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use super::SourceView;
 use super::blocks::Blocks;
 use super::depth::{Counterpart, Depths};
 use super::matching::Origin;
-use super::matching::names::{is_computed_buffer, last};
 use super::matching::resolve::Resolution;
 use super::renames::Renames;
-use super::{SourceView, Step};
 use crate::arch::Architecture;
 use crate::error::PlanError;
-use crate::graph::{Parameter, ParameterId};
+use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
 
 /// What gaps are found in.
@@ -58,7 +57,6 @@ impl Gaps<'_> {
         }
         let except: HashSet<ParameterId> = whole.union(&holed).copied().collect();
         violations.extend(Renames::of(self).violations(&except));
-        violations.extend(self.buffers());
         violations
     }
 
@@ -128,20 +126,5 @@ impl Gaps<'_> {
             }
         }
         holes
-    }
-
-    /// Buffers without a source that are neither counted nor a constant.
-    fn buffers(&self) -> Vec<PlanError> {
-        let is_counted = |parameter: &Parameter| {
-            last(&parameter.name) == "position_ids" && parameter.dtype.is_some_and(|dtype| !dtype.is_float())
-        };
-        let parameters = self.target.parameters.iter().enumerate();
-        let lost = parameters.filter(|(id, parameter)| {
-            is_computed_buffer(&parameter.name)
-                && !is_counted(parameter)
-                && self.is_missing(*id)
-                && self.found[*id].step == Step::None
-        });
-        lost.map(|(_, parameter)| PlanError::BufferWithoutSource { target: parameter.name.to_string() }).collect()
     }
 }

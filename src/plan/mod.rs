@@ -3,6 +3,7 @@
 
 mod assemble;
 mod blocks;
+mod buffers;
 mod carriage;
 mod chosen;
 mod circumstances;
@@ -32,6 +33,7 @@ mod structure;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tied_names;
 mod ties;
 mod validate;
 mod value;
@@ -39,6 +41,7 @@ mod value;
 pub use assemble::{plan, questions};
 pub use companions::is_companion;
 pub use convert::{Conversion, convert, convert_questions};
+pub use tied_names::tied_names;
 pub use value::{InitPart, Value};
 
 use std::borrow::Cow;

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::family;
+use crate::family::{self, Config, Known};
 
 /// States each of them where the family of the config reads both keys and the config has only that of transformers 5.
 pub(super) fn state(config: &mut Map<String, Json>) {
     let Some(family) = config.get("model_type").and_then(Json::as_str).and_then(family::by_model_type) else { return };
-    let keys = family.config_keys();
+    let known = Known::of(family, &Config(config.clone()));
     let rope = config.get("rope_parameters").and_then(Json::as_object).cloned().unwrap_or_default();
     let stated = [
         ("torch_dtype", config.get("dtype").cloned()),
@@ -18,7 +18,12 @@ pub(super) fn state(config: &mut Map<String, Json>) {
         ("n_ctx", config.get("n_positions").cloned()),
     ];
     for (key, value) in stated {
-        let is_read = key == "torch_dtype" || keys.contains(&key);
+        let is_read = match key {
+            "torch_dtype" => true,
+            // the older name of what is asked for under the newer one
+            "n_ctx" => known.asks("n_positions"),
+            key => known.asks(key),
+        };
         if let Some(value) = value.filter(|value| !value.is_null() && is_read && !config.contains_key(key)) {
             config.insert(key.into(), value);
         }

@@ -79,7 +79,11 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
     for assignment in assignments {
         match &assignment.value {
             Value::Tied { to } => check_tie(assignment, to, &by_name)?,
-            Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Apply { .. } => {
+            Value::Source { .. }
+            | Value::Init { .. }
+            | Value::Count { .. }
+            | Value::Computed { .. }
+            | Value::Apply { .. } => {
                 check_leaves(assignment, sources, &mut described)?;
                 check_yield(assignment)?;
                 codes::check(assignment)?;
@@ -135,7 +139,7 @@ fn check_leaves<'a>(assignment: &'a Assignment, sources: usize, described: &mut 
                 Value::Init { shape, first, parts } => check_init(name, shape, *first)
                     .and_then(|()| parts.iter().try_for_each(|part| check_part(name, shape, part))),
                 Value::Tied { to } => Err(FitError::TieInside { to: to.clone() }.into()),
-                Value::Count { .. } | Value::Apply { .. } => Ok(()),
+                Value::Count { .. } | Value::Computed { .. } | Value::Apply { .. } => Ok(()),
             };
         }
     });

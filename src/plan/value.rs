@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::adapt::Op;
 use crate::error::{FitError, Result};
-use crate::init::Scheme;
+use crate::init::{Computed, Scheme};
 use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 
 /// A piece of axis 0 that is drawn by one scheme.
@@ -53,6 +53,15 @@ pub enum Value {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         axis: Option<usize>,
     },
+    /// A table that is neither stored nor drawn: each element by a formula of its place.
+    Computed {
+        /// An integer or float type that holds them.
+        dtype: Dtype,
+        /// The shape.
+        shape: Shape,
+        /// The formula.
+        formula: Computed,
+    },
     /// An operation over other values.
     Apply {
         /// The operation.
@@ -90,6 +99,14 @@ impl Value {
                 }
                 Ok(info)
             }
+            Value::Computed { dtype, shape, formula } => {
+                let holds = [Dtype::Bool, Dtype::U8, Dtype::I32, Dtype::I64].contains(dtype)
+                    || [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].contains(dtype);
+                if !holds || !formula.fits(shape) {
+                    return Err(FitError::Uncountable { dtype: *dtype, shape: shape.clone(), axis: None }.into());
+                }
+                Ok(TensorInfo::new(String::new(), *dtype, shape.clone()))
+            }
             Value::Apply { op, inputs } => op.out(&inputs.iter().map(Value::info).collect::<Result<Vec<_>>>()?),
             Value::Tied { to } => Err(FitError::TieInside { to: to.clone() }.into()),
         }
@@ -99,7 +116,11 @@ impl Value {
     pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
         match self {
             Value::Apply { inputs, .. } => inputs.iter().for_each(|input| input.leaves(visit)),
-            Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => visit(self),
+            Value::Source { .. }
+            | Value::Init { .. }
+            | Value::Count { .. }
+            | Value::Computed { .. }
+            | Value::Tied { .. } => visit(self),
         }
     }
 
@@ -108,7 +129,11 @@ impl Value {
         match self {
             Value::Apply { op: Op::Dequantize { .. }, .. } => true,
             Value::Apply { inputs, .. } => inputs.iter().any(Value::dequantizes),
-            Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => false,
+            Value::Source { .. }
+            | Value::Init { .. }
+            | Value::Count { .. }
+            | Value::Computed { .. }
+            | Value::Tied { .. } => false,
         }
     }
 
@@ -128,7 +153,7 @@ impl Value {
         match self {
             Value::Source { .. } => Action::Copied,
             Value::Tied { .. } => Action::Tied,
-            Value::Init { .. } | Value::Count { .. } => Action::New,
+            Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } => Action::New,
             Value::Apply { .. } if self.first_source().is_some() => Action::Adapted,
             Value::Apply { .. } => Action::New,
         }

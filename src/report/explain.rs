@@ -77,6 +77,7 @@ fn expression(report: &Report, value: &Value) -> String {
         }
         Value::Init { shape, .. } => format!("init{}", ShapeText(shape)),
         Value::Count { shape, axis: Some(axis), .. } => format!("index{} along axis {axis}", ShapeText(shape)),
+        Value::Computed { shape, .. } => format!("computed{}", ShapeText(shape)),
         Value::Count { shape, axis: None, .. } => format!("zeros{}", ShapeText(shape)),
         Value::Apply { op, inputs } => {
             let inputs: Vec<String> = inputs.iter().map(|input| expression(report, input)).collect();

@@ -366,7 +366,7 @@ fn reported(plan: &Plan, assignment: &Assignment, outcome: Option<&Outcome>) -> 
             }
         }
         Value::Apply { op, .. } => ops.push(op.name().to_string()),
-        Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => {}
+        Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => {}
     });
     ReportedTensor {
         name: assignment.target.name.clone(),

@@ -119,7 +119,11 @@ pub(super) fn explanation(tensor: &ReportedTensor) -> Cow<'_, str> {
     words.extend(tensor.lsuv.map(measured));
     match &tensor.value {
         Value::Tied { to } => words.push(format!("another name of {to}")),
-        Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Apply { .. } => {
+        Value::Source { .. }
+        | Value::Init { .. }
+        | Value::Count { .. }
+        | Value::Computed { .. }
+        | Value::Apply { .. } => {
             words.push(tensor.reason.to_string());
         }
     }

@@ -15,6 +15,7 @@ mod run;
 mod scratch;
 mod statistics;
 mod stored;
+mod table;
 #[cfg(test)]
 mod tests;
 mod work;

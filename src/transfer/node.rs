@@ -7,6 +7,7 @@ use super::count::Count;
 use super::fresh::Fresh;
 use super::scratch::{Buffer, Scratch, room, size};
 use super::stored::Stored;
+use super::table::Table;
 use crate::adapt::float::{became_infinite, non_finite};
 use crate::adapt::{Block, Demand, Op, Scan};
 use crate::checkpoint::Reader;
@@ -28,6 +29,7 @@ pub(super) enum Kind<'a> {
     Source(Stored<'a>),
     Fresh(Fresh<'a>),
     Count(Count),
+    Table(Table),
     Apply { op: Op, inputs: Vec<Node<'a>> },
 }
 
@@ -61,6 +63,12 @@ impl<'a> Node<'a> {
                 value.info()?;
                 let count = Count::new(&info, *axis);
                 Ok(Node::new(info, Kind::Count(count)))
+            }
+            Value::Computed { dtype, shape, formula } => {
+                value.info()?;
+                let info = TensorInfo::new(target, *dtype, shape.clone());
+                let table = Table::new(&info, formula);
+                Ok(Node::new(info, Kind::Table(table)))
             }
             Value::Apply { op, inputs } => {
                 let inputs: Vec<Node> =
@@ -106,7 +114,7 @@ impl<'a> Node<'a> {
         }
         match &self.kind {
             Kind::Source(stored) => stored.is_verbatim(),
-            Kind::Fresh(_) | Kind::Count(_) => true,
+            Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) => true,
             Kind::Apply { op: Op::Stack | Op::Reshape { .. }, .. } => true,
             Kind::Apply {
                 op: Op::Cast { .. } | Op::Affine { .. } | Op::Lerp { .. } | Op::Concat { axis: 0 },
@@ -129,7 +137,9 @@ impl<'a> Node<'a> {
         let shape = folded_shape(&self.info.shape);
         let Node { info, kind, .. } = self;
         match kind {
-            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => Ok(Node::new(TensorInfo { shape, ..info }, kind)),
+            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) => {
+                Ok(Node::new(TensorInfo { shape, ..info }, kind))
+            }
             Kind::Apply { op: Op::Reshape { .. }, inputs } => Node::apply(Op::Reshape { shape }, inputs),
             Kind::Apply { op: Op::Stack, inputs } => Node::apply(Op::Concat { axis: 0 }, inputs),
             Kind::Apply { op: Op::Dequantize { block }, inputs } => {
@@ -149,7 +159,7 @@ impl<'a> Node<'a> {
     /// Whether rows share something that is computed once and kept: then one thread does them all.
     pub fn shares(&self) -> Result<bool> {
         match &self.kind {
-            Kind::Source(_) | Kind::Count(_) => Ok(false),
+            Kind::Source(_) | Kind::Count(_) | Kind::Table(_) => Ok(false),
             Kind::Fresh(fresh) => Ok(fresh.needs_whole()),
             Kind::Apply { inputs, .. } => {
                 let demands = self.demand(&(0..self.info.rows()))?;
@@ -164,7 +174,7 @@ impl<'a> Node<'a> {
     /// What each input must supply for some rows; nothing for a leaf.
     pub fn demand(&self, rows: &Rows) -> Result<Vec<Demand>> {
         match &self.kind {
-            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => Ok(Vec::new()),
+            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) => Ok(Vec::new()),
             Kind::Apply { op, inputs } => {
                 let infos: Vec<&TensorInfo> = inputs.iter().map(|input| &input.info).collect();
                 op.demand_of(&infos, &self.info, rows)
@@ -193,6 +203,10 @@ impl<'a> Node<'a> {
             Kind::Count(count) => {
                 let elements = self.info.row_elements()?;
                 count.fill(rows.start * elements..rows.end * elements, out)
+            }
+            Kind::Table(table) => {
+                let elements = self.info.row_elements()?;
+                table.fill(rows.start * elements..rows.end * elements, out)
             }
             Kind::Apply { op, inputs } => {
                 let demands = self.demand(&rows)?;
@@ -226,7 +240,7 @@ impl<'a> Node<'a> {
                 Some(scan) => scan_all(scan, inputs, &mut bytes, scratch)?,
                 None => self.all_rows(&mut bytes, scratch)?,
             },
-            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) => self.all_rows(&mut bytes, scratch)?,
+            Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) => self.all_rows(&mut bytes, scratch)?,
         }
         self.forget_inputs();
         let bytes = Arc::new(bytes);
@@ -249,7 +263,7 @@ impl<'a> Node<'a> {
 
     fn forget_inputs(&self) {
         match &self.kind {
-            Kind::Source(_) | Kind::Count(_) => {}
+            Kind::Source(_) | Kind::Count(_) | Kind::Table(_) => {}
             Kind::Fresh(fresh) => fresh.forget(),
             Kind::Apply { inputs, .. } => inputs.iter().for_each(|input| {
                 *input.whole.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -76,7 +76,7 @@ fn of_rows(node: &Node, rows: &Rows) -> Result<Memory> {
             let (kept, meanwhile) = fresh.memory();
             Ok(Memory { kept, meanwhile })
         }
-        Kind::Count(_) => Ok(Memory::default()),
+        Kind::Count(_) | Kind::Table(_) => Ok(Memory::default()),
         Kind::Apply { op: _, inputs } => {
             let mut sum = Memory::default();
             let mut deepest = 0;

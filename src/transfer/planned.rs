@@ -41,7 +41,11 @@ impl Planned {
                 let reader = self.readers.get(*source)?.as_ref();
                 Some((reader, reader.listing().position(tensor)?))
             }
-            Value::Init { .. } | Value::Count { .. } | Value::Apply { .. } | Value::Tied { .. } => None,
+            Value::Init { .. }
+            | Value::Count { .. }
+            | Value::Computed { .. }
+            | Value::Apply { .. }
+            | Value::Tied { .. } => None,
         }
     }
 

@@ -176,7 +176,7 @@ impl<'a> Output<'a> {
         let piece = piece_of(&node, piece)?;
         let source = match node.kind {
             Kind::Source(stored) => Source::Copy(stored),
-            Kind::Fresh(_) | Kind::Count(_) | Kind::Apply { .. } => Source::Evaluate(Mutex::new(None)),
+            Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) | Kind::Apply { .. } => Source::Evaluate(Mutex::new(None)),
         };
         let digest = Digest::new(span.len, piece);
         let output = Output {
@@ -241,7 +241,7 @@ impl<'a> Output<'a> {
 pub(super) fn piece_of(node: &Node, piece: u64) -> Result<u64> {
     match &node.kind {
         Kind::Source(_) => Ok(piece),
-        Kind::Fresh(_) | Kind::Count(_) | Kind::Apply { .. } => {
+        Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) | Kind::Apply { .. } => {
             let row = node.info.row_bytes()?;
             Ok(row.saturating_mul(4).checked_next_power_of_two().unwrap_or(piece).max(piece))
         }
@@ -260,7 +260,7 @@ pub(super) fn mentions(value: &Value) -> Vec<Mention<'_>> {
 fn collect<'v>(value: &'v Value, found: &mut Vec<Mention<'v>>) {
     match value {
         Value::Source { source, tensor, .. } => found.push((*source, tensor)),
-        Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => {}
+        Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => {}
         Value::Apply { inputs, .. } => inputs.iter().for_each(|input| collect(input, found)),
     }
 }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod buffers;
 mod check;
 mod combine;
 mod compare;
+mod configs;
 mod convert;
 mod dialects;
 mod diff;

@@ -54,8 +54,8 @@ fn set_changes_the_config_and_what_is_built() {
 
 #[test]
 fn set_reaches_into_objects_and_one_class_name_is_a_list() {
-    let config = set(&["task_specific_params.a.b=3"]);
-    assert!(config.err().unwrap().to_string().contains("bert has no key `task_specific_params`"));
+    let config = set(&["task_specific_params.a.b=3"]).unwrap().config.unwrap().0;
+    assert_eq!(config["task_specific_params"], json!({"a": {"b": 3}}));
     let config = set(&["id2label.0=yes", "architectures=BertForTokenClassification"]);
     let config = config.unwrap().config.unwrap().0;
     assert_eq!(config["id2label"], json!({"0": "yes"}));
@@ -65,7 +65,7 @@ fn set_reaches_into_objects_and_one_class_name_is_a_list() {
 #[test]
 fn a_key_that_neither_config_nor_family_has_is_an_error_with_the_nearest() {
     let error = set(&["num_hiden_layers=6"]).err().unwrap();
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit(), Exit::Input);
     assert!(
         error.to_string().contains("bert has no key `num_hiden_layers`; did you mean `num_hidden_layers`?"),
         "{error}"
@@ -134,4 +134,40 @@ fn set_on_a_listing_is_a_usage_error() {
     let flags = Flags { set: vec!["a=1".into()], ..Flags::default() };
     let error = open_with("arch.json", r#"{"a": {"dtype": "F32", "shape": [1]}}"#, &flags).err().unwrap();
     assert_eq!(error.exit(), Exit::Usage);
+}
+
+#[test]
+fn a_key_that_no_build_asks_for_is_an_error_and_only_a_typing_error_has_a_nearest() {
+    let message = |text: &str| set(&[text]).err().unwrap().to_string();
+    assert!(!message("num_local_experts=4").contains("did you mean"), "{}", message("num_local_experts=4"));
+    assert!(message("hiden_act=relu").contains("did you mean `hidden_act`"));
+    assert!(message("hidden-size=8").contains("did you mean `hidden_size`"));
+    assert!(message("attention_head_size=4").contains("bert has no key `attention_head_size`"));
+    let error = set(&["model_type=roberta"]).err().unwrap();
+    assert!(error.to_string().contains("model_type is \"roberta\", it must be bert"), "{error}");
+}
+
+#[test]
+fn an_unknown_key_of_a_whole_config_is_reported_and_carried() {
+    let text = CONFIG
+        .replace("\"vocab_size\": 20", "\"vocab_size\": 20, \"unsloth_version\": \"1\", \"num_atention_heads\": 4");
+    let architecture = open(&text).unwrap();
+    let notes = architecture.notes.join("\n");
+    assert!(notes.contains("`num_atention_heads`") && notes.contains("did you mean `num_attention_heads`?"), "{notes}");
+    assert!(notes.contains("`unsloth_version`: not known to bert; carried unchanged"), "{notes}");
+    assert_eq!(architecture.config.unwrap().0["unsloth_version"], "1");
+    assert!(open(CONFIG).unwrap().notes.is_empty());
+}
+
+#[test]
+fn set_takes_the_place_of_the_other_name_of_a_key() {
+    let gpt2 = r#"{"model_type": "gpt2", "architectures": ["GPT2Model"], "n_embd": 16, "n_head": 2, "n_layer": 1, "vocab_size": 20, "n_positions": 8}"#;
+    let flags = Flags { set: vec!["hidden_size=32".into()], ..Flags::default() };
+    let architecture = open_with("config.json", gpt2, &flags).unwrap();
+    assert_eq!(architecture.parameters[0].shape.as_slice(), [20, 32]);
+    let config = architecture.config.unwrap().0;
+    assert_eq!((config.get("hidden_size"), config.get("n_embd")), (Some(&json!(32)), None));
+    let both = gpt2.replace("\"n_embd\": 16", "\"n_embd\": 16, \"hidden_size\": 32");
+    let error = open(&both).err().unwrap();
+    assert!(error.to_string().contains("hidden_size is 32, but n_embd is 16"), "{error}");
 }

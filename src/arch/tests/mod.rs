@@ -3,6 +3,7 @@ mod describe;
 mod flags;
 mod hugging_face;
 mod listing;
+mod missing;
 mod native;
 mod open;
 mod pattern;

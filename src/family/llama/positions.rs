@@ -15,20 +15,24 @@ pub(super) fn layers(of: &Llama, config: Reader, head_dim: u64) -> Result<Vec<(R
     let full = rope::read(config, head_dim, of.defaults.theta, kind("full_attention"))?;
     let local = if pattern { local_rope(config, head_dim)? } else { full.clone() };
     let default = if let Windows::All(default) = of.windows { default } else { Some(4096) };
-    let window = match config.config.0.get("sliding_window") {
-        None => default,
-        Some(_) => config.get("sliding_window").map(|_| config.size("sliding_window", 1)).transpose()?,
+    let stated = || config.get("sliding_window").map(|_| config.size("sliding_window", 1)).transpose();
+    let window = match of.windows {
+        Windows::Never => None,
+        _ if config.states("sliding_window") => stated()?,
+        _ => default,
     };
     Ok(sliding.into_iter().map(|slides| if slides { (local.clone(), window) } else { (full.clone(), None) }).collect())
 }
 
 /// Gemma 3's for the layers with windows.
 fn local_rope(config: Reader, head_dim: u64) -> Result<Rope> {
+    const KEY: &str = "rope_local_base_freq";
+    let theta = config.number(KEY, 10_000.0)?;
     let parameters = config.get("rope_parameters").and_then(|parameters| parameters.get("sliding_attention"));
+    rope::agree(config, KEY, config.get(KEY), parameters.and_then(|parameters| parameters.get("rope_theta")))?;
     if parameters.is_some() && config.get("rope_scaling").is_none() {
         return rope::read(config, head_dim, 10_000.0, Some("sliding_attention"));
     }
-    let theta = config.number("rope_local_base_freq", 10_000.0)?;
     Ok(Rope { theta, rotary: head_dim, scaling: RopeScaling::Unscaled })
 }
 
@@ -41,10 +45,9 @@ fn sliding(of: &Llama, config: Reader, count: u64) -> Result<Vec<bool>> {
             let slides = config.flag("use_sliding_window", false)?;
             Box::new(move |_| slides)
         }
-        Windows::Upper if !config.flag("use_sliding_window", false)? => Box::new(|_| false),
         Windows::Upper => {
-            let from = config.count("max_window_layers", 28)?;
-            Box::new(move |layer| layer >= from)
+            let (slides, from) = (config.flag("use_sliding_window", false)?, config.count("max_window_layers", 28)?);
+            Box::new(move |layer| slides && layer >= from)
         }
         Windows::Pattern => {
             let period = config.size("sliding_window_pattern", 6)?;

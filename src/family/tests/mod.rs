@@ -10,6 +10,7 @@ use crate::init::Scheme;
 use crate::tensor::{Dtype, Role, Shape, TensorInfo};
 
 mod decoders;
+mod keys;
 mod reference;
 mod runs;
 

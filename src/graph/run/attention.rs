@@ -12,6 +12,9 @@ pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Ten
     if let AttentionKind::Rope(Rope { scaling: RopeScaling::NotRunnable(detail), .. }) = &attention.kind {
         return Err(Failure::NotRunnable(detail));
     }
+    if attention.out_width.is_some() {
+        return Err(Failure::NotRunnable(" with heads that together are not as wide as its output's projection takes"));
+    }
     let input = &inputs[0];
     let memory = if attention.cross { &inputs[1] } else { input };
     let (batch, length, _) = input.dims3()?;
@@ -56,7 +59,7 @@ fn across(x: Tensor) -> Result<Tensor> {
     x.transpose(1, 2)?.contiguous()
 }
 
-/// The distances as queries and as keys: `(heads, 2 * span, head)` each, by the very projections of contents.
+/// The distances as queries and as keys: `(heads, 2 * span, head)` each, by the projections of contents or by its own.
 fn projected_table(
     attention: &Attention,
     table: &Tensor,
@@ -71,12 +74,13 @@ fn projected_table(
     Ok(distances::Table { queries: heads(query)?, keys: heads(key)? })
 }
 
-/// q, k and v in the width of their heads, the weights of q and k where each has its own, the output's, and what stands after them:
+/// q, k and v in the width of their heads, the weights that project distances, the output's, and what stands after them:
 /// those of norms, or the table of a relative bias.
 struct Pieces<'a> {
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    /// Of distances, to queries and to keys.
     projections: [&'a [Tensor]; 2],
     out: &'a [Tensor],
     rest: &'a [Tensor],
@@ -104,8 +108,14 @@ fn pieces<'a>(
     let (q, k, v) = match attention.projections {
         Projections::Separate { .. } => {
             let (query, key) = (next(attention.bias), next(attention.bias && attention.key_bias));
+            let value = next(attention.bias);
             projections = [query.1, key.1];
-            (linear(input, query)?, linear(memory, key)?, linear(memory, next(attention.bias))?)
+            if let AttentionKind::Disentangled(kind) = &attention.kind {
+                let [keys, queries] = kind.own_projections();
+                projections[1] = keys.map_or(projections[1], |_| next(attention.bias).1);
+                projections[0] = queries.map_or(projections[0], |_| next(attention.bias).1);
+            }
+            (linear(input, query)?, linear(memory, key)?, linear(memory, value)?)
         }
         Projections::Fused { .. } => {
             let fused = linear(input, next(attention.bias))?;

@@ -144,7 +144,7 @@ fn collect(value: &Value, leaves: &mut Vec<Leaf>) -> bool {
             Some(_) | None => false,
         },
         Value::Apply { op, inputs } => rearranges(op) && inputs.iter().all(|input| collect(input, leaves)),
-        Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => false,
+        Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => false,
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) use respell::{Respelt, as_stored, respell};
 pub(super) use selectors::require;
 
 use super::blocks::Blocks;
+use super::buffers;
 use super::codes;
 use super::depth::{self, Counterpart, Depths, Expansion};
 use super::gaps::Gaps;
@@ -213,7 +214,7 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         let Resolution { origin, step, reason, runners_up, declared, tensors: _, contested: _, opaque: _ } = resolution;
         Match { target, origin, step, reason, runners_up, declared }
     });
-    Ok(Matching {
+    let mut matching = Matching {
         matches: matches.collect(),
         violations: found.violations,
         warnings: found.warnings,
@@ -224,7 +225,9 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         dialects: found.dialects,
         depth: found.depths.chosen,
         quantized: found.quantized,
-    })
+    };
+    buffers::settle(sources, target, &mut matching);
+    Ok(matching)
 }
 
 /// The facts about data that matching will need: whether both stored copies of a tie are equal.

@@ -39,7 +39,7 @@ impl Tracked {
     pub fn of(value: &Value) -> Option<Tracked> {
         match value {
             Value::Source { shape, .. } => Some(Tracked::stored(shape)),
-            Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => None,
+            Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => None,
             Value::Apply { op, inputs } => {
                 let out = value.info().ok()?;
                 Tracked::after(op, inputs, &out)

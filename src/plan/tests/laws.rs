@@ -154,7 +154,12 @@ fn counted(value: &Value) -> u64 {
             runs.iter().filter(|run| run.input > 0).map(|run| run.len).sum()
         }
         Value::Apply { inputs, .. } if inputs.len() == 1 => counted(&inputs[0]),
-        Value::Apply { .. } | Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => 0,
+        Value::Apply { .. }
+        | Value::Source { .. }
+        | Value::Init { .. }
+        | Value::Count { .. }
+        | Value::Computed { .. }
+        | Value::Tied { .. } => 0,
     }
 }
 

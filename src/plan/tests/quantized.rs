@@ -121,7 +121,11 @@ fn raw(value: &Value, found: &mut Vec<Dtype>) {
         Value::Apply { op: Op::Dequantize { .. }, .. } => {}
         Value::Apply { inputs, .. } => inputs.iter().for_each(|input| raw(input, found)),
         Value::Source { dtype, .. } if !dtype.is_float() => found.push(*dtype),
-        Value::Source { .. } | Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => {}
+        Value::Source { .. }
+        | Value::Init { .. }
+        | Value::Count { .. }
+        | Value::Computed { .. }
+        | Value::Tied { .. } => {}
     }
 }
 

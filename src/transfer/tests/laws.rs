@@ -3,6 +3,7 @@
 use super::*;
 use crate::adapt::RopeLayout;
 use crate::adapt::tests::{cases, run as taken};
+use crate::init::Computed;
 use crate::tensor::Dtype;
 use crate::transfer::produce;
 
@@ -53,6 +54,26 @@ fn expressions() -> (Vec<Stored>, Vec<(String, Value)>) {
         ("new.none", init(&[0, 4], 0, normal(1.0))),
         ("orthogonal", cast(Dtype::F16, init(&[30, 20], 0, Scheme::Orthogonal { gain: 1.0 }))),
         ("identity", init(&[60, 60], 0, Scheme::Identity)),
+        (
+            "computed.index",
+            Value::Computed {
+                dtype: Dtype::I64,
+                shape: [169, 169].into(),
+                formula: Computed::RelativePositionIndex { window: [12, 14], class_token: true },
+            },
+        ),
+        (
+            "computed.mask",
+            Value::Computed { dtype: Dtype::U8, shape: [1, 1, 90, 90].into(), formula: Computed::CausalMask },
+        ),
+        (
+            "computed.rotary",
+            Value::Computed {
+                dtype: Dtype::F32,
+                shape: [64].into(),
+                formula: Computed::InverseFrequencies { theta: 10_000.0 },
+            },
+        ),
         ("count", Value::Count { dtype: Dtype::I64, shape: [3, 7000].into(), axis: Some(1) }),
         ("count.rows", Value::Count { dtype: Dtype::I16, shape: [90, 5, 80].into(), axis: Some(0) }),
         ("count.middle", Value::Count { dtype: Dtype::U8, shape: [2, 5, 3].into(), axis: Some(1) }),

@@ -131,7 +131,9 @@ fn type_of(value: &Value) -> TensorInfo {
     match value {
         Value::Source { tensor, dtype, shape, .. } => TensorInfo::new(tensor.clone(), *dtype, shape.clone()),
         Value::Init { shape, .. } => TensorInfo::new("", crate::tensor::Dtype::F32, shape.clone()),
-        Value::Count { dtype, shape, .. } => TensorInfo::new("", *dtype, shape.clone()),
+        Value::Count { dtype, shape, .. } | Value::Computed { dtype, shape, .. } => {
+            TensorInfo::new("", *dtype, shape.clone())
+        }
         Value::Apply { op, inputs } => op.out(&inputs.iter().map(type_of).collect::<Vec<_>>()).unwrap(),
         Value::Tied { .. } => TensorInfo::new("", crate::tensor::Dtype::F32, [1]),
     }
@@ -172,6 +174,16 @@ pub(super) fn naive(target: &str, value: &Value, tensors: &[Stored]) -> Stored {
                 base += len;
             }
             Stored::f32(target, shape, &values)
+        }
+        Value::Computed { dtype, shape, formula } => {
+            let info = TensorInfo::new(target, *dtype, shape.clone());
+            let element = |place| formula.element(place, shape);
+            let bytes = |place| match dtype.is_float() {
+                true => (element(place) as f32).to_le_bytes().to_vec(),
+                false => (element(place) as i64).to_le_bytes()[..(dtype.bits() / 8) as usize].to_vec(),
+            };
+            let bytes = (0..info.elements().unwrap()).flat_map(bytes).collect();
+            Stored { info, bytes }
         }
         Value::Count { dtype, shape, axis } => {
             let info = TensorInfo::new(target, *dtype, shape.clone());

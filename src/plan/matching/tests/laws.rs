@@ -27,7 +27,7 @@ fn leaves(value: &Value, read: &mut Vec<(usize, String)>) {
     match value {
         Value::Source { source, tensor, .. } => read.push((*source, tensor.to_string())),
         Value::Apply { inputs, .. } => inputs.iter().for_each(|input| leaves(input, read)),
-        Value::Init { .. } | Value::Count { .. } | Value::Tied { .. } => {}
+        Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => {}
     }
 }
 

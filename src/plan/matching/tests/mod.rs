@@ -73,6 +73,7 @@ fn of_parameters(parameters: Vec<Parameter>) -> Architecture {
         config: None,
         arch_json: None,
         vocabulary: None,
+        has_weights: false,
         notes: Vec::new(),
     }
 }
@@ -237,6 +238,7 @@ fn words(value: &Value) -> String {
         Value::Source { tensor, .. } => tensor.to_string(),
         Value::Init { .. } => "zeros".into(),
         Value::Count { .. } => "count".into(),
+        Value::Computed { .. } => "computed".into(),
         Value::Tied { to } => format!("tied to {to}"),
         Value::Apply { op, inputs } => {
             format!("{}({})", op.name(), inputs.iter().map(words).collect::<Vec<_>>().join(", "))

@@ -1,0 +1,52 @@
+//! The other names of tied tensors, for a file that can hold one tensor under several: the `state_dict` of a tied model has them all, and
+//! a strict `load_state_dict` wants them.
+
+use std::collections::BTreeMap;
+
+use super::{Assignment, SourceView, Step, Value};
+use crate::family::{self, Class, Inputs};
+use crate::graph::Builder;
+use crate::tensor::TensorInfo;
+
+/// For each tensor that is written, the names that the config of the source ties to it and that are not written. Without a config that a
+/// family knows there are none.
+pub fn tied_names(source: &SourceView, written: &[Assignment]) -> Vec<Assignment> {
+    let Some((family, Some(config))) = family::recognise(source.listing) else { return Vec::new() };
+    let mut at = Builder::new();
+    if family.build(&config, &Inputs::default(), &Class::OfConfig, &mut at).is_err() {
+        return Vec::new();
+    }
+    let mut known: BTreeMap<&str, &Assignment> = written.iter().map(|one| (one.target.name.as_str(), one)).collect();
+    let parameters = at.parameters();
+    let mut added = Vec::new();
+    for alias in parameters {
+        let Some(owner) = alias.tied_to.and_then(|owner| parameters.get(owner)) else { continue };
+        // either of the two may be the one that is stored
+        let (name, of) = match (known.get(owner.name.as_str()), known.get(alias.name.as_str())) {
+            (Some(of), None) => (&alias.name, *of),
+            (None, Some(of)) => (&owner.name, *of),
+            (Some(_), Some(_)) | (None, None) => continue,
+        };
+        if of.target.shape == alias.shape {
+            added.push(tied(TensorInfo { name: name.clone(), ..of.target.clone() }, of));
+            known.insert(name.as_str(), of);
+        }
+    }
+    added
+}
+
+fn tied(target: TensorInfo, of: &Assignment) -> Assignment {
+    let value = Value::Tied { to: of.target.name.to_string() };
+    Assignment {
+        target,
+        action: value.action(),
+        value,
+        step: Step::Tie,
+        reason: format!("the config ties it to {}", of.target.name).into(),
+        runners_up: Vec::new(),
+        init: None,
+        new_rows: 0,
+        head: of.head,
+        lsuv: None,
+    }
+}
