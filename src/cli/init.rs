@@ -9,7 +9,7 @@ use xfer::arch::Flags;
 use xfer::error::{Exit, JobError, Result};
 use xfer::job::{self, Execution, Finished, PlanRequest, Prepared};
 use xfer::plan::{DtypeChoice, Options};
-use xfer::report::{Report, page, text};
+use xfer::report::{Report, mismatched, page, text};
 use xfer::save::{Replace, Sync, default_out};
 use xfer::source::Access;
 use xfer::tensor::{Dtype, megabytes};
@@ -401,7 +401,12 @@ pub fn conclude(
         return json_of(&measured);
     }
     let mut text = text::render(report, output.detail());
-    let state = if *up_to_date { "is already up to date" } else { state };
+    let state = match (*up_to_date, mismatched::summary(report)) {
+        (true, None) => "is already up to date".to_string(),
+        (true, Some(mismatched)) => format!("is already up to date, in which {mismatched}"),
+        (false, None) => state.to_string(),
+        (false, Some(mismatched)) => format!("is written; {mismatched}"),
+    };
     text.blank();
     let _ = writeln!(text, "{} {state} ({seconds:.1} s)", out.display());
     data(&text)

@@ -324,9 +324,10 @@ pub enum FitError {
     },
     /// Fewer parameters were found than asked for.
     #[error(
-        "coverage: found {found} of {total} parameters outside heads ({:.1} %), expected at least {:.1} %",
+        "coverage: found {found} of {total} parameters outside heads ({:.1} %), expected at least {:.1} %{}",
         percent(*found, *total),
-        minimum * 100.0
+        minimum * 100.0,
+        if mismatched.is_empty() { String::new() } else { format!("; mismatched: {}", few(mismatched)) }
     )]
     LowCoverage {
         /// Parameters with a source.
@@ -335,6 +336,8 @@ pub enum FitError {
         total: u64,
         /// The least share.
         minimum: f64,
+        /// Tensors whose sources do not fit, each with both shapes.
+        mismatched: Vec<String>,
     },
     /// With `--strict`, new tensors that nothing declares.
     #[error("strict: {count} new tensors are not declared: {}", few(names))]

@@ -1,5 +1,6 @@
+use super::damage::list;
 use super::fit::few;
-use super::{Error, Exit, Fault, FitError, QuantizedError};
+use super::{DamageError, Error, Exit, Fault, FitError, QuantizedError};
 use crate::tensor::{Shape, ShapeText};
 
 /// A plan cannot be made, or breaks the coverage contract.
@@ -11,6 +12,9 @@ pub enum PlanError {
     /// Numbers that stand for others would be passed on as they are.
     #[error(transparent)]
     Quantized(#[from] QuantizedError),
+    /// The source is damaged.
+    #[error(transparent)]
+    Damage(#[from] DamageError),
     /// A pattern matches nothing.
     #[error("{place} `{pattern}` matches no {of}")]
     MatchesNothing {
@@ -294,6 +298,25 @@ pub enum PlanError {
         /// Rules that decide.
         rules: Vec<String>,
     },
+    /// The layers of an `nn.Sequential` can be aligned with those of the source in several ways.
+    #[error(
+        "the layers of {} have other indices in the source, and their order fits in several ways: {} may come from {}",
+        sequence(path),
+        targets.join(", "),
+        sources.join(", ")
+    )]
+    Order {
+        /// The target's sequence.
+        path: String,
+        /// The source's.
+        source_path: String,
+        /// Tensors of the target that are not decided.
+        targets: Vec<String>,
+        /// Tensors of the source that they may come from.
+        sources: Vec<String>,
+        /// Whether the target has more layers.
+        is_longer: bool,
+    },
     /// A tensor is missing in some layers and found in others.
     #[error("{block}.*.{tail} is missing in layers {} of the source and found in {}", list(missing), list(found))]
     Hole {
@@ -401,6 +424,21 @@ pub enum PlanError {
     },
 }
 
+fn sequence(path: &str) -> String {
+    if path.is_empty() { "the model".into() } else { path.into() }
+}
+
+/// How to say which layers of a sequence correspond; none of the lines chooses for the user.
+fn order_hints(path: &str, source_path: &str, is_longer: bool) -> Vec<String> {
+    let below = |path: &str| if path.is_empty() { "INDEX.*".to_string() } else { format!("{path}.INDEX.*") };
+    let (to, from) = (below(path), below(source_path));
+    let one = match is_longer {
+        true => format!("say which layer has no source: `--new '{to}'` with its index"),
+        false => format!("say which layer of the source is left out: `--unused '{from}'` with its index"),
+    };
+    vec![one, format!("or say for each layer which one it comes from: `--map '{to}={from}'` with both indices")]
+}
+
 fn and_more(count: usize) -> String {
     if count > 1 { format!(" and {} more are", count - 1) } else { " is".into() }
 }
@@ -412,15 +450,6 @@ fn fits(rivals: &[String]) -> String {
 /// The stored shape, where it is another.
 fn stored_as(stored: &Option<Shape>) -> String {
     stored.as_ref().map(|shape| format!(", stored as {}", ShapeText(shape))).unwrap_or_default()
-}
-
-/// Layers as people write them: `{0-2, 4}`.
-fn list(layers: &[u64]) -> String {
-    let runs = layers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        _ => run.iter().map(u64::to_string).collect(),
-    });
-    format!("{{{}}}", runs.collect::<Vec<_>>().join(", "))
 }
 
 impl PlanError {
@@ -435,6 +464,7 @@ impl Fault for PlanError {
         match self {
             PlanError::Fit(error) => error.exit(),
             PlanError::Quantized(error) => error.exit(),
+            PlanError::Damage(error) => error.exit(),
             PlanError::MatchesNothing { .. }
             | PlanError::NoFamily { .. }
             | PlanError::NoConfig { .. }
@@ -460,6 +490,7 @@ impl Fault for PlanError {
             | PlanError::HeadsUnknown { .. } => Exit::Input,
             PlanError::Unmeasured { .. } => Exit::Machine,
             PlanError::Ambiguous { .. }
+            | PlanError::Order { .. }
             | PlanError::Hole { .. }
             | PlanError::Rename { .. }
             | PlanError::LostStructure { .. }
@@ -475,6 +506,7 @@ impl Fault for PlanError {
         match self {
             PlanError::Fit(error) => error.hints(),
             PlanError::Quantized(error) => error.hints(),
+            PlanError::Damage(error) => error.hints(),
             PlanError::MatchesNothing { nearest, .. } | PlanError::MapNamesNothing { nearest, .. } => {
                 let near = nearest.iter().map(|name| format!("did you mean `{name}`?"));
                 near.chain(["with `?` in front a pattern may match nothing".to_string()]).collect()
@@ -530,6 +562,7 @@ impl Fault for PlanError {
                 vec!["reshape so that inputs and outputs stay on separate axes, or leave the operations out: the kernel is turned without them".into()]
             }
             PlanError::GateOrder { .. } => Vec::new(),
+            PlanError::Order { path, source_path, is_longer, .. } => order_hints(path, source_path, *is_longer),
             PlanError::Hole { block, tail, missing, .. } => missing_layers(block, tail, missing),
             PlanError::NewLayers { block, .. } => {
                 ["first", "stack", "expand"].iter().map(|list| flag("--depth", &format!("{block}={list}"))).collect()

@@ -12,7 +12,7 @@ use crate::init::Generator;
 use crate::plan::{Action, Assignment, Exact, Plan, Target};
 use crate::progress::Progress;
 use crate::report::verification::{Finding, Verification};
-use crate::report::{Counts, Origin, Report};
+use crate::report::{Counts, MismatchedModule, Origin, Report};
 use crate::save::Layout;
 use crate::source::{Access, Reference, Source, read_local};
 use crate::tensor::TensorInfo;
@@ -65,11 +65,15 @@ fn contradictions(report: &Report, plan: &Plan, found: &mut Verification) -> boo
     }
     for (word, expected, stands) in [
         ("new", &again.groups.new, &report.groups.new),
+        ("mismatched", &again.groups.mismatched, &report.groups.mismatched),
         ("adapted", &again.groups.adapted, &report.groups.adapted),
         ("copied", &again.groups.copied, &report.groups.copied),
     ] {
         differ(format!("groups.{word}"), expected.join(", "), stands.join(", "));
     }
+    let names =
+        |modules: &[MismatchedModule]| modules.iter().map(|one| one.module.clone()).collect::<Vec<_>>().join(", ");
+    differ("mismatched".into(), names(&again.mismatched), names(&report.mismatched));
     for (expected, stands) in again.tensors.iter().zip(&report.tensors) {
         let origins = |from: &[Origin]| from.iter().map(|o| format!("{}:{}", o.source, o.tensor)).collect::<Vec<_>>();
         let name = &stands.name;
@@ -91,9 +95,9 @@ fn contradictions(report: &Report, plan: &Plan, found: &mut Verification) -> boo
     }
 }
 
-fn counts(counts: Counts) -> [(&'static str, u64); 4] {
-    let Counts { copied, adapted, tied, new } = counts;
-    [("copied", copied), ("adapted", adapted), ("tied", tied), ("new", new)]
+fn counts(counts: Counts) -> [(&'static str, u64); 5] {
+    let Counts { copied, adapted, tied, new, mismatched } = counts;
+    [("copied", copied), ("adapted", adapted), ("tied", tied), ("new", new), ("mismatched", mismatched)]
 }
 
 fn files(directory: &Path, report: &Report, found: &mut Verification) -> Result<()> {

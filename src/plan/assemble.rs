@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::companions::{self, Companions};
+use super::damage::Damage;
 use super::fit::{self, Decision, Dtypes, Fitted, Fitter, Narrowings, VocabularyRows, cast};
 use super::initialize::{self, Initializer, Siblings};
 use super::matching::{self, Match, Matching, Origin};
+use super::mismatches::Mismatches;
 use super::rules;
 use super::{
     Action, Answer, Assignment, DtypeChoice, Exact, FORMAT, Initialisation, Options, Plan, Planned, PlannedSource,
@@ -51,6 +53,7 @@ pub fn plan(
     let initializer = initializer.spelt(&matching.dialects);
     let mut assembly = Assembly::new(sources, target, options.dtype, &matching.matches, &initializer, &vocabulary)?;
     let assignments = assembly.assignments(&matching.matches)?;
+    let damage = Damage { sources, target, matches: &matching.matches }.violations();
     let mut warnings = target.notes.clone();
     warnings.append(&mut matching.warnings);
     warnings.extend(assembly.warnings(&assignments));
@@ -62,12 +65,13 @@ pub fn plan(
         companions::choose(sources, target, &matching, &vocabulary, &assignments);
     warnings.extend(about_files);
     let lost: Vec<&Unused> = left.learned().filter(|entry| !is_copy(sources, &matching, entry)).collect();
-    let mut judged = coverage::judge(sources, target, &assignments, &declared, &lost, options);
+    let mut judged = coverage::judge(sources, target, &assignments, &declared, &lost, &assembly.mismatches, options);
     let mut violations = std::mem::take(&mut matching.violations);
     if violations.iter().any(PlanError::is_rename) {
         // both sides of a rename declared would hide it
         judged.withhold_lines();
     }
+    violations.extend(damage.into_iter().map(PlanError::from));
     violations.extend(lost_structure);
     violations.extend(judged.violations);
     codes::instead_of_coverage(sources, &matching, &mut violations);
@@ -97,7 +101,7 @@ struct Assembly<'a> {
     fitter: Fitter<'a>,
     initializer: &'a Initializer<'a>,
     narrowings: Narrowings,
-    mismatches: Vec<String>,
+    mismatches: Mismatches,
     /// Source tensors that were matched and not used, and why.
     passed_over: PassedOver,
 }
@@ -120,31 +124,61 @@ impl<'a> Assembly<'a> {
             fitter: Fitter::new(sources, target, matches, initializer, vocabulary)?,
             initializer,
             narrowings: Narrowings::default(),
-            mismatches: Vec::new(),
+            mismatches: Mismatches::default(),
             passed_over: HashMap::default(),
         })
     }
 
+    /// First everything is fitted, for a tensor that does not fit withdraws the others of its module; then each becomes its assignment.
     fn assignments(&mut self, matches: &[Match]) -> Result<Vec<Assignment>> {
+        let mut fits = self.fits(matches)?;
+        self.mismatches = Mismatches::withdraw(self.target, matches, &mut fits);
         let mut assignments = Vec::with_capacity(matches.len());
-        for (id, (parameter, found)) in self.target.parameters.iter().zip(matches).enumerate() {
+        let targets = self.target.parameters.iter().zip(matches).zip(fits);
+        for (id, ((parameter, found), fitted)) in targets.enumerate() {
             assignments.push(match found.origin {
                 Origin::Tied(owner) => self.tied(parameter, found, owner),
-                Origin::New | Origin::Found { .. } => self.written(id, parameter, found)?,
+                Origin::New | Origin::Found { .. } => self.written(id, parameter, found, fitted)?,
             });
         }
         settle_ties(&mut assignments, self.target, matches);
         Ok(assignments)
     }
 
-    fn written(&mut self, id: ParameterId, parameter: &Parameter, found: &Match) -> Result<Assignment> {
+    fn fits(&mut self, matches: &[Match]) -> Result<Vec<Option<Fitted>>> {
+        let mut fits = Vec::with_capacity(matches.len());
+        for (id, (parameter, found)) in self.target.parameters.iter().zip(matches).enumerate() {
+            fits.push(match &found.origin {
+                Origin::Found { info, .. } => {
+                    let decision = self.dtypes.decide(self.target, parameter, Some(info.dtype))?;
+                    let fitted = self.fitter.fit(id, decision.dtype)?;
+                    match &fitted {
+                        Some(Fitted::Mismatched { .. }) => rules::require_fit(self.target, parameter, found, true)?,
+                        Some(Fitted::New { .. }) => rules::require_fit(self.target, parameter, found, false)?,
+                        Some(Fitted::Value { .. }) | None => {}
+                    }
+                    fitted
+                }
+                Origin::New | Origin::Tied(_) => None,
+            });
+        }
+        Ok(fits)
+    }
+
+    fn written(
+        &mut self,
+        id: ParameterId,
+        parameter: &Parameter,
+        found: &Match,
+        fitted: Option<Fitted>,
+    ) -> Result<Assignment> {
         let stored = match &found.origin {
             Origin::Found { info, .. } => Some(info.dtype),
             Origin::New | Origin::Tied(_) => None,
         };
-        let decision = self.dtypes.decide(self.target, parameter, stored)?;
-        match self.fitter.fit(id, decision.dtype)? {
+        match fitted {
             Some(Fitted::Value { value, dtype, how, new_rows, init }) => {
+                let decision = self.dtypes.decide(self.target, parameter, stored)?;
                 if let Some(stored) = stored {
                     self.narrowings.note(stored, decision);
                 }
@@ -158,16 +192,12 @@ impl<'a> Assembly<'a> {
                 let assignment = assignment(parameter, decision, value, found.step, reason, found);
                 Ok(Assignment { init, new_rows, ..assignment })
             }
-            Some(Fitted::New { reason, is_mismatch }) => {
-                rules::require_fit(self.target, parameter, found, is_mismatch)?;
-                if is_mismatch {
-                    self.mismatches.push(format!("tensor {}: {reason}; it is initialised", parameter.name));
-                }
+            Some(Fitted::New { reason } | Fitted::Mismatched { reason, .. }) => {
                 self.pass_over(parameter, found, &reason);
-                let decision = self.dtypes.decide(self.target, parameter, None)?;
-                self.fresh(id, parameter, found, decision, reason.into())
+                let fresh = self.fresh(id, parameter, found, reason.into())?;
+                Ok(Assignment { mismatched: self.mismatches.get(id).cloned(), ..fresh })
             }
-            None => self.fresh(id, parameter, found, decision, found.reason.clone()),
+            None => self.fresh(id, parameter, found, found.reason.clone()),
         }
     }
 
@@ -186,9 +216,9 @@ impl<'a> Assembly<'a> {
         id: ParameterId,
         parameter: &Parameter,
         found: &Match,
-        decision: Decision,
         reason: Cow<'static, str>,
     ) -> Result<Assignment> {
+        let decision = self.dtypes.decide(self.target, parameter, None)?;
         let initial = self.initializer.initial(id)?;
         let value = cast(initial.value, initial.dtype, decision.dtype);
         let assignment = assignment(parameter, decision, value, Step::None, reason, found);
@@ -204,7 +234,9 @@ impl<'a> Assembly<'a> {
 
     /// What the user should know of the fitting: mismatches, rows copied by position, narrowing, idle rules.
     fn warnings(&self, assignments: &[Assignment]) -> Vec<String> {
-        let mut warnings = self.mismatches.clone();
+        let lines = self.mismatches.lines(self.target).into_iter();
+        let mut warnings: Vec<String> =
+            lines.map(|line| format!("mismatched: {line}; newly initialised with the rest of its module")).collect();
         warnings.extend(self.fitter.warnings());
         warnings.extend(self.narrowings.warnings());
         warnings.extend(unknown_buffers(self.target, assignments));
@@ -232,6 +264,7 @@ fn assignment(
         new_rows: 0,
         head: parameter.head,
         lsuv: None,
+        mismatched: None,
     }
 }
 

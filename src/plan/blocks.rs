@@ -58,6 +58,7 @@ pub fn spell(path: &str, index: u64, tail: &str) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Blocks<'a> {
     by_path: HashMap<&'a str, Layers<'a>>,
+    lists: HashSet<&'a str>,
     stacks: HashSet<&'a str>,
 }
 
@@ -65,16 +66,22 @@ pub struct Blocks<'a> {
 pub type Layers<'a> = BTreeMap<u64, Vec<(&'a str, usize)>>;
 
 impl<'a> Blocks<'a> {
-    /// The blocks of these names; each name is known by its number.
-    pub fn of(names: impl IntoIterator<Item = (usize, &'a str)>) -> Blocks<'a> {
+    /// The blocks of these names; each name is known by its number, and so is its shape.
+    pub fn of<'s>(
+        names: impl IntoIterator<Item = (usize, &'a str)>,
+        shape: impl Fn(usize) -> Option<&'s [u64]>,
+    ) -> Blocks<'a> {
         let mut by_path: HashMap<&str, Layers> = HashMap::default();
         for (id, name) in names {
             for place in places(name) {
                 by_path.entry(place.path).or_default().entry(place.index).or_default().push((place.tail, id));
             }
         }
-        let stacks = by_path.iter().filter(|(_, layers)| are_alike(layers)).map(|(path, _)| *path).collect();
-        Blocks { by_path, stacks }
+        let lists: HashSet<&str> =
+            by_path.iter().filter(|(_, layers)| share_a_name(layers)).map(|(path, _)| *path).collect();
+        let is_stack = |path: &&&str| by_path.get(**path).is_some_and(|layers| are_alike(layers, &shape));
+        let stacks = lists.iter().filter(is_stack).copied().collect();
+        Blocks { by_path, lists, stacks }
     }
 
     /// The layers of a block, or `None`.
@@ -90,22 +97,53 @@ impl<'a> Blocks<'a> {
         paths
     }
 
-    /// Whether the path is a stack of like layers: at least two, and a name below one that stands below another too.
+    /// Whether at least two members have a name in common.
+    pub fn is_list(&self, path: &str) -> bool {
+        self.lists.contains(path)
+    }
+
+    /// Whether the path is a stack of like layers: a list, and no sequence of single layers that differ.
     pub fn is_stack(&self, path: &str) -> bool {
         self.stacks.contains(path)
     }
 
-    /// Whether a path leads into one layer of a stack.
-    pub fn enters_stack(&self, path: &str) -> bool {
-        places(path).any(|place| self.is_stack(place.path))
+    /// Whether the path is a stack without a gap in its numbers: a sequence with activations in it is none.
+    pub fn is_numbered_stack(&self, path: &str) -> bool {
+        let Some(layers) = self.layers(path).filter(|_| self.is_stack(path)) else { return false };
+        let ends = layers.first_key_value().zip(layers.last_key_value());
+        ends.is_some_and(|((first, _), (last, _))| last.checked_sub(*first) == Some(layers.len() as u64 - 1))
+    }
+
+    /// Whether a path leads into one member of a list.
+    pub fn enters_list(&self, path: &str) -> bool {
+        places(path).any(|place| self.is_list(place.path))
     }
 }
 
-fn are_alike(layers: &Layers) -> bool {
+fn share_a_name(layers: &Layers) -> bool {
     let mut seen = HashSet::default();
     layers.values().any(|names| {
         let known = names.iter().any(|(tail, _)| seen.contains(tail));
         seen.extend(names.iter().map(|(tail, _)| *tail));
         known
     })
+}
+
+/// The members of an `nn.Sequential` may be single layers of several kinds (`features.2.conv.3` of a MobileNetV2 is no third layer of
+/// anything): then they are alike only where all have the same tensors of the same shapes.
+fn are_alike<'s>(layers: &Layers, shape: &impl Fn(usize) -> Option<&'s [u64]>) -> bool {
+    if !layers.values().any(|names| is_single_layer(names)) {
+        return true;
+    }
+    let tensors = |names: &[(&str, usize)]| -> BTreeMap<String, Vec<u64>> {
+        names.iter().map(|(tail, id)| (tail.to_string(), shape(*id).unwrap_or(&[]).to_vec())).collect()
+    };
+    let mut members = layers.values().map(|names| tensors(names));
+    let first = members.next();
+    members.all(|member| Some(member) == first)
+}
+
+/// Whether all these names below a number are parameters of one layer: none has a path of its own.
+pub fn is_single_layer(names: &[(&str, usize)]) -> bool {
+    names.iter().all(|(tail, _)| !tail.contains('.') || tail.starts_with("parametrizations."))
 }

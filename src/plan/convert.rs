@@ -191,6 +191,7 @@ fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {
         new_rows: 0,
         head: false,
         lsuv: None,
+        mismatched: None,
     }
 }
 

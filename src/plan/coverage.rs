@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::mismatches::Mismatches;
 use super::{Action, Assignment, Options, SourceView, Unused, names};
 use crate::arch::{Architecture, Selector};
 use crate::error::{FitError, PlanError, quoted};
@@ -38,13 +39,14 @@ pub(super) fn judge(
     assignments: &[Assignment],
     declared: &[bool],
     unused: &[&Unused],
+    mismatched: &Mismatches,
     options: &Options,
 ) -> Coverage {
     let mut coverage = Coverage::default();
     if sources.is_empty() {
         return coverage;
     }
-    coverage.violations.extend(low(target, assignments, options.min_coverage).map(PlanError::from));
+    coverage.violations.extend(low(target, assignments, mismatched, options.min_coverage).map(PlanError::from));
     let new = undeclared_new(target, assignments, declared);
     let all: Vec<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let names = collapse(&all, &new);
@@ -78,13 +80,14 @@ fn found(parameter: &Parameter, assignment: &Assignment) -> (u64, u64) {
     }
 }
 
-fn low(target: &Architecture, assignments: &[Assignment], minimum: f64) -> Option<FitError> {
+fn low(target: &Architecture, assignments: &[Assignment], mismatched: &Mismatches, minimum: f64) -> Option<FitError> {
     let counted = target.parameters.iter().zip(assignments).filter(|(p, _)| !p.head && p.role != Role::Buffer);
     let (found, total) = counted
         .map(|(parameter, assignment)| found(parameter, assignment))
         .fold((0u64, 0u64), |(found, total), (some, all)| (found.saturating_add(some), total.saturating_add(all)));
     let is_low = total > 0 && (found as f64) < minimum * total as f64;
-    is_low.then_some(FitError::LowCoverage { found, total, minimum })
+    let mismatched = || mismatched.lines(target);
+    is_low.then(|| FitError::LowCoverage { found, total, minimum, mismatched: mismatched() })
 }
 
 fn is_said(selectors: &[Selector], name: &str) -> bool {

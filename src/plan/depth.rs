@@ -62,8 +62,8 @@ impl Depths {
             let layers: Vec<u64> = blocks.layers(path).into_iter().flat_map(|layers| layers.keys().copied()).collect();
             match (rule, counterparts.get(path)) {
                 (Some(rule), counterpart) => depths.add_rule(path, rule, &layers, counterpart)?,
-                (None, Some(counterpart)) => depths.add_implied(path, &layers, counterpart),
-                (None, None) => {}
+                (None, Some(counterpart)) if blocks.is_stack(path) => depths.add_implied(path, &layers, counterpart),
+                (None, Some(_) | None) => {}
             }
         }
         Ok(depths)

@@ -48,7 +48,8 @@ impl Gaps<'_> {
         }
         let mut whole: HashSet<ParameterId> = HashSet::default();
         let mut holed: HashSet<ParameterId> = HashSet::default();
-        let stacks: Vec<&str> = self.blocks.paths().into_iter().filter(|path| self.is_numbered_stack(path)).collect();
+        let stacks: Vec<&str> =
+            self.blocks.paths().into_iter().filter(|path| self.blocks.is_numbered_stack(path)).collect();
         for path in &stacks {
             violations.extend(self.new_layers(path, &mut whole));
         }
@@ -58,15 +59,6 @@ impl Gaps<'_> {
         let except: HashSet<ParameterId> = whole.union(&holed).copied().collect();
         violations.extend(Renames::of(self).violations(&except));
         violations
-    }
-
-    /// Layers without a gap between them: a sequence with activations in it is no stack.
-    fn is_numbered_stack(&self, path: &str) -> bool {
-        let Some(layers) = self.blocks.layers(path) else { return false };
-        let (Some((first, _)), Some((last, _))) = (layers.first_key_value(), layers.last_key_value()) else {
-            return false;
-        };
-        self.blocks.is_stack(path) && last.checked_sub(*first) == Some(layers.len() as u64 - 1)
     }
 
     fn is_found(&self, id: ParameterId) -> bool {

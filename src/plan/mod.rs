@@ -11,6 +11,7 @@ mod codes;
 mod companions;
 mod convert;
 mod coverage;
+mod damage;
 mod depth;
 mod document;
 mod facts;
@@ -18,6 +19,8 @@ mod fit;
 mod gaps;
 mod initialize;
 pub mod matching;
+mod mismatches;
+mod modules;
 pub(crate) mod names;
 mod norms;
 mod other_stacks;
@@ -41,6 +44,7 @@ mod value;
 pub use assemble::{plan, questions};
 pub use companions::is_companion;
 pub use convert::{Conversion, convert, convert_questions};
+pub use mismatches::Mismatch;
 pub use tied_names::tied_names;
 pub use value::{InitPart, Value};
 
@@ -88,6 +92,8 @@ pub enum Step {
     Prefix,
     /// The longest common suffix of a whole repeated module.
     Suffix,
+    /// The place in the order of an `nn.Sequential`, whose indices name other layers.
+    Sequence,
     /// The owner of a tie.
     Tie,
     /// None: there is no source.
@@ -149,6 +155,9 @@ pub struct Assignment {
     /// That it is scaled after it was written, by what the model's batch measures at its layer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lsuv: Option<Lsuv>,
+    /// That it had a source and is new all the same, because its module could not be transferred as a whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mismatched: Option<Mismatch>,
 }
 
 /// Layer-sequential unit variance (Mishkin and Matas, arXiv:1511.06422) of one weight.

@@ -48,5 +48,6 @@ fn tied(target: TensorInfo, of: &Assignment) -> Assignment {
         new_rows: 0,
         head: of.head,
         lsuv: None,
+        mismatched: None,
     }
 }

@@ -37,6 +37,10 @@ pub fn render(report: &Report, tensor: &ReportedTensor) -> Text {
     if tensor.new_rows > 0 {
         let _ = writeln!(out, "  new rows   {}", tensor.new_rows);
     }
+    if let Some(mismatch) = &tensor.mismatched {
+        let found = ShapeText(&mismatch.found);
+        let _ = writeln!(out, "  mismatched found {found}; the module {} is newly initialised", mismatch.module);
+    }
     for loser in &tensor.runners_up {
         let _ = writeln!(out, "  instead of {loser}");
     }
@@ -63,6 +67,7 @@ fn step(step: Step) -> &'static str {
         Step::Dialect => "a dialect of the family",
         Step::Prefix => "a leading path added or removed",
         Step::Suffix => "the suffix of a repeated module",
+        Step::Sequence => "the place in the order of a sequence",
         Step::Tie => "the owner of a tie",
         Step::None => "none answered",
     }

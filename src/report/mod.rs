@@ -8,6 +8,7 @@ pub mod difference;
 pub mod explain;
 pub mod inspection;
 mod json;
+pub mod mismatched;
 pub mod page;
 pub mod text;
 mod tree;
@@ -19,10 +20,12 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+pub use mismatched::{MismatchedModule, MismatchedTensor};
+
 use crate::lsuv::Visit;
 use crate::plan::{
-    Action, Assignment, Companion, Content, FORMAT, Initialisation, PinnedFile, Plan, PlannedSource, Step, Target,
-    Unused, Value,
+    Action, Assignment, Companion, Content, FORMAT, Initialisation, Mismatch, PinnedFile, Plan, PlannedSource, Step,
+    Target, Unused, Value,
 };
 use crate::tensor::{Dtype, Name, Shape, TensorInfo, elements};
 use crate::threads::side_by_side;
@@ -49,6 +52,9 @@ pub struct Report {
     pub tensors: Vec<ReportedTensor>,
     /// The same for people, collapsed where shape and reason agree.
     pub groups: Groups,
+    /// Modules that are new although they had a source, because it does not fit.
+    #[serde(default)]
+    pub mismatched: Vec<MismatchedModule>,
     /// Every file beside the weights.
     #[serde(default)]
     pub companions: Vec<ReportedFile>,
@@ -102,6 +108,9 @@ pub struct Counts {
     pub tied: u64,
     /// Initialised.
     pub new: u64,
+    /// Those of the initialised ones that had a source which does not fit, and the rest of their modules.
+    #[serde(default)]
+    pub mismatched: u64,
 }
 
 impl Counts {
@@ -113,6 +122,11 @@ impl Counts {
             Action::New => &mut self.new,
         };
         *count = count.saturating_add(n);
+    }
+
+    /// Initialised ones that had no source.
+    pub fn plain_new(&self) -> u64 {
+        self.new.saturating_sub(self.mismatched)
     }
 
     /// All of them.
@@ -135,11 +149,15 @@ impl Coverage {
     fn of(plan: &Plan) -> Coverage {
         let mut coverage = Coverage::default();
         for assignment in &plan.assignments {
+            let all = elements(&assignment.target.shape).unwrap_or(u64::MAX);
             coverage.tensors.add(assignment.action, 1);
+            if mismatched::is_mismatched(assignment) {
+                coverage.tensors.mismatched = coverage.tensors.mismatched.saturating_add(1);
+                coverage.parameters.mismatched = coverage.parameters.mismatched.saturating_add(all);
+            }
             if assignment.action == Action::Tied {
                 continue;
             }
-            let all = elements(&assignment.target.shape).unwrap_or(u64::MAX);
             let row = elements(assignment.target.shape.get(1..).unwrap_or(&[])).unwrap_or(u64::MAX);
             let new = match assignment.action {
                 Action::Adapted => assignment.new_rows.saturating_mul(row).min(all),
@@ -197,6 +215,9 @@ pub struct ReportedTensor {
     /// What was measured at its layer, where it was scaled by `lsuv`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lsuv: Option<Visit>,
+    /// That it had a source and is new all the same, because its module could not be transferred as a whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mismatched: Option<Mismatch>,
     /// `blake3:…` of its bytes; `None` in a dry run and for a tied one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<String>,
@@ -211,6 +232,9 @@ fn is_zero(n: &u64) -> bool {
 pub struct Groups {
     /// Initialised ones.
     pub new: Vec<String>,
+    /// Those of the initialised ones that are mismatched.
+    #[serde(default)]
+    pub mismatched: Vec<String>,
     /// Adapted ones.
     pub adapted: Vec<String>,
     /// Copied ones.
@@ -238,6 +262,7 @@ impl Report {
             coverage: Coverage::of(plan),
             tensors,
             groups,
+            mismatched: mismatched::modules(plan),
             companions: plan.companions.iter().map(ReportedFile::of).collect(),
             unused: plan.unused.clone(),
             dropped: plan.dropped.clone(),
@@ -308,6 +333,7 @@ impl ReportedTensor {
             new_rows: self.new_rows,
             head: false,
             lsuv: None,
+            mismatched: self.mismatched.clone(),
         }
     }
 }
@@ -382,6 +408,7 @@ fn reported(plan: &Plan, assignment: &Assignment, outcome: Option<&Outcome>) -> 
         runners_up: assignment.runners_up.clone(),
         new_rows: assignment.new_rows,
         lsuv: None,
+        mismatched: assignment.mismatched.clone(),
         digest: outcome.and_then(|o| o.digest.clone()),
     }
 }
@@ -397,12 +424,17 @@ pub(crate) fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
 }
 
 fn groups(plan: &Plan) -> Groups {
-    let lines = |action: Action| {
-        let items = plan.assignments.iter().filter(|a| a.action == action);
+    let lines = |belongs: &dyn Fn(&&Assignment) -> bool| {
+        let items = plan.assignments.iter().filter(belongs);
         collapse::collapse(items.map(|a| (a.target.name.as_str(), (&a.target.shape, a.target.dtype, &a.reason))))
             .into_iter()
             .map(|line| line.name)
             .collect()
     };
-    Groups { new: lines(Action::New), adapted: lines(Action::Adapted), copied: lines(Action::Copied) }
+    Groups {
+        new: lines(&|one| one.action == Action::New),
+        mismatched: lines(&|one| mismatched::is_mismatched(one)),
+        adapted: lines(&|one| one.action == Action::Adapted),
+        copied: lines(&|one| one.action == Action::Copied),
+    }
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::collapse::{Line, collapse};
-use super::{Report, ReportedTensor};
+use super::mismatched::is_reported_mismatched;
+use super::{Report, ReportedTensor, mismatched};
 use crate::lsuv::Visit;
 use crate::plan::{Action, Unused, Value};
 use crate::tensor::{Dtype, ShapeText};
@@ -28,11 +29,13 @@ pub fn render(report: &Report, detail: Detail) -> Text {
     if detail == Detail::Brief {
         return out;
     }
-    section(&mut out, report, Action::New, "new");
-    section(&mut out, report, Action::Adapted, "adapted");
-    section(&mut out, report, Action::Tied, "tied");
+    let is_mismatched = is_reported_mismatched;
+    section(&mut out, report, "new", |tensor| tensor.action == Action::New && !is_mismatched(tensor));
+    section(&mut out, report, "mismatched: new, for the source of their module does not fit", is_mismatched);
+    section(&mut out, report, "adapted", |tensor| tensor.action == Action::Adapted);
+    section(&mut out, report, "tied", |tensor| tensor.action == Action::Tied);
     if detail == Detail::Full {
-        section(&mut out, report, Action::Copied, "copied");
+        section(&mut out, report, "copied", |tensor| tensor.action == Action::Copied);
     }
     leftover(&mut out, &report.unused, "unused: in the source, not in the target");
     leftover(&mut out, &report.dropped, "dropped: in the source, and the target computes the same without it");
@@ -56,13 +59,17 @@ fn head(out: &mut Text, report: &Report) {
         ("copied", tensors.copied, parameters.copied),
         ("adapted", tensors.adapted, parameters.adapted),
         ("tied", tensors.tied, parameters.tied),
-        ("new", tensors.new, parameters.new),
+        ("new", tensors.plain_new(), parameters.plain_new()),
+        ("mismatched", tensors.mismatched, parameters.mismatched),
     ] {
         if n > 0 || p > 0 {
             let unit = if n == 1 { "tensor " } else { "tensors" };
-            let _ = writeln!(out, "  {word:<8}{n:>6} {unit} {:>10} parameters", count(p));
+            // longer by two than the other words
+            let width = 14usize.saturating_sub(word.len().max(8));
+            let _ = writeln!(out, "  {word:<8}{n:>width$} {unit} {:>10} parameters", count(p));
         }
     }
+    mismatched_modules(out, report);
     for source in &report.sources {
         let at = source.commit.as_deref().map(|c| format!("@{c}")).unwrap_or_default();
         let kind: Vec<&str> = [source.family.as_deref()]
@@ -75,11 +82,24 @@ fn head(out: &mut Text, report: &Report) {
     }
 }
 
+/// Lines about mismatched modules at the head of a report at most.
+const MOST_LINES: usize = 8;
+
+fn mismatched_modules(out: &mut Text, report: &Report) {
+    let lines = mismatched::lines(report);
+    for line in lines.iter().take(MOST_LINES) {
+        let _ = writeln!(out, "    {line}");
+    }
+    if lines.len() > MOST_LINES {
+        let _ = writeln!(out, "    and {} more", lines.len() - MOST_LINES);
+    }
+}
+
 /// What lines must agree in to be one line; the words are those that are printed.
 type Agreement<'a> = (&'a [u64], Dtype, Cow<'a, str>);
 
-fn section(out: &mut Text, report: &Report, action: Action, title: &str) {
-    let members = report.tensors.iter().filter(|t| t.action == action);
+fn section(out: &mut Text, report: &Report, title: &str, belongs: impl Fn(&ReportedTensor) -> bool) {
+    let members = report.tensors.iter().filter(|tensor| belongs(tensor));
     let lines = collapse(members.map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype, explanation(t)))));
     if lines.is_empty() {
         return;

@@ -23,6 +23,7 @@ mod kernels;
 mod layers;
 mod limits;
 mod lsuv;
+mod modules;
 mod mounts;
 mod pages;
 mod published;

@@ -5,6 +5,7 @@ mod adapt;
 mod dtype;
 mod heads;
 mod labels;
+mod pieces;
 mod positions;
 mod rows;
 mod spelling;
@@ -17,21 +18,22 @@ pub(super) use adapt::check_rules;
 use adapt::{Adapt, Key};
 pub(super) use dtype::{Decision, Dtypes, Narrowings, dominant};
 use labels::{Labels, Verdict};
+use pieces::OddPiece;
 use positions::Way;
 use rows::{Fill, RowMap};
 pub(super) use rows::{cast, zeros};
 use std::collections::BTreeMap;
 pub(super) use vocabulary::VocabularyRows;
 
-use super::initialize::Initializer;
+use super::initialize::{Initializer, is_known_buffer};
 use super::matching::{Match, Origin};
-use super::{Exact, InitPart, Initialisation, SourceView, Value};
+use super::{Exact, InitPart, Initialisation, SourceView, Step, Value, names};
 use crate::adapt::Op;
 use crate::arch::{Architecture, NewRows};
 use crate::error::Result;
 use crate::graph::{Layer, Parameter, ParameterId};
 use crate::init::Scheme;
-use crate::tensor::{Dtype, Role, ShapeText, TensorInfo};
+use crate::tensor::{Dtype, Role, Shape, ShapeText, TensorInfo};
 
 /// A target with the value that was matched for it.
 pub(crate) struct Subject<'a> {
@@ -89,8 +91,13 @@ pub(super) enum Fitted {
     New {
         /// Why, in words.
         reason: String,
-        /// Whether the user is to be warned.
-        is_mismatch: bool,
+    },
+    /// Nothing, because the value of the target's shape cannot be produced.
+    Mismatched {
+        /// Both shapes, in words.
+        reason: String,
+        /// The shape that was found.
+        found: Shape,
     },
 }
 
@@ -148,9 +155,12 @@ impl<'a> Fitter<'a> {
             }
             Verdict::New(reason) => {
                 adapt.require(&subject, &[])?;
-                return Ok(Some(Fitted::New { reason, is_mismatch: false }));
+                return Ok(Some(Fitted::New { reason }));
             }
             Verdict::Position | Verdict::Silent => {}
+        }
+        if let Some(piece) = pieces::odd(&subject).filter(|_| !self.is_ruled(id)) {
+            return Ok(Some(self.mismatched_piece(&subject, &piece)));
         }
         if subject.info.shape == subject.parameter.shape {
             return Ok(Some(as_it_is(&subject)));
@@ -173,13 +183,14 @@ impl<'a> Fitter<'a> {
         let info = TensorInfo { shape: from.into(), ..subject.info.clone() };
         let value = rows::apply(Op::Reshape { shape: from.into() }, vec![subject.value.clone()]);
         let table = Subject { id: subject.id, parameter: &parameter, value: &value, info: &info };
-        Ok(Some(match self.resize(&table, adapt, dtype)? {
+        let fitted = self.resize(&table, adapt, dtype)?;
+        Ok(Some(match fitted {
             Fitted::Value { value, dtype, how, new_rows, init } => {
                 let value = rows::apply(Op::Reshape { shape: subject.parameter.shape.clone() }, vec![value]);
                 // the one row of the tensor is what is partly new
                 Fitted::Value { value, dtype, how, new_rows: new_rows.min(1), init }
             }
-            Fitted::New { reason, is_mismatch } => Fitted::New { reason, is_mismatch },
+            Fitted::New { .. } | Fitted::Mismatched { .. } => fitted,
         }))
     }
 
@@ -204,7 +215,7 @@ impl<'a> Fitter<'a> {
                 // the one row of the tensor is what is partly new
                 Fitted::Value { value, dtype, how, new_rows: new_rows.min(1), init }
             }
-            Fitted::New { reason, is_mismatch } => Fitted::New { reason, is_mismatch },
+            Fitted::New { .. } | Fitted::Mismatched { .. } => fitted,
         }))
     }
 
@@ -280,7 +291,7 @@ impl<'a> Fitter<'a> {
         }
         if map.kept() == 0 {
             let reason = format!("none of its {} rows is in the source", map.new_rows());
-            return Ok(Fitted::New { reason, is_mismatch: false });
+            return Ok(Fitted::New { reason });
         }
         let (fill, init) = match (new_rows, new) {
             (0, _) | (_, NewRows::Mean) => (Fill::Mean, None),
@@ -310,19 +321,41 @@ impl<'a> Fitter<'a> {
         Ok(Fitted::Value { value, dtype, how, new_rows, init })
     }
 
+    /// Whether a `map` rule made the value.
+    fn is_ruled(&self, id: ParameterId) -> bool {
+        self.matches.get(id).is_some_and(|found| found.step == Step::Map)
+    }
+
+    /// State that is computed anew is never missed.
     fn mismatch(&self, subject: &Subject) -> Fitted {
-        let reference = subject.source().and_then(|source| self.sources.get(source)).map(|s| s.reference.as_str());
         let (expected, found) = (ShapeText(&subject.parameter.shape), ShapeText(&subject.info.shape));
         let tensor = subject.value.first_source().map_or("", |(_, tensor)| tensor);
         let named = if tensor == subject.parameter.name { String::new() } else { format!(" for {tensor}") };
-        Fitted::New {
-            reason: format!(
-                "mismatched: expected {expected}, found {found}{named} in {}",
-                reference.unwrap_or_default()
-            ),
-            is_mismatch: true,
+        let reason = format!("mismatched: expected {expected}, found {found}{named} in {}", self.reference(subject));
+        let last = names::last(&subject.parameter.name);
+        match subject.parameter.role == Role::Buffer && is_recomputed(last) {
+            true => Fitted::New { reason },
+            false => Fitted::Mismatched { reason, found: subject.info.shape.clone() },
         }
     }
+
+    fn mismatched_piece(&self, subject: &Subject, piece: &OddPiece) -> Fitted {
+        let (expected, found) = (piece.expected, ShapeText(&piece.found));
+        let (tensor, reference) = (piece.tensor, self.reference(subject));
+        let shape = ShapeText(&subject.parameter.shape);
+        let reason =
+            format!("mismatched: expected {shape} with {expected} of {tensor}, found {found} for it in {reference}");
+        Fitted::Mismatched { reason, found: subject.info.shape.clone() }
+    }
+
+    fn reference(&self, subject: &Subject) -> &'a str {
+        subject.source().and_then(|source| self.sources.get(source)).map_or("", |source| source.reference.as_str())
+    }
+}
+
+/// Buffers that say nothing about the values of their module's parameters: counters and indices.
+fn is_recomputed(last: &str) -> bool {
+    !matches!(last, "running_mean" | "running_var") && is_known_buffer(last)
 }
 
 /// The rows of each table of positions that stand before the first.

@@ -393,7 +393,7 @@ fn what_does_not_fit_is_initialised_and_the_user_is_told_both_shapes() {
     assert_eq!(weight.reason, "mismatched: expected [5, 4], found [2, 4] in org/model");
     assert_eq!(
         plan.warnings[0],
-        "tensor fc.weight: mismatched: expected [5, 4], found [2, 4] in org/model; it is initialised"
+        "mismatched: fc.weight (expected [5, 4], found [2, 4]); newly initialised with the rest of its module"
     );
     let reasons: Vec<&str> = plan.unused.iter().map(|unused| unused.reason.as_str()).collect();
     assert_eq!(

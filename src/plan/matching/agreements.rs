@@ -68,8 +68,9 @@ impl Search<'_> {
         let names: Vec<(usize, &str)> = (0..self.catalog.candidates.len())
             .flat_map(|id| self.candidate(id).plain.iter().map(move |name| (id, name.as_str())))
             .collect();
-        let sources = Blocks::of(names.iter().copied());
-        let targets = Blocks::of(self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str())));
+        let sources = Blocks::of(names.iter().copied(), |id| Some(self.candidate(id).info.shape.as_slice()));
+        let wanted = self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str()));
+        let targets = Blocks::of(wanted, |id| self.wants.get(id).map(|want| want.shape.as_slice()));
         let mut whole: HashMap<&str, Vec<usize>> = HashMap::default();
         let mut ends: HashMap<&str, Vec<(usize, &str, Bond)>> = HashMap::default();
         for want in &open {
@@ -82,7 +83,7 @@ impl Search<'_> {
         let mut by_name: HashMap<&str, Vec<usize>> = HashMap::default();
         for (id, name) in &names {
             by_name.entry(name).or_default().push(*id);
-            for (from, rest) in cuts(name).filter(|(from, _)| !sources.enters_stack(from)) {
+            for (from, rest) in cuts(name).filter(|(from, _)| !sources.enters_list(from)) {
                 for want in whole.get(rest).into_iter().flatten() {
                     self.agree(&mut agreements.pairs, ("", from, Bond::Named), *want, *id);
                 }
@@ -93,7 +94,7 @@ impl Search<'_> {
             }
         }
         for want in &open {
-            for (to, rest) in cuts(&self.wants[*want].plain).filter(|(to, _)| !targets.enters_stack(to)) {
+            for (to, rest) in cuts(&self.wants[*want].plain).filter(|(to, _)| !targets.enters_list(to)) {
                 for id in by_name.get(rest).into_iter().flatten() {
                     self.agree(&mut agreements.pairs, (to, "", Bond::Named), *want, *id);
                 }
@@ -119,7 +120,7 @@ impl Search<'_> {
         }
         let first = cuts(&want.plain).take(2).filter(|(path, rest)| {
             let layered = rest.split('.').next().is_some_and(|component| index_of(component).is_some());
-            rest.contains('.') && !layered && !targets.enters_stack(path)
+            rest.contains('.') && !layered && !targets.enters_list(path)
         });
         first.map(|(path, rest)| (path, rest, Bond::Exchanged)).collect()
     }

@@ -3,12 +3,14 @@
 
 mod adapter;
 mod agreements;
+mod alignment;
 mod catalog;
 mod dialects;
 mod gates;
 pub(super) mod hints;
 mod kernels;
 mod known;
+mod layers;
 mod map;
 pub(super) mod names;
 mod naming;
@@ -18,6 +20,7 @@ mod respell;
 mod ruling;
 mod search;
 mod selectors;
+mod sequence;
 mod stored;
 mod suffix;
 #[cfg(test)]
@@ -266,7 +269,7 @@ fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a
     let (resolutions, mut unused_reasons) =
         side_by_side(|| pass.resolve(&layouts, &zeroed), || pass.unused_reasons(&counterparts));
     let mut resolutions = resolutions?;
-    let warnings = pass.given_away(&resolutions).into_iter().collect();
+    let warnings = pass.notes().into_iter().chain(pass.given_away(&resolutions)).collect();
     untie(sources, target, &known, &mut resolutions);
     declare(target, &mut resolutions, &mut unused_reasons);
     let families = catalog.families.iter().map(|family| family.as_ref().map(|(family, _)| family.name().to_string()));

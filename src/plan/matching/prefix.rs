@@ -88,7 +88,7 @@ impl Search<'_> {
                 }
                 _ => {
                     let rivals = ids.iter().map(|id| vec![(want, *id)]).collect();
-                    self.contest(Contest { wants: vec![want], rivals });
+                    self.contest(Contest { wants: vec![want], rivals, order: None });
                 }
             }
         }
@@ -103,7 +103,7 @@ impl Search<'_> {
             sides.push(pairs);
         }
         if sides.iter().flatten().any(|(_, id)| self.is_free(*id)) {
-            self.contest(Contest { wants: wants.iter().copied().collect(), rivals: sides });
+            self.contest(Contest { wants: wants.iter().copied().collect(), rivals: sides, order: None });
         }
         wants.into_iter().for_each(|want| undecided[want] = false);
     }

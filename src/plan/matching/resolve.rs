@@ -235,9 +235,17 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// What the user should know of the steps.
+    pub fn notes(&self) -> Vec<String> {
+        self.search.notes.clone()
+    }
+
     /// What could not be decided.
     pub fn ambiguities(&self) -> Vec<PlanError> {
         let contests = self.search.contests.iter().map(|contest| {
+            if let Some(disorder) = &contest.order {
+                return disorder.error();
+            }
             let named =
                 |(want, id): &(usize, usize)| (self.search.wants[*want].name.to_string(), self.stored_name(*id));
             let sides: Vec<Vec<(String, String)>> =
@@ -353,6 +361,10 @@ impl<'a> Pass<'a> {
     fn by_want(&self, parameter: &Parameter, want: usize, layouts: &[&Layouts]) -> Result<Resolution> {
         let runners_up = self.search.runners_up[want].clone();
         if let Some(contest) = self.search.contested[want] {
+            if let Some(disorder) = &self.search.contests[contest].order {
+                let reason = format!("undecided: its place in the order of `{}`", disorder.path);
+                return Ok(Resolution { contested: true, ..Resolution::new(Step::None, reason, false) });
+            }
             let rivals = self.search.contests[contest].rivals.iter().flatten().filter(|(of, _)| *of == want);
             let names: Vec<String> = rivals.map(|(_, id)| format!("`{}`", self.stored_name(*id))).collect();
             let reason = format!("ambiguous: {}", names.join(", "));
@@ -602,6 +614,7 @@ fn between(a: Resolution, b: Resolution, t: f64) -> Resolution {
 }
 
 /// The repeated blocks of the target.
-pub(super) fn blocks(target: &Architecture) -> Blocks<'_> {
-    Blocks::of(target.parameters.iter().enumerate().map(|(id, parameter)| (id, parameter.name.as_str())))
+pub(in crate::plan) fn blocks(target: &Architecture) -> Blocks<'_> {
+    let names = target.parameters.iter().enumerate().map(|(id, parameter)| (id, parameter.name.as_str()));
+    Blocks::of(names, |id| target.parameters.get(id).map(|parameter| parameter.shape.as_slice()))
 }

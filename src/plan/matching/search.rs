@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::catalog::{Candidate, Catalog, Spelling};
 use super::names::{join, parent, plain, plain_text};
 use crate::arch::{Architecture, FamilyBlock};
+use crate::error::PlanError;
 use crate::hash::{HashMap, HashSet};
 use crate::plan::{SourceView, Step};
 use crate::tensor::{Name, Shape};
@@ -47,6 +48,31 @@ pub(super) struct Contest {
     pub wants: Vec<usize>,
     /// For each rival the pairs of want and candidate that it stands for.
     pub rivals: Vec<Vec<(usize, usize)>>,
+    /// Instead of rivals, a sequence whose layers can be aligned in several ways.
+    pub order: Option<Disorder>,
+}
+
+/// A sequence whose layers can be aligned with those of a source in several ways.
+#[derive(Clone, Debug)]
+pub(super) struct Disorder {
+    /// The target's path.
+    pub path: String,
+    /// The source's.
+    pub source_path: String,
+    /// Tensors of the target, one for each layer that is not decided.
+    pub targets: Vec<String>,
+    /// Tensors of the source, the same.
+    pub sources: Vec<String>,
+    /// Whether the source has fewer layers than the target, or else more or as many.
+    pub is_longer: bool,
+}
+
+impl Disorder {
+    /// What the user is told.
+    pub fn error(&self) -> PlanError {
+        let Disorder { path, source_path, targets, sources, is_longer } = self.clone();
+        PlanError::Order { path, source_path, targets, sources, is_longer }
+    }
 }
 
 /// What holds a stored tensor.
@@ -73,7 +99,12 @@ pub(super) struct Search<'a> {
     pub contests: Vec<Contest>,
     /// By want, candidates that lost, in words.
     pub runners_up: Vec<Vec<String>>,
-    target: &'a Architecture,
+    /// What the user should know of what was found.
+    pub notes: Vec<String>,
+    /// The target.
+    pub target: &'a Architecture,
+    /// What rules took, by source and tensor.
+    claimed: HashSet<(usize, usize)>,
     /// Every name of the target, where that is asked for.
     names: OnceLock<HashSet<&'a str>>,
     held: Vec<Vec<Held>>,
@@ -102,7 +133,9 @@ impl<'a> Search<'a> {
             contested: vec![None; count],
             contests: Vec::new(),
             runners_up: vec![Vec::new(); count],
+            notes: Vec::new(),
             target,
+            claimed: claimed.iter().copied().collect(),
             names: OnceLock::new(),
             held,
             taken: vec![false; catalog.candidates.len()],
@@ -116,6 +149,7 @@ impl<'a> Search<'a> {
         self.by_dialect();
         self.by_prefix();
         self.by_suffix();
+        self.by_order();
     }
 
     /// The candidate of this number.
@@ -159,6 +193,22 @@ impl<'a> Search<'a> {
         }
         self.taken[id] = true;
         self.hits[want] = Some(Hit { candidate: id, step, reason });
+    }
+
+    /// Takes from a want what it was given.
+    pub fn release(&mut self, want: usize) {
+        let Some(hit) = self.hits[want].take() else { return };
+        let candidate = self.candidate(hit.candidate);
+        for tensor in &candidate.tensors {
+            self.held[candidate.source][*tensor] = Held::Free;
+        }
+        self.taken[hit.candidate] = false;
+    }
+
+    /// Whether a rule took what a candidate is made of.
+    pub fn is_claimed(&self, id: usize) -> bool {
+        let candidate = self.candidate(id);
+        candidate.tensors.iter().any(|tensor| self.claimed.contains(&(candidate.source, *tensor)))
     }
 
     /// Records that wants cannot be decided.
@@ -247,9 +297,11 @@ impl<'a> Search<'a> {
             let (to, from) = super::hints::heads(target, candidate.shown());
             format!("{to}={}:{from}", candidate.source)
         });
-        let contest = contests
-            .entry(kind.collect())
-            .or_insert_with(|| Contest { wants: Vec::new(), rivals: vec![Vec::new(); sides.len()] });
+        let contest = contests.entry(kind.collect()).or_insert_with(|| Contest {
+            wants: Vec::new(),
+            rivals: vec![Vec::new(); sides.len()],
+            order: None,
+        });
         contest.wants.extend(wants);
         for (rival, pairs) in contest.rivals.iter_mut().zip(sides) {
             rival.extend(pairs);

@@ -8,7 +8,7 @@ use super::search::{Contest, Search};
 use crate::hash::HashMap;
 use crate::plan::Step;
 use crate::plan::blocks::Blocks;
-use crate::tensor::Name;
+use crate::tensor::{Name, Shape};
 
 /// A block of a source that holds all that a block of the target needs.
 struct Offer {
@@ -36,7 +36,9 @@ impl Search<'_> {
         }
         // taking changes the search, which the names are part of
         let wanted: Vec<Name> = self.wants.iter().map(|want| want.plain.clone()).collect();
-        let targets = Blocks::of(wanted.iter().enumerate().map(|(id, name)| (id, name.as_str())));
+        let shapes: Vec<Shape> = self.wants.iter().map(|want| want.shape.clone()).collect();
+        let names = wanted.iter().enumerate().map(|(id, name)| (id, name.as_str()));
+        let targets = Blocks::of(names, |id| shapes.get(id).map(Shape::as_slice));
         let candidates = self.catalog.candidates.iter().enumerate();
         let names: Vec<(usize, usize, &str)> = candidates
             .map(|(id, candidate)| (candidate.source, id, candidate.plain.last().map_or("", Name::as_str)))
@@ -51,7 +53,7 @@ impl Search<'_> {
 
     fn blocks_of<'n>(&self, source: usize, names: &[(usize, usize, &'n str)]) -> SourceBlocks<'n> {
         let own = names.iter().filter(|(of, _, _)| *of == source).map(|(_, id, name)| (*id, *name));
-        let blocks = Blocks::of(own);
+        let blocks = Blocks::of(own, |id| Some(self.candidate(id).info.shape.as_slice()));
         let mut having: HashMap<(u64, &str), BTreeSet<&str>> = HashMap::default();
         for path in blocks.paths() {
             for (index, names) in blocks.layers(path).into_iter().flatten() {
@@ -76,7 +78,7 @@ impl Search<'_> {
             return Vec::new();
         };
         let near = source.having.get(&(index, tail)).into_iter().flatten();
-        near.filter(|other| targets.is_stack(path) || source.blocks.is_stack(other))
+        near.filter(|other| targets.is_list(path) || source.blocks.is_list(other))
             .filter_map(|other| self.offer(path, other, targets, source))
             .collect()
     }
@@ -118,7 +120,7 @@ impl Search<'_> {
         }
         let wants: BTreeSet<usize> = offers.iter().flat_map(|offer| &offer.pairs).map(|(want, _)| *want).collect();
         let rivals = offers.into_iter().map(|offer| offer.pairs).collect();
-        self.contest(Contest { wants: wants.into_iter().collect(), rivals });
+        self.contest(Contest { wants: wants.into_iter().collect(), rivals, order: None });
     }
 
     /// For open wants a free candidate of the same shape and the longest common ending of two components or more: not taken,

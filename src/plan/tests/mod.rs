@@ -2,7 +2,9 @@
 
 mod companions;
 mod coverage;
+mod damage;
 mod edited;
 mod laws;
+mod modules;
 mod quantized;
 mod rules;

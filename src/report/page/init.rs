@@ -7,6 +7,7 @@ use super::chart::{Chart, Line};
 use super::{Column, escaped, figure, page, table};
 use crate::plan::{Action, Unused};
 use crate::report::collapse::collapse;
+use crate::report::mismatched::{self, is_reported_mismatched};
 use crate::report::text::{count, explanation, figures, percent};
 use crate::report::{Counts, Report, ReportedTensor};
 use crate::tensor::{ShapeText, elements};
@@ -18,9 +19,10 @@ pub fn init(report: &Report, title: &str) -> String {
     html.push_str("<h2>Layer by layer</h2>\n");
     map(&mut html, report);
     lsuv(&mut html, report);
-    section(&mut html, report, Action::New, "New");
-    section(&mut html, report, Action::Adapted, "Adapted");
-    section(&mut html, report, Action::Tied, "Tied");
+    section(&mut html, report, "New", |tensor| class(tensor) == "new");
+    section(&mut html, report, "Mismatched", |tensor| class(tensor) == "mismatched");
+    section(&mut html, report, "Adapted", |tensor| class(tensor) == "adapted");
+    section(&mut html, report, "Tied", |tensor| class(tensor) == "tied");
     leftover(&mut html, &report.unused, "Unused", "In the source, not in the target.");
     leftover(&mut html, &report.dropped, "Dropped", "Buffers that the target does not name.");
     if !report.warnings.is_empty() {
@@ -34,13 +36,25 @@ pub fn init(report: &Report, title: &str) -> String {
     page(&format!("xfer {title}"), &html)
 }
 
-fn class(action: Action) -> &'static str {
-    match action {
+fn class(tensor: &ReportedTensor) -> &'static str {
+    match tensor.action {
         Action::Copied => "copied",
         Action::Adapted => "adapted",
         Action::Tied => "tied",
+        Action::New if is_reported_mismatched(tensor) => "mismatched",
         Action::New => "new",
     }
+}
+
+/// The counts as they are shown: mismatched ones apart from those that are new for want of a source.
+fn shares(counts: Counts) -> [(&'static str, u64); 5] {
+    [
+        ("copied", counts.copied),
+        ("adapted", counts.adapted),
+        ("tied", counts.tied),
+        ("new", counts.plain_new()),
+        ("mismatched", counts.mismatched),
+    ]
 }
 
 fn summary(html: &mut String, report: &Report) {
@@ -60,14 +74,14 @@ fn summary(html: &mut String, report: &Report) {
     bar(html, "parameters", parameters);
     bar(html, "tensors", tensors);
     html.push_str("<ul class=\"keys\">\n");
-    for (action, tensors, parameters) in [
-        (Action::Copied, tensors.copied, parameters.copied),
-        (Action::Adapted, tensors.adapted, parameters.adapted),
-        (Action::Tied, tensors.tied, parameters.tied),
-        (Action::New, tensors.new, parameters.new),
-    ] {
-        let name = class(action);
+    for ((name, tensors), (_, parameters)) in shares(tensors).into_iter().zip(shares(parameters)) {
         let _ = writeln!(html, "<li class=\"{name}\">{name}: {tensors} tensors, {} parameters</li>", count(parameters));
+    }
+    html.push_str("</ul>\n");
+    let Some(words) = mismatched::summary(report) else { return };
+    let _ = writeln!(html, "<p>{words}:</p>\n<ul class=\"plain\">");
+    for line in mismatched::lines(report) {
+        let _ = writeln!(html, "<li>{}</li>", escaped(&line));
     }
     html.push_str("</ul>\n");
 }
@@ -75,7 +89,7 @@ fn summary(html: &mut String, report: &Report) {
 /// A bar of shares.
 fn bar(html: &mut String, of: &str, counts: Counts) {
     let whole = counts.total().max(1) as f64;
-    let shares = [("copied", counts.copied), ("adapted", counts.adapted), ("tied", counts.tied), ("new", counts.new)];
+    let shares = shares(counts);
     let spoken: Vec<String> =
         shares.iter().map(|(name, n)| format!("{name} {}", percent(*n, counts.total()))).collect();
     let _ = write!(
@@ -104,7 +118,7 @@ fn map(html: &mut String, report: &Report) {
         let all: u64 = tensors.iter().map(|tensor| elements(&tensor.shape).unwrap_or(0)).sum();
         let _ = write!(html, "<tr><td class=\"name\">{}</td><td><div class=\"cells\">", escaped(&module));
         for tensor in tensors.iter().take(CELLS) {
-            let _ = write!(html, "<i class=\"{}\" title=\"{}\"></i>", class(tensor.action), escaped(&tensor.name));
+            let _ = write!(html, "<i class=\"{}\" title=\"{}\"></i>", class(tensor), escaped(&tensor.name));
         }
         let more = tensors.len().saturating_sub(CELLS);
         let more = if more > 0 { format!("<span class=\"quiet\">and {more} more</span>") } else { String::new() };
@@ -172,8 +186,8 @@ fn lsuv(html: &mut String, report: &Report) {
     ));
 }
 
-fn section(html: &mut String, report: &Report, action: Action, title: &str) {
-    let members = report.tensors.iter().filter(|tensor| tensor.action == action);
+fn section(html: &mut String, report: &Report, title: &str, belongs: impl Fn(&ReportedTensor) -> bool) {
+    let members = report.tensors.iter().filter(|tensor| belongs(tensor));
     let lines = collapse(members.map(|t| (t.name.as_str(), (t.shape.as_slice(), t.dtype, explanation(t)))));
     let rows: Vec<Vec<String>> = lines
         .iter()

@@ -21,6 +21,7 @@ fn assignment(info: TensorInfo, action: Action) -> Assignment {
         new_rows: 0,
         head: false,
         lsuv: None,
+        mismatched: None,
     }
 }
 

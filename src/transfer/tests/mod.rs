@@ -124,6 +124,7 @@ pub(super) fn assign(name: &str, value: Value) -> Assignment {
         new_rows: 0,
         head: false,
         lsuv: None,
+        mismatched: None,
     }
 }
 

@@ -60,7 +60,7 @@ fn a_rename_pairs_only_equal_shapes() {
 
 #[test]
 fn a_sequence_with_gaps_is_no_stack_of_layers() {
-    let case = texts("mlp.{0,2}.weight 4x4", "mlp.{0,2,4}.weight 4x4");
+    let case = texts("mlp.{0,2}.weight 4x4", "mlp.{0,2}.weight 4x4\nmlp.4.weight 3x4");
     assert_eq!(case.matched().clean().from("mlp.4.weight"), "new");
 }
 

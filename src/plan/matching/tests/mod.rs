@@ -9,6 +9,7 @@ mod laws;
 mod names;
 mod prefixes;
 mod rules;
+mod sequences;
 mod ties;
 
 use super::*;

@@ -1,0 +1,127 @@
+use super::{Exit, Fault};
+use crate::tensor::{Shape, ShapeText};
+
+/// A source is damaged: its tensors cannot all be those of one model.
+#[derive(Debug, thiserror::Error)]
+pub enum DamageError {
+    /// A source tensor without elements, and a target that has some.
+    #[error(
+        "tensor {target}: expected {}, found {}{} in {reference}: the source tensor is empty{}",
+        ShapeText(expected),
+        ShapeText(found),
+        of(target, tensor),
+        and_more(*more)
+    )]
+    Empty {
+        /// The first target.
+        target: String,
+        /// Its source tensor.
+        tensor: String,
+        /// The target's shape.
+        expected: Shape,
+        /// The source's shape.
+        found: Shape,
+        /// The source.
+        reference: String,
+        /// How many more there are.
+        more: usize,
+    },
+    /// One tensor has the target's shape in some layers of the source and another one in the rest.
+    #[error(
+        "tensor {target}: expected {} as in layers {} of the source, found {}{}{}",
+        ShapeText(expected),
+        list(intact),
+        ShapeText(found),
+        of(target, tensor),
+        others(layers)
+    )]
+    OddLayer {
+        /// The first target.
+        target: String,
+        /// Its source tensor.
+        tensor: String,
+        /// The shape of the same tensor in the other layers.
+        expected: Shape,
+        /// Its own shape.
+        found: Shape,
+        /// Layers of the target whose source is as expected, or of the source where no layer of the target has one.
+        intact: Vec<u64>,
+        /// Layers of the target whose source is not.
+        layers: Vec<u64>,
+        /// Their targets.
+        names: Vec<String>,
+    },
+    /// A weight without a source whose bias has one.
+    #[error("tensor {target} has no source, while the bias of the same layer, {bias}, has one{}", and_more(*more))]
+    WeightMissing {
+        /// The first weight.
+        target: String,
+        /// Its bias.
+        bias: String,
+        /// How many more weights there are.
+        more: usize,
+    },
+}
+
+fn of(target: &str, tensor: &str) -> String {
+    if target == tensor { String::new() } else { format!(" for {tensor}") }
+}
+
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
+}
+
+fn others(layers: &[u64]) -> String {
+    match layers {
+        [] | [_] => String::new(),
+        layers => format!(" (not as expected in layers {})", list(layers)),
+    }
+}
+
+/// Layers as people write them: `{0-2, 4}`.
+pub(super) fn list(layers: &[u64]) -> String {
+    let runs = layers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(u64::to_string).collect(),
+    });
+    format!("{{{}}}", runs.collect::<Vec<_>>().join(", "))
+}
+
+/// More lines than this nobody types.
+const MOST_LINES: usize = 8;
+
+impl Fault for DamageError {
+    fn exit(&self) -> Exit {
+        Exit::Contract
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            DamageError::Empty { target, .. } => vec![
+                "a checkpoint that DeepSpeed ZeRO-3 saved without gathering has no weights: set \
+                 stage3_gather_16bit_weights_on_model_save, or consolidate it with zero_to_fp32.py"
+                    .into(),
+                format!("--new '{target}' initialises it"),
+            ],
+            DamageError::OddLayer { names, .. } => {
+                let lines = names.iter().take(MOST_LINES).map(|name| format!("--new '{name}' initialises it"));
+                std::iter::once(
+                    "the source may be damaged, or of two models: compare its layers with `xfer inspect SRC`".into(),
+                )
+                .chain(lines)
+                .collect()
+            }
+            DamageError::WeightMissing { target, .. } => {
+                let layer = target.rsplit_once('.').map_or("", |(layer, _)| layer);
+                let pattern = if layer.is_empty() { target.clone() } else { format!("{layer}.*") };
+                vec![
+                    "look for the weight under another name: `xfer inspect SRC`".into(),
+                    format!("--reinit '{pattern}' initialises the layer"),
+                ]
+            }
+        }
+    }
+}
