@@ -26,6 +26,28 @@ pub enum DamageError {
         /// How many more there are.
         more: usize,
     },
+    /// A source tensor without elements, where it is not known for which target.
+    #[error("source tensor {tensor}: found {}, which is empty{}", ShapeText(found), and_more(*more))]
+    EmptyStored {
+        /// The source tensor.
+        tensor: String,
+        /// Its shape.
+        found: Shape,
+        /// How many more there are.
+        more: usize,
+    },
+    /// One source tensor has another shape than the same one in another layer, and cannot be laid out.
+    #[error("source tensor {tensor}: expected {} as {like}, found {}", ShapeText(expected), ShapeText(found))]
+    OddStored {
+        /// The source tensor.
+        tensor: String,
+        /// The shape in another layer.
+        expected: Shape,
+        /// That of the other layer.
+        like: String,
+        /// Its own shape.
+        found: Shape,
+    },
     /// One tensor has the target's shape in some layers of the source and another one in the rest.
     #[error(
         "tensor {target}: expected {} as in layers {} of the source, found {}{}{}",
@@ -44,7 +66,7 @@ pub enum DamageError {
         expected: Shape,
         /// Its own shape.
         found: Shape,
-        /// Layers of the target whose source is as expected, or of the source where no layer of the target has one.
+        /// Layers of the source that are as expected.
         intact: Vec<u64>,
         /// Layers of the target whose source is not.
         layers: Vec<u64>,
@@ -90,6 +112,13 @@ pub(super) fn list(layers: &[u64]) -> String {
     format!("{{{}}}", runs.collect::<Vec<_>>().join(", "))
 }
 
+/// What is known of checkpoints without weights.
+const GATHER: &str = "a checkpoint that DeepSpeed ZeRO-3 saved without gathering has no weights: set \
+                      stage3_gather_16bit_weights_on_model_save, or consolidate it with zero_to_fp32.py";
+
+/// What is known of checkpoints with layers of two kinds.
+const COMPARE: &str = "the source may be damaged, or of two models: compare its layers with `xfer inspect SRC`";
+
 /// More lines than this nobody types.
 const MOST_LINES: usize = 8;
 
@@ -100,19 +129,14 @@ impl Fault for DamageError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            DamageError::Empty { target, .. } => vec![
-                "a checkpoint that DeepSpeed ZeRO-3 saved without gathering has no weights: set \
-                 stage3_gather_16bit_weights_on_model_save, or consolidate it with zero_to_fp32.py"
-                    .into(),
-                format!("--new '{target}' initialises it"),
-            ],
+            DamageError::Empty { target, .. } => {
+                vec![GATHER.into(), format!("--new '{target}' initialises it")]
+            }
+            DamageError::EmptyStored { .. } => vec![GATHER.into()],
+            DamageError::OddStored { .. } => vec![COMPARE.into()],
             DamageError::OddLayer { names, .. } => {
                 let lines = names.iter().take(MOST_LINES).map(|name| format!("--new '{name}' initialises it"));
-                std::iter::once(
-                    "the source may be damaged, or of two models: compare its layers with `xfer inspect SRC`".into(),
-                )
-                .chain(lines)
-                .collect()
+                std::iter::once(COMPARE.into()).chain(lines).collect()
             }
             DamageError::WeightMissing { target, .. } => {
                 let layer = target.rsplit_once('.').map_or("", |(layer, _)| layer);

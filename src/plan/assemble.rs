@@ -234,9 +234,7 @@ impl<'a> Assembly<'a> {
 
     /// What the user should know of the fitting: mismatches, rows copied by position, narrowing, idle rules.
     fn warnings(&self, assignments: &[Assignment]) -> Vec<String> {
-        let lines = self.mismatches.lines(self.target).into_iter();
-        let mut warnings: Vec<String> =
-            lines.map(|line| format!("mismatched: {line}; newly initialised with the rest of its module")).collect();
+        let mut warnings = self.mismatches.warnings(self.target);
         warnings.extend(self.fitter.warnings());
         warnings.extend(self.narrowings.warnings());
         warnings.extend(unknown_buffers(self.target, assignments));

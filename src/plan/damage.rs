@@ -64,7 +64,7 @@ impl Damage<'_> {
         if self.sources.is_empty() {
             return Vec::new();
         }
-        let mut violations: Vec<DamageError> = self.empty().into_iter().collect();
+        let mut violations: Vec<DamageError> = self.empty().or_else(|| self.empty_and_unread()).into_iter().collect();
         violations.extend(self.odd_layers());
         violations.extend(self.half_modules());
         violations
@@ -105,9 +105,27 @@ impl Damage<'_> {
         })
     }
 
+    /// Source tensors of layers without elements that no target reads, where targets have no source: with the shapes that a prefix is
+    /// found by, all names are lost.
+    fn empty_and_unread(&self) -> Option<DamageError> {
+        let is_lost = |id: &ParameterId| {
+            let is_new = self.matches.get(*id).is_some_and(|one| matches!(one.origin, Origin::New) && !one.declared);
+            is_new && self.shape(*id).len() > 1 && !is_declared(self.target, *id)
+        };
+        (0..self.matches.len()).find(is_lost)?;
+        let tensors = self.sources.iter().flat_map(|view| &view.listing.tensors);
+        let mut empty = tensors.filter(|tensor| elements(&tensor.shape) == Some(0) && is_weight(&tensor.name));
+        let first = empty.next()?;
+        let (tensor, found) = (first.name.to_string(), first.shape.clone());
+        Some(DamageError::EmptyStored { tensor, found, more: empty.count() })
+    }
+
     fn odd_layers(&self) -> Vec<DamageError> {
         let is_odd = |id: &ParameterId| {
-            let found = self.found(*id).is_some_and(|(_, found)| found.as_slice() != self.shape(*id));
+            // what is empty is named as such
+            let is_empty = |value: &Value| leaves(value).iter().any(|leaf| elements(leaf.shape) == Some(0));
+            let is_odd = |(value, found): (&Value, &Shape)| found.as_slice() != self.shape(*id) && !is_empty(value);
+            let found = self.found(*id).is_some_and(is_odd);
             found && !is_known_buffer(self.name(*id)) && places(self.name(*id)).next().is_some()
         };
         let odd: Vec<ParameterId> = (0..self.matches.len()).filter(is_odd).collect();
@@ -161,10 +179,7 @@ impl Damage<'_> {
         let (_, first) = found.odd.first()?;
         let (value, _) = self.found(*first)?;
         let (intact, layers) = match found.intact.first() {
-            Some((_, intact)) => {
-                let layers = found.intact.iter().map(|(layer, _)| *layer).collect();
-                (self.found(*intact)?.0.clone(), layers)
-            }
+            Some((_, intact)) => (self.found(*intact)?.0.clone(), self.layers_read(value, &found.intact)),
             None => self.intact_elsewhere(value, self.shape(*first), stored)?,
         };
         let pairs = leaves(value).into_iter().zip(leaves(&intact));
@@ -178,6 +193,20 @@ impl Damage<'_> {
             layers: found.odd.iter().map(|(layer, _)| *layer).collect(),
             names: found.odd.iter().map(|(layer, _)| spell(path, *layer, tail)).collect(),
         })
+    }
+
+    /// The layers of the source that these targets read, as this expression reads another; the target's own where names do not show it.
+    fn layers_read(&self, odd: &Value, intact: &[(u64, ParameterId)]) -> Vec<u64> {
+        let layer = |(layer, id): &(u64, ParameterId)| {
+            let read = self.found(*id).and_then(|(value, _)| {
+                let (odd, intact) = (leaves(odd).into_iter().next()?, leaves(value).into_iter().next()?);
+                let mut both = places(odd.tensor).zip(places(intact.tensor));
+                both.find(|(a, b)| a.path == b.path && a.tail == b.tail && a.index != b.index).map(|(_, b)| b.index)
+            });
+            read.unwrap_or(*layer)
+        };
+        let layers: BTreeSet<u64> = intact.iter().map(layer).collect();
+        layers.into_iter().collect()
     }
 
     /// The same expression over another layer of the source, where all layers that no target of this name reads would fit: a depth rule

@@ -23,6 +23,9 @@ pub struct Mismatch {
     pub found: Shape,
 }
 
+/// Warnings about mismatched tensors at most.
+const MOST_WARNINGS: usize = 8;
+
 /// The mismatched tensors of a target. Those that are declared new are none.
 #[derive(Default)]
 pub(super) struct Mismatches {
@@ -65,6 +68,18 @@ impl Mismatches {
     /// What is to be reported of a target, where it is mismatched.
     pub(super) fn get(&self, id: ParameterId) -> Option<&Mismatch> {
         self.by_target.get(&id)
+    }
+
+    /// What the user is told while the command runs; the report has all of it.
+    pub(super) fn warnings(&self, target: &Architecture) -> Vec<String> {
+        let lines = self.lines(target);
+        let more = lines.len().saturating_sub(MOST_WARNINGS);
+        let warning = |line: &String| format!("mismatched: {line}; newly initialised with the rest of its module");
+        let mut warnings: Vec<String> = lines.iter().take(MOST_WARNINGS).map(warning).collect();
+        if more > 0 {
+            warnings.push(format!("mismatched: {more} more, which the report lists"));
+        }
+        warnings
     }
 
     /// One line for the tensors of each layer template whose shapes differ alike, in the target's order.

@@ -59,8 +59,8 @@ impl<'a> Modules<'a> {
     /// Groups the parameters of a target. Names alone decide: the class that owns a class token owns the position table too.
     pub(super) fn of(target: &'a Architecture) -> Modules<'a> {
         let names: Vec<&Name> = target.parameters.iter().map(|parameter| &parameter.name).collect();
-        let leaves = leaf_layers(&names);
-        let keys: Vec<Key> = names.iter().map(|name| key(name, &leaves)).collect();
+        let paths = Paths::of(&names);
+        let keys: Vec<Key> = names.iter().map(|name| key(name, &paths)).collect();
         let mut members: HashMap<Key, Vec<ParameterId>> = HashMap::default();
         for (id, key) in keys.iter().enumerate() {
             members.entry(*key).or_default().push(id);
@@ -88,40 +88,53 @@ impl<'a> Modules<'a> {
     }
 }
 
-/// The paths that hold a `weight` beside parameters of other names, and no path below them: there every parameter is the layer's
-/// (`gate.weight` and `gate.e_score_correction_bias`).
-fn leaf_layers<'a>(names: &[&'a Name]) -> HashSet<&'a str> {
-    let with_weight: HashSet<&str> = names
-        .iter()
-        .filter(|name| last(name) == "weight")
-        .map(|name| parent(name))
-        .filter(|path| !path.is_empty())
-        .collect();
-    let mut leaves: HashSet<&str> = names
-        .iter()
-        .filter(|name| !is_of_layer(last(name)))
-        .map(|name| parent(name))
-        .filter(|path| with_weight.contains(path))
-        .collect();
-    if !leaves.is_empty() {
-        for path in names.iter().flat_map(|name| self_and_ancestors(parent(name)).skip(1)) {
-            leaves.remove(path);
+/// What the paths of a target are.
+struct Paths<'a> {
+    /// They hold the weight of a layer.
+    layers: HashSet<&'a str>,
+    /// There are paths below them.
+    containers: HashSet<&'a str>,
+}
+
+impl<'a> Paths<'a> {
+    fn of(names: &[&'a Name]) -> Paths<'a> {
+        let layer = |name: &&'a Name| match name.split_once(PARAMETRIZED) {
+            Some((path, _)) => Some(path),
+            None => is_weight(last(name)).then(|| parent(name)),
+        };
+        let above = names.iter().flat_map(|name| self_and_ancestors(parent(name)).skip(1));
+        Paths { layers: names.iter().filter_map(layer).collect(), containers: above.collect() }
+    }
+
+    /// Whether a parameter belongs to the layer at its path. Where a path holds a weight and no path below it, every parameter does
+    /// (`gate.weight` and `gate.e_score_correction_bias`); where it holds paths and no weight, none does (`block.gamma`).
+    fn is_of_layer(&self, path: &str, last: &str) -> bool {
+        match (self.layers.contains(path), self.containers.contains(path)) {
+            (true, false) => is_of_layer(last) || !path.is_empty(),
+            (false, true) => false,
+            (true, true) | (false, false) => is_of_layer(last),
         }
     }
-    leaves
+}
+
+fn is_weight(last: &str) -> bool {
+    let is_cell = OF_CELLS.iter().any(|start| last.starts_with(start));
+    is_cell || matches!(last, "weight" | "kernel" | "in_proj_weight" | "q_proj_weight" | "weight_v" | "weight_orig")
 }
 
 fn is_of_layer(last: &str) -> bool {
     OF_LAYERS.contains(&last) || OF_CELLS.iter().any(|start| last.starts_with(start))
 }
 
-fn key<'a>(name: &'a str, leaves: &HashSet<&str>) -> Key<'a> {
-    // torch.nn.utils.parametrizations keeps the parts of a tensor below the layer
-    if let Some((path, _)) = name.split_once(".parametrizations.") {
+/// Where torch.nn.utils.parametrizations keeps the parts of a tensor, below its layer.
+const PARAMETRIZED: &str = ".parametrizations.";
+
+fn key<'a>(name: &'a str, paths: &Paths) -> Key<'a> {
+    if let Some((path, _)) = name.split_once(PARAMETRIZED) {
         return (path, "");
     }
     let (path, last) = (parent(name), last(name));
-    if is_of_layer(last) || leaves.contains(path) {
+    if paths.is_of_layer(path, last) {
         return (path, "");
     }
     let stem = PAIRED.iter().find_map(|end| last.strip_suffix(end)).filter(|stem| !stem.is_empty());
@@ -177,6 +190,10 @@ mod tests {
         let found = modules(&names);
         let called: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(called, ["vit.cls_token", "vit.pos_embed", "vit.proj", "vit.mask_token", "vit"]);
+        let names = ["block.gamma", "block.conv.weight", "block.conv.bias", "head.bias", "head.dense.weight"];
+        let found = modules(&names);
+        let called: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(called, ["block.gamma", "block.conv", "head.bias", "head.dense"]);
     }
 
     #[test]

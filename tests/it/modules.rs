@@ -108,7 +108,9 @@ fn a_convolution_follows_its_place_in_the_order_and_not_its_index() {
     target.extend(norm.iter().map(|name| (name.as_str(), &[8usize] as &[usize])));
     target.extend([("f.3.weight", &[8usize, 8, 3, 3] as &[usize]), ("f.3.bias", &[8])]);
     listing(&folder, &target);
-    init(&folder, &[]).exits(0).complains("matched by their order: f.3 from f.2");
+    init(&folder, &[])
+        .exits(0)
+        .complains("the layers of `f` have other indices in the source and are matched by their order: 3 from 2");
     assert_eq!(
         [value(&folder, "f.0.weight"), value(&folder, "f.3.weight"), value(&folder, "f.3.bias")],
         [0.5, 2.5, 3.5]

@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Position,
     /// The head is new; why.
     New(String),
+    /// The head has another number of classes, and there are no names to match them by; both numbers in words.
+    Unnamed(String),
 }
 
 /// Judges heads by their class names.
@@ -58,7 +60,7 @@ impl<'a> Labels<'a> {
             (Some(ours), Some(theirs)) if are_names(ours) && are_names(theirs) => by_name(ours, theirs, found),
             (Some(_), _) if found == rows => Verdict::Position,
             (Some(_), _) => {
-                Verdict::New(format!("{found} classes become {rows}, without names on both sides to match them by"))
+                Verdict::Unnamed(format!("{found} classes become {rows}, without names on both sides to match them by"))
             }
             (None, Some(_)) if subject.parameter.head && found == rows && self.is_silent_form() => Verdict::Position,
             (None, _) => Verdict::Silent,

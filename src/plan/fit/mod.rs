@@ -101,6 +101,17 @@ pub(super) enum Fitted {
     },
 }
 
+impl Fitted {
+    /// The same with a further reason, where it is none.
+    fn because(self, why: &str) -> Fitted {
+        match self {
+            Fitted::Value { .. } => self,
+            Fitted::New { reason } => Fitted::New { reason: format!("{reason}; {why}") },
+            Fitted::Mismatched { reason, found } => Fitted::Mismatched { reason: format!("{reason}; {why}"), found },
+        }
+    }
+}
+
 /// Fits one match after the other.
 pub(super) struct Fitter<'a> {
     target: &'a Architecture,
@@ -157,6 +168,7 @@ impl<'a> Fitter<'a> {
                 adapt.require(&subject, &[])?;
                 return Ok(Some(Fitted::New { reason }));
             }
+            Verdict::Unnamed(why) => return Ok(Some(self.mismatch(&subject).because(&why))),
             Verdict::Position | Verdict::Silent => {}
         }
         if let Some(piece) = pieces::odd(&subject).filter(|_| !self.is_ruled(id)) {

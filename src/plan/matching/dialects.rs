@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use smallvec::SmallVec;
 
 use super::names::{below, cuts, is_around, join, last};
+use super::unreadable;
 use crate::adapt::Op;
 use crate::arch::{Architecture, Bindings, Pattern};
 use crate::checkpoint::Listing;
-use crate::error::{PlanError, Result};
+use crate::error::{Error, PlanError, Result};
 use crate::family::{self, Config, Dialect, Family, Rule};
 use crate::hash::{HashMap, HashSet};
 use crate::plan::Value;
@@ -286,8 +287,16 @@ fn respell(
         let application =
             Application { units: &units, sides, bindings: &bindings, path: places.to, dialect: dialect.name };
         let results = match sides.gathers() {
-            true => application.gathered(&members)?,
-            false => application.results(members.first().map_or(&[][..], Vec::as_slice))?,
+            true => application.gathered(&members),
+            false => application.results(members.first().map_or(&[][..], Vec::as_slice)),
+        };
+        let results = match results {
+            Ok(results) => results,
+            Err(error @ (Error::Adapt(_) | Error::Plan(PlanError::HeadRows { .. }))) => {
+                let inputs: Vec<&Unit> = members.iter().flatten().map(|id| &units[*id]).collect();
+                return Err(unreadable::explain(error, &inputs, units.iter().chain(&made)));
+            }
+            Err(error) => return Err(error),
         };
         if let [inputs] = members.as_slice()
             && let ([input], [_]) = (inputs.as_slice(), results.as_slice())

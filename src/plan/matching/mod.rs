@@ -27,6 +27,7 @@ mod suffix;
 mod tests;
 mod tracked;
 mod unbound;
+mod unreadable;
 
 use std::borrow::Cow;
 

@@ -12,7 +12,7 @@ use super::known::Layouts;
 use super::map::{Ruled, Rules};
 use super::names::{below, plain, plain_components};
 use super::ruling::Ruling;
-use super::search::{Search, Want};
+use super::search::{Search, Shifted, Want};
 use super::{Origin, Step};
 use crate::adapt::Op;
 use crate::arch::{Architecture, FamilyBlock};
@@ -237,7 +237,7 @@ impl<'a> Pass<'a> {
 
     /// What the user should know of the steps.
     pub fn notes(&self) -> Vec<String> {
-        self.search.notes.clone()
+        self.search.shifted.iter().map(Shifted::note).collect()
     }
 
     /// What could not be decided.

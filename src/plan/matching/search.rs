@@ -67,6 +67,27 @@ pub(super) struct Disorder {
     pub is_longer: bool,
 }
 
+/// Sequences whose members have other indices in the source, and are alike but for the layers around them.
+#[derive(Clone, Debug)]
+pub(super) struct Shifted {
+    /// The path with its own indices replaced, and which member comes from which.
+    pub key: (String, String),
+    /// The first path.
+    pub path: String,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Shifted {
+    /// What the user is told.
+    pub fn note(&self) -> String {
+        let place = if self.path.is_empty() { "the model".to_string() } else { format!("`{}`", self.path) };
+        let more = if self.more > 0 { format!(" and {} more like it", self.more) } else { String::new() };
+        let shifts = &self.key.1;
+        format!("the layers of {place}{more} have other indices in the source and are matched by their order: {shifts}")
+    }
+}
+
 impl Disorder {
     /// What the user is told.
     pub fn error(&self) -> PlanError {
@@ -99,8 +120,8 @@ pub(super) struct Search<'a> {
     pub contests: Vec<Contest>,
     /// By want, candidates that lost, in words.
     pub runners_up: Vec<Vec<String>>,
-    /// What the user should know of what was found.
-    pub notes: Vec<String>,
+    /// Sequences that were matched by their order.
+    pub shifted: Vec<Shifted>,
     /// The target.
     pub target: &'a Architecture,
     /// What rules took, by source and tensor.
@@ -133,7 +154,7 @@ impl<'a> Search<'a> {
             contested: vec![None; count],
             contests: Vec::new(),
             runners_up: vec![Vec::new(); count],
-            notes: Vec::new(),
+            shifted: Vec::new(),
             target,
             claimed: claimed.iter().copied().collect(),
             names: OnceLock::new(),

@@ -8,11 +8,12 @@ use super::alignment::{Alignment, align};
 use super::catalog::Catalog;
 use super::layers::{Member, members};
 use super::names::{below, common_suffix, join, last};
-use super::search::{Contest, Disorder, Search};
+use super::search::{Contest, Disorder, Search, Shifted};
 use crate::arch::Selector;
 use crate::hash::HashMap;
 use crate::plan::Step;
 use crate::plan::blocks::{Blocks, is_single_layer, places, spell};
+use crate::plan::names::template;
 use crate::tensor::Name;
 
 /// The members of a sequence by their indices.
@@ -47,6 +48,9 @@ enum Verdict {
 impl Search<'_> {
     /// Corrects what was matched by an index of a sequence, outer sequences first.
     pub(super) fn by_order(&mut self) {
+        if self.is_all_by_name() {
+            return;
+        }
         let wanted: Vec<Name> = self.wants.iter().map(|want| want.plain.clone()).collect();
         let shapes: Vec<_> = self.wants.iter().map(|want| want.shape.clone()).collect();
         let names = wanted.iter().enumerate().map(|(id, name)| (id, name.as_str()));
@@ -74,6 +78,14 @@ impl Search<'_> {
                 Verdict::Undecided { ours, theirs } => self.refuse(&sequence, &ours, &theirs),
             }
         }
+    }
+
+    /// Whether every target has a source of its own name and shape, so that no index can mean another layer.
+    fn is_all_by_name(&self) -> bool {
+        self.wants.iter().zip(&self.hits).all(|(want, hit)| {
+            let hit = hit.as_ref().filter(|hit| hit.step == Step::Name);
+            hit.is_some_and(|hit| self.candidate(hit.candidate).info.shape == want.shape)
+        })
     }
 
     /// Whether every tensor of a sequence has a source of its shape at its own index.
@@ -200,7 +212,7 @@ impl Search<'_> {
                 given.extend(theirs.zip(own).map(|((from, _), id)| (want, id, from)));
             }
         }
-        self.notes.push(note(sequence, pairs));
+        self.note(sequence, pairs);
         let counted = format!("{aligned} of {} layers agree in kind and shape", sequence.ours.len());
         for (want, id, from) in given {
             let layer = spell(source_path, from, "");
@@ -208,6 +220,18 @@ impl Search<'_> {
             if self.is_free(id) {
                 self.take(want, id, Step::Sequence, reason.into());
             }
+        }
+    }
+
+    /// Notes of sequences that are alike but for the layers around them are one.
+    fn note(&mut self, sequence: &Sequence, pairs: &[(u64, u64)]) {
+        if pairs.iter().all(|(to, from)| to == from) {
+            return;
+        }
+        let (key, path) = ((template(sequence.path), shifts(pairs)), sequence.path.to_string());
+        match self.shifted.iter_mut().find(|one| one.key == key) {
+            Some(known) => known.more += 1,
+            None => self.shifted.push(Shifted { key, path, more: 0 }),
         }
     }
 
@@ -229,7 +253,9 @@ impl Search<'_> {
 
 impl Sequence<'_> {
     fn verdict(&self) -> Verdict {
-        if self.are_both_stacks || self.ours.is_empty() || self.theirs.is_empty() {
+        // how deep a repeated block is, is for depth rules to say; as many layers under other numbers are aligned
+        let is_of_other_depth = self.are_both_stacks && self.ours.len() != self.theirs.len();
+        if is_of_other_depth || self.ours.is_empty() || self.theirs.is_empty() {
             return Verdict::ByIndex;
         }
         let ours: Vec<(&u64, &Member)> = self.ours.iter().collect();
@@ -306,20 +332,14 @@ impl Sequence<'_> {
 /// Layers that are named in a note at most.
 const MOST_NAMED: usize = 8;
 
-/// What the user should know of layers that were matched by their order.
-fn note(sequence: &Sequence, pairs: &[(u64, u64)]) -> String {
-    let (path, source_path) = (sequence.path, &sequence.source.1);
+/// Which members of a sequence come from which, in words: `4 from 3, 8 from 6`.
+fn shifts(pairs: &[(u64, u64)]) -> String {
     let shifted: BTreeMap<u64, u64> = pairs.iter().copied().filter(|(to, from)| to != from).collect();
-    let named = shifted.iter().take(MOST_NAMED);
-    let named: Vec<String> =
-        named.map(|(to, from)| format!("{} from {}", spell(path, *to, ""), spell(source_path, *from, ""))).collect();
-    let more = shifted.len().saturating_sub(named.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let place = if path.is_empty() { "the model".to_string() } else { format!("`{path}`") };
-    format!(
-        "the layers of {place} have other indices in the source and are matched by their order: {}{more}",
-        named.join(", ")
-    )
+    let named: Vec<String> = shifted.iter().take(MOST_NAMED).map(|(to, from)| format!("{to} from {from}")).collect();
+    match shifted.len().saturating_sub(named.len()) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 /// The numbered paths of each source, over the stored names without wrappers.

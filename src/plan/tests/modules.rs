@@ -104,6 +104,22 @@ fn a_tie_to_a_mismatched_owner_stays_a_tie_and_nothing_is_copied_beside_it() {
 }
 
 #[test]
+fn a_head_of_another_number_of_classes_without_names_is_mismatched_in_every_form() {
+    use serde_json::json;
+    let labelled = |labels| bert(json!({"architectures": ["BertForSequenceClassification"], "id2label": labels}));
+    let (two, three) = (json!({"0": "LABEL_0", "1": "LABEL_1"}), json!({"0": "a", "1": "b", "2": "c"}));
+    let source = checkpoint_of(&labelled(two), Dtype::F32);
+    let plan = planned(&source, &labelled(three));
+    let bias = of(&plan, "classifier.bias");
+    assert_eq!(bias.mismatched, Some(Mismatch { module: "classifier".into(), found: [2].into() }));
+    assert!(
+        bias.reason.contains("expected [3], found [2]") && bias.reason.contains("2 classes become 3"),
+        "{}",
+        bias.reason
+    );
+}
+
+#[test]
 fn what_is_declared_new_is_silent() {
     let mut to = target(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
     to.rules.new.push(selector("fc.*"));

@@ -180,7 +180,11 @@ fn the_alignment_is_reported() {
     let case = texts("net.{0,2}.weight 4x4", "net.{0,3}.weight 4x4");
     let found = case.matched().clean();
     assert!(
-        found.matching.warnings.iter().any(|warning| warning.contains("net.3 from net.2")),
+        found
+            .matching
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("the layers of `net` have other indices") && warning.contains("3 from 2")),
         "{:?}",
         found.matching.warnings
     );
@@ -194,4 +198,21 @@ fn long_sequences_are_aligned_in_a_time_that_is_bounded() {
     let started = std::time::Instant::now();
     texts(&text(2), &text(3)).matched();
     assert!(started.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn sequences_in_the_layers_of_a_block_are_reported_once() {
+    let case = texts("h.{0-5}.mlp.{0,2}.weight 4x4", "h.{0-5}.mlp.{0,3}.weight 4x4");
+    let found = case.matched().clean();
+    let [note] = &found.matching.warnings[..] else { panic!("{:?}", found.matching.warnings) };
+    assert!(note.contains("`h.0.mlp` and 5 more like it"), "{note}");
+    assert_eq!(found.from("h.5.mlp.3.weight"), "h.5.mlp.2.weight");
+}
+
+#[test]
+fn a_head_of_other_layers_is_new_and_no_word_is_lost_about_an_order() {
+    let case = texts("head.1.weight 10x8\nbody.weight 8x8", "head.0.weight 4x8\nhead.3.weight 3x4\nbody.weight 8x8");
+    let found = case.matched().clean();
+    assert_eq!([found.from("head.0.weight"), found.from("head.3.weight")], ["new", "new"]);
+    assert!(found.matching.warnings.is_empty(), "{:?}", found.matching.warnings);
 }

@@ -1,0 +1,47 @@
+//! Why an operation of a dialect does not fit a stored tensor, where the source itself shows it: the tensor is empty, or the same
+//! tensor has another shape in other layers.
+
+use super::dialects::Unit;
+use crate::error::{DamageError, Error, PlanError};
+use crate::plan::Value;
+use crate::plan::blocks::places;
+use crate::tensor::{Name, Shape, elements};
+
+/// A stored tensor.
+type Stored<'a> = (&'a Name, &'a Shape);
+
+/// The damage of one of these inputs, or the error of the operation where none is to be seen.
+pub(super) fn explain<'a>(error: Error, inputs: &[&Unit], all: impl Iterator<Item = &'a Unit> + Clone) -> Error {
+    let damaged = inputs.iter().flat_map(|unit| stored(&unit.value)).find_map(|tensor| damage(tensor, all.clone()));
+    damaged.map_or(error, |damage| PlanError::from(damage).into())
+}
+
+fn damage<'a>((tensor, shape): Stored, all: impl Iterator<Item = &'a Unit>) -> Option<DamageError> {
+    if elements(shape) == Some(0) {
+        return Some(DamageError::EmptyStored { tensor: tensor.to_string(), found: shape.clone(), more: 0 });
+    }
+    let others = all.flat_map(|unit| stored(&unit.value));
+    let (like, expected) =
+        others.into_iter().find(|(other, as_there)| *as_there != shape && are_layers(tensor, other))?;
+    Some(DamageError::OddStored {
+        tensor: tensor.to_string(),
+        expected: expected.clone(),
+        like: like.to_string(),
+        found: shape.clone(),
+    })
+}
+
+/// Whether two names are those of one tensor in two layers of a block.
+fn are_layers(a: &str, b: &str) -> bool {
+    places(a).zip(places(b)).any(|(a, b)| a.path == b.path && a.tail == b.tail && a.index != b.index)
+}
+
+fn stored(value: &Value) -> Vec<Stored<'_>> {
+    let mut found = Vec::new();
+    value.leaves(&mut |leaf| {
+        if let Value::Source { tensor, shape, .. } = leaf {
+            found.push((tensor, shape));
+        }
+    });
+    found
+}
