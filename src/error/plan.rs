@@ -597,11 +597,12 @@ fn flag(name: &str, value: &str) -> String {
 }
 
 /// Flags that state a layout by the operations after this rule.
+/// The rules that would decide, each with the layout that it assumes. None is a flag to paste: only the user knows which layout the file has.
 fn kernel_hints(rule: &str, shape: &Shape, axes: usize, is_transposed: bool) -> Vec<String> {
     let rows = shape.first().copied().unwrap_or(1);
     let spaces: String = (0..shape.len().saturating_sub(2)).map(|axis| format!(", {axis}")).collect();
     let (last, before) = (shape.len().saturating_sub(1), shape.len().saturating_sub(2));
-    let hint = |operations: String, when: &str| format!("{} {when}", flag("--map", &format!("{rule}|{operations}")));
+    let hint = |operations: String, when: &str| format!("the map rule `{rule}|{operations}` is right {when}");
     let in_place = (0..shape.len()).map(|axis| axis.to_string()).collect::<Vec<_>>().join(", ");
     let as_it_is = hint(format!("permute({in_place})"), "where it has PyTorch's layout, and is taken as it is");
     let exchanged = format!("permute({last}, {before}{spaces})");

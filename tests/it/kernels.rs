@@ -132,8 +132,9 @@ fn right_or_hinted(fixture_name: &str, file: &str, key: &str) -> Vec<String> {
         }
         let run = run.exits(3).complains(&format!("tensor {to}: "));
         refused.push(to.to_string());
-        let hints = run.stderr.lines().filter_map(|line| line.strip_prefix("hint: --map '"));
-        let hints: Vec<&str> = hints.filter_map(|hint| hint.split_once('\'')).map(|(rule, _)| rule).collect();
+        assert!(!run.stderr.contains("--map"), "a flag would choose for the user: {}", run.stderr);
+        let hints = run.stderr.lines().filter_map(|line| line.strip_prefix("hint: the map rule `"));
+        let hints: Vec<&str> = hints.filter_map(|hint| hint.split_once('`')).map(|(rule, _)| rule).collect();
         let pasted = hints.iter().filter(|hint| {
             let (to, from) = hint.split_once('=').unwrap();
             init(&folder, fixture_name, file, &[(to.into(), from.into())]).exits(0);
@@ -186,7 +187,9 @@ fn a_kernel_in_a_file_that_does_not_state_whose_it_is_is_laid_out_where_one_layo
     assert_eq!(made("w.weight=a.kernel", "[3, 2]"), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
     assert_eq!(made("w.weight=b.kernel", "[3, 2]"), ramp(6));
     let refused = init("w.weight=c.kernel", "[2, 2]").0.exits(3);
-    refused.complains("--map 'w.weight=c.kernel|transpose'").complains("--map 'w.weight=c.kernel|permute(0, 1)'");
+    refused
+        .complains("the map rule `w.weight=c.kernel|transpose` is right")
+        .complains("the map rule `w.weight=c.kernel|permute(0, 1)` is right");
     assert_eq!(made("w.weight=c.kernel|transpose", "[2, 2]"), [0.0, 2.0, 1.0, 3.0]);
     assert_eq!(made("w.weight=c.kernel|permute(0, 1)", "[2, 2]"), ramp(4));
 }

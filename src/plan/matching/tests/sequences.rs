@@ -63,6 +63,8 @@ fn check_order(case: &Case, to: (&str, &[usize]), from: (&str, &[usize])) -> std
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_product_comes_from_the_same_place_of_the_order_whatever_stands_between(layers in products()) {
         let ((source, theirs), (target, ours)) = (sequence("net", &plain(&layers)), sequence("net", &normed(&layers)));
