@@ -96,6 +96,10 @@ pub struct Convolution {
 /// What a node computes. One variant for each layer type of an architecture file; closed. A variant with parameters says which, in
 /// the order in which they stand in `Node::parameters` and in PyTorch's `state_dict`.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a graph has a few thousand nodes at most, and a box would cost each use a word"
+)]
 pub enum Layer {
     /// What the caller feeds.
     Input {

@@ -206,7 +206,11 @@ impl<'a> Assembly<'a> {
         value.leaves(&mut |leaf| {
             if let Value::Source { source, tensor, .. } = leaf {
                 let key = (*source, tensor.clone());
-                self.passed_over.entry(key).or_insert_with(|| format!("for {}: {reason}", parameter.name));
+                // tensors of one reason are one line of the report, so a target of the tensor's own name is not repeated
+                self.passed_over.entry(key).or_insert_with(|| match *tensor == parameter.name {
+                    true => reason.to_string(),
+                    false => format!("for {}: {reason}", parameter.name),
+                });
             }
         });
     }

@@ -159,7 +159,7 @@ impl About<'_> {
             _ => return None,
         };
         let spans = self.shape(&join(path, COORDINATES)).and_then(|shape| match shape.as_slice() {
-            [1, rows, columns, 2] | [rows, columns, 2] => Some([(rows + 1) / 2, (columns + 1) / 2]),
+            [1, rows, columns, 2] | [rows, columns, 2] => Some([rows.div_ceil(2), columns.div_ceil(2)]),
             _ => None,
         });
         let rows = self.shape(&join(path, TABLES[0])).and_then(|table| table.first().copied());
@@ -182,7 +182,7 @@ impl About<'_> {
     /// Swin V2's: a window that was pretrained is stated by the config alone; torchvision's measures every window by itself.
     fn coordinates(&self, name: &str, shape: &[u64]) -> Option<(Computed, String)> {
         let [1, rows, columns, 2] = shape else { return None };
-        let window = [(rows + 1) / 2, (columns + 1) / 2];
+        let window = [rows.div_ceil(2), columns.div_ceil(2)];
         let own = |sizes: &Json| -> Option<u64> {
             let stage = name.split('.').find_map(|part| part.parse::<usize>().ok())?;
             sizes.as_array()?.get(stage)?.as_u64()

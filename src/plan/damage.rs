@@ -182,8 +182,8 @@ impl Damage<'_> {
             Some((_, intact)) => (self.found(*intact)?.0.clone(), self.layers_read(value, &found.intact)),
             None => self.intact_elsewhere(value, self.shape(*first), stored)?,
         };
-        let pairs = leaves(value).into_iter().zip(leaves(&intact));
-        let (leaf, expected) = pairs.filter(|(odd, intact)| odd.shape != intact.shape).next()?;
+        let mut pairs = leaves(value).into_iter().zip(leaves(&intact));
+        let (leaf, expected) = pairs.find(|(odd, intact)| odd.shape != intact.shape)?;
         Some(DamageError::OddLayer {
             target: self.name(*first).to_string(),
             tensor: leaf.tensor.to_string(),

@@ -118,7 +118,7 @@ fn causes(
     for (id, fitted) in fits.iter().enumerate() {
         let Some(Fitted::Mismatched { reason, .. }) = fitted else { continue };
         let name = target.parameters.get(id).map_or("", |parameter| parameter.name.as_str());
-        causes.insert(id, (id, format!("new with its module: {name} is {reason}")));
+        causes.insert(id, (id, format!("new with its module, whose {} is {reason}", names::last(name))));
     }
     if causes.is_empty() {
         return causes;

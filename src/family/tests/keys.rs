@@ -1,5 +1,7 @@
 //! Every key of a config changes what it changes in transformers, or is refused by its name.
 
+#![allow(clippy::disallowed_methods, reason = "the sine of the script that made the numbers")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{Device, Tensor};

@@ -399,8 +399,8 @@ fn what_does_not_fit_is_initialised_and_the_user_is_told_both_shapes() {
     assert_eq!(
         reasons,
         [
-            "for fc.bias: mismatched: expected [5, 1], found [5] in org/model",
-            "for fc.weight: mismatched: expected [5, 4], found [2, 4] in org/model"
+            "mismatched: expected [5, 1], found [5] in org/model",
+            "mismatched: expected [5, 4], found [2, 4] in org/model"
         ]
     );
 }

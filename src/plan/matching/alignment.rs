@@ -95,11 +95,11 @@ mod tests {
     /// Every set of pairs that keeps the order, by brute force.
     fn chains(a: &[u8], b: &[u8]) -> Vec<Vec<(usize, usize)>> {
         let mut all: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
-        for row in 0..a.len() {
+        for (row, kind) in a.iter().enumerate() {
             let mut longer = Vec::new();
             for chain in &all {
                 let from = chain.last().map_or(0, |(_, column)| column + 1);
-                let fitting = (from..b.len()).filter(|column| a[row] == b[*column]);
+                let fitting = (from..b.len()).filter(|column| *kind == b[*column]);
                 longer.extend(fitting.map(|column| [&chain[..], &[(row, column)]].concat()));
             }
             all.extend(longer);

@@ -68,7 +68,7 @@ fn a_bias_of_the_right_size_does_not_come_without_its_weight() {
     let plan = planned(&stored(&[("fc.weight", &[5, 4]), ("fc.bias", &[5])]), &to);
     let bias = of(&plan, "fc.bias");
     assert_eq!(bias.action, Action::New);
-    assert!(bias.reason.contains("fc.weight is mismatched: expected [5, 8], found [5, 4]"), "{}", bias.reason);
+    assert!(bias.reason.contains("whose weight is mismatched: expected [5, 8], found [5, 4]"), "{}", bias.reason);
     assert_eq!(bias.mismatched, Some(Mismatch { module: "fc".into(), found: [5].into() }));
 }
 
