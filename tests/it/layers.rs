@@ -110,13 +110,3 @@ fn modules_look_only_downwards() {
         .collect();
     assert!(upwards.is_empty(), "{}", upwards.join("\n"));
 }
-
-#[test]
-fn the_readme_shows_the_whole_of_a_small_family() {
-    let read =
-        |path: &str| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    assert!(
-        read("README.md").contains(&read("src/family/distilbert.rs")),
-        "README.md shows another src/family/distilbert.rs"
-    );
-}

@@ -28,6 +28,7 @@ mod mounts;
 mod pages;
 mod published;
 mod quantized;
+mod readme;
 mod real;
 mod rules;
 mod structure;
