@@ -33,3 +33,36 @@ pub(super) fn check(file: &str, held: u64, listing: &Listing) -> Result<()> {
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::{Dtype, TensorInfo};
+
+    fn listing(shapes: &[u64]) -> Listing {
+        let tensor = |(number, size): (usize, &u64)| TensorInfo::new(format!("w{number}"), Dtype::F32, vec![*size]);
+        Listing::new("safetensors", shapes.iter().enumerate().map(tensor).collect(), Vec::new(), None)
+    }
+
+    #[test]
+    fn a_gibibyte_or_sixteen_times_the_files_may_be_claimed_and_no_more() {
+        const GIB: u64 = 1 << 30;
+        for (held, claimed, is_fine) in [
+            (16, GIB, true),
+            (16, GIB + 16, true),
+            (16, GIB + 20, false),
+            (GIB, 16 * GIB, true),
+            (GIB, 16 * GIB + 4, false),
+            (0, 0, true),
+            (16, 40_000_000_000, false),
+            (10_000_000, 20_000_000_000, false),
+            (100 * GIB, 100 * GIB, true),
+        ] {
+            assert_eq!(check("m", held, &listing(&[claimed / 4])).is_ok(), is_fine, "{claimed} of {held}");
+            let shared = listing(&[claimed / 4 - claimed / 8, claimed / 8]);
+            assert_eq!(check("m", held, &shared).is_ok(), is_fine, "{claimed} of {held}, in two");
+        }
+        let error = check("m.pt", 16, &listing(&[1, u64::MAX / 8, u64::MAX / 8, u64::MAX / 8])).unwrap_err();
+        assert!(error.to_string().starts_with("m.pt: its tensors claim 18446744073709551615 bytes"), "{error}");
+    }
+}

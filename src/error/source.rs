@@ -364,6 +364,9 @@ impl Fault for SourceError {
             DanglingLink { .. } => vec!["fetch the file again, or remove the link".into()],
             Unreadable { path, .. } => vec![format!("check who may read {}", path.display())],
             Short { .. } => vec!["the file is truncated or still being written: fetch or copy it again".into()],
+            NotAFile { path } if !path.is_dir() => {
+                vec!["files are read at offsets, which a pipe or a device has not: write it to a file first".into()]
+            }
             MissingPath { .. } | NotAFile { .. } | NameNotText { .. } | TooManyFiles { .. } | Outside { .. } => {
                 Vec::new()
             }

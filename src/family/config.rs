@@ -13,6 +13,9 @@ const NEVER: &[(&str, &str)] = &[
     ("tie_encoder_decoder", "false: an encoder and a decoder with weights of their own"),
 ];
 
+/// More layers than any model has; a config may state any number.
+const MOST_LAYERS: u64 = 10_000;
+
 /// A config as one family reads it.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -69,10 +72,19 @@ impl<'a> Reader<'a> {
         FamilyError::Value { family: self.family, key, value, must }.into()
     }
 
-    /// A count of 0 or more.
+    /// A count of 0 or more; of layers, which are built one by one, at most so many.
     pub fn count(&self, key: &str, default: u64) -> Result<u64> {
         let Some(value) = self.or_default(key, default) else { return Ok(default) };
-        value.as_u64().ok_or_else(|| self.wrong(key, value, "an integer, 0 or more"))
+        let count = value.as_u64().ok_or_else(|| self.wrong(key, value, "an integer, 0 or more"))?;
+        match key {
+            "n_layer" | "n_layers" | "num_layers" | "num_decoder_layers" | "num_hidden_layers" | "encoder_layers"
+            | "decoder_layers"
+                if count > MOST_LAYERS =>
+            {
+                Err(self.wrong(key, count, format!("at most {MOST_LAYERS}")))
+            }
+            _ => Ok(count),
+        }
     }
 
     /// A size of 1 or more.

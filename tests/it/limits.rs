@@ -250,3 +250,83 @@ fn a_listing_of_any_number_of_elements_is_planned_or_refused_at_once() {
         }
     }
 }
+
+#[test]
+fn a_config_of_any_number_of_layers_or_experts_is_refused_at_once() {
+    let folder = Folder::new();
+    for (family, key) in [
+        ("bert", "num_hidden_layers"),
+        ("roberta", "num_hidden_layers"),
+        ("albert", "num_hidden_layers"),
+        ("electra", "num_hidden_layers"),
+        ("deberta-v2", "num_hidden_layers"),
+        ("distilbert", "n_layers"),
+        ("modernbert", "num_hidden_layers"),
+        ("gpt2", "n_layer"),
+        ("gpt_neox", "num_hidden_layers"),
+        ("llama", "num_hidden_layers"),
+        ("mistral", "num_hidden_layers"),
+        ("qwen2", "num_hidden_layers"),
+        ("gemma", "num_hidden_layers"),
+        ("gemma3_text", "num_hidden_layers"),
+        ("qwen3_moe", "num_hidden_layers"),
+        ("phi3", "num_hidden_layers"),
+        ("mixtral", "num_hidden_layers"),
+        ("mixtral", "num_local_experts"),
+        ("t5", "num_layers"),
+        ("t5", "num_decoder_layers"),
+        ("bart", "encoder_layers"),
+        ("bart", "decoder_layers"),
+        ("whisper", "encoder_layers"),
+        ("whisper", "decoder_layers"),
+    ] {
+        for number in [1_000_000u64, 1_000_000_000, 1 << 40, u64::MAX] {
+            folder.write("c.json", format!(r#"{{ "model_type": "{family}", "{key}": {number} }}"#));
+            let start = Instant::now();
+            let run = folder.xfer(&["init", "--from", "none", "--arch", "c.json", "--dry-run"]).exits(3);
+            assert!(start.elapsed() < Duration::from_secs(5), "{family} {key} {number}: {:?}", start.elapsed());
+            run.complains(key.trim_start_matches("num_local_"));
+        }
+    }
+}
+
+/// A zip archive whose directory names its only entry so many times.
+fn overlapping(entry: &[u8], names: usize) -> Vec<u8> {
+    let header = |signature: u32, name: &str, local: bool| {
+        let mut bytes = signature.to_le_bytes().to_vec();
+        let versions: &[u16] = if local { &[20] } else { &[20, 20] };
+        bytes.extend(versions.iter().chain(&[0, 0, 0, 33]).flat_map(|number| number.to_le_bytes()));
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend([(entry.len() as u32).to_le_bytes(), (entry.len() as u32).to_le_bytes()].concat());
+        bytes.extend((name.len() as u16).to_le_bytes());
+        bytes.extend(vec![0; if local { 2 } else { 16 }]);
+        bytes.extend(name.bytes());
+        bytes
+    };
+    let mut file = header(0x0403_4B50, "a0000.npy", true);
+    file.extend(entry);
+    let start = file.len() as u32;
+    (0..names).for_each(|number| file.extend(header(0x0201_4B50, &format!("a{number:04}.npy"), false)));
+    let length = file.len() as u32 - start;
+    file.extend([0x50, 0x4B, 5, 6, 0, 0, 0, 0]);
+    file.extend([(names as u16).to_le_bytes(), (names as u16).to_le_bytes()].concat());
+    file.extend([length.to_le_bytes(), start.to_le_bytes()].concat());
+    file.extend([0, 0]);
+    file
+}
+
+#[test]
+fn entries_that_share_bytes_are_refused_and_single_ones_are_read() {
+    let folder = Folder::new();
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2500000,), }";
+    let mut array = b"\x93NUMPY\x01\x00v\x00".to_vec();
+    array.extend(format!("{header:<117}\n").bytes());
+    array.extend(vec![0; 10_000_000]);
+    folder.write("one.npz", overlapping(&array, 1));
+    folder.xfer(&["inspect", "one.npz"]).exits(0).prints("2500000");
+    folder.write("many.npz", overlapping(&array, 2000));
+    for command in [&["inspect", "many.npz"][..], &["convert", "many.npz", "o"], &["diff", "one.npz", "many.npz"]] {
+        folder.xfer(command).exits(3).complains("overlap");
+    }
+    assert!(!folder.path("o").exists());
+}
