@@ -415,7 +415,7 @@ impl Fault for CheckpointError {
             }
             CheckpointError::Claims { tensor, .. } => {
                 vec![format!(
-                    "if {tensor} is meant to be so large, save it whole: tensor.clone(), and without compression"
+                    "if {tensor} really has so many values, write them without compression and without shared storage"
                 )]
             }
             CheckpointError::Adapter { .. } => vec![

@@ -126,7 +126,8 @@ fn write_file(
     if current::may_be(&layout, out) {
         let outcomes = transfer::rehearse(plan, &layout, &readers, options, progress)?;
         let report = Report::of(plan, Some(&outcomes));
-        if current::is_file(&report, access, out, options.threads, progress)? {
+        let is_same = current::is_file(&report, access, out, options.threads, progress)?;
+        if is_same && current::sums_agree(&layout, out, progress)? {
             return Ok(Finished { report, up_to_date: true, bytes_read });
         }
     }

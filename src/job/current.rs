@@ -98,6 +98,16 @@ pub fn may_be(layout: &Layout, path: &Path) -> bool {
     matches!(layout.files.as_slice(), [file] if save::is_laid_out(file, path))
 }
 
+/// Whether the checksums in a file of the layout are right.
+pub fn sums_agree(layout: &Layout, path: &Path, progress: &dyn Progress) -> Result<bool> {
+    for file in &layout.files {
+        if !save::sums_agree(file, path, progress)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Whether the tensors of a file hash to what a report says.
 pub fn is_file(report: &Report, access: &Access, path: &Path, threads: usize, progress: &dyn Progress) -> Result<bool> {
     match open_output(path, access, progress) {

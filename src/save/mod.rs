@@ -21,7 +21,7 @@ pub use file::StagedFile;
 pub use layout::{Archive, Layout, Span, Sum, WeightFile};
 pub use part::{files_in, is_laid_out};
 pub use staging::{Staging, admit, settle};
-pub use sums::fill_in;
+pub use sums::{fill_in, sums_agree};
 
 /// What may stand where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,6 +49,26 @@ fn the_same_bytes_in_another_shape_or_type_are_written_anew() {
     run.unwrap();
 }
 
+#[test]
+fn a_file_in_which_any_byte_differs_is_not_up_to_date() {
+    let folder = Folder::new();
+    let bytes: Vec<u8> = (0..48).collect();
+    folder.write("a.safetensors", file(Dtype::F32, &[3, 4], &bytes));
+    for out in ["x.pt", "x.npz", "x.safetensors"] {
+        folder.xfer(&["convert", "a.safetensors", out]).exits(0);
+        let whole = std::fs::read(folder.path(out)).unwrap();
+        for place in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
+            let mut altered = whole.clone();
+            altered[place] ^= 0x10;
+            std::fs::write(folder.path(out), &altered).unwrap();
+            let run = folder.xfer(&["convert", "a.safetensors", out]);
+            assert_eq!(run.code, 3, "{out}, byte {place} of {}: {}{}", whole.len(), run.stdout, run.stderr);
+        }
+        std::fs::write(folder.path(out), &whole).unwrap();
+        folder.xfer(&["convert", "a.safetensors", out]).exits(0).prints("already up to date");
+    }
+}
+
 const TINY: [&str; 4] = ["init", "--out", "out", "--max-shard-size=40KB"];
 
 fn arguments(tiny: &str) -> Vec<&str> {
