@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 /// Files that are left to everything else: the three standard ones, locks, folders that are listed, connections.
@@ -51,8 +53,7 @@ impl Handle {
     }
 
     fn open(path: &Path, options: &OpenOptions, is_written: bool) -> io::Result<Handle> {
-        make_room();
-        let file = options.open(path)?;
+        let file = open(path, options)?;
         let metadata = file.metadata()?;
         let kept = Arc::new(Kept {
             path: path.to_path_buf(),
@@ -71,12 +72,7 @@ impl Handle {
         if let Some(file) = self.0.file.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             return Ok(file.clone());
         }
-        make_room();
-        let mut slot = self.0.file.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = slot.as_ref() {
-            return Ok(file.clone());
-        }
-        let file = OpenOptions::new().read(true).write(self.0.is_written).open(&self.0.path)?;
+        let file = open(&self.0.path, OpenOptions::new().read(true).write(self.0.is_written))?;
         let metadata = file.metadata()?;
         if (metadata.dev(), metadata.ino()) != self.0.identity {
             return Err(io::Error::new(
@@ -84,10 +80,24 @@ impl Handle {
                 "the file was replaced by another one while it was in use",
             ));
         }
-        let file = Arc::new(file);
-        *slot = Some(file.clone());
-        Ok(file)
+        let mut slot = self.0.file.write().unwrap_or_else(PoisonError::into_inner);
+        // another thread may have been first
+        Ok(slot.get_or_insert_with(|| Arc::new(file)).clone())
     }
+}
+
+/// Opens a file. Where threads use all that may be open at the moment, waits for one of them, which closes what it read.
+fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    const TRIES: u32 = 2_000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    for _ in 0..TRIES {
+        make_room();
+        match options.open(path) {
+            Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    options.open(path)
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Vec<Weak<Kept>>> {

@@ -24,6 +24,10 @@ pub fn files_in(directory: &Path) -> Result<Option<Vec<String>>> {
             let path = folder.join(&name);
             let metadata = symlink_metadata(&path).map_err(|error| Error::io("look at", &path, error))?;
             let Ok(name) = name.into_string() else { return Ok(None) };
+            if depth == 0 && name == "lost+found" {
+                // some file systems keep it in their root
+                continue;
+            }
             if metadata.is_dir() && depth < DEEPEST {
                 folders.push((path, format!("{prefix}{name}/"), depth + 1));
             } else if metadata.is_file() {

@@ -169,7 +169,7 @@ fn more_shards_than_files_may_be_open_are_read_and_written() {
     shell(&folder, plain).exits(0);
     let expected = contents(&folder.path("again"));
     assert!(expected.len() > 40);
-    for (limit, threads) in [(16, 1), (16, 4), (12, 2)] {
+    for (limit, threads) in [(16, 1), (16, 4), (16, 64), (12, 2)] {
         let line = format!("ulimit -n {limit}; $X convert many few --max-shard-size 40KB --threads {threads}");
         shell(&folder, &line).exits(0);
         assert_eq!(contents(&folder.path("few")), expected, "ulimit -n {limit}");
