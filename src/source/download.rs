@@ -16,7 +16,7 @@ use super::identity::{Identity, Other, hexadecimal};
 use super::name::percent_encoded;
 use super::pace::{Broken, Pace, Slow, read_whole};
 use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
-use crate::error::{Result, SourceError};
+use crate::error::{Error, Result, SourceError};
 use crate::progress::Progress;
 use crate::unfinished::Unfinished;
 
@@ -156,7 +156,7 @@ impl Download<'_> {
         match fetched {
             Ok(()) => part.publish(self.cache, announced),
             Err(error) => {
-                part.leave();
+                part.leave(is_full(&error));
                 Err(error)
             }
         }
@@ -384,9 +384,9 @@ impl Part {
         fs::rename(&self.path, cache.blob(&announced.etag)).map_err(|e| cache_error("rename", &self.path, e))
     }
 
-    /// Keeps what a later run can use, and removes the rest.
-    fn leave(self) {
-        if !self.keeps || self.len == 0 {
+    /// Keeps what a later run can use, and removes the rest; everything where there is no space for it.
+    fn leave(self, is_full: bool) {
+        if !self.keeps || self.len == 0 || is_full {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -402,9 +402,15 @@ fn is_blob_name(etag: &str) -> bool {
     (1..=128).contains(&etag.len()) && etag.bytes().all(allowed)
 }
 
+/// Whether a disk, a quota or a limit on the length of files is exhausted.
+fn is_full(error: &Error) -> bool {
+    let Error::Source(SourceError::Cache { source, .. }) = error else { return false };
+    matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded)
+}
+
 fn is_bad_range(failure: &Failure) -> bool {
     let (Failure::Final(error) | Failure::Temporary { error, .. }) = failure;
-    matches!(error, crate::error::Error::Source(SourceError::Status { status: 416, .. }))
+    matches!(error, Error::Source(SourceError::Status { status: 416, .. }))
 }
 
 /// The first and the last byte of the answer and how many the file has, as `Content-Range: bytes first-last/total` says.

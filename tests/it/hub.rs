@@ -470,9 +470,8 @@ fn the_server_says_how_long_to_wait_and_too_long_is_a_failure() {
 #[test]
 fn no_server_is_a_temporary_failure() {
     let stage = Stage::new();
-    // a port that was free a moment ago
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let access = Access { endpoint: format!("http://127.0.0.1:{port}"), ..stage.access() };
+    // a port that no other test can be given, as one that was free a moment ago can
+    let access = Access { endpoint: "http://127.0.0.1:9".into(), ..stage.access() };
     let error = Source::open(&Reference::parse("acme/toy").unwrap(), &access, &Silent).err().unwrap();
     assert_eq!(error.exit(), Exit::Temporary);
     assert!(matches!(source_error(error), SourceError::Network { attempts: 3, .. }));

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::command::{Folder, Run, contents, fixture, safetensors_file};
+use crate::support::hub::Hub;
 
 /// Runs a line of the shell in which `$X` is xfer.
 #[track_caller]
@@ -197,6 +198,18 @@ fn a_limit_on_the_length_of_files_is_an_error_that_leaves_nothing() {
         run.complains("error: ").complains("ulimit -f");
         assert_eq!(folder.names(), before, "{line}");
     }
+    // a file of the Hub, of which nothing stays in the cache either
+    let hub = Hub::start();
+    hub.commit(
+        "acme/large",
+        "main",
+        &[("model.safetensors", &safetensors_file(&[("w", &[100, 1000], vec![1.0; 100_000])]))],
+    );
+    let line = format!("ulimit -f 100; HF_ENDPOINT={} $X convert acme/large out", hub.endpoint());
+    shell(&folder, &line).exits(1).complains("error: ");
+    let blobs = folder.path("hf-home/hub/models--acme--large/blobs");
+    assert_eq!(std::fs::read_dir(blobs).unwrap().count(), 0);
+    std::fs::remove_dir_all(folder.path("hf-home")).unwrap();
     // a report that does not fit while the output does
     let tiny = fixture("tiny-bert");
     folder.xfer(&["init", "--from", &tiny, "--arch", &tiny, "--dry-run", "--plan", "whole.json"]).exits(0);
