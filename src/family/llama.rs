@@ -3,6 +3,7 @@
 //! Rotary positions, grouped heads, RMS norms before each branch, a gated feed-forward network.
 
 mod experts;
+mod frequencies;
 mod fused;
 mod gguf;
 mod litgpt;
@@ -75,7 +76,13 @@ impl Family for Llama {
         gguf::config(self, source).or_else(|| params::config(self, source))
     }
     fn unknown_keys(&self, source: &Listing) -> Vec<String> {
-        params::unknown(source)
+        params::unknown(source).into_iter().chain(gguf::unknown(source)).collect()
+    }
+    fn tables(&self) -> &'static [&'static str] {
+        frequencies::TABLES
+    }
+    fn with_tables(&self, config: Config, tables: &[(String, Vec<f64>)]) -> Config {
+        frequencies::with_tables(config, tables)
     }
     fn retied(&self, config: Config, source: &Listing, tied: Option<bool>) -> Config {
         params::retied(config, source, tied)

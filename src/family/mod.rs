@@ -227,6 +227,14 @@ pub trait Family: Sync {
     fn unknown_keys(&self, _source: &Listing) -> Vec<String> {
         Vec::new()
     }
+    /// The names of small tensors that such a source stores and that a config states.
+    fn tables(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The config of `config_of` with what these tensors hold.
+    fn with_tables(&self, config: Config, _tables: &[(String, Vec<f64>)]) -> Config {
+        config
+    }
     /// The config of `config_of` where it was measured that embedding and head are one, or are not.
     fn retied(&self, mut config: Config, _source: &Listing, tied: Option<bool>) -> Config {
         if let Some(tied) = tied {

@@ -265,7 +265,7 @@ fn fetch(plan: &Plan, sources: &[Opened], progress: &dyn Progress) -> Result<u64
 fn asked_about(question: &Question) -> Vec<(usize, &str)> {
     match question {
         Question::Equal { source, a, b } => vec![(*source, a), (*source, b)],
-        Question::Moments { source, tensor } => vec![(*source, tensor)],
+        Question::Moments { source, tensor } | Question::Values { source, tensor } => vec![(*source, tensor)],
     }
 }
 

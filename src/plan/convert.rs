@@ -69,7 +69,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
     let (family, dialects) = matching::recognise(listing)?.unzip();
     let companions = match asked.with_companions {
         true => {
-            let written = config::Written { asked, assignments: &assignments, tied: ties.tied };
+            let written = config::Written { asked, assignments: &assignments, tied: ties.tied, evidence };
             let (files, notes) = config::files(source, &written, &carriage)?;
             warnings.extend(notes);
             files

@@ -349,6 +349,13 @@ pub enum Question {
         /// The tensor.
         tensor: String,
     },
+    /// All elements of a small tensor.
+    Values {
+        /// Which source.
+        source: usize,
+        /// The tensor.
+        tensor: String,
+    },
 }
 
 /// The answer to a question.
@@ -364,6 +371,8 @@ pub enum Answer {
         /// The population standard deviation.
         std: f64,
     },
+    /// To `Values`.
+    Values(Vec<f64>),
 }
 
 /// A source as planning sees it.

@@ -178,6 +178,7 @@ pub(super) fn planned_with(stored: &Stored, target: &Architecture, options: &Opt
     let answered = |question: Question| match question {
         Question::Equal { .. } => (question, Answer::Equal(true)),
         Question::Moments { .. } => (question, Answer::Moments { mean: 0.5, std: 0.25 }),
+        Question::Values { .. } => (question, Answer::Values(Vec::new())),
     };
     let evidence: Vec<_> = questions(&sources, target)?.into_iter().map(answered).collect();
     plan(&sources, target, options, &evidence)

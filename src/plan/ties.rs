@@ -167,7 +167,7 @@ fn takes_from_alias(owner: &Resolution, alias: &Resolution) -> bool {
 fn answer(question: &Question, evidence: &[(Question, Answer)]) -> Option<bool> {
     evidence.iter().find(|(asked, _)| asked == question).and_then(|(_, answer)| match answer {
         Answer::Equal(equal) => Some(*equal),
-        Answer::Moments { .. } => None,
+        Answer::Moments { .. } | Answer::Values(_) => None,
     })
 }
 

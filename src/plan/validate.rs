@@ -238,7 +238,10 @@ fn check_lists(plan: &Plan) -> Result<()> {
         match (question, answer) {
             (Question::Equal { source, a, .. }, Answer::Equal(_)) => check_source(a, *source, sources)?,
             (Question::Moments { source, tensor }, Answer::Moments { .. }) => check_source(tensor, *source, sources)?,
-            (Question::Equal { .. }, Answer::Moments { .. }) | (Question::Moments { .. }, Answer::Equal(_)) => {
+            (Question::Values { source, tensor }, Answer::Values(_)) => check_source(tensor, *source, sources)?,
+            (Question::Equal { .. }, Answer::Moments { .. } | Answer::Values(_))
+            | (Question::Moments { .. }, Answer::Equal(_) | Answer::Values(_))
+            | (Question::Values { .. }, Answer::Equal(_) | Answer::Moments { .. }) => {
                 let problem = "the answer is to another question".to_string();
                 return Err(FitError::Syntax { place: "evidence".into(), problem }.into());
             }

@@ -18,6 +18,7 @@ pub(super) fn answer(question: &Question, readers: &[Arc<dyn Reader>], progress:
             equal(&a, &b, &mut scratch).map(Answer::Equal)
         }
         Question::Moments { source, tensor } => moments(&Stored::find(readers, *source, tensor)?, &mut scratch),
+        Question::Values { source, tensor } => values(&Stored::find(readers, *source, tensor)?, &mut scratch),
     }
 }
 
@@ -29,6 +30,7 @@ pub(super) fn bytes(question: &Question, readers: &[Arc<dyn Reader>]) -> u64 {
     match question {
         Question::Equal { source, a, .. } => of(*source, a),
         Question::Moments { source, tensor } => of(*source, tensor).saturating_mul(2),
+        Question::Values { source, tensor } => of(*source, tensor),
     }
 }
 
@@ -69,6 +71,23 @@ fn moments(stored: &Stored, scratch: &mut Scratch) -> Result<Answer> {
     let mean = sum(stored, float, scratch, |x| x)? / count as f64;
     let variance = sum(stored, float, scratch, |x| (x - mean) * (x - mean))? / count as f64;
     Ok(Answer::Moments { mean, std: variance.sqrt() })
+}
+
+/// Every element in f64.
+fn values(stored: &Stored, scratch: &mut Scratch) -> Result<Answer> {
+    let mut values = Vec::new();
+    if let Some(float) = Float::of(stored.info.dtype) {
+        let mut bytes = scratch.take(size(stored.info.bytes()?)?)?;
+        stored.read(0..stored.info.bytes()?, &mut bytes, scratch)?;
+        values.resize(bytes.len() / float.bytes(), 0.0);
+        f64::decode(float, &bytes, &mut values);
+        scratch.give(bytes);
+    }
+    scratch.progress.advance(stored.info.bytes()?);
+    match values.iter().filter(|value| !value.is_finite()).count() {
+        0 => Ok(Answer::Values(values)),
+        count => Err(TransferError::InfiniteMoments { tensor: stored.info.clone(), count: count as u64 }.into()),
+    }
 }
 
 /// The sum of `f` of every element, in order, in f64.

@@ -1,4 +1,4 @@
-//! The releases of Meta and Mistral AI with their `params.json` as directories of transformers.
+//! The releases of Meta and Mistral AI with their `params.json`, and files of GGUF, as directories of transformers whose config is true.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -145,4 +145,97 @@ fn params_that_contradict_the_weights_are_an_error_that_names_the_tensor() {
         .exits(3)
         .complains("expected [30, 24]")
         .complains("found [30, 16]");
+}
+
+#[test]
+fn factors_of_frequencies_in_a_gguf_become_the_rotary_embedding_of_the_config() {
+    let converted = |name: &str| {
+        let folder = Folder::new();
+        folder.xfer(&["convert", &fixture(&format!("gguf/{name}.gguf")), "hf", "--to", "hf"]).exits(0);
+        assert!(!tensors(&folder.path("hf")).keys().any(|name| name.contains("rope")), "{name}");
+        config(&folder, "hf")
+    };
+    let llama3 = json!({
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192, "rope_theta": 500_000.0,
+    });
+    assert_eq!(converted("llama3")["rope_parameters"], llama3);
+    // factors of no known kind are stated one by one, which is the same function
+    let factors = converted("llama_factors");
+    let expected = json!({
+        "rope_type": "longrope", "long_factor": [1.0, 2.5, 3.25], "short_factor": [1.0, 2.5, 3.25], "attention_factor": 1.0,
+        "original_max_position_embeddings": 131_072, "rope_theta": 10_000.0,
+    });
+    assert_eq!(factors["rope_parameters"], expected);
+    assert_eq!((&factors["rope_theta"], &factors["torch_dtype"]), (&json!(10_000.0), &json!("float32")));
+    let phi3 = converted("phi3_long");
+    assert_eq!(phi3["rope_parameters"]["rope_type"], "longrope");
+    assert_eq!(phi3["rope_parameters"]["long_factor"].as_array().unwrap().len(), 2);
+    assert_eq!(phi3["original_max_position_embeddings"], 6);
+    assert_eq!((phi3["partial_rotary_factor"].as_f64().unwrap() * 6.0) as u64, 4);
+}
+
+#[test]
+fn tokenizers_of_any_name_and_remote_code_go_along() {
+    let folder = release(&params(json!({ "vocab_size": -1, "multiple_of": 256 })));
+    let along = [
+        "tekken.json",
+        "qwen.tiktoken",
+        "tiktoken.model",
+        "tokenizer.model.v3",
+        "vocab.bpe",
+        "modeling_own.py",
+        "configuration_own.py",
+        "blocks.py",
+        "additional_chat_templates/tool.jinja",
+    ];
+    for name in along {
+        folder.write(&format!("meta/{name}"), format!("of {name}"));
+    }
+    folder.write("meta/README.md", "no");
+    folder.xfer(&["convert", "meta", "hf", "--to", "hf"]).exits(0);
+    let written = contents(&folder.path("hf"));
+    for name in along {
+        assert_eq!(written[name], format!("of {name}").into_bytes());
+    }
+    assert!(!written.contains_key("README.md"));
+    // a target that has no use for the code leaves it behind by name
+    let init = ["init", "--from", "hf", "--arch", "hf/config.json", "--out", "own"];
+    folder.xfer(&init).exits(0).complains("left behind").complains("modeling_own.py");
+    assert!(contents(&folder.path("own")).contains_key("qwen.tiktoken"));
+    let mut config = config(&folder, "hf");
+    config["auto_map"] = json!({ "AutoModelForCausalLM": "modeling_own.Own" });
+    folder.write("remote.json", config.to_string());
+    folder.xfer(&["init", "--from", "hf", "--arch", "remote.json", "--out", "remote"]).exits(0);
+    assert_eq!(contents(&folder.path("remote"))["modeling_own.py"], b"of modeling_own.py");
+}
+
+#[test]
+fn keys_that_other_software_reads_stand_beside_those_of_transformers_5() {
+    let folder = Folder::new();
+    let rope = json!({ "rope_type": "linear", "factor": 2.0, "rope_theta": 77.0 });
+    let cases = [
+        (
+            json!({ "model_type": "llama", "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 1,
+                 "vocab_size": 9, "rope_parameters": rope }),
+            json!({ "rope_theta": 77.0, "rope_scaling": { "rope_type": "linear", "factor": 2.0 }, "torch_dtype": "float32" }),
+        ),
+        (
+            json!({ "model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 1, "vocab_size": 9, "n_positions": 12 }),
+            json!({ "n_ctx": 12, "torch_dtype": "float32" }),
+        ),
+        (
+            json!({ "model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 1,
+                 "vocab_size": 9 }),
+            json!({ "rope_theta": null, "rope_scaling": null, "n_ctx": null, "torch_dtype": "float32" }),
+        ),
+    ];
+    for (arch, expected) in cases {
+        folder.write("arch.json", arch.to_string());
+        folder.xfer(&["init", "--from", "none", "--arch", "arch.json", "--out", "out", "--force"]).exits(0);
+        let written = config(&folder, "out");
+        for (key, value) in expected.as_object().unwrap() {
+            assert_eq!(written.get(key).unwrap_or(&Value::Null), value, "{key} of {}", arch["model_type"]);
+        }
+    }
 }

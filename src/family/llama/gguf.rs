@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::frequencies::{self, TABLES};
 use super::projections::rope;
 use super::renamed;
 use super::siblings::Llama;
@@ -12,7 +13,7 @@ use crate::family::{Config, Dialect, Rule};
 
 /// The dialect with these rules.
 pub(super) const fn dialect(rules: &'static [Rule], marker: &'static [&'static str]) -> Dialect {
-    Dialect { name: "gguf", markers: marker, rules, buffers: &["rope_freqs.weight"], ..Dialect::PLAIN }
+    Dialect { name: "gguf", markers: marker, rules, buffers: TABLES, ..Dialect::PLAIN }
 }
 
 /// A norm's scale, moved.
@@ -36,6 +37,8 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
     config.insert("model_type".into(), json!(of.model_types.first()?));
     let mut number = |key: &str, value: Option<&str>| {
         let parsed = value.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        // a base is a float in every config
+        let parsed = parsed.map(|number| if key == "rope_theta" { json!(number.as_f64()) } else { number });
         if let Some(parsed) = parsed.filter(Value::is_number) {
             config.insert(key.into(), parsed);
         }
@@ -57,11 +60,15 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
         config.insert("vocab_size".into(), json!(rows));
     }
     config.insert("tie_word_embeddings".into(), json!(source.position("output.weight").is_none()));
-    if let (Some("linear"), Some(factor)) = (own("rope.scaling.type"), own("rope.scaling.factor")) {
-        let factor: Option<f64> = factor.parse().ok();
-        config.insert("rope_scaling".into(), json!({ "rope_type": "linear", "factor": factor }));
-    }
+    frequencies::state(of, &mut config, own);
     Some(Config(config))
+}
+
+/// What the metadata of such a file say that no config carries.
+pub(super) fn unknown(source: &Listing) -> Option<String> {
+    let get = |key: &str| source.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+    let key = format!("{}.rope.scaling.type", get("general.architecture").filter(|_| source.format == "gguf")?);
+    frequencies::is_unknown(get(&key)).then_some(key)
 }
 
 /// Keys of a config, and what llama.cpp calls them below the architecture's name.

@@ -11,7 +11,9 @@ use crate::hash::HashMap;
 use crate::plan::carriage::Carriage;
 use crate::plan::fit::dominant;
 use crate::plan::quantized::Announcement;
-use crate::plan::{Assignment, Companion, Content, SourceView, Value, companions, facts, other_stacks};
+use crate::plan::{
+    Answer, Assignment, Companion, Content, Question, SourceView, Value, companions, facts, other_stacks,
+};
 use crate::tensor::{Dtype, TensorInfo};
 
 /// What is written.
@@ -22,6 +24,19 @@ pub(super) struct Written<'a> {
     pub assignments: &'a [Assignment],
     /// Whether the config must tie, or must not.
     pub tied: Option<bool>,
+    /// What was measured.
+    pub evidence: &'a [(Question, Answer)],
+}
+
+impl Written<'_> {
+    /// What small tensors hold.
+    fn tables(&self) -> Vec<(String, Vec<f64>)> {
+        let table = |entry: &(Question, Answer)| match entry {
+            (Question::Values { tensor, .. }, Answer::Values(values)) => Some((tensor.clone(), values.clone())),
+            _ => None,
+        };
+        self.evidence.iter().filter_map(table).collect()
+    }
 }
 
 /// The config, every file that can stand beside the weights, and what the user should know of them.
@@ -66,6 +81,7 @@ fn translated(
     if let Some(key) = family.unknown_keys(source.listing).into_iter().next() {
         return Err(PlanError::DescriptionKey { key, family: family.name() }.into());
     }
+    let config = family.with_tables(config, &written.tables());
     let mut config = family.retied(config, source.listing, written.tied);
     if written.asked.to.as_deref() == Some(family::HUGGING_FACE) && written.asked.only.is_empty() {
         state_rows(&mut config, family, written, notes);

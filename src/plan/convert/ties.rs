@@ -24,7 +24,7 @@ impl Pair {
     fn is_equal(&self, evidence: &[(Question, Answer)]) -> Option<bool> {
         evidence.iter().find(|(asked, _)| *asked == self.question).and_then(|(_, answer)| match answer {
             Answer::Equal(equal) => Some(*equal),
-            Answer::Moments { .. } => None,
+            Answer::Moments { .. } | Answer::Values(_) => None,
         })
     }
 }
@@ -40,12 +40,29 @@ pub(super) struct Settled {
     pub tied: Option<bool>,
 }
 
-/// The facts about data that a conversion needs: whether both stored copies of a tie are equal.
+/// The facts about data that a conversion needs: whether both stored copies of a tie are equal, and what the tables of a config hold.
 pub fn convert_questions(source: &SourceView, asked: &Conversion) -> Result<Vec<Question>> {
     let Some(to) = asked.to.as_deref().filter(|_| asked.only.is_empty()) else { return Ok(Vec::new()) };
     let carriage = Carriage::of(source, true, &vec![true; source.listing.tensors.len()])?;
     let respelt = matching::respell(source.listing, to, carriage.numbers())?;
-    Ok(pairs(source.listing, to, &respelt)?.into_iter().map(|pair| pair.question).collect())
+    let mut questions = tables(source.listing);
+    questions.extend(pairs(source.listing, to, &respelt)?.into_iter().map(|pair| pair.question));
+    Ok(questions)
+}
+
+/// The small tensors that a config states, of a source that has no config of transformers.
+fn tables(listing: &Listing) -> Vec<Question> {
+    /// More than half the width of any head.
+    const MOST: u64 = 1 << 16;
+    let Some((family, _, _)) = family::described(listing) else { return Vec::new() };
+    let is_small = |name: &&&str| {
+        let stored = listing.position(name).and_then(|at| listing.tensors.get(at));
+        stored.is_some_and(|tensor| {
+            tensor.dtype.is_float() && tensor.elements().is_ok_and(|count| (1..=MOST).contains(&count))
+        })
+    };
+    let names = family.tables().iter().filter(is_small);
+    names.map(|name| Question::Values { source: 0, tensor: (*name).into() }).collect()
 }
 
 /// Leaves out one of two equal copies. Where the copies differ both are written, and the config must not tie them.

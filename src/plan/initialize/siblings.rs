@@ -41,7 +41,10 @@ impl Siblings {
             (Question::Moments { source, tensor }, Answer::Moments { mean, std }) => {
                 Some(((*source, tensor.clone()), (*mean, *std)))
             }
-            (Question::Moments { .. } | Question::Equal { .. }, Answer::Equal(_) | Answer::Moments { .. }) => None,
+            (
+                Question::Moments { .. } | Question::Equal { .. } | Question::Values { .. },
+                Answer::Equal(_) | Answer::Moments { .. } | Answer::Values(_),
+            ) => None,
         });
         // nothing else looks at them
         let by_template = match Initializer::wants_siblings(target) {
