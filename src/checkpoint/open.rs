@@ -253,12 +253,15 @@ impl Opening<'_> {
         }
     }
 
-    /// The text of the `config.json` in `folder`, else of the `params.json` that Meta and Mistral AI write, or `None`.
+    /// The text of the `config.json` in `folder`, else of the `params.json` that Meta and Mistral AI write or of litgpt's
+    /// `model_config.yaml`, or `None`.
     fn config(&self, folder: &str) -> Result<Option<String>> {
-        match self.config_called("config.json", folder)? {
-            Some(config) => Ok(Some(config)),
-            None => self.config_called("params.json", folder),
+        for name in ["config.json", "params.json", "model_config.yaml"] {
+            if let Some(config) = self.config_called(name, folder)? {
+                return Ok(Some(config));
+            }
         }
+        Ok(None)
     }
 
     /// The files in `folder` that state a quantisation, each with its text. Beside a file of the Hub that was named by itself none is

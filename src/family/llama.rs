@@ -10,12 +10,14 @@ mod litgpt;
 mod megatron;
 mod meta;
 mod mixture;
+mod model_config;
 mod params;
 mod positions;
 mod projections;
 mod siblings;
 mod torchtune;
 
+pub(super) use model_config::is_model_config;
 pub(super) use params::is_params;
 pub use siblings::{GEMMA, GEMMA3, LLAMA, Llama, MISTRAL, MIXTRAL, PHI3, QWEN2, QWEN3, QWEN3_MOE};
 
@@ -73,10 +75,12 @@ impl Family for Llama {
         &[megatron::LEGACY]
     }
     fn config_of(&self, source: &Listing) -> Option<Config> {
-        gguf::config(self, source).or_else(|| params::config(self, source))
+        let beside = || params::config(self, source).or_else(|| model_config::config(self, source));
+        gguf::config(self, source).or_else(beside)
     }
     fn unknown_keys(&self, source: &Listing) -> Vec<String> {
-        params::unknown(source).into_iter().chain(gguf::unknown(source)).collect()
+        let beside = params::unknown(source).into_iter().chain(model_config::unknown(self, source));
+        beside.chain(gguf::unknown(source)).collect()
     }
     fn tables(&self) -> &'static [&'static str] {
         frequencies::TABLES
@@ -85,7 +89,7 @@ impl Family for Llama {
         frequencies::with_tables(config, tables)
     }
     fn retied(&self, config: Config, source: &Listing, tied: Option<bool>) -> Config {
-        params::retied(config, source, tied)
+        params::retied(model_config::retied(config, source, tied), source, tied)
     }
     fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
         let size = Sizes::read(self, config)?;

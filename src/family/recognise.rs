@@ -1,6 +1,6 @@
 //! Which family a source is of: its config says so, else the names of its tensors.
 
-use super::llama::is_params;
+use super::llama::{is_model_config, is_params};
 use super::{Config, FAMILIES, Family, by_model_type};
 use crate::checkpoint::Listing;
 
@@ -12,10 +12,11 @@ pub(super) const WRAPPERS: &[&str] =
 /// that holds the description, where it is one beside the weights.
 pub fn described(source: &Listing) -> Option<(&'static dyn Family, Config, Option<&'static str>)> {
     let beside = source.config.as_deref().and_then(parsed);
-    let file = match &beside {
-        Some(config) if is_params(&config.0) => Some("params.json"),
-        Some(_) => return None,
-        None => None,
+    let file = match (&beside, &source.config) {
+        (Some(config), _) if is_params(&config.0) => Some("params.json"),
+        (Some(_), _) => return None,
+        (None, Some(text)) if is_model_config(text) => Some("model_config.yaml"),
+        (None, _) => None,
     };
     let of = |family: &'static dyn Family| Some((family, family.config_of(source)?, file));
     FAMILIES.iter().copied().find_map(of)

@@ -72,6 +72,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
             let written = config::Written { asked, assignments: &assignments, tied: ties.tied, evidence };
             let (files, notes) = config::files(source, &written, &carriage)?;
             warnings.extend(notes);
+            warnings.extend(foreign(asked, listing, &assignments));
             files
         }
         false => Vec::new(),
@@ -101,6 +102,19 @@ fn chosen(listing: &Listing, only: &[Selector]) -> Result<Vec<bool>> {
     only.iter().try_for_each(|selector| matching::require(selector, "source tensor", &stored))?;
     let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|only| only.pattern.matches(name).is_some());
     Ok(stored.iter().map(is_chosen).collect())
+}
+
+/// A config of transformers beside names that transformers does not have.
+fn foreign(asked: &Conversion, listing: &Listing, assignments: &[Assignment]) -> Option<String> {
+    let to = asked.to.as_deref().filter(|to| *to != family::HUGGING_FACE)?;
+    let stored: BTreeSet<&str> = listing.tensors.iter().map(|tensor| names::parent(&tensor.name)).collect();
+    let is_foreign = assignments.iter().any(|one| !stored.contains(names::parent(&one.target.name)));
+    is_foreign.then(|| {
+        format!(
+            "the tensors are named and laid out as in the {to} dialect, which transformers does not load; config.json states the model \
+             for `convert DIR OUT --to hf`"
+        )
+    })
 }
 
 /// Leaves out what the source's dialect stores and its model computes.

@@ -203,3 +203,59 @@ fn no_model_of_another_spelling_is_taken_for_one_of_these() {
         }
     }
 }
+
+#[test]
+fn a_model_config_of_litgpt_becomes_one_of_transformers() {
+    for (run, expected) in [
+        (
+            "llama_untied",
+            serde_json::json!({
+                "model_type": "llama", "rope_theta": 500_000.0, "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 20,
+                "tie_word_embeddings": false, "max_position_embeddings": 18, "attention_bias": false, "dtype": "float32",
+            }),
+        ),
+        (
+            "gemma",
+            serde_json::json!({
+                "model_type": "gemma", "rope_theta": 10_000.0, "hidden_act": "gelu_pytorch_tanh", "tie_word_embeddings": true,
+            }),
+        ),
+    ] {
+        let folder = both("litgpt", "llama", run);
+        fs::remove_file(folder.path("theirs/config.json")).unwrap();
+        folder.write("theirs/model_config.yaml", fs::read(fixture(&format!("dialects/litgpt.{run}.yaml"))).unwrap());
+        folder.xfer(&["convert", "theirs", "hf", "--to", "hf"]).exits(0);
+        assert_eq!(tensors(&folder.path("hf")), tensors(&folder.path("ours")), "{run}");
+        let written: serde_json::Value = serde_json::from_slice(&contents(&folder.path("hf"))["config.json"]).unwrap();
+        for (key, value) in expected.as_object().unwrap() {
+            assert_eq!(written[key], *value, "{key} of {run}");
+        }
+        folder.xfer(&["init", "--from", "theirs", "--arch", "ours", "--out", "filled"]).exits(0);
+        assert_eq!(tensors(&folder.path("filled")), tensors(&folder.path("ours")), "{run}");
+    }
+    let folder = both("litgpt", "llama", "llama_untied");
+    fs::remove_file(folder.path("theirs/config.json")).unwrap();
+    let stated = fs::read_to_string(fixture("dialects/litgpt.llama_untied.yaml")).unwrap();
+    folder.write(
+        "theirs/model_config.yaml",
+        stated.replace("final_logit_softcapping: null", "final_logit_softcapping: 30.0"),
+    );
+    folder.xfer(&["convert", "theirs", "hf", "--to", "hf"]).exits(3).complains("final_logit_softcapping");
+}
+
+#[test]
+fn every_dialect_into_every_other_is_what_it_is_from_transformers() {
+    let folder = both("litgpt", "llama", "llama_untied");
+    let family = xfer::family::by_model_type("llama").unwrap();
+    let names: Vec<&str> = family.dialects().iter().map(|dialect| dialect.name).collect();
+    for name in &names {
+        folder
+            .xfer(&["convert", "ours", name, "--to", name, "--no-sync"])
+            .exits(0)
+            .complains("transformers does not load");
+    }
+    for (from, to) in names.iter().flat_map(|from| names.iter().map(move |to| (from, to))) {
+        folder.xfer(&["convert", from, "out", "--to", to, "--no-sync", "--force"]).exits(0);
+        assert_eq!(tensors(&folder.path("out")), tensors(&folder.path(to)), "{from} to {to}");
+    }
+}

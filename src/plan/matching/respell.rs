@@ -55,20 +55,18 @@ pub(in crate::plan) fn respell(listing: &Listing, to: &str, numbers: Option<&Qua
     let mut read = find_dialects(family, tensors)?;
     let has_wanted = read.iter().any(|(_, found)| is_wanted(found));
     read.retain(|(_, found)| !is_wanted(found));
-    let mut write = Vec::new();
-    if let Some(dialect) = wanted.filter(|_| !has_wanted || !read.is_empty()) {
-        let mut places: BTreeSet<String> = read.iter().map(|(path, _)| path.clone()).collect();
-        if places.is_empty() {
-            places = paths(dialect, tensors().map(|(name, _)| name))?;
-        }
-        // what was saved from the body alone fits only with the prefix that it lacks
-        let places = if places.is_empty() { BTreeSet::from([String::new()]) } else { places };
-        write.extend(places.into_iter().map(|path| (path, dialect)));
-    }
+    let is_read = !read.is_empty();
     let units = stored::converted(listing, numbers);
     let mut units = Respelling { family, config: config.clone(), read, write: Vec::new() }.apply(units)?;
     if let Some(dialect) = wanted.filter(|dialect| dialect.stores_ties) {
         add_ties(family, &config, dialect, &mut units);
+    }
+    let mut write = Vec::new();
+    if let Some(dialect) = wanted.filter(|_| !has_wanted || is_read) {
+        let places = paths(dialect, units.iter().map(|unit| unit.name.as_str()))?;
+        // what was saved from the body alone fits only with the prefix that it lacks
+        let places = if places.is_empty() { BTreeSet::from([String::new()]) } else { places };
+        write.extend(places.into_iter().map(|path| (path, dialect)));
     }
     let mut units = Respelling { family, config, read: Vec::new(), write }.apply(units)?;
     for unit in &mut units {
