@@ -128,7 +128,9 @@ fn arrays(batch: &PlannedBatch, access: &Access, progress: &dyn Progress) -> Res
         return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
     }
     let source = Source::open(&Reference::Path(path), access, progress)?;
-    Ok(Arrays::Stored(checkpoint::open(&source, &checkpoint::OpenOptions::default(), progress)?.reader))
+    // a batch is no model: `train-00001-of-00004.safetensors` is all of it
+    let options = checkpoint::OpenOptions { part: true, ..checkpoint::OpenOptions::default() };
+    Ok(Arrays::Stored(checkpoint::open(&source, &options, progress)?.reader))
 }
 
 /// How many examples a batch holds: the rows of its first array.

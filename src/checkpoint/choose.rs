@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::format::Format;
-use crate::error::{CheckpointError, Result};
+use super::pieces::{MetaSet, Shard, refuse_ranks};
+use crate::error::{CheckpointError, PartError, Result};
 
 /// The files to open.
 #[derive(Debug, PartialEq)]
@@ -14,6 +15,10 @@ pub(super) enum Choice {
     Indexed(String),
     /// Shards without an index, in order.
     Parts(Vec<String>),
+    /// Parts of one model with a piece of each matrix, in order.
+    ModelParallel(Vec<String>),
+    /// GGUF files, which are several models or the renamed parts of one: their headers state which.
+    Splits(Vec<String>),
     /// Files that may be weights; only their bytes can tell.
     Unclear(Vec<String>),
 }
@@ -104,49 +109,74 @@ impl Layout {
             name.ends_with(self.ending) && name.starts_with(self.beginning) && !name.starts_with("adapter_model")
         };
         let weights: Vec<&str> = top.iter().filter(is_weight).copied().collect();
-        let whole: Vec<&str> = weights.iter().copied().filter(|name| self.part_of(name).is_none()).collect();
-        let sets = self.part_sets(&weights);
-        match (whole.as_slice(), sets.len()) {
-            ([one], _) => Ok(Some(Choice::Single((*one).into()))),
-            ([], 1) => sets.into_iter().next().map(|set| self.complete(set)).transpose(),
-            ([], 0) => Ok(None),
-            _ => Err(ambiguous(label, &weights)),
-        }
-    }
-
-    /// The stem, number and total of `STEM-00001-of-00003.safetensors`.
-    fn part_of<'a>(&self, name: &'a str) -> Option<(&'a str, u32, u32)> {
-        let (rest, total) = name.strip_suffix(self.ending)?.rsplit_once("-of-")?;
-        let (stem, number) = rest.rsplit_once('-')?;
-        Some((stem, number.parse().ok()?, total.parse().ok()?))
-    }
-
-    fn part_sets<'a>(&self, names: &[&'a str]) -> PartSets<'a> {
-        let mut sets = PartSets::new();
-        for name in names {
-            if let Some((stem, number, total)) = self.part_of(name) {
-                sets.entry((stem, total)).or_default().insert(number, *name);
+        refuse_ranks(&weights)?;
+        let whole: Vec<&str> = weights.iter().copied().filter(|name| Shard::of(name).is_none()).collect();
+        match whole.as_slice() {
+            [one] if weights.len() == 1 => Ok(Some(Choice::Single((*one).into()))),
+            [] if weights.is_empty() => Ok(None),
+            [] => match joined(&weights)? {
+                Some(choice) => Ok(Some(choice)),
+                None => Err(ambiguous(label, &weights)),
+            },
+            several if self.ending == ".gguf" && several.len() == weights.len() => {
+                Ok(Some(Choice::Splits(several.iter().map(|name| name.to_string()).collect())))
             }
+            _ => match joined(&weights)? {
+                Some(choice) => Ok(Some(choice)),
+                None => Err(ambiguous(label, &weights)),
+            },
         }
-        sets
-    }
-
-    /// All shards of a set in order; a gap is an error. Counting begins at 1, in files of some writers at 0.
-    fn complete(&self, ((stem, total), parts): ((&str, u32), BTreeMap<u32, &str>)) -> Result<Choice> {
-        let first = u32::from(!parts.contains_key(&0));
-        for number in first..total.saturating_add(first) {
-            if !parts.contains_key(&number) {
-                let shard = format!("{stem}-{number:05}-of-{total:05}{}", self.ending);
-                let by = parts.values().next().copied().unwrap_or_default().to_string();
-                return Err(CheckpointError::MissingShard { by, shard, tensors: None }.into());
-            }
-        }
-        Ok(Choice::Parts(parts.values().map(|name| name.to_string()).collect()))
     }
 }
 
-/// Sets of shards: stem and total to number and name.
-type PartSets<'a> = BTreeMap<(&'a str, u32), BTreeMap<u32, &'a str>>;
+/// The one model that all these files are parts of, by their names, or `None`; one that lacks a part is an error.
+fn joined(names: &[&str]) -> Result<Option<Choice>> {
+    let Some(first) = names.first() else { return Ok(None) };
+    if let Some(shard) = Shard::of(first) {
+        let found = shard.set(names.iter().copied());
+        return match found.len() == names.len() {
+            true => complete(&shard, &found).map(Some),
+            false => Ok(None),
+        };
+    }
+    let Some(set) = MetaSet::of(first) else { return Ok(None) };
+    let is_alike = |name: &&str| MetaSet::of(name).is_some_and(|other| other == set);
+    if !names.iter().all(is_alike) {
+        return Ok(None);
+    }
+    let files = set.files(names)?;
+    Ok(Some(if files.len() == 1 { Choice::Unclear(files) } else { Choice::ModelParallel(files) }))
+}
+
+/// What to open for one file that is named by itself: all of the model that it is a part of by its name. `beside` are the names in
+/// its folder.
+pub(super) fn choose_followed(name: &str, beside: &[String]) -> Result<Choice> {
+    let names = || beside.iter().map(String::as_str);
+    if let Some(shard) = Shard::of(name).filter(|shard| shard.count > 1) {
+        let mut found = shard.set(names());
+        found.entry(shard.number).or_insert(name);
+        return complete(&shard, &found);
+    }
+    if let Some(set) = MetaSet::of(name) {
+        let alike: Vec<&str> = names().filter(|other| MetaSet::of(other).is_some_and(|other| other == set)).collect();
+        if alike.len() > 1 {
+            return Ok(Choice::ModelParallel(set.files(&alike)?));
+        }
+    }
+    Ok(choose_single(name))
+}
+
+/// All shards of a set in order; a gap is an error. Counting begins at 1, in files of some writers at 0.
+fn complete(shard: &Shard, found: &BTreeMap<u32, &str>) -> Result<Choice> {
+    let missing = shard.missing(found);
+    match missing.is_empty() {
+        true => Ok(Choice::Parts(found.values().map(|name| name.to_string()).collect())),
+        false => {
+            let file = found.values().next().copied().unwrap_or_default().to_string();
+            Err(PartError::Alone { file, of: Some(("shards", shard.count.into())), missing }.into())
+        }
+    }
+}
 
 fn ambiguous(label: &str, files: &[&str]) -> crate::error::Error {
     let files = files.iter().map(|name| name.to_string()).collect();
@@ -165,10 +195,18 @@ fn no_known_name(label: &str, names: &[String], top: &[&str]) -> Result<Choice> 
     }
     let candidates: Vec<String> = top.iter().filter(|name| is_weights(name)).map(|name| name.to_string()).collect();
     let zero = any(&|name| name.contains("zero_pp_rank_") || name.ends_with("zero_to_fp32.py"));
-    match zero {
-        Some(file) => Err(CheckpointError::Zero { label, file }.into()),
-        _ if candidates.is_empty() => Err(no_weights(label, names)),
-        _ => Ok(Choice::Unclear(candidates)),
+    if let Some(file) = zero {
+        return Err(CheckpointError::Zero { label, file }.into());
+    }
+    let top: Vec<&str> = candidates.iter().map(String::as_str).collect();
+    refuse_ranks(&top)?;
+    if candidates.is_empty() {
+        refuse_ranks(&names.iter().map(String::as_str).filter(|name| is_weights(name)).collect::<Vec<_>>())?;
+        return Err(no_weights(label, names));
+    }
+    match joined(&top)? {
+        Some(choice) => Ok(choice),
+        None => Ok(Choice::Unclear(candidates)),
     }
 }
 

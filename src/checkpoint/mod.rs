@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+mod alone;
 mod arrays;
 mod choose;
 mod claims;
@@ -19,6 +20,7 @@ mod numpy;
 mod onnx;
 mod open;
 mod part;
+mod pieces;
 mod restated;
 mod safetensors;
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::alone::Alone;
 use super::choose::{Choice, choose, choose_single, passed_over};
 use super::format::{Format, HEAD};
 use super::part::{Beside, Joined, Part};
+use super::pieces::{join_meta, refuse_splits, refuse_stated};
 use super::safetensors::{check_shards, parse_index};
 use super::{Checkpoint, Reader, claims, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
 use crate::error::{CheckpointError, Error, Exit, Result};
@@ -30,6 +32,9 @@ pub struct OpenOptions<'a> {
     pub key: Option<&'a str>,
     /// Whether a low-rank adapter is opened as such (there is a base to put it on), or refused.
     pub adapter: bool,
+    /// Whether a file that holds only a part of a model is opened as it is, with a note; otherwise the other parts are opened too, or it is
+    /// refused.
+    pub part: bool,
     /// Whether headers are enough: then of a large Hub file whose header stands in front no more is fetched than that.
     pub headers: bool,
 }
@@ -65,15 +70,14 @@ pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> 
 }
 
 fn opened(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
-    let choice = match source.names() {
-        [name] if source.is_single_file() => choose_single(name),
-        names if options.adapter && adapter_file(names).is_some() => {
-            choose_single(adapter_file(names).unwrap_or_default())
-        }
-        names => choose(source.label(), names)?,
-    };
     let opening = Opening { source, options, progress };
-    let Opened { parts, mut files, mut notes } = opening.parts(choice)?;
+    let Opened { parts, mut files, mut notes } = match source.names() {
+        [name] if source.is_single_file() => opening.named(name)?,
+        names if options.adapter && adapter_file(names).is_some() => {
+            opening.parts(choose_single(adapter_file(names).unwrap_or_default()))?
+        }
+        names => opening.parts(choose(source.label(), names)?)?,
+    };
     let folder = files.first().and_then(|file| file.name.rsplit_once('/')).map_or("", |(folder, _)| folder);
     let config = opening.config(folder)?;
     let reader = Joined::new(&parts, config)?.with_quantization(opening.quantization(folder)?);
@@ -131,34 +135,64 @@ fn opener(format: Format) -> Option<OpenPart> {
 
 /// Files as they were opened, what is pinned of them, and what the user should know.
 #[derive(Default)]
-struct Opened {
-    parts: Vec<Part>,
-    files: Vec<PinnedFile>,
-    notes: Vec<String>,
+pub(super) struct Opened {
+    pub(super) parts: Vec<Part>,
+    pub(super) files: Vec<PinnedFile>,
+    pub(super) notes: Vec<String>,
 }
 
-struct Opening<'a> {
-    source: &'a Source,
-    options: &'a OpenOptions<'a>,
-    progress: &'a dyn Progress,
+/// A source on the way to its parts.
+pub(super) struct Opening<'a> {
+    pub(super) source: &'a Source,
+    pub(super) options: &'a OpenOptions<'a>,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl Opening<'_> {
-    fn parts(&self, choice: Choice) -> Result<Opened> {
+    pub(super) fn parts(&self, choice: Choice) -> Result<Opened> {
         match choice {
-            Choice::Single(name) => self.several(vec![name]),
+            Choice::Single(name) => self.alone(name),
             Choice::Parts(names) => {
                 let note = format!("{} and its fellows have no index: they are joined by their names", first(&names));
+                let is_one = names.len() == 1;
                 let mut opened = self.several(names)?;
-                opened.notes.push(note);
+                self.check(|| refuse_splits(&opened.parts), &mut opened.notes)?;
+                self.check(|| opened.parts.iter().try_for_each(refuse_stated), &mut opened.notes)?;
+                opened.notes.extend((!is_one).then_some(note));
                 Ok(opened)
             }
+            Choice::ModelParallel(names) => {
+                let mut opened = self.several(names)?;
+                let config = self.config("")?;
+                opened.parts = join_meta(opened.parts, config.as_deref())?;
+                Ok(opened)
+            }
+            Choice::Splits(names) => Alone { opening: self }.splits(names),
             Choice::Indexed(index) => self.indexed(&index),
             Choice::Unclear(names) => self.unclear(names),
         }
     }
 
-    fn several(&self, names: Vec<String>) -> Result<Opened> {
+    /// A file that is named by itself: with the other parts of its model, or as it is.
+    fn named(&self, name: &str) -> Result<Opened> {
+        Alone { opening: self }.named(name)
+    }
+
+    /// One file that should hold a whole model.
+    fn alone(&self, name: String) -> Result<Opened> {
+        Alone { opening: self }.whole(name)
+    }
+
+    /// The error of a check; where a part is shown as it is, a note.
+    pub(super) fn check(&self, check: impl Fn() -> Result<()>, notes: &mut Vec<String>) -> Result<()> {
+        match check() {
+            Err(error) if self.options.part => notes.push(format!("{error}")),
+            other => other?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn several(&self, names: Vec<String>) -> Result<Opened> {
         let mut opened = Opened::default();
         let is_front = |name: &String| Format::of_name(name).is_some_and(Format::has_header_in_front);
         let mut fronts = match self.options.headers && names.iter().all(is_front) {
@@ -191,7 +225,7 @@ impl Opening<'_> {
     }
 
     /// Opens a file; it is pinned, and after it the files beside it that hold its data.
-    fn part(&self, name: &str, file: Arc<dyn Bytes>) -> Result<(Part, Vec<PinnedFile>)> {
+    pub(super) fn part(&self, name: &str, file: Arc<dyn Bytes>) -> Result<(Part, Vec<PinnedFile>)> {
         self.progress.interrupted()?;
         let beside = |other: &str| self.source.file(&format!("{}{other}", folder(name)), self.progress);
         let part = open_part(name, file, self.options, &beside)?;
@@ -205,7 +239,7 @@ impl Opening<'_> {
         Ok((part, pinned))
     }
 
-    fn indexed(&self, index_name: &str) -> Result<Opened> {
+    pub(super) fn indexed(&self, index_name: &str) -> Result<Opened> {
         let bytes = self.source.read(index_name, INDEX_LIMIT, self.progress)?;
         match Format::of_bytes(bytes.get(..HEAD).unwrap_or(&bytes)) {
             Some(Format::Json) | None => {}
@@ -213,10 +247,14 @@ impl Opening<'_> {
         }
         let index = parse_index(index_name, &bytes)?;
         let folder = index_name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        index.refuse_gaps()?;
         let written = index.shards();
+        let beside = if self.source.is_single_file() { self.source.beside()? } else { Vec::new() };
+        let known = if self.source.is_single_file() { &beside } else { self.source.names() };
         for shard in &written {
             let name = format!("{folder}{shard}");
-            if !self.source.is_single_file() && !self.source.names().contains(&name) {
+            let is_out_of_sight = self.source.is_single_file() && shard.contains('/');
+            if !is_out_of_sight && !known.contains(&name) {
                 let tensors = Some(index.promised(shard));
                 return Err(CheckpointError::MissingShard { by: index_name.into(), shard: name, tensors }.into());
             }
@@ -224,6 +262,7 @@ impl Opening<'_> {
         let mut opened = self.several(written.iter().map(|shard| format!("{folder}{shard}")).collect())?;
         let named: Vec<(&str, &Part)> = written.iter().copied().zip(&opened.parts).collect();
         opened.notes = check_shards(&index, &named)?;
+        opened.parts.iter().try_for_each(refuse_stated)?;
         let digest = || format!("blake3:{}", blake3::hash(&bytes).to_hex());
         let pin = self.source.etag(index_name).unwrap_or_else(digest);
         opened.files.insert(0, PinnedFile { name: index_name.into(), bytes: bytes.len() as u64, pin });
@@ -248,14 +287,14 @@ impl Opening<'_> {
         match readable.len() {
             0 if is_remote => Err(unreadable(&first, Format::of_name(&first).unwrap_or(Format::Zip))),
             0 => self.several(vec![first]),
-            1 => self.several(readable),
+            1 => self.alone(readable.remove(0)),
             _ => Err(CheckpointError::SeveralModels { label: label.into(), files: readable }.into()),
         }
     }
 
     /// The text of the `config.json` in `folder`, else of the `params.json` that Meta and Mistral AI write or of litgpt's
     /// `model_config.yaml`, or `None`.
-    fn config(&self, folder: &str) -> Result<Option<String>> {
+    pub(super) fn config(&self, folder: &str) -> Result<Option<String>> {
         for name in ["config.json", "params.json", "model_config.yaml"] {
             if let Some(config) = self.config_called(name, folder)? {
                 return Ok(Some(config));
@@ -306,6 +345,7 @@ fn pin_of_data(file: &dyn Bytes) -> Result<String> {
     Ok(format!("blake3:{}", blake3::hash(&start).to_hex()))
 }
 
+/// The first of some names, or nothing.
 fn first(names: &[String]) -> &str {
     names.first().map(String::as_str).unwrap_or_default()
 }

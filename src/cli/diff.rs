@@ -45,7 +45,7 @@ pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
     let DiffArgs { a, b, values, threads, hub, json } = args;
     let progress = Shown::new(signals, false);
     let access = hub.access()?;
-    let options = OpenOptions { headers: !values, ..OpenOptions::default() };
+    let options = OpenOptions { headers: !values, part: true, ..OpenOptions::default() };
     let open = |typed: &str| job::open(typed, &options, &access, &progress);
     let (left, right) = (open(&a)?, open(&b)?);
     warn_all(left.notes.iter().chain(&right.notes));

@@ -50,7 +50,7 @@ pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
         return data(&Text::own(lines.collect::<String>()));
     }
     let progress = Shown::new(signals, false);
-    let options = OpenOptions { key: key.as_deref(), headers: !stats, ..OpenOptions::default() };
+    let options = OpenOptions { key: key.as_deref(), headers: !stats, part: true, ..OpenOptions::default() };
     let opened = job::open(&source.unwrap_or_default(), &options, &hub.access()?, &progress)?;
     let inspected = job::inspect(&opened, stats, threads.count(), &progress)?;
     warn_all(&inspected.notes);

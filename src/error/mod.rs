@@ -15,6 +15,7 @@ mod graph;
 mod init;
 mod job;
 mod lsuv;
+mod part;
 mod plan;
 mod quantized;
 mod save;
@@ -37,6 +38,7 @@ pub use graph::GraphError;
 pub use init::InitError;
 pub use job::JobError;
 pub use lsuv::LsuvError;
+pub use part::PartError;
 pub use plan::PlanError;
 pub use quantized::QuantizedError;
 pub use save::SaveError;
@@ -95,6 +97,9 @@ pub enum Error {
     /// A checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A file holds only a part of a model.
+    #[error(transparent)]
+    Part(#[from] PartError),
     /// A zip archive cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -166,6 +171,7 @@ impl Error {
             Error::Tensor(e) => Some(e),
             Error::Source(e) => Some(e),
             Error::Checkpoint(e) => Some(e),
+            Error::Part(e) => Some(e),
             Error::Archive(e) => Some(e),
             Error::Torch(e) => Some(e),
             Error::Format(e) => Some(e),

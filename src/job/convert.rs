@@ -92,6 +92,7 @@ pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn P
     sources::fetch(&opened, questions.iter().flat_map(super::asked_about), progress)?;
     let evidence = transfer::answer(&questions, &sources::readers(&opened), progress)?;
     let mut plan = plan::convert(&view, &asked, &evidence)?;
+    plan.warnings.splice(0..0, source.checkpoint.notes.iter().cloned());
     if with_companions && !plan.companions.iter().any(|file| file.name == "config.json") {
         plan.warnings.push("no config.json is written: the source has none".into());
     }

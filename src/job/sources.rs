@@ -124,7 +124,12 @@ pub fn open_all(
     let open = |argument: &SourceArgument| {
         let of = |name: Option<&str>| keys.iter().rev().find(|(of, _)| *of == name).map(|(_, key)| *key);
         let key = of(Some(&argument.name)).or_else(|| of(None));
-        open(argument.clone(), &OpenOptions { key, adapter: arguments.len() > 1, headers: true }, access, progress)
+        open(
+            argument.clone(),
+            &OpenOptions { key, adapter: arguments.len() > 1, part: false, headers: true },
+            access,
+            progress,
+        )
     };
     let opened: Vec<Opened> = arguments.iter().map(open).collect::<Result<_>>()?;
     for (name, key) in keys {
@@ -201,6 +206,7 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
     let options = OpenOptions {
         key: planned.key.as_deref(),
         adapter: planned.files.iter().any(|file| file.name.starts_with("adapter_model")),
+        part: false,
         headers: true,
     };
     let checkpoint = checkpoint::open(&source, &options, progress)?;

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use super::carriage::Carriage;
 use super::fit::{cast, dominant, zeros};
 use super::matching::{self, Respelt};
-use super::{Answer, Assignment, FORMAT, Plan, PlannedSource, Question, SourceView, Step, Target, Unused, names};
+use super::{
+    Answer, Assignment, FORMAT, Plan, PlannedSource, Question, SourceView, Step, Target, Unused, names, whole,
+};
 use crate::arch::Selector;
 use crate::checkpoint::{Listing, natural_cmp};
 use crate::error::Result;
@@ -40,6 +42,9 @@ pub struct Conversion {
 pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, Answer)]) -> Result<Plan> {
     let listing = source.listing;
     let chosen = chosen(listing, &asked.only)?;
+    if asked.only.is_empty() {
+        whole::require(source)?;
+    }
     let is_whole = |one: &Respelt| one.tensors.iter().all(|id| chosen.get(*id).copied().unwrap_or(false));
     let carriage = Carriage::of(source, asked.to.is_some(), &chosen)?;
     let mut respelt = match &asked.to {

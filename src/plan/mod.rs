@@ -40,6 +40,7 @@ mod tied_names;
 mod ties;
 mod validate;
 mod value;
+mod whole;
 
 pub use assemble::{plan, questions};
 pub use companions::is_companion;

@@ -56,13 +56,68 @@ fn copies(sources: &[SourceView], owner: &Resolution, alias: &Resolution) -> Cop
     if is_dequantized(owner) || is_dequantized(alias) {
         return Copies::Incomparable;
     }
-    let ([a], [b]) = (owner.tensors.as_slice(), alias.tensors.as_slice()) else { return Copies::Incomparable };
+    // what an adapter replaced is read from the adapter
+    let place =
+        |one: &Resolution| read(sources, one).or(one.tensors.first().copied().filter(|_| one.tensors.len() == 1));
+    let (Some(a), Some(b)) = (place(owner), place(alias)) else { return Copies::Incomparable };
+    let (a, b) = (&a, &b);
+    if is_adapted(sources, owner) || is_adapted(sources, alias) {
+        match a.0 == b.0 && is_changed_alike(sources, owner, alias) {
+            true => {}
+            false => return Copies::Different(*a, *b),
+        }
+    }
     match (stored(sources, *a), stored(sources, *b)) {
         (Some(first), Some(second)) if (first.dtype, &first.shape) != (second.dtype, &second.shape) => {
             Copies::Different(*a, *b)
         }
         _ if a.0 != b.0 => Copies::Incomparable,
         _ => Copies::Comparable(*a, *b),
+    }
+}
+
+/// The stored tensor that a value is, as it is.
+fn read(sources: &[SourceView], resolution: &Resolution) -> Option<Stored> {
+    let Origin::Found { value: Value::Source { source, tensor, .. }, .. } = &resolution.origin else { return None };
+    Some((*source, sources.get(*source)?.listing.position(tensor)?))
+}
+
+/// Whether an adapter is a part of the value.
+fn is_adapted(sources: &[SourceView], resolution: &Resolution) -> bool {
+    let Origin::Found { value, .. } = &resolution.origin else { return false };
+    let mut found = false;
+    value.leaves(&mut |leaf| {
+        let Value::Source { source, .. } = leaf else { return };
+        found |= sources.get(*source).is_some_and(|view| view.adapter.is_some());
+    });
+    found
+}
+
+/// Whether two values differ only in the stored tensor of the base that they begin with, or are stored tensors of the adapter.
+fn is_changed_alike(sources: &[SourceView], a: &Resolution, b: &Resolution) -> bool {
+    fn is_alike(sources: &[SourceView], a: &Value, b: &Value) -> bool {
+        match (a, b) {
+            (Value::Apply { op, inputs }, Value::Apply { op: other, inputs: others }) => {
+                op == other
+                    && inputs.len() == others.len()
+                    && inputs.iter().zip(others).all(|(a, b)| is_alike(sources, a, b))
+            }
+            (Value::Source { source, .. }, Value::Source { source: other, .. }) => {
+                let is_base = sources.get(*source).is_some_and(|view| view.adapter.is_none());
+                a == b || (source == other && is_base)
+            }
+            _ => a == b,
+        }
+    }
+    match (&a.origin, &b.origin) {
+        (
+            Origin::Found { value: a @ Value::Source { .. }, .. },
+            Origin::Found { value: b @ Value::Source { .. }, .. },
+        ) => {
+            matches!((a, b), (Value::Source { source, .. }, Value::Source { source: other, .. }) if source == other)
+        }
+        (Origin::Found { value: a, .. }, Origin::Found { value: b, .. }) => is_alike(sources, a, b),
+        _ => false,
     }
 }
 

@@ -150,6 +150,25 @@ impl Snapshot {
         }
     }
 
+    /// The names of the files in the folder, without those of folders below it, sorted.
+    pub(super) fn beside(&self) -> Vec<String> {
+        let below = self.files.keys().filter_map(|name| name.strip_prefix(&self.folder));
+        below.filter(|name| !name.contains('/')).map(str::to_string).collect()
+    }
+
+    /// The name of the folder of a single file, and of the folders beside it that hold a file of the same name.
+    pub(super) fn folders(&self) -> (String, Vec<String>) {
+        let (true, [file]) = (self.single, self.names.as_slice()) else { return Default::default() };
+        let own = self.folder.trim_end_matches('/');
+        let (parent, name) = own.rsplit_once('/').map_or(("", own), |(parent, name)| (parent, name));
+        let prefix = if parent.is_empty() { String::new() } else { format!("{parent}/") };
+        let folder = |path: &String| {
+            let folder = path.strip_prefix(&prefix)?.strip_suffix(file)?.strip_suffix('/')?;
+            (!folder.contains('/') && folder != name).then(|| folder.to_string())
+        };
+        (name.to_string(), self.files.keys().filter_map(folder).collect())
+    }
+
     /// Opens a file by its name below the folder, after fetching it where the cache has it not.
     pub(super) fn file(&self, name: &str, progress: &dyn Progress) -> Result<LocalFile> {
         if let Some(file) = self.cached(name)? {

@@ -115,6 +115,41 @@ impl Directory {
         }
     }
 
+    /// The names of the files at the top of the directory, sorted.
+    pub(super) fn beside(&self) -> Result<Vec<String>> {
+        if !self.single {
+            return Ok(self.names.iter().filter(|name| !name.contains('/')).cloned().collect());
+        }
+        let mut names = Vec::new();
+        let folder = here(&self.root);
+        for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {
+            let entry = entry.map_err(|e| unreadable(folder, e))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if entry.path().is_file() {
+                names.push(name);
+            }
+            if names.len() > MOST_FILES {
+                return Err(SourceError::TooManyFiles { path: folder.to_path_buf(), limit: MOST_FILES }.into());
+            }
+        }
+        order::sort(&mut names);
+        Ok(names)
+    }
+
+    /// The name of the directory of a single file, and of the directories beside it that hold a file of the same name.
+    pub(super) fn folders(&self) -> Result<(String, Vec<String>)> {
+        let none = || Ok((String::new(), Vec::new()));
+        let (true, [file]) = (self.single, self.names.as_slice()) else { return none() };
+        let Ok(root) = std::fs::canonicalize(here(&self.root)) else { return none() };
+        let Some(parent) = root.parent() else { return none() };
+        let Ok(entries) = std::fs::read_dir(parent) else { return Ok((label(&root), Vec::new())) };
+        let paths = entries.take(MOST_FILES).filter_map(|entry| Some(entry.ok()?.path()));
+        let holds = |path: &PathBuf| *path != root && path.join(file).is_file();
+        let mut folders: Vec<String> = paths.filter(holds).map(|path| label(&path)).collect();
+        order::sort(&mut folders);
+        Ok((label(&root), folders))
+    }
+
     /// Opens a file by its name below the directory; one that leaves the directory is an error.
     pub(super) fn file(&self, name: &str) -> Result<LocalFile> {
         if !stays_inside(name) {
@@ -126,6 +161,11 @@ impl Directory {
         }
         LocalFile::open(&path, name)
     }
+}
+
+/// The directory of a file that was named without one is the working directory.
+fn here(root: &Path) -> &Path {
+    if root.as_os_str().is_empty() { Path::new(".") } else { root }
 }
 
 fn label(path: &Path) -> String {

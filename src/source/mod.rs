@@ -115,6 +115,23 @@ impl Source {
         }
     }
 
+    /// The names of the files in the folder of a reference to one file, sorted; else those at the top.
+    pub fn beside(&self) -> Result<Vec<String>> {
+        match &self.place {
+            Place::Directory(directory) => directory.beside(),
+            Place::Snapshot(snapshot) => Ok(snapshot.beside()),
+        }
+    }
+
+    /// The name of the folder of a reference to one file, and the names of the folders beside that one that hold a file of the same
+    /// name: `mp_rank_00`, and `mp_rank_01`.
+    pub fn folders(&self) -> Result<(String, Vec<String>)> {
+        match &self.place {
+            Place::Directory(directory) => directory.folders(),
+            Place::Snapshot(snapshot) => Ok(snapshot.folders()),
+        }
+    }
+
     /// Whether the reference was to one file.
     pub fn is_single_file(&self) -> bool {
         match &self.place {

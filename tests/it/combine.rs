@@ -74,21 +74,12 @@ fn an_adapter_of_another_model_is_refused_by_name() {
 }
 
 #[test]
-fn an_adapter_alone_and_one_of_a_kind_that_is_not_folded_are_refused_with_what_to_do() {
+fn an_adapter_alone_is_refused_with_what_to_do() {
     let folder = Folder::new();
     publish(&folder, "llama", "llama_untied.safetensors");
     let alone =
         folder.xfer(&["init", "--from", &format!("{}/llama", fixture("peft")), "--arch", "base", "--out", "out"]);
     alone.exits(3).complains("is an adapter that was not merged").complains("--from base=BASE --from adapter=ADAPTER");
-    folder.write(
-        "dora/adapter_model.safetensors",
-        fs::read(fixture("peft") + "/llama/adapter_model.safetensors").unwrap(),
-    );
-    let said = fs::read_to_string(fixture("peft") + "/llama/adapter_config.json").unwrap();
-    folder.write("dora/adapter_config.json", said.replace("\"use_dora\": false", "\"use_dora\": true"));
-    let dora =
-        folder.xfer(&["init", "--from", "base=base", "--from", "adapter=dora", "--arch", "base", "--out", "out"]);
-    dora.exits(3).complains("use_dora `true` is not supported").complains("merge_and_unload");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adapters;
 mod buffers;
 mod check;
 mod combine;
@@ -26,6 +27,7 @@ mod lsuv;
 mod modules;
 mod mounts;
 mod pages;
+mod parts;
 mod published;
 mod quantized;
 mod readme;

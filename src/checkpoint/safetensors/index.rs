@@ -8,7 +8,9 @@ use serde::de::{MapAccess, Visitor};
 
 use crate::checkpoint::json::json_error;
 use crate::checkpoint::part::Part;
-use crate::error::{CheckpointError, Result};
+use crate::checkpoint::pieces::Shard;
+use crate::error::{CheckpointError, PartError, Result};
+use crate::tensor::TensorInfo;
 
 /// Tensor to shard, as the index says.
 #[derive(Debug, Default, PartialEq)]
@@ -16,11 +18,15 @@ pub(in crate::checkpoint) struct Index {
     /// The name of the index below the source.
     pub(in crate::checkpoint) file: String,
     weight_map: BTreeMap<String, String>,
+    /// The bytes that all tensors have together, where it states them.
+    total_size: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Written {
     weight_map: WeightMap,
+    #[serde(default)]
+    metadata: Option<serde_json::Value>,
 }
 
 /// Pairs in the order of the text, duplicates kept.
@@ -63,7 +69,14 @@ pub(in crate::checkpoint) fn parse_index(file: &str, bytes: &[u8]) -> Result<Ind
             return Err(CheckpointError::DuplicateTensor { file: file.into(), tensor }.into());
         }
     }
-    Ok(Index { file: file.into(), weight_map })
+    let stated = written.metadata.as_ref().and_then(|metadata| metadata.get("total_size"));
+    let total_size = stated.and_then(|stated| stated.as_u64().or_else(|| whole(stated.as_f64()?)));
+    Ok(Index { file: file.into(), weight_map, total_size })
+}
+
+/// A number that some writers write with a point.
+fn whole(number: f64) -> Option<u64> {
+    (number >= 0.0 && number < (1u64 << 53) as f64 && number.fract() == 0.0).then_some(number as u64)
 }
 
 /// Whether a name stays in the directory of the file that gives it.
@@ -77,6 +90,45 @@ impl Index {
     /// The names of the shards as written, sorted, each once.
     pub(in crate::checkpoint) fn shards(&self) -> BTreeSet<&str> {
         self.weight_map.values().map(String::as_str).collect()
+    }
+
+    /// Whether it maps a tensor of this name.
+    pub(in crate::checkpoint) fn maps(&self, tensor: &str) -> bool {
+        self.weight_map.contains_key(tensor)
+    }
+
+    /// How many tensors it maps.
+    pub(in crate::checkpoint) fn tensors(&self) -> usize {
+        self.weight_map.len()
+    }
+
+    /// An error where its shards are numbered and a number between is missing.
+    pub(in crate::checkpoint) fn refuse_gaps(&self) -> Result<()> {
+        let names = self.shards();
+        for shard in names.iter().filter_map(|name| Shard::of(name)) {
+            let found = shard.set(names.iter().copied());
+            if let Some(missing) = shard.missing(&found).into_iter().next() {
+                let (index, named, count) = (self.file.clone(), found.len(), shard.count);
+                return Err(PartError::Count { index, named, count, missing }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// An error where it states more bytes than the shards hold, unless that is another count of the same tensors: at another width of
+    /// the elements, with a tied tensor twice, or before weights were packed.
+    fn refuse_lost_bytes(&self, shards: &[(&str, &Part)]) -> Result<()> {
+        let Some(stated) = self.total_size else { return Ok(()) };
+        let infos = || shards.iter().flat_map(|(_, part)| &part.reader.listing().tensors);
+        let bytes = |info: &TensorInfo| info.bytes().unwrap_or(0);
+        let held = infos().map(bytes).fold(0, u64::saturating_add);
+        let elements = infos().map(|info| info.elements().unwrap_or(0)).fold(0, u64::saturating_add);
+        let at_other_width = [1, 2, 4, 8].iter().any(|width| elements.saturating_mul(*width) == stated);
+        let is_packed = infos().any(|info| info.dtype.bits() <= 8);
+        if stated <= held || at_other_width || is_packed || infos().any(|info| bytes(info) == stated - held) {
+            return Ok(());
+        }
+        Err(PartError::TotalSize { index: self.file.clone(), stated, held }.into())
     }
 
     /// How many tensors `shard` should hold.
@@ -96,6 +148,7 @@ pub(in crate::checkpoint) fn check_shards(index: &Index, shards: &[(&str, &Part)
             return Err(CheckpointError::BrokenPromise { index, tensor, shard }.into());
         }
     }
+    index.refuse_lost_bytes(shards)?;
     let stray: Vec<_> = held.iter().filter(|(tensor, _)| !index.weight_map.contains_key(*tensor)).collect();
     let note = |(tensor, shard): &(&str, &str), more: usize| {
         let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };

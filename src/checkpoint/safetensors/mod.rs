@@ -6,7 +6,7 @@ mod index;
 use std::sync::Arc;
 
 pub(super) use header::LIMIT as HEADER_LIMIT;
-pub(super) use index::{check_shards, parse_index, stays_inside};
+pub(super) use index::{Index, check_shards, parse_index, stays_inside};
 
 use super::part::{Part, row_bytes};
 use crate::checkpoint::{Extent, Listing, Reader};

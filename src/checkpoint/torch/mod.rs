@@ -11,6 +11,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod world;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,6 +92,7 @@ impl Opened {
 impl Opening<'_> {
     fn open(&self, values: &Values, options: &OpenOptions) -> Result<Opened> {
         let file = self.file.name();
+        world::refuse_pieces(values, file)?;
         let tree = Tree::new(values);
         let mut selection = select::select(&tree, file, options.key)?;
         let named = select::tensors(&tree, file, &mut selection)?;
@@ -107,13 +109,19 @@ impl Opening<'_> {
         order::sort_by(&mut tensors, |(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         refuse_twice(file, &tensors)?;
         let places = storages.places;
-        Ok(Opened { reader: self.reader(tensors, places), key: selection.key, notes: selection.notes })
+        let reader = self.reader(tensors, places, world::stated(values));
+        Ok(Opened { reader, key: selection.key, notes: selection.notes })
     }
 
-    fn reader(&self, tensors: Vec<(TensorInfo, Stored)>, storages: Vec<Place>) -> Torch {
+    fn reader(
+        &self,
+        tensors: Vec<(TensorInfo, Stored)>,
+        storages: Vec<Place>,
+        metadata: Vec<(String, String)>,
+    ) -> Torch {
         let ties = ties(&tensors);
         let (infos, stored): (Vec<TensorInfo>, Vec<Stored>) = tensors.into_iter().unzip();
-        let listing = Listing::new("pytorch", infos, Vec::new(), None).with_ties(ties);
+        let listing = Listing::new("pytorch", infos, metadata, None).with_ties(ties);
         let (file, is_big_endian) = (self.file.clone(), self.is_big_endian);
         Torch { file, listing, tensors: stored, storages, is_big_endian, unpacked: Mutex::new(None) }
     }

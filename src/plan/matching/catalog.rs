@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, Base, Merged};
 use super::dialects::{self, Unit};
+use super::known::{self, Layouts};
 use super::names::{last, modern_norm, plain};
 use super::stored;
 use crate::arch::Architecture;
@@ -85,6 +86,8 @@ pub(super) struct Catalog {
     pub families: Vec<Option<(&'static dyn Family, Option<Config>)>>,
     /// The dialects of each source.
     pub dialects: Vec<Vec<String>>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
 }
 
 impl Catalog {
@@ -99,7 +102,8 @@ impl Catalog {
                 catalog.dialects.push(Vec::new());
                 continue;
             }
-            let on = adapters.iter().find(|(base, _, _)| *base == source).map(|(_, place, adapter)| (*place, adapter));
+            let on = adapters.iter().find(|(base, _, _)| *base == source);
+            let on = on.map(|(_, place, adapter)| (*place, &sources[*place], adapter));
             catalog.add(source, (view, quantized), on, target)?;
         }
         let stored = catalog.candidates.iter().filter(|candidate| candidate.stored.is_some()).count();
@@ -141,7 +145,7 @@ impl Catalog {
         &mut self,
         source: usize,
         (view, quantized): (&SourceView, &Quantized),
-        adapter: Option<(usize, &Adapter)>,
+        adapter: Option<(usize, &SourceView, &Adapter)>,
         target: &Architecture,
     ) -> Result<()> {
         let family = dialects::family_of(view.listing);
@@ -160,16 +164,33 @@ impl Catalog {
             }
             None => respellings.iter().flat_map(|one| one.read.iter().map(|(_, d)| d.name.to_string())).collect(),
         });
+        let units = stored::numbers(source, view.listing, quantized);
+        let Merged { mut units, mut brought, warnings } = match adapter {
+            Some((place, view_of_adapter, adapter)) => {
+                let layouts = Layouts::of(view.listing, family.as_ref().map(|(family, _)| *family))?;
+                let ties = known::stored_ties(view.listing, family.as_ref());
+                let base = Base { layouts: &layouts, is_known: family.is_some(), ties: &ties };
+                adapter.merge(place, view_of_adapter.listing, units, &base)?
+            }
+            None => Merged { units, ..Merged::default() },
+        };
+        self.warnings.extend(warnings);
         self.families.push(family);
-        let mut units = stored::units(source, view, quantized, adapter)?;
         for respelling in &respellings {
             units = respelling.apply(units)?;
+            brought = respelling.apply(brought)?;
         }
         self.candidates.reserve_exact(units.len());
         for unit in units {
             let first = unit.tensors.first().filter(|_| unit.single);
             let own_name = first.and_then(|id| view.listing.tensors.get(*id)).map(|tensor| tensor.name.clone());
             self.candidates.push(candidate(source, own_name, unit, view.listing));
+        }
+        if let Some((place, view_of_adapter, _)) = adapter {
+            for unit in brought {
+                let own_name = Some(unit.info.name.clone()).filter(|_| unit.single);
+                self.candidates.push(candidate(place, own_name, unit, view_of_adapter.listing));
+            }
         }
         Ok(())
     }

@@ -28,6 +28,24 @@ pub(super) fn built(family: &'static dyn Family, config: &Config, path: &str) ->
     }
 }
 
+/// The names of a source that are ties in the model that it was saved from, each with its owner: as its config says, and as its file
+/// shows.
+pub(super) fn stored_ties(
+    source: &Listing,
+    own: Option<&(&'static dyn Family, Option<Config>)>,
+) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> =
+        source.ties.iter().map(|(name, owner)| (name.clone(), owner.clone())).collect();
+    if let Some((family, Some(config))) = own {
+        let mut at = Builder::new();
+        let built = family.build(config, &Inputs::default(), &Class::OfConfig, &mut at);
+        if let Ok((parameters, _)) = built.and_then(|_| at.finish(Vec::new())) {
+            all.extend(ties(&parameters));
+        }
+    }
+    all
+}
+
 /// The pairs of a tie, the other name and the owner's.
 pub(super) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
     let pair = |alias: &Parameter| Some((alias.name.to_string(), parameters.get(alias.tied_to?)?.name.to_string()));

@@ -58,6 +58,12 @@ use crate::hash::{HashMap, HashSet};
 use crate::tensor::TensorInfo;
 use crate::threads::side_by_side;
 
+/// The names of the parameters of a family's class; empty where the config does not build.
+pub(super) fn parameter_names(family: &'static dyn Family, config: &Config) -> Vec<String> {
+    let parameters = known::parameters(family, config, "");
+    parameters.iter().filter(|parameter| parameter.tied_to.is_none()).map(|one| one.name.to_string()).collect()
+}
+
 /// Where one target tensor's value comes from, before it is made to fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {
@@ -201,7 +207,7 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         found.unused_reasons.get_mut(*source).map(|reasons| reasons.insert(*tensor, reason));
     }
     let mut used = used(sources, &found.quantized, &found.resolutions, &settled.with_owner);
-    adapter::mark(sources, &mut used);
+    adapter::mark(sources, &found.resolutions, &mut used, &mut found.unused_reasons);
     if !sources.is_empty() {
         let gaps = Gaps {
             sources,
@@ -270,7 +276,8 @@ fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a
     let (resolutions, mut unused_reasons) =
         side_by_side(|| pass.resolve(&layouts, &zeroed), || pass.unused_reasons(&counterparts));
     let mut resolutions = resolutions?;
-    let warnings = pass.notes().into_iter().chain(pass.given_away(&resolutions)).collect();
+    let mut warnings: Vec<String> = pass.notes().into_iter().chain(pass.given_away(&resolutions)).collect();
+    warnings.extend(catalog.warnings.iter().cloned());
     untie(sources, target, &known, &mut resolutions);
     declare(target, &mut resolutions, &mut unused_reasons);
     let families = catalog.families.iter().map(|family| family.as_ref().map(|(family, _)| family.name().to_string()));

@@ -1,28 +1,12 @@
-//! What a source has stored: each tensor, codes as the numbers that they stand for, and what an adapter adds.
+//! What a source has stored: each tensor, and codes as the numbers that they stand for.
 
 use smallvec::smallvec;
 
-use super::adapter::Adapter;
 use super::dialects::Unit;
 use crate::checkpoint::Listing;
-use crate::error::Result;
+use crate::plan::Value;
 use crate::plan::quantized::{Numbers, Quantized, QuantizedWeight};
-use crate::plan::{SourceView, Value};
 use crate::tensor::TensorInfo;
-
-/// The units of a source, with what an adapter does to them.
-pub(super) fn units(
-    source: usize,
-    view: &SourceView,
-    quantized: &Quantized,
-    adapter: Option<(usize, &Adapter)>,
-) -> Result<Vec<Unit>> {
-    let units = numbers(source, view.listing, quantized);
-    match adapter {
-        Some((place, adapter)) => adapter.apply(place, units),
-        None => Ok(units),
-    }
-}
 
 /// A stored tensor as the first unit of every respelling.
 fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
@@ -54,7 +38,7 @@ fn plain(source: usize, listing: &Listing) -> impl Iterator<Item = (usize, Unit)
 
 /// Every stored tensor; codes that are a product with their scale as the numbers that they stand for, those of other methods by their
 /// names alone.
-fn numbers(source: usize, listing: &Listing, quantized: &Quantized) -> Vec<Unit> {
+pub(super) fn numbers(source: usize, listing: &Listing, quantized: &Quantized) -> Vec<Unit> {
     let mut units = Vec::with_capacity(listing.tensors.len() + quantized.weights.len());
     for (id, stored) in plain(source, listing) {
         match quantized.of_codes(id) {

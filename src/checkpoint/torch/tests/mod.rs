@@ -52,7 +52,7 @@ fn cases(list: &str) -> BTreeMap<String, Expected> {
 fn open_path(path: &Path, key: Option<&str>) -> Result<Checkpoint> {
     let access = Access::from_environment(None, true, None)?;
     let source = Source::open(&Reference::Path(path.to_path_buf()), &access, &Silent)?;
-    open(&source, &OpenOptions { key, adapter: false, headers: false }, &Silent)
+    open(&source, &OpenOptions { key, headers: false, ..OpenOptions::default() }, &Silent)
 }
 
 /// A file of `fixtures/torch`.
