@@ -35,7 +35,8 @@ impl Alone<'_, '_> {
                 Ok(opened)
             }
             Ok(_) => self.shown(name, format!("{name} is a part of a model, of which only this part is shown")),
-            Err(error) if self.opening.options.part => self.shown(name, error.to_string()),
+            // of a part that cannot be read by itself, that is the error
+            Err(error) if self.opening.options.part => self.shown(name, error.to_string()).map_err(|_| error),
             Err(error) => Err(error),
         }
     }

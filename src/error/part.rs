@@ -141,7 +141,7 @@ pub enum PartError {
     },
     /// Layers that the config describes are not there.
     #[error(
-        "{source_name} holds layers {held} of {block}, but its config has {layers}: layer {missing} is missing, so it is a part of a model"
+        "{source_name} holds layers {held} of {block}, but its config has {layers}: {missing} is missing, so it is a part of a model"
     )]
     Layers {
         /// The source.
@@ -152,8 +152,8 @@ pub enum PartError {
         held: String,
         /// How many the config has.
         layers: u64,
-        /// The first that is missing.
-        missing: u64,
+        /// The first tensor that is missing.
+        missing: String,
     },
     /// The layers of a block do not begin at 0.
     #[error("{source_name} holds layers {held} of {block} and none before them: it is a part of a model")]

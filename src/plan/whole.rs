@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::blocks::places;
+use super::blocks::{places, spell};
 use super::{SourceView, matching};
 use crate::checkpoint::Listing;
 use crate::error::{PartError, Result};
@@ -56,7 +56,7 @@ fn lacking(source: &SourceView, expected: &Layers, held: &Layers) -> Result<()> 
                 block: block.clone(),
                 held: ranges(found),
                 layers: layers.len() as u64,
-                missing: *missing,
+                missing: spell(block, *missing, tail),
             }
             .into());
         }
