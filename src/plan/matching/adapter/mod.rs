@@ -286,6 +286,7 @@ pub(super) fn mark(
             }
         });
     }
+    replaced(sources, resolutions, reasons);
     for (source, view) in sources.iter().enumerate().filter(|(_, view)| view.adapter.is_some()) {
         let (Some(used), Some(reasons)) = (used.get_mut(source), reasons.get_mut(source)) else { continue };
         for (place, info) in view.listing.tensors.iter().enumerate() {
@@ -296,6 +297,24 @@ pub(super) fn mark(
                 }
                 // listed with the tensor of the base that it changes
                 _ => *used = true,
+            }
+        }
+    }
+}
+
+/// Why a tensor of the base is not read although a target is found by its name: the adapter has a tensor that replaces it.
+fn replaced(sources: &[SourceView], resolutions: &[Resolution], reasons: &mut [HashMap<usize, String>]) {
+    for resolution in resolutions {
+        let Origin::Found { value, .. } = &resolution.origin else { continue };
+        for (source, tensor) in &resolution.tensors {
+            let Some(view) = sources.get(*source).filter(|view| view.adapter.is_none()) else { continue };
+            let Some(info) = view.listing.tensors.get(*tensor) else { continue };
+            let mut is_read = false;
+            value.leaves(&mut |leaf| {
+                is_read |= matches!(leaf, Value::Source { source: of, tensor, .. } if of == source && *tensor == info.name);
+            });
+            if !is_read && let Some(reasons) = reasons.get_mut(*source) {
+                reasons.entry(*tensor).or_insert_with(|| "the adapter replaces it".into());
             }
         }
     }
