@@ -22,7 +22,7 @@ const INDEX_LIMIT: u64 = 100_000_000;
 const QUANTIZATION: &[&str] =
     &["hf_quant_config.json", "quantize_config.json", "quant_config.json", "quanto_qmap.json"];
 /// Components of the names of tensors that only an unmerged adapter has.
-const ADAPTER_PARTS: &[&str] = &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "base_layer"];
+const ADAPTER_PARTS: &[&str] = &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"];
 
 /// How weights are opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -366,9 +366,16 @@ fn adapter_file(names: &[String]) -> Option<&str> {
     ["adapter_model.safetensors", "adapter_model.bin"].into_iter().find(has)
 }
 
+/// Whether only an unmerged adapter has a tensor of this name. PEFT's `base_layer` wraps one layer of the model (`q_proj.base_layer.weight`);
+/// timm's DLA has a sequence of that name (`base_layer.0.weight`).
+fn is_of_adapter(name: &str) -> bool {
+    let mut from_end = name.rsplit('.').skip(1);
+    let wraps_layer = from_end.next() == Some("base_layer") && from_end.next().is_some();
+    wraps_layer || name.split('.').any(|part| ADAPTER_PARTS.contains(&part))
+}
+
 fn refuse_adapter(reader: &Joined, files: &[PinnedFile]) -> Result<()> {
-    let is_part = |part: &str| ADAPTER_PARTS.contains(&part);
-    let shows = reader.listing().tensors.iter().find(|tensor| tensor.name.split('.').any(is_part));
+    let shows = reader.listing().tensors.iter().find(|tensor| is_of_adapter(&tensor.name));
     match shows {
         Some(tensor) => {
             let file = files.last().map(|file| file.name.clone()).unwrap_or_default();

@@ -274,6 +274,13 @@ fn adapters_and_sharded_training_states_are_refused_with_the_command_that_merges
 }
 
 #[test]
+fn a_sequence_that_has_the_name_of_a_wrapped_layer_is_no_adapter() {
+    for name in ["base_layer.0.weight", "backbone.base_layer.0.weight", "base_layer.weight"] {
+        assert!(open_path(directory(&[("model.safetensors", &bytes_of(&[name]))]).path()).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn a_config_that_is_not_text_is_refused() {
     let directory = directory(&[("model.safetensors", &bytes_of(&["w"])), ("config.json", b"{\"a\": \"\xff\"}")]);
     assert!(matches!(refusal(open_path(directory.path())), E::NotUtf8 { offset: 7, .. }));
