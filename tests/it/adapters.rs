@@ -100,39 +100,41 @@ fn a_pickled_adapter_is_the_same_adapter() {
 
 #[test]
 fn a_key_that_is_not_at_its_default_and_not_merged_is_refused_by_its_name() {
-    let keys: &[(&str, Json, &str)] = &[
-        ("peft_type", json!("IA3"), "IA3"),
-        ("peft_type", json!("LOHA"), "LOHA"),
-        ("peft_type", json!("ADALORA"), "ADALORA"),
-        ("peft_type", json!("VERA"), "VERA"),
-        ("peft_type", json!("PROMPT_TUNING"), "PROMPT_TUNING"),
-        ("init_lora_weights", json!("pissa"), "pissa"),
-        ("init_lora_weights", json!("pissa_niter_16"), "pissa_niter_16"),
-        ("init_lora_weights", json!("olora"), "olora"),
-        ("init_lora_weights", json!("OLoRA"), "OLoRA"),
-        ("init_lora_weights", json!("corda"), "corda"),
-        ("init_lora_weights", json!("loftq"), "loftq"),
-        ("init_lora_weights", json!("lora_ga"), "lora_ga"),
-        ("init_lora_weights", json!("something_new"), "something_new"),
-        ("alora_invocation_tokens", json!([1, 2]), "[1,2]"),
-        ("layer_replication", json!([[0, 1], [0, 2]]), "[[0,1],[0,2]]"),
-        ("target_parameters", json!(["mlp.experts.gate_up_proj"]), "mlp.experts.gate_up_proj"),
-        ("use_qalora", json!(true), "true"),
-        ("use_bdlora", json!({ "nblocks": 2 }), "nblocks"),
-        ("megatron_config", json!({ "a": 1 }), "a"),
-        ("arrow_config", json!({ "top_k": 3 }), "top_k"),
-        ("kasa_config", json!({ "beta": 0.1 }), "beta"),
-        ("monteclora_config", json!({ "num_samples": 8 }), "num_samples"),
-        ("velora_config", json!({ "num_groups": 8 }), "num_groups"),
-        ("bias", json!("some"), "some"),
-        ("a_key_of_tomorrow", json!(1), "1"),
-        ("a_key_of_tomorrow", json!("on"), "on"),
+    let keys: &[(&str, Json)] = &[
+        ("peft_type", json!("IA3")),
+        ("peft_type", json!("LOHA")),
+        ("peft_type", json!("ADALORA")),
+        ("peft_type", json!("VERA")),
+        ("peft_type", json!("PROMPT_TUNING")),
+        ("init_lora_weights", json!("pissa")),
+        ("init_lora_weights", json!("pissa_niter_16")),
+        ("init_lora_weights", json!("olora")),
+        ("init_lora_weights", json!("OLoRA")),
+        ("init_lora_weights", json!("corda")),
+        ("init_lora_weights", json!("loftq")),
+        ("init_lora_weights", json!("lora_ga")),
+        ("init_lora_weights", json!("something_new")),
+        ("alora_invocation_tokens", json!([1, 2])),
+        ("layer_replication", json!([[0, 1], [0, 2]])),
+        ("target_parameters", json!(["mlp.experts.gate_up_proj"])),
+        ("use_qalora", json!(true)),
+        ("use_bdlora", json!({ "nblocks": 2 })),
+        ("megatron_config", json!({ "a": 1 })),
+        ("arrow_config", json!({ "top_k": 3 })),
+        ("kasa_config", json!({ "beta": 0.1 })),
+        ("monteclora_config", json!({ "num_samples": 8 })),
+        ("velora_config", json!({ "num_groups": 8 })),
+        ("bias", json!("some")),
+        ("a_key_of_tomorrow", json!(1)),
+        ("a_key_of_tomorrow", json!("on")),
     ];
     let folder = Folder::new();
     publish(&folder, "llama", "llama_untied.safetensors", None);
-    for (key, value, shown) in keys {
+    for (key, value) in keys {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_string);
         let run = changed(&folder, "rslora", |config| config[*key] = value.clone());
-        run.exits(3).complains(key).complains(shown).complains("is not supported").complains("merge_and_unload");
+        let refused = format!("{key} `{shown}` is not supported");
+        run.exits(3).complains(&refused).complains("merge_and_unload");
         assert!(!folder.names().contains(&"out".to_string()), "{key}");
     }
     for (key, value) in [("a_key_of_tomorrow", json!(null)), ("another", json!(false)), ("third", json!([]))] {
@@ -147,7 +149,7 @@ fn a_pattern_that_matches_nothing_or_cannot_be_read_is_an_error() {
     for key in ["alpha_pattern", "rank_pattern"] {
         for pattern in ["k_proj", r"model\.layers\.9\..*", "proj", "layers.0", "q_proj.lora_A"] {
             let run = changed(&folder, "rslora", |config| config[key] = json!({ pattern: 2 }));
-            run.exits(3).complains(key).complains(pattern).complains("matches none of the adapted modules");
+            run.exits(3).complains(&format!("{key}: `{pattern}` matches none of the adapted modules"));
         }
         let run = changed(&folder, "rslora", |config| config[key] = json!({ "q_proj(": 2 }));
         run.exits(3).complains(key).complains("no regular expression");
@@ -158,19 +160,23 @@ fn a_pattern_that_matches_nothing_or_cannot_be_read_is_an_error() {
 fn a_rank_that_the_tensors_do_not_have_is_an_error() {
     let folder = Folder::new();
     publish(&folder, "llama", "llama_untied.safetensors", None);
-    changed(&folder, "rslora", |config| config["r"] = json!(3)).exits(3).complains("lora_A").complains("3");
+    changed(&folder, "rslora", |config| config["r"] = json!(3))
+        .exits(3)
+        .complains("lora_A.weight has 2 rows, the rank in its config is: 3");
     let pattern = json!({ "v_proj": 7 });
     changed(&folder, "rslora", |config| config["rank_pattern"] = pattern.clone()).exits(3).complains("v_proj.lora_A");
     changed(&folder, "dora", |config| config["use_dora"] = json!(false)).exits(3).complains("use_dora");
     changed(&folder, "rslora", |config| config["use_dora"] = json!(true)).exits(3).complains("lora_magnitude_vector");
-    changed(&folder, "tokens", |config| config["trainable_token_indices"] = json!([1, 2])).exits(3).complains("4");
+    changed(&folder, "tokens", |config| config["trainable_token_indices"] = json!([1, 2]))
+        .exits(3)
+        .complains("has 4 rows");
     changed(&folder, "tokens", |config| config["trainable_token_indices"] = json!([1, 2, 3, 99])).exits(3);
     changed(&folder, "lora_bias", |config| config["lora_bias"] = json!(false)).exits(3).complains("lora_bias");
     changed(&folder, "saved_modules", |config| {
         config["modules_to_save"] = json!(["lm_head", "embed_tokens", "norm", "mlp"])
     })
     .exits(3)
-    .complains("mlp");
+    .complains("modules_to_save names mlp");
 }
 
 /// An adapter of rank 1 with these tensors.

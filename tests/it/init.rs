@@ -96,7 +96,7 @@ fn a_foreign_directory_is_left_alone_even_with_force() {
     let folder = Folder::new();
     folder.write("out/precious.txt", "mine");
     let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out", "--force"];
-    folder.xfer(&command).exits(3).complains("out");
+    folder.xfer(&command).exits(3).complains("out exists and is no output of xfer: it holds precious.txt");
     assert_eq!(folder.names(), ["out"]);
     assert_eq!(names(&folder.path("out")), ["precious.txt"]);
 }

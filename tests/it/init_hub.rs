@@ -208,7 +208,7 @@ fn an_output_that_may_not_be_replaced_is_refused_before_anything_is_fetched() {
     folder.write("first/precious.txt", "mine");
     let endpoint = hub.endpoint();
     let init = ["init", "--from", "acme/two", "--arch", "first.json"];
-    folder.xfer_with(&init, &[("HF_ENDPOINT", endpoint.as_str())]).exits(3).complains("first");
+    folder.xfer_with(&init, &[("HF_ENDPOINT", endpoint.as_str())]).exits(3).complains("first exists");
     assert_eq!(given(&hub), FRONTS);
 }
 

@@ -337,7 +337,8 @@ fn what_one_process_of_several_wrote_is_refused_by_its_name() {
         let run = folder.xfer(&["convert", &format!("source/{given}"), "out"]);
         run.exits(3).complains(words);
         folder.xfer(&["convert", "source", "out"]).exits(3);
-        folder.xfer(&["init", "--from", &format!("source/{given}"), "--arch", "none.json", "--out", "out"]);
+        let init = ["init", "--from", &format!("source/{given}"), "--arch", "whole.safetensors", "--out", "out"];
+        folder.xfer(&init).exits(3).complains(words);
         assert!(!folder.names().contains(&"out".to_string()), "{given}");
     }
 }

@@ -62,12 +62,14 @@ impl Folder {
 
     /// Runs xfer here; `{}` of the line is split at spaces, arguments with spaces go through `xfer`.
     #[track_caller]
+    #[must_use = "a command that no assertion follows tests nothing"]
     pub fn xfer(&self, arguments: &[&str]) -> Run {
         self.xfer_with(arguments, &[])
     }
 
     /// The same with environment variables. The user's own Hugging Face settings never reach a test.
     #[track_caller]
+    #[must_use = "a command that no assertion follows tests nothing"]
     pub fn xfer_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         let output = self.command(arguments, environment).output().unwrap();
         Run {
