@@ -33,6 +33,7 @@ mod quantized;
 mod readme;
 mod real;
 mod rules;
+mod snapshots;
 mod structure;
 mod support;
 mod torch;
