@@ -3,7 +3,8 @@
 
 use super::config::Reader;
 use super::described::Described;
-use super::seq2seq::{self, Head, Limits};
+use super::head::Head;
+use super::seq2seq::{self, Limits};
 use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Layer, NodeId, Nonlinearity, PositionIds, Projections, Use};
@@ -101,7 +102,7 @@ impl Sizes {
 
 fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
     let limits = Limits { vocabulary: size.vocabulary, source: size.positions, target: size.positions };
-    if head == Head::Decoder {
+    if head == Head::Language {
         return decoder_alone(size, limits, inputs, at);
     }
     let source = seq2seq::source(limits, inputs, at)?;
@@ -124,7 +125,7 @@ fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut B
     let hidden = decoder.0;
     let mut outputs = seq2seq::results(class, (encoder.0, &encoder.1), (hidden, &decoder.1));
     let logits = at.head(|at| match head {
-        Head::Language => {
+        Head::Generation => {
             let words = words(size, "model.shared.weight", hidden, at)?;
             let bias = Layer::Parameter { shape: [1, size.vocabulary].into(), usage: Use::Add };
             let logits = at.layer("final_logits_bias", bias, &[words])?;

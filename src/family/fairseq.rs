@@ -1,6 +1,6 @@
 //! RoBERTa as fairseq publishes it: the names of its transformer, and in its first version q, k and v in one matrix.
 
-use super::{Dialect, Rule, bert, same};
+use super::{Dialect, Rule, same};
 
 /// Those of RoBERTa: both versions of fairseq, and the gamma and beta of old checkpoints.
 pub(super) const DIALECTS: &[Dialect] = &[
@@ -20,7 +20,7 @@ pub(super) const DIALECTS: &[Dialect] = &[
         absent: TOKEN_TYPES,
         ..Dialect::PLAIN
     },
-    bert::GAMMA_BETA,
+    super::bert::GAMMA_BETA,
 ];
 
 /// RoBERTa knows no types of tokens; transformers adds their table, and its own conversion fills it with zeros.

@@ -18,6 +18,7 @@ mod encoder;
 mod fairseq;
 mod gpt2;
 mod gpt_neox;
+mod head;
 mod ignored;
 mod initial;
 mod keys;
@@ -31,6 +32,7 @@ mod seq2seq;
 mod t5;
 #[cfg(test)]
 mod tests;
+mod text;
 mod whisper;
 
 pub use aliases::same as same_keys;

@@ -1,20 +1,14 @@
 //! What models that read one sequence and write another have in common: their inputs, and the classes that transformers has of them.
 
 use super::config::Reader;
+use super::head::{self, Head};
+use super::text::{Text, text};
 use super::{Class, Inputs, Outputs};
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
 use crate::graph::{Builder, Dim, Layer, NodeId};
-use crate::tensor::Dtype;
 
 /// The inputs of a model of two texts.
 pub(super) const INPUTS: &[&str] = &["input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask"];
-
-/// What is fed to one side.
-#[derive(Clone, Copy)]
-pub(super) struct Feed {
-    pub ids: NodeId,
-    pub mask: Option<NodeId>,
-}
 
 /// The sizes that inputs depend on.
 #[derive(Clone, Copy)]
@@ -26,73 +20,23 @@ pub(super) struct Limits {
     pub target: u64,
 }
 
-/// The text to read: what is wired, else the model's own, the mask optional.
-pub(super) fn source(limits: Limits, inputs: &Inputs, at: &mut Builder) -> Result<Feed> {
-    side(["input_ids", "attention_mask"], limits.vocabulary, Dim::UpTo(limits.source), inputs, at)
+/// The text to read.
+pub(super) fn source(limits: Limits, inputs: &Inputs, at: &mut Builder) -> Result<Text> {
+    text(["input_ids", "attention_mask"], limits.vocabulary, Dim::UpTo(limits.source), inputs, at)
 }
 
 /// The text that was written so far.
-pub(super) fn target(limits: Limits, inputs: &Inputs, at: &mut Builder) -> Result<Feed> {
-    side(["decoder_input_ids", "decoder_attention_mask"], limits.vocabulary, Dim::Target(limits.target), inputs, at)
+pub(super) fn target(limits: Limits, inputs: &Inputs, at: &mut Builder) -> Result<Text> {
+    let names = ["decoder_input_ids", "decoder_attention_mask"];
+    text(names, limits.vocabulary, Dim::Target(limits.target), inputs, at)
 }
-
-fn side(names: [&str; 2], vocabulary: u64, length: Dim, inputs: &Inputs, at: &mut Builder) -> Result<Feed> {
-    let [ids, mask] = names;
-    let axes = || vec![Dim::Batch, length];
-    let fed = match inputs.get(ids) {
-        Some(node) => node,
-        None => at.input(ids, axes(), Dtype::I64, Some(vocabulary))?,
-    };
-    let mask = match inputs.get(mask) {
-        None if inputs.wired.is_empty() => Some(at.input_or(mask, axes(), Dtype::I64, Some(2), Some(1))?),
-        wired => wired,
-    };
-    Ok(Feed { ids: fed, mask })
-}
-
-/// What stands on the body.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Head {
-    /// Nothing.
-    None,
-    /// Nothing, and the encoder alone.
-    Encoder,
-    /// A row for each token that may be written next.
-    Language,
-    /// The same on the decoder alone.
-    Decoder,
-    /// A class of each text, from its last `eos` token.
-    Sequence,
-    /// A class of each token that is read.
-    Token,
-    /// The first and the last token of an answer.
-    Span,
-    /// A class of each recording.
-    Audio,
-}
-
-/// The ends of class names and what they say.
-const HEADS: &[(&str, Head)] = &[
-    ("ForConditionalGeneration", Head::Language),
-    ("ForCausalLM", Head::Decoder),
-    ("ForSequenceClassification", Head::Sequence),
-    ("ForTokenClassification", Head::Token),
-    ("ForQuestionAnswering", Head::Span),
-    ("ForAudioClassification", Head::Audio),
-    ("EncoderModel", Head::Encoder),
-    ("Model", Head::None),
-];
 
 /// The head of the class that is built, one of `known`; a bare block has none.
 pub(super) fn head(config: Reader, class: &Class, known: &'static [&'static str]) -> Result<Head> {
-    let name = match class {
-        Class::Bare => None,
-        Class::OfConfig => config.architecture()?,
-    };
-    let Some(name) = name else { return Ok(Head::None) };
-    let unknown = || FamilyError::Architecture { family: config.family, name: name.into(), known };
-    let head = HEADS.iter().find(|(end, _)| name.ends_with(end)).filter(|_| known.contains(&name));
-    Ok(head.ok_or_else(unknown)?.1)
+    match class {
+        Class::Bare => Ok(Head::None),
+        Class::OfConfig => head::of(config, known),
+    }
 }
 
 /// The results of a bare body: `hidden` and `encoder_hidden`, and of each layer.

@@ -3,7 +3,8 @@
 
 use super::config::Reader;
 use super::described::Described;
-use super::seq2seq::{self, Head, Limits};
+use super::head::Head;
+use super::seq2seq::{self, Limits};
 use super::{Class, Inputs, Outputs, initial};
 use crate::error::{FamilyError, Result};
 use crate::graph::{
@@ -153,7 +154,7 @@ fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut B
     };
     let mut outputs = seq2seq::results(class, (encoded, &encoder), (hidden, &decoder));
     let logits = at.head(|at| match head {
-        Head::Language => lm_head(size, hidden, at).map(Some),
+        Head::Generation => lm_head(size, hidden, at).map(Some),
         Head::Sequence => seq2seq::classify((hidden, source.ids), size.eos, size.hidden, size.labels, at).map(Some),
         Head::Span => at.layer("qa_outputs", Layer::Linear { out: size.labels, bias: true }, &[hidden]).map(Some),
         _ => Ok(None),

@@ -3,7 +3,8 @@
 
 use super::config::Reader;
 use super::described::Described;
-use super::seq2seq::{self, Head, Limits};
+use super::head::Head;
+use super::seq2seq::{self, Limits};
 use super::{Class, Inputs, Outputs, initial, openai};
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Convolution, Dim, Layer, NodeId, Nonlinearity, PositionIds, Projections};
@@ -126,7 +127,7 @@ fn text(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut Build
         Ok((encoder, decoder))
     })?;
     let mut outputs = seq2seq::results(class, (encoder.0, &encoder.1), (decoder.0, &decoder.1));
-    if head == Head::Language {
+    if head == Head::Generation {
         let logits = at.head(|at| {
             let words = Layer::Linear { out: size.vocabulary, bias: false };
             let logits = at.layer("proj_out", words, &[decoder.0])?;

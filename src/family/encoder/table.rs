@@ -1,0 +1,261 @@
+//! The table of an encoder of BERT's kind, and that table with the sizes of a config.
+
+use crate::error::Result;
+use crate::family::config::Reader;
+use crate::family::head::Head;
+use crate::family::text::Text;
+use crate::family::{Dialect, Inputs, Outputs};
+use crate::graph::{Builder, NodeId, Nonlinearity, ParameterId, PositionIds};
+
+/// An encoder: every field is a place where two published families differ.
+pub(crate) struct Encoder {
+    pub name: &'static str,
+    pub model_types: &'static [&'static str],
+    pub architectures: &'static [&'static str],
+    pub base_prefix: &'static str,
+    pub markers: &'static [&'static str],
+    pub dialects: &'static [Dialect],
+    pub keys: Keys,
+    pub positions: Positions,
+    /// The path of the embedding of tokens, below the body's.
+    pub words: &'static str,
+    pub embedding_width: Width,
+    /// The matrix from that width to the width of the layers.
+    pub projection: Projection,
+    /// The path of the numbered layers.
+    pub layer: &'static str,
+    pub names: Names,
+    /// The path of the pooler, a matrix of the first token and tanh.
+    pub pooler: Option<&'static str>,
+    pub heads: &'static [(Head, Tower)],
+    /// The whole body.
+    pub body: fn(&Model, &Inputs, &mut Builder) -> Result<Body>,
+    /// The layers of the body: the result of each.
+    pub layers: fn(&Model, NodeId, Feed, &mut Builder) -> Result<Vec<NodeId>>,
+    /// transformers' `_init_weights`, for the parameters from an id on.
+    pub initialise: fn(&Model, ParameterId, &mut Builder) -> Result<()>,
+}
+
+/// The keys of a config and their defaults in transformers.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys {
+    pub vocabulary: (&'static str, u64),
+    pub hidden: (&'static str, u64),
+    pub layers: (&'static str, u64),
+    pub heads: (&'static str, u64),
+    pub intermediate: (&'static str, u64),
+    pub activation: (&'static str, &'static str),
+    pub positions: (&'static str, u64),
+    /// The default of `type_vocab_size`; `None` where tokens have no types.
+    pub types: Option<u64>,
+    /// What norms add to the variance; without a key it is fixed.
+    pub eps: (Option<&'static str>, f64),
+    pub padding: Padding,
+    /// Whether the family has decoders.
+    pub decodes: bool,
+}
+
+/// The id of padding.
+#[derive(Clone, Copy)]
+pub(crate) enum Padding {
+    /// `pad_token_id`, with this default.
+    Key(u64),
+    /// This one, whatever the config states.
+    Fixed(u64),
+}
+
+/// Which row of the table a position has.
+#[derive(Clone, Copy)]
+pub(crate) enum Positions {
+    /// The first has row 0.
+    FromZero,
+    /// They are counted from after the row of padding, without padding (RoBERTa).
+    AfterPadding,
+}
+
+/// The width of the embeddings.
+#[derive(Clone, Copy)]
+pub(crate) enum Width {
+    OfLayers,
+    /// That of a key, with its default.
+    Key(&'static str, u64),
+    /// That of a key, by default that of the layers.
+    LikeLayers(&'static str),
+}
+
+/// A matrix from the width of the embeddings to that of the layers, by its path.
+#[derive(Clone, Copy)]
+pub(crate) enum Projection {
+    /// Only where the widths differ.
+    IfNeeded(&'static str),
+    Always(&'static str),
+}
+
+/// The names of a layer's parts below its path.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub attention: &'static str,
+    /// Query, key, value and output, below the attention.
+    pub projections: [&'static str; 4],
+    pub attention_norm: &'static str,
+    pub wide: &'static str,
+    pub narrow: &'static str,
+    pub norm: &'static str,
+}
+
+/// What a class adds to the body.
+pub(crate) enum Tower {
+    /// Logits of each token of the vocabulary.
+    Words(Words),
+    /// The same, and logits of this path, output name and size (`None`: the number of labels) from the pooled text.
+    WordsAndPair(Words, &'static str, &'static str, Option<u64>),
+    /// Logits of the pooled text, without a dropout.
+    Pair(&'static str),
+    /// A dropout and logits of the pooled text.
+    Pooled(&'static str),
+    /// A matrix of the first token and an activation, then a dropout and logits.
+    First { dense: &'static str, activation: Active, out: &'static str },
+    /// A dropout and logits of each token.
+    Each(&'static str),
+    /// Logits of each token for the first and last token of an answer.
+    Span(&'static str),
+    /// What no other family has.
+    Other(fn(&Model, Head, &Body, &mut Builder) -> Result<Outputs>),
+}
+
+/// An activation.
+#[derive(Clone, Copy)]
+pub(crate) enum Active {
+    Fixed(Nonlinearity),
+    /// That of the layers.
+    Layers,
+    /// That of a key, with its default.
+    Key(&'static str, &'static str),
+}
+
+/// A head of a language model: a transform, its norm, and the decoder, which is the embedding where the two are tied.
+pub(crate) struct Words {
+    /// The decoder's bias, where the head has one beside the decoder.
+    pub bias: Option<&'static str>,
+    pub dense: &'static str,
+    pub activation: Active,
+    pub norm: &'static str,
+    pub decoder: &'static str,
+}
+
+/// An encoder with the sizes of a config.
+pub(crate) struct Model<'a> {
+    pub of: &'a Encoder,
+    pub config: Reader<'a>,
+    pub vocabulary: u64,
+    pub hidden: u64,
+    pub layers: u64,
+    pub heads: u64,
+    pub intermediate: u64,
+    pub activation: Nonlinearity,
+    /// How many rows the table of positions has.
+    pub positions: u64,
+    pub position_ids: PositionIds,
+    /// 0 where tokens have no types.
+    pub types: u64,
+    pub eps: f64,
+    pub range: f64,
+    pub causal: bool,
+    pub tied: bool,
+    pub labels: u64,
+    /// The id of padding.
+    pub padding: Option<u64>,
+    /// The width of the embeddings.
+    pub width: u64,
+}
+
+/// The nodes of the inputs.
+#[derive(Clone, Copy)]
+pub(crate) struct Feed {
+    pub text: Text,
+    /// `None` where tokens have no types.
+    pub types: Option<NodeId>,
+}
+
+/// The result of a body.
+pub(crate) struct Body {
+    pub feed: Feed,
+    pub hidden: NodeId,
+    pub layers: Vec<NodeId>,
+}
+
+impl<'a> Model<'a> {
+    /// An encoder with the sizes that a config states.
+    pub fn read(of: &'a Encoder, config: Reader<'a>) -> Result<Model<'a>> {
+        let keys = &of.keys;
+        refuse(config, keys)?;
+        let size = |(key, default): (&'static str, u64)| config.size(key, default);
+        let (hidden, heads) = (size(keys.hidden)?, size(keys.heads)?);
+        config.divides((keys.hidden.0, hidden), (keys.heads.0, heads))?;
+        let positions = size(keys.positions)?;
+        Ok(Model {
+            of,
+            config,
+            vocabulary: size(keys.vocabulary)?,
+            hidden,
+            layers: config.count(keys.layers.0, keys.layers.1)?,
+            heads,
+            intermediate: size(keys.intermediate)?,
+            activation: config.activation(keys.activation.0, keys.activation.1)?,
+            positions,
+            position_ids: position_ids(of, config, positions)?,
+            types: types(config, keys)?,
+            eps: keys.eps.0.map_or(Ok(keys.eps.1), |key| config.number(key, keys.eps.1))?,
+            range: config.number("initializer_range", 0.02)?,
+            causal: keys.decodes && config.flag("is_decoder", false)?,
+            tied: config.flag("tie_word_embeddings", true)?,
+            labels: config.labels()?,
+            padding: match keys.padding {
+                Padding::Key(default) => config.id("pad_token_id", Some(default))?,
+                Padding::Fixed(id) => Some(id),
+            },
+            width: match of.embedding_width {
+                Width::OfLayers => hidden,
+                Width::Key(key, default) => config.size(key, default)?,
+                Width::LikeLayers(key) => config.derived_size(key, hidden)?,
+            },
+        })
+    }
+}
+
+/// Which row each position has.
+fn position_ids(of: &Encoder, config: Reader, positions: u64) -> Result<PositionIds> {
+    let padding = match (of.positions, of.keys.padding) {
+        (Positions::FromZero, _) => return Ok(PositionIds::PLAIN),
+        (Positions::AfterPadding, Padding::Key(default)) => config.count("pad_token_id", default)?,
+        (Positions::AfterPadding, Padding::Fixed(id)) => id,
+    };
+    let ids = PositionIds::Counted { padding };
+    if positions > ids.reserved() {
+        return Ok(ids);
+    }
+    let must = format!("more than the {} rows up to that of pad_token_id", ids.reserved());
+    Err(config.wrong("max_position_embeddings", positions, must))
+}
+
+/// How many types of tokens there are. Where the library has a table of none it cannot run.
+fn types(config: Reader, keys: &Keys) -> Result<u64> {
+    const KEY: &str = "type_vocab_size";
+    match keys.types {
+        None => Ok(0),
+        Some(0) => config.count(KEY, 0),
+        Some(default) => config.size(KEY, default),
+    }
+}
+
+/// What BERT and its relatives exist with and is not built here.
+fn refuse(config: Reader, keys: &Keys) -> Result<()> {
+    let positions = config.text("position_embedding_type", "absolute")?;
+    if positions != "absolute" {
+        return Err(config.unsupported("position_embedding_type", positions, "absolute"));
+    }
+    if keys.decodes {
+        config.only("add_cross_attention", false, "false: a model without an encoder beside it")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What a class of a model ends in, by the end of its name.
+
+use super::config::Reader;
+use crate::error::{FamilyError, Result};
+
+/// What a class has on its body.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Head {
+    /// Nothing.
+    None,
+    /// Nothing, and of a model with an encoder and a decoder the encoder alone.
+    Encoder,
+    /// The tasks that the model was pretrained on.
+    PreTraining,
+    /// Logits of each token of the vocabulary; of a model with an encoder and a decoder, the decoder alone.
+    Language,
+    /// Logits of the tokens that a decoder writes for what an encoder reads.
+    Generation,
+    /// Whether one sentence follows the other.
+    NextSentence,
+    /// The class of a text.
+    Sequence,
+    /// A score for each of several texts.
+    Choice,
+    /// The class of each token.
+    Token,
+    /// The first and the last token of an answer.
+    Span,
+    /// The class of a recording.
+    Audio,
+}
+
+/// The ends of class names. The first that fits counts.
+const HEADS: &[(&str, Head)] = &[
+    ("ForPreTraining", Head::PreTraining),
+    ("ForMaskedLM", Head::Language),
+    ("ForCausalLM", Head::Language),
+    ("LMHeadModel", Head::Language),
+    ("ForConditionalGeneration", Head::Generation),
+    ("ForNextSentencePrediction", Head::NextSentence),
+    ("ForSequenceClassification", Head::Sequence),
+    ("ForMultipleChoice", Head::Choice),
+    ("ForTokenClassification", Head::Token),
+    ("ForQuestionAnswering", Head::Span),
+    ("ForAudioClassification", Head::Audio),
+    ("EncoderModel", Head::Encoder),
+    ("Model", Head::None),
+];
+
+/// The head of the class that the config names, one of `known`.
+pub(super) fn of(config: Reader, known: &'static [&'static str]) -> Result<Head> {
+    let Some(name) = config.architecture()? else { return Ok(Head::None) };
+    let head = HEADS.iter().find(|(end, _)| name.ends_with(end)).filter(|_| known.contains(&name));
+    match head {
+        Some((_, head)) => Ok(*head),
+        None => Err(FamilyError::Architecture { family: config.family, name: name.into(), known }.into()),
+    }
+}
