@@ -20,15 +20,8 @@ const ALIASES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("qwen3_moe", &[("num_local_experts", "num_experts")]),
     ("mixtral", &[("num_experts", "num_local_experts")]),
-    (
-        "t5",
-        &[
-            ("hidden_size", "d_model"),
-            ("num_attention_heads", "num_heads"),
-            ("num_hidden_layers", "num_layers"),
-            ("head_dim", "d_kv"),
-        ],
-    ),
+    ("t5", T5),
+    ("mt5", T5),
     (
         "bart",
         &[
@@ -46,6 +39,13 @@ const ALIASES: &[(&str, &[(&str, &str)])] = &[
             ("num_hidden_layers", "encoder_layers"),
         ],
     ),
+];
+
+const T5: &[(&str, &str)] = &[
+    ("hidden_size", "d_model"),
+    ("num_attention_heads", "num_heads"),
+    ("num_hidden_layers", "num_layers"),
+    ("head_dim", "d_kv"),
 ];
 
 /// Those of every family: transformers 5 writes the second where version 4 wrote the first.

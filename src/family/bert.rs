@@ -4,7 +4,7 @@
 use super::encoder::Tower::{Each, Pair, Pooled, Span, WordsAndPair};
 use super::encoder::{self, Active, Encoder, Keys, Names, Padding, Positions, Projection, Tower, Width, Words};
 use super::head::Head;
-use super::{Dialect, Rule, initial, same};
+use super::{Dialect, Rule, same};
 
 /// BERT, from which its relatives differ.
 pub(super) const BERT: Encoder = Encoder {
@@ -62,10 +62,7 @@ pub(super) const BERT: Encoder = Encoder {
     ],
     body: encoder::body,
     layers: encoder::layers,
-    initialise: |model, since, at| {
-        initial::base(model.of.name, model.range, since, at);
-        Ok(())
-    },
+    initialise: encoder::initialise,
 };
 
 /// Its head of a language model.

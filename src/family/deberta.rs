@@ -5,12 +5,11 @@ use super::config::Reader;
 use super::encoder::Tower::{Each, First, Other, Span};
 use super::encoder::{self, Active, Body, Encoder, Feed, Keys, Model, Names, Tower, Width};
 use super::head::Head;
-use super::{Inputs, Outputs, initial};
+use super::{Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::{
     Attention, AttentionKind, Builder, Convolution, Disentangled, Layer, NodeId, Nonlinearity, PositionIds, Said,
 };
-use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The family.
@@ -49,12 +48,7 @@ pub(super) const DEBERTA: Encoder = Encoder {
         (Head::Span, Span("qa_outputs")),
     ],
     body,
-    initialise: |model, since, at| {
-        let std = initial::deviation(model.range);
-        let by = format!("{}: initializer_range {std}", model.of.name);
-        at.init_rule(since, Scheme::Normal { mean: 0.0, std }, &by, |parameter| parameter.role == Role::Token);
-        (BERT.initialise)(model, since, at)
-    },
+    initialise: encoder::initialise_tables_too,
     ..BERT
 };
 

@@ -4,16 +4,20 @@ mod body;
 mod table;
 mod tower;
 
-pub(super) use body::{INPUTS, attention, body, embedded, feed, layer, layer_around, layers, linear, norm, parameter};
+pub(super) use body::{
+    INPUTS, attention, body, embedded, feed, layer, layer_around, layers, layers_of, linear, norm, parameter,
+};
 pub(super) use table::{
     Active, Body, Encoder, Feed, Keys, Model, Names, Padding, Positions, Projection, Tower, Width, Words,
 };
 pub(super) use tower::{classifier, embedding, first_token, outputs, words};
 
 use super::config::Reader;
-use super::{Class, Dialect, Family, Inputs, Outputs, head};
+use super::{Class, Dialect, Family, Inputs, Outputs, head, initial};
 use crate::error::Result;
-use crate::graph::{Builder, NodeId, Nonlinearity};
+use crate::graph::{Builder, NodeId, Nonlinearity, ParameterId};
+use crate::init::Scheme;
+use crate::tensor::Role;
 
 impl Family for Encoder {
     fn name(&self) -> &'static str {
@@ -83,4 +87,18 @@ fn of_config(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<Outputs
 fn pooler(model: &Model, hidden: NodeId, at: &mut Builder) -> Result<Option<NodeId>> {
     let pooled = |name| first_token(name, model.hidden, Nonlinearity::Tanh, hidden, at);
     model.of.pooler.map(pooled).transpose()
+}
+
+/// Normal matrices and embeddings, norms 1, biases 0.
+pub(super) fn initialise(model: &Model, since: ParameterId, at: &mut Builder) -> Result<()> {
+    initial::base(model.of.name, model.range, since, at);
+    Ok(())
+}
+
+/// The same, and normal tables of distances.
+pub(super) fn initialise_tables_too(model: &Model, since: ParameterId, at: &mut Builder) -> Result<()> {
+    let std = initial::deviation(model.range);
+    let by = format!("{}: initializer_range {std}", model.of.name);
+    at.init_rule(since, Scheme::Normal { mean: 0.0, std }, &by, |parameter| parameter.role == Role::Token);
+    initialise(model, since, at)
 }

@@ -21,6 +21,7 @@ const IGNORED: &[Ignored] = &[
     Ignored { family: "gpt_neox", class: None, ends: &["attention.bias", "attention.masked_bias"], components: &[] },
     Ignored { family: "t5", class: None, ends: &["EncDecAttention.relative_attention_bias.weight"], components: &[] },
     Ignored { family: "t5", class: Some("T5EncoderModel"), ends: &[], components: &["decoder"] },
+    Ignored { family: "mt5", class: None, ends: &["EncDecAttention.relative_attention_bias.weight"], components: &[] },
     Ignored { family: "bart", class: None, ends: &["encoder.version", "decoder.version"], components: &[] },
 ];
 

@@ -24,6 +24,7 @@ mod initial;
 mod keys;
 mod llama;
 mod modernbert;
+mod mpnet;
 mod openai;
 mod recognise;
 mod roberta;
@@ -254,6 +255,8 @@ pub const FAMILIES: &[&dyn Family] = &[
     &bert::BERT,
     &roberta::ROBERTA,
     &roberta::XLM_ROBERTA,
+    &roberta::CAMEMBERT,
+    &mpnet::MPNET,
     &distilbert::DISTILBERT,
     &electra::ELECTRA,
     &albert::ALBERT,
@@ -271,6 +274,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &llama::MISTRAL,
     &llama::GEMMA,
     &t5::T5,
+    &t5::MT5,
     &bart::BART,
     &whisper::WHISPER,
 ];

@@ -1,5 +1,5 @@
-//! RoBERTa (Liu et al., arXiv:1907.11692) and XLM-RoBERTa (arXiv:1911.02116): BERT whose positions are counted from after the row of
-//! padding, with other heads.
+//! RoBERTa (Liu et al., arXiv:1907.11692): BERT whose positions are counted from after the row of padding, with other heads. XLM-RoBERTa
+//! (Conneau et al., arXiv:1911.02116) and CamemBERT (Martin et al., arXiv:1911.03894) are RoBERTa with other vocabularies.
 
 use super::bert::BERT;
 use super::encoder::Tower::{Each, First, Pooled, Span};
@@ -67,4 +67,20 @@ pub(super) const XLM_ROBERTA: Encoder = Encoder {
     ],
     keys: Keys { vocabulary: ("vocab_size", 30522), ..ROBERTA.keys },
     ..ROBERTA
+};
+
+/// CamemBERT.
+pub(super) const CAMEMBERT: Encoder = Encoder {
+    name: "camembert",
+    model_types: &["camembert"],
+    architectures: &[
+        "CamembertModel",
+        "CamembertForMaskedLM",
+        "CamembertForCausalLM",
+        "CamembertForSequenceClassification",
+        "CamembertForMultipleChoice",
+        "CamembertForTokenClassification",
+        "CamembertForQuestionAnswering",
+    ],
+    ..XLM_ROBERTA
 };

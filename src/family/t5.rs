@@ -29,19 +29,65 @@ pub const T5: Described = Described {
     base_prefix: "transformer",
     markers: &["encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"],
     dialects: &[],
-    build,
+    build: |config, inputs, class, at| build(&T5_DEFAULTS, T5.architectures, config, inputs, class, at),
+};
+
+/// mT5 (Xue et al., arXiv:2010.11934): T5 1.1 with words of a hundred languages.
+pub const MT5: Described = Described {
+    name: "mt5",
+    model_types: &["mt5"],
+    architectures: &[
+        "MT5Model",
+        "MT5ForConditionalGeneration",
+        "MT5EncoderModel",
+        "MT5ForSequenceClassification",
+        "MT5ForTokenClassification",
+        "MT5ForQuestionAnswering",
+    ],
+    build: |config, inputs, class, at| build(&MT5_DEFAULTS, MT5.architectures, config, inputs, class, at),
+    ..T5
+};
+
+/// The defaults of a config in transformers.
+struct Defaults {
+    vocabulary: u64,
+    intermediate: u64,
+    layers: u64,
+    heads: u64,
+    feed_forward: &'static str,
+    /// Whether what a tied decoder of words takes is scaled.
+    scales: bool,
+}
+
+const T5_DEFAULTS: Defaults =
+    Defaults { vocabulary: 32128, intermediate: 2048, layers: 6, heads: 8, feed_forward: "relu", scales: true };
+
+const MT5_DEFAULTS: Defaults = Defaults {
+    vocabulary: 250_112,
+    intermediate: 1024,
+    layers: 8,
+    heads: 6,
+    feed_forward: "gated-gelu",
+    scales: false,
 };
 
 /// No text is too long for distances; this is what examples are made of.
 const LONGEST: u64 = 1 << 20;
 
-fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    inputs.check(T5.name, seq2seq::INPUTS)?;
-    let size = Sizes::read(config)?;
-    let head = seq2seq::head(config, class, T5.architectures)?;
+fn build(
+    defaults: &Defaults,
+    architectures: &'static [&'static str],
+    config: Reader,
+    inputs: &Inputs,
+    class: &Class,
+    at: &mut Builder,
+) -> Result<Outputs> {
+    inputs.check(config.family, seq2seq::INPUTS)?;
+    let size = Sizes::read(defaults, config)?;
+    let head = seq2seq::head(config, class, architectures)?;
     let since = at.parameters().len();
     let outputs = of_class(&size, head, class, inputs, at)?;
-    initialise(&size, since, at);
+    initialise(&size, config.family, since, at);
     Ok(outputs)
 }
 
@@ -60,15 +106,16 @@ struct Sizes {
     eps: f64,
     factor: f64,
     tied: bool,
+    scales: bool,
     labels: u64,
     eos: u64,
     start: u64,
 }
 
 impl Sizes {
-    fn read(config: Reader) -> Result<Sizes> {
-        let layers = config.count("num_layers", 6)?;
-        let feed_forward = config.text("feed_forward_proj", "relu")?;
+    fn read(defaults: &Defaults, config: Reader) -> Result<Sizes> {
+        let layers = config.count("num_layers", defaults.layers)?;
+        let feed_forward = config.text("feed_forward_proj", defaults.feed_forward)?;
         let (gated, activation) = match feed_forward.strip_prefix("gated-") {
             // the name of the paper's activation, which the library takes for its approximation
             Some("gelu") => (true, "gelu_new"),
@@ -79,7 +126,8 @@ impl Sizes {
         let gated = config.get("is_gated_act").map_or(Ok(gated), |_| config.flag("is_gated_act", gated))?;
         let activation =
             config.get("dense_act_fn").map_or(Ok(activation), |_| config.text("dense_act_fn", activation))?;
-        config.alternatives("feed_forward_proj", ["gated-gelu", "gated-silu"].map(serde_json::Value::from));
+        let others = ["relu", "gated-gelu", "gated-silu"].into_iter().filter(|other| *other != defaults.feed_forward);
+        config.alternatives("feed_forward_proj", others.map(serde_json::Value::from));
         let activation = super::activation::by_name(activation).ok_or_else(|| {
             config.unsupported("feed_forward_proj", feed_forward, "relu, gated-gelu, gated-silu and other activations")
         })?;
@@ -95,14 +143,16 @@ impl Sizes {
         }
         // version 5 states that the two are tied, and by another key that what goes in is not scaled, where version 4 stated neither
         let tied = config.flag("tie_word_embeddings", true)?;
-        let scaled =
-            config.get("scale_decoder_outputs").map_or(Ok(tied), |_| config.flag("scale_decoder_outputs", tied))?;
+        let scaled = match config.get("scale_decoder_outputs") {
+            Some(_) if defaults.scales => config.flag("scale_decoder_outputs", tied)?,
+            _ => tied,
+        };
         Ok(Sizes {
-            vocabulary: config.size("vocab_size", 32128)?,
+            vocabulary: config.size("vocab_size", defaults.vocabulary)?,
             hidden: config.size("d_model", 512)?,
             head_dim: config.size("d_kv", 64)?,
-            heads: config.size("num_heads", 8)?,
-            intermediate: config.size("d_ff", 2048)?,
+            heads: config.size("num_heads", defaults.heads)?,
+            intermediate: config.size("d_ff", defaults.intermediate)?,
             layers,
             decoder_layers: config.derived_count("num_decoder_layers", layers)?,
             buckets,
@@ -111,6 +161,7 @@ impl Sizes {
             eps: config.number("layer_norm_epsilon", 1e-6)?,
             factor: config.number("initializer_factor", 1.0)?,
             tied: tied && scaled,
+            scales: defaults.scales,
             labels: config.labels()?,
             eos: config.id("eos_token_id", Some(1))?.unwrap_or(1),
             start: start.unwrap_or(0),
@@ -165,7 +216,7 @@ fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut B
 
 /// The words, which are the embedding where that is tied; then what goes in is scaled.
 fn lm_head(size: &Sizes, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
-    let hidden = match size.tied {
+    let hidden = match size.tied && size.scales {
         true => at.layer("", Layer::Scale { factor: 1.0 / (size.hidden as f64).sqrt() }, &[hidden])?,
         false => hidden,
     };
@@ -278,11 +329,12 @@ fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<Nod
 }
 
 /// transformers' `_init_weights`, Mesh TensorFlow's in fact: each matrix by the width of what goes in, times `initializer_factor`.
-fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
+fn initialise(size: &Sizes, family: &str, since: ParameterId, at: &mut Builder) {
     let (factor, width) = (size.factor, size.hidden as f64);
     let (head, heads) = (size.head_dim as f64, size.heads as f64);
     let rules: &[(&[&str], f64, &str)] = &[
         (&["shared.weight", "embed_tokens.weight", "lm_head.weight"], factor, "words"),
+        (&["classifier.weight"], factor, "a classifier of tokens"),
         (&["Attention.q.weight"], factor / (width * head).sqrt(), "queries (d_model · d_kv)^-1/2"),
         (&["Attention.o.weight"], factor / (heads * head).sqrt(), "(num_heads · d_kv)^-1/2"),
         (&[".wo.weight"], factor / (size.intermediate as f64).sqrt(), "d_ff^-1/2"),
@@ -293,9 +345,9 @@ fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
             matches!(p.role, Role::Linear | Role::Embedding | Role::Token)
                 && ends.iter().any(|end| p.name.ends_with(end))
         };
-        at.init_rule(since, Scheme::Normal { mean: 0.0, std: *std }, &format!("t5: {what}, factor {factor}"), of);
+        at.init_rule(since, Scheme::Normal { mean: 0.0, std: *std }, &format!("{family}: {what}, factor {factor}"), of);
     }
     let norms = Scheme::Constant { value: factor };
-    at.init_rule(since, norms, "t5: norms start at initializer_factor", |p| p.role == Role::Norm);
-    initial::norms_and_biases(T5.name, since, at);
+    at.init_rule(since, norms, &format!("{family}: norms start at initializer_factor"), |p| p.role == Role::Norm);
+    initial::norms_and_biases(family, since, at);
 }

@@ -65,7 +65,7 @@ fn logits(config: &Config, parameters: &[Parameter], graph: &Graph) -> Result<Ve
         batch.insert("input_ids".to_string(), ids(vec![9, 7, 4, 11, 8, 2]));
         batch.insert("attention_mask".to_string(), ids(vec![1; 6]));
     }
-    let decodes = ["t5", "bart", "whisper"].iter().any(|family| config.0["model_type"] == *family);
+    let decodes = ["t5", "mt5", "bart", "whisper"].iter().any(|family| config.0["model_type"] == *family);
     if decodes && !name.contains("Sequence") && !name.contains("Audio") {
         batch.insert("decoder_input_ids".to_string(), ids(vec![2, 9, 5, 7]));
     }
