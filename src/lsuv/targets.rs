@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{Graph, Layer, Parameter, ParameterId};
-use crate::plan::names::template;
+use crate::name::template;
 use crate::plan::{Action, Plan};
 use crate::tensor::Role;
 

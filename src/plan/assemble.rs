@@ -1,116 +1,40 @@
 //! A plan, put together: match, fit, initialise, choose types, judge coverage, list what is left.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
-use super::companions::{self, Companions};
-use super::damage::Damage;
-use super::fit::{self, Decision, Dtypes, Fitted, Fitter, Narrowings, VocabularyRows, cast};
-use super::initialize::{self, Initializer, Siblings};
-use super::matching::{self, Match, Matching, Origin};
-use super::mismatches::Mismatches;
-use super::rules;
-use super::{
-    Action, Answer, Assignment, DtypeChoice, Exact, FORMAT, Initialisation, Options, Plan, Planned, PlannedSource,
-    Question, SourceView, Step, Target, Unused, Value, names, structure, validate,
-};
-use super::{codes, coverage};
-use crate::arch::{Architecture, InitRule};
+use crate::arch::Architecture;
 use crate::error::{PlanError, Result};
 use crate::graph::{Parameter, ParameterId};
-use crate::hash::{HashMap, HashSet};
-use crate::init::Generator;
-use crate::tensor::{Dtype, Name, Role, TensorInfo};
-
-/// The facts about data that `plan` will need; no source (`--from none`) is an empty slice.
-pub fn questions(sources: &[SourceView], target: &Architecture) -> Result<Vec<Question>> {
-    let mut questions = matching::tie_questions(sources, target)?;
-    if !Initializer::wants_siblings(target) {
-        return Ok(questions);
-    }
-    // what is equal and what is not decides whether there is a plan, not what is drawn like its siblings
-    let supposed: Vec<_> = questions.iter().map(|question| (question.clone(), Answer::Equal(true))).collect();
-    let matches = matching::match_all(sources, target, &supposed)?.matches;
-    let vocabulary = VocabularyRows::new(sources, target, &matches)?;
-    let initializer = Initializer::new(target, Siblings::asking(target, &matches));
-    let options = DtypeChoice::Unsaid;
-    Assembly::new(sources, target, options, &matches, &initializer, &vocabulary)?.assignments(&matches)?;
-    questions.extend(initializer.questions());
-    Ok(questions)
-}
-
-/// Decides everything. Pure: the same arguments give the same plan.
-pub fn plan(
-    sources: &[SourceView],
-    target: &Architecture,
-    options: &Options,
-    evidence: &[(Question, Answer)],
-) -> Result<Planned> {
-    let mut matching = matching::match_all(sources, target, evidence)?;
-    fit::check_rules(sources, target, &matching.matches)?;
-    let vocabulary = VocabularyRows::new(sources, target, &matching.matches)?;
-    let initializer = Initializer::new(target, Siblings::new(target, &matching.matches, evidence));
-    let initializer = initializer.spelt(&matching.dialects);
-    let mut assembly = Assembly::new(sources, target, options.dtype, &matching.matches, &initializer, &vocabulary)?;
-    let assignments = assembly.assignments(&matching.matches)?;
-    let damage = Damage { sources, target, matches: &matching.matches }.violations();
-    let mut warnings = target.notes.clone();
-    warnings.append(&mut matching.warnings);
-    warnings.extend(assembly.warnings(&assignments));
-    warnings.extend(matching.quantization_notes(sources, &assignments));
-    let declared: Vec<bool> = matching.matches.iter().map(is_declared).collect();
-    let left = left_over(sources, &matching, &assignments, &assembly.passed_over);
-    let (left, lost_structure) = structure::judge(sources, &matching.families, target, (&assignments, &declared), left);
-    let Companions { files: companions, warnings: about_files } =
-        companions::choose(sources, target, &matching, &vocabulary, &assignments);
-    warnings.extend(about_files);
-    let lost: Vec<&Unused> = left.learned().filter(|entry| !is_copy(sources, &matching, entry)).collect();
-    let mut judged = coverage::judge(sources, target, &assignments, &declared, &lost, &assembly.mismatches, options);
-    let mut violations = std::mem::take(&mut matching.violations);
-    if violations.iter().any(PlanError::is_rename) {
-        // both sides of a rename declared would hide it
-        judged.withhold_lines();
-    }
-    violations.extend(damage.into_iter().map(PlanError::from));
-    violations.extend(lost_structure);
-    violations.extend(judged.violations);
-    codes::instead_of_coverage(sources, &matching, &mut violations);
-    let plan = Plan {
-        xfer_plan: FORMAT,
-        seed: options.seed,
-        generator: Generator::VERSION.into(),
-        sources: planned_sources(sources, &matching),
-        target: summary(target),
-        assignments,
-        max_shard_size: options.max_shard_size,
-        companions,
-        unused: left.unused,
-        dropped: left.dropped,
-        warnings,
-        evidence: evidence.to_vec(),
-        batch: None,
-    };
-    validate::validate(&plan)?;
-    Ok(Planned { plan, violations, strict_lines: judged.strict_lines })
-}
+use crate::hash::HashMap;
+use crate::plan::assignment::{Assignment, Exact, Initialisation, Step};
+use crate::plan::dtype::{Decision, Dtypes, Narrowings};
+use crate::plan::fit::Fitter;
+use crate::plan::fit::fitted::Fitted;
+use crate::plan::fit::mismatches::Mismatches;
+use crate::plan::fit::rows::cast;
+use crate::plan::fit::vocabulary::VocabularyRows;
+use crate::plan::initialize::Initializer;
+use crate::plan::inputs::{DtypeChoice, SourceView};
+use crate::plan::matching::matches::{Match, Origin};
+use crate::plan::unused::PassedOver;
+use crate::plan::value::Value;
+use crate::plan::warnings::{idle_rules, unknown_buffers};
+use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// Turns matches into assignments, one after the other.
-struct Assembly<'a> {
+pub(crate) struct Assembly<'a> {
     target: &'a Architecture,
     dtypes: Dtypes,
     fitter: Fitter<'a>,
     initializer: &'a Initializer<'a>,
     narrowings: Narrowings,
-    mismatches: Mismatches,
+    pub mismatches: Mismatches,
     /// Source tensors that were matched and not used, and why.
-    passed_over: PassedOver,
+    pub passed_over: PassedOver,
 }
 
-/// Reasons by source and tensor.
-type PassedOver = HashMap<(usize, Name), String>;
-
 impl<'a> Assembly<'a> {
-    fn new(
+    pub fn new(
         sources: &'a [SourceView<'a>],
         target: &'a Architecture,
         dtype: DtypeChoice,
@@ -130,7 +54,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// First everything is fitted, for a tensor that does not fit withdraws the others of its module; then each becomes its assignment.
-    fn assignments(&mut self, matches: &[Match]) -> Result<Vec<Assignment>> {
+    pub fn assignments(&mut self, matches: &[Match]) -> Result<Vec<Assignment>> {
         let mut fits = self.fits(matches)?;
         self.mismatches = Mismatches::withdraw(self.target, matches, &mut fits);
         let mut assignments = Vec::with_capacity(matches.len());
@@ -153,8 +77,8 @@ impl<'a> Assembly<'a> {
                     let decision = self.dtypes.decide(self.target, parameter, Some(info.dtype))?;
                     let fitted = self.fitter.fit(id, decision.dtype)?;
                     match &fitted {
-                        Some(Fitted::Mismatched { .. }) => rules::require_fit(self.target, parameter, found, true)?,
-                        Some(Fitted::New { .. }) => rules::require_fit(self.target, parameter, found, false)?,
+                        Some(Fitted::Mismatched { .. }) => require_fit(self.target, parameter, found, true)?,
+                        Some(Fitted::New { .. }) => require_fit(self.target, parameter, found, false)?,
                         Some(Fitted::Value { .. }) | None => {}
                     }
                     fitted
@@ -237,7 +161,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// What the user should know of the fitting: mismatches, rows copied by position, narrowing, idle rules.
-    fn warnings(&self, assignments: &[Assignment]) -> Vec<String> {
+    pub fn warnings(&self, assignments: &[Assignment]) -> Vec<String> {
         let mut warnings = self.mismatches.warnings(self.target);
         warnings.extend(self.fitter.warnings());
         warnings.extend(self.narrowings.warnings());
@@ -282,7 +206,7 @@ fn sourceless(value: &Value, found: &Match) -> Option<Initialisation> {
 }
 
 /// Whether a rule says that a target is new: matching saw so, or made its value of no source.
-fn is_declared(found: &Match) -> bool {
+pub(crate) fn is_declared_new(found: &Match) -> bool {
     let is_sourceless = match &found.origin {
         Origin::Found { value, .. } => value.first_source().is_none(),
         Origin::New | Origin::Tied(_) => false,
@@ -326,110 +250,41 @@ fn written_owner(matches: &[Match], id: ParameterId) -> Option<ParameterId> {
     None
 }
 
-/// Buffers without a source whose meaning is not known from their name: zeros may be wrong.
-fn unknown_buffers(target: &Architecture, assignments: &[Assignment]) -> Vec<String> {
-    let buffers = target.parameters.iter().zip(assignments).filter(|(parameter, assignment)| {
-        parameter.role == Role::Buffer
-            && assignment.action == Action::New
-            && !matches!(assignment.value, Value::Computed { .. })
-            && !initialize::is_known_buffer(names::last(&parameter.name))
-    });
-    let some: BTreeSet<&str> = buffers.map(|(parameter, _)| parameter.name.as_str()).collect();
-    let all: Vec<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-    let line =
-        |pattern| format!("buffer {pattern}: no source, and its name does not say what it holds; it is all zeros");
-    coverage::collapse(&all, &some).into_iter().map(line).collect()
-}
-
-/// Initialisation rules that only meet what was transferred whole: probably not what their author believes.
-fn idle_rules(target: &Architecture, assignments: &[Assignment]) -> Vec<String> {
-    target.rules.init.iter().filter_map(|rule| idle(rule, target, assignments)).collect()
-}
-
-fn idle(rule: &InitRule, target: &Architecture, assignments: &[Assignment]) -> Option<String> {
-    let Some(selector) = &rule.target else {
-        let mut written = target.parameters.iter().zip(assignments).filter(|(p, _)| initialize::is_general(p));
-        return written.all(|(_, assignment)| assignment.init.is_none()).then(|| {
-            let reaches = rules::init_flag(&rule.scheme.to_string(), target, assignments);
-            format!(
-                "--init {}: no linear or convolutional weight outside heads and embeddings is new, so nothing is drawn by it; \
-                 {reaches}",
-                rule.scheme
-            )
-        });
+/// An error where a map rule gave a target a source that does not fit it. The rows of a head whose classes have no names are left
+/// to initialisation where a wildcard led to them, as a whole model is renamed by one rule.
+pub(crate) fn require_fit(
+    target: &Architecture,
+    parameter: &Parameter,
+    found: &Match,
+    is_mismatch: bool,
+) -> Result<()> {
+    let Origin::Found { value, info } = &found.origin else { return Ok(()) };
+    let names_it = || {
+        let mut to = target.rules.map.iter().flat_map(|rule| &rule.to);
+        info.shape != parameter.shape && to.any(|to| to.is_plain() && to.text == parameter.name.as_str())
     };
-    let mut met = assignments.iter().filter(|a| selector.pattern.matches(&a.target.name).is_some()).peekable();
-    met.peek()?;
-    met.all(|assignment| assignment.init.is_none()).then(|| {
-        format!(
-            "{} {}: every tensor that it matches is transferred, so nothing is drawn by it; `--reinit '{}'` draws them",
-            selector.place, selector.text, selector.pattern.text
-        )
-    })
+    if found.step != Step::Map || !(is_mismatch || names_it()) {
+        return Ok(());
+    }
+    let (from, stored) = first_stored(value);
+    Err(PlanError::MapShape {
+        rule: found.reason.to_string(),
+        target: parameter.name.to_string(),
+        from,
+        expected: parameter.shape.clone(),
+        stored: stored.filter(|shape| *shape != info.shape),
+        found: info.shape.clone(),
+    }
+    .into())
 }
 
-/// What no target uses: learned tensors, and known buffers apart.
-fn left_over(
-    sources: &[SourceView],
-    matching: &Matching,
-    assignments: &[Assignment],
-    passed_over: &PassedOver,
-) -> (Vec<Unused>, Vec<Unused>) {
-    let mut used: HashSet<(usize, &str)> = HashSet::with_capacity_and_hasher(assignments.len(), Default::default());
-    for assignment in assignments {
-        assignment.value.leaves(&mut |leaf| {
-            if let Value::Source { source, tensor, .. } = leaf {
-                used.insert((*source, tensor));
-            }
-        });
-    }
-    let (mut unused, mut dropped) = (Vec::new(), Vec::new());
-    for (source, view) in sources.iter().enumerate() {
-        for (index, tensor) in view.listing.tensors.iter().enumerate() {
-            if used.contains(&(source, tensor.name.as_str())) {
-                continue;
-            }
-            let by_matching = || matching.unused_reasons.get(source).and_then(|reasons| reasons.get(&index));
-            let known = passed_over.get(&(source, tensor.name.clone())).or_else(by_matching);
-            let is_used = |id: usize| matching.used.get(source).and_then(|used| used.get(id)).copied().unwrap_or(false);
-            if let Some(reason) = matching.quantized.get(source).and_then(|all| all.aside(index, is_used)) {
-                dropped.push(Unused { source, tensor: tensor.clone(), reason });
-                continue;
-            }
-            let is_buffer = matching::is_known_buffer(&tensor.name);
-            let reason = match (known, is_buffer) {
-                (Some(reason), _) => reason.clone(),
-                (None, true) => "a buffer that the target does not name".into(),
-                (None, false) => structure::NO_TARGET.into(),
-            };
-            let entry = Unused { source, tensor: tensor.clone(), reason };
-            if is_buffer { dropped.push(entry) } else { unused.push(entry) }
+/// The first stored tensor of a value, and its shape.
+fn first_stored(value: &Value) -> (String, Option<Shape>) {
+    let mut first = None;
+    value.leaves(&mut |leaf| {
+        if let (None, Value::Source { tensor, shape, .. }) = (&first, leaf) {
+            first = Some((tensor.to_string(), shape.clone()));
         }
-    }
-    (unused, dropped)
-}
-
-/// Whether a tensor is there under the name of its owner, so that nothing of it is lost.
-fn is_copy(sources: &[SourceView], matching: &Matching, entry: &Unused) -> bool {
-    let place = sources.get(entry.source).and_then(|view| view.listing.position(&entry.tensor.name));
-    place.is_some_and(|place| matching.copies.contains(&(entry.source, place)))
-}
-
-fn planned_sources(sources: &[SourceView], matching: &Matching) -> Vec<PlannedSource> {
-    let one = |(index, view): (usize, &SourceView)| {
-        let family = matching.families.get(index).cloned().flatten();
-        PlannedSource::of(view, family, matching.dialects.get(index).cloned().unwrap_or_default())
-    };
-    sources.iter().enumerate().map(one).collect()
-}
-
-fn summary(target: &Architecture) -> Target {
-    let counted = target.parameters.iter().filter(|p| p.tied_to.is_none() && p.role != Role::Buffer);
-    let elements = counted.map(|parameter| crate::tensor::elements(&parameter.shape).unwrap_or(u64::MAX));
-    Target {
-        form: target.form.name().into(),
-        family: target.blocks.iter().find(|block| block.path.is_empty()).map(|block| block.family.name().into()),
-        tensors: target.parameters.len() as u64,
-        parameters: elements.fold(0u64, u64::saturating_add),
-    }
+    });
+    first.map_or((String::new(), None), |(name, shape)| (name, Some(shape)))
 }

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::fit::{VocabularyRows, dominant};
-use super::matching::Matching;
-use super::quantized::Announcement;
-use super::{Action, Assignment, Companion, Content, SourceView, other_stacks};
 use crate::arch::{Architecture, Form, TargetVocabulary};
 use crate::checkpoint::Listing;
+use crate::plan::assignment::Assignment;
+use crate::plan::compatibility;
+use crate::plan::document::{Companion, Content};
+use crate::plan::dtype::dominant;
+use crate::plan::fit::vocabulary::VocabularyRows;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::matches::Matching;
+use crate::plan::quantized::announced::Announcement;
+use crate::plan::value::{Action, Value};
 use crate::tensor::{Dtype, Name, Role};
 
 /// The names that Hugging Face and sentence-transformers use at the top of a repository, and what each belongs to.
@@ -96,7 +101,7 @@ fn is_module_config(name: &str) -> bool {
 
 /// The files, and what the user should know of them.
 #[derive(Debug, Default)]
-pub(super) struct Companions {
+pub(crate) struct Companions {
     /// The files.
     pub files: Vec<Companion>,
     /// What the user should know.
@@ -104,7 +109,7 @@ pub(super) struct Companions {
 }
 
 /// Which files stand beside the weights.
-pub(super) fn choose(
+pub(crate) fn choose(
     sources: &[SourceView],
     target: &Architecture,
     matching: &Matching,
@@ -137,7 +142,7 @@ fn text_file(name: &str, text: impl Into<Arc<str>>) -> Companion {
 }
 
 /// The files in which a source states how it was quantised, where its codes go along.
-pub(super) fn quantization_files(listing: &Listing) -> Vec<Companion> {
+pub(crate) fn quantization_files(listing: &Listing) -> Vec<Companion> {
     listing.quantization.iter().map(|(name, text)| text_file(name, text.as_str())).collect()
 }
 
@@ -171,7 +176,7 @@ fn config(target: &Architecture, assignments: &[Assignment], in_floats: bool) ->
             "config.json: the weights are written as floats, so what it stated of a quantisation is left out".into(),
         );
     }
-    other_stacks::state(&mut config);
+    compatibility::state(&mut config);
     serde_json::to_string_pretty(&Json::Object(config)).ok().map(|text| (text + "\n", notes))
 }
 
@@ -195,7 +200,7 @@ fn special_ids(target: &Architecture, config: &mut Map<String, Json>) -> Vec<Str
 
 /// States the type that was written. transformers 5 reads `dtype`, older ones `torch_dtype`: a config that has the old key
 /// keeps both alike.
-pub(super) fn state_dtype(config: &mut Map<String, Json>, written: Dtype) {
+pub(crate) fn state_dtype(config: &mut Map<String, Json>, written: Dtype) {
     let Some(name) = written.torch_name() else { return };
     if let Some(old) = config.get_mut("torch_dtype") {
         *old = name.into();
@@ -316,7 +321,7 @@ impl VocabularyState {
         };
         let mut found = None;
         assignment.value.leaves(&mut |leaf| {
-            if let super::Value::Source { shape, .. } = leaf {
+            if let Value::Source { shape, .. } = leaf {
                 found = found.or(shape.first().copied());
             }
         });

@@ -3,19 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::blocks::{Blocks, places, spell};
-use super::matching::names::{is_known_buffer, join, last, parent};
-use super::matching::{Match, Origin, resolve};
-use super::mismatches::is_declared;
-use super::{SourceView, Value};
 use crate::arch::Architecture;
 use crate::error::DamageError;
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
+use crate::name::{join, last, parent};
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::blocks::{Blocks, places, spell};
+use crate::plan::matching::matches::{Match, Origin};
+use crate::plan::names::is_known_buffer;
+use crate::plan::selectors::is_declared;
+use crate::plan::value::Value;
 use crate::tensor::{Name, Shape, elements};
 
 /// What damage is found in.
-pub(super) struct Damage<'a> {
+pub(crate) struct Damage<'a> {
     /// The sources.
     pub sources: &'a [SourceView<'a>],
     /// The target.
@@ -132,7 +134,7 @@ impl Damage<'_> {
         if odd.is_empty() {
             return Vec::new();
         }
-        let blocks = resolve::blocks(self.target);
+        let blocks = Blocks::of_target(self.target);
         let stored = Stored::of(self);
         // of a block of one layer the source shows whether there are others
         let is_alone = |path: &str| blocks.layers(path).is_some_and(|layers| layers.len() == 1);

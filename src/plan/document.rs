@@ -1,184 +1,168 @@
-//! A plan as JSON: one line for each entry of a list, so that a review or a `diff` sees tensors; and the digest that
-//! names it. Both leave nothing to chance: fields stand in the order of their declaration, and no map is hashed.
+//! The plan as a value.
 
-use std::borrow::Cow;
-use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Answer, Assignment, Companion, Content, FORMAT, Plan, PlannedBatch, PlannedSource, Question, Target, Unused,
-    validate,
-};
-use crate::error::{FitError, Result};
+use crate::plan::assignment::Assignment;
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::inputs::SourceView;
+pub use crate::source::PinnedFile;
+use crate::tensor::TensorInfo;
 
-/// What the digest covers: everything but where things lay when the plan was made.
-#[derive(Serialize)]
-struct Canonical<'a> {
-    xfer_plan: u32,
-    seed: u64,
-    generator: &'a str,
-    sources: Vec<PlannedSource>,
-    target: &'a Target,
-    assignments: &'a [Assignment],
-    max_shard_size: u64,
-    companions: Vec<Cow<'a, Companion>>,
-    unused: &'a [Unused],
-    dropped: &'a [Unused],
-    warnings: &'a [String],
-    evidence: &'a [(Question, Answer)],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<PlannedBatch>,
+/// Everything that will happen, before anything does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The version of this format: 1.
+    pub xfer_plan: u32,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// The generator whose bits are meant.
+    pub generator: String,
+    /// Where the weights come from.
+    pub sources: Vec<PlannedSource>,
+    /// What they become.
+    pub target: Target,
+    /// Every target tensor, in the order in which they are written.
+    pub assignments: Vec<Assignment>,
+    /// The largest size of a shard, in bytes.
+    pub max_shard_size: u64,
+    /// Files beside the weights.
+    pub companions: Vec<Companion>,
+    /// Source tensors that nothing uses.
+    pub unused: Vec<Unused>,
+    /// Source tensors without which the target computes the same: buffers, scales, heads that it does not have.
+    pub dropped: Vec<Unused>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What was measured before planning.
+    pub evidence: Vec<(Question, Answer)>,
+    /// What `lsuv` measures the model on; there is one where any assignment has the mark.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub batch: Option<PlannedBatch>,
 }
 
-impl<'a> Canonical<'a> {
-    fn of(plan: &'a Plan) -> Canonical<'a> {
-        Canonical {
-            xfer_plan: plan.xfer_plan,
-            seed: plan.seed,
-            generator: &plan.generator,
-            sources: plan.sources.iter().cloned().map(without_location).collect(),
-            target: &plan.target,
-            assignments: &plan.assignments,
-            max_shard_size: plan.max_shard_size,
-            companions: plan.companions.iter().map(companion_without_location).collect(),
-            unused: &plan.unused,
-            dropped: &plan.dropped,
-            warnings: &plan.warnings,
-            evidence: &plan.evidence,
-            batch: plan.batch.clone().map(batch_without_location),
+/// The version of the plan's format.
+pub const FORMAT: u32 = 1;
+
+/// A source as the plan knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSource {
+    /// The name that rules use.
+    pub name: String,
+    /// The reference for reports: `org/name`, or the last component of a path.
+    pub reference: String,
+    /// What to open again: as typed. Not part of the plan's hash.
+    pub location: String,
+    /// The commit of a Hub repository.
+    pub commit: Option<String>,
+    /// The format.
+    pub format: String,
+    /// The family, where recognised.
+    pub family: Option<String>,
+    /// The dialects that were recognised.
+    pub dialects: Vec<String>,
+    /// Its files.
+    pub files: Vec<PinnedFile>,
+    /// The dictionary that was read of files that nest them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl PlannedSource {
+    /// A source as planning saw it, its family and dialects where they were recognised.
+    pub fn of(view: &SourceView, family: Option<String>, dialects: Vec<String>) -> PlannedSource {
+        PlannedSource {
+            name: view.name.clone(),
+            reference: view.reference.clone(),
+            location: view.location.clone(),
+            commit: view.commit.clone(),
+            format: view.listing.format.to_string(),
+            family,
+            dialects,
+            files: view.files.clone(),
+            key: view.key.clone(),
         }
     }
 }
 
-fn without_location(source: PlannedSource) -> PlannedSource {
-    PlannedSource { location: String::new(), ..source }
+/// What the target is, for the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The form of the architecture file.
+    pub form: String,
+    /// The family, where it is one.
+    pub family: Option<String>,
+    /// Tensors, tied ones included.
+    pub tensors: u64,
+    /// Parameters, tied ones counted once.
+    pub parameters: u64,
 }
 
-fn companion_without_location(companion: &Companion) -> Cow<'_, Companion> {
-    match &companion.content {
-        Content::File { digest, .. } => {
-            let content = Content::File { location: String::new(), digest: digest.clone() };
-            Cow::Owned(Companion { name: companion.name.clone(), content })
-        }
-        Content::Text(_) | Content::Source { .. } => Cow::Borrowed(companion),
-    }
+/// A file that stands beside the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Companion {
+    /// Its name in the output directory; may contain `/`.
+    pub name: String,
+    /// What it holds.
+    pub content: Content,
 }
 
-fn batch_without_location(batch: PlannedBatch) -> PlannedBatch {
-    match batch {
-        PlannedBatch::File { digest, .. } => PlannedBatch::File { location: String::new(), digest },
-        batch @ PlannedBatch::Random { .. } => batch,
-    }
+/// What a file beside the weights holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Content {
+    /// This text.
+    Text(Arc<str>),
+    /// The bytes of a file of a source, pinned by their blake3 digest.
+    Source {
+        /// Which source.
+        source: usize,
+        /// Its name there.
+        name: String,
+        /// `blake3:…` of the whole file.
+        digest: String,
+    },
+    /// The bytes of a local file (a tokenizer that the architecture names).
+    File {
+        /// Where, as typed. Not part of the plan's hash.
+        location: String,
+        /// `blake3:…` of the whole file.
+        digest: String,
+    },
 }
 
-impl Plan {
-    /// The blake3 digest of the plan in hex, `location`s left out.
-    pub fn hash(&self) -> String {
-        // blake3 is fast over whole blocks, and serde writes a word at a time
-        let mut hasher = BufWriter::with_capacity(1 << 16, blake3::Hasher::new());
-        // plain data into a hasher: neither a type nor a writer that could fail
-        let written = serde_json::to_writer(&mut hasher as &mut dyn Write, &Canonical::of(self));
-        let flushed = hasher.flush();
-        debug_assert!(written.is_ok() && flushed.is_ok());
-        hasher.get_ref().finalize().to_hex().to_string()
-    }
-
-    /// Writes the plan as JSON, reading back equal: a line at a time, for there may be a hundred thousand.
-    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Plan {
-            xfer_plan,
-            seed,
-            generator,
-            sources,
-            target,
-            assignments,
-            max_shard_size,
-            companions,
-            unused,
-            dropped,
-            warnings,
-            evidence,
-            batch,
-        } = self;
-        let mut fields = Fields { out, before: "{" };
-        fields.line("xfer_plan", xfer_plan)?;
-        fields.line("seed", seed)?;
-        fields.line("generator", generator)?;
-        fields.list("sources", sources)?;
-        fields.line("target", target)?;
-        fields.list("assignments", assignments)?;
-        fields.line("max_shard_size", max_shard_size)?;
-        fields.list("companions", companions)?;
-        fields.list("unused", unused)?;
-        fields.list("dropped", dropped)?;
-        fields.list("warnings", warnings)?;
-        fields.list("evidence", evidence)?;
-        if let Some(batch) = batch {
-            fields.line("batch", batch)?;
-        }
-        out.write_all(b"\n}\n")
-    }
-
-    /// What `write_json` writes.
-    pub fn to_json(&self) -> String {
-        let mut text = Vec::new();
-        // into memory, and JSON is UTF-8
-        let written = self.write_json(&mut text);
-        debug_assert!(written.is_ok());
-        String::from_utf8(text).unwrap_or_default()
-    }
-
-    /// Checks everything that must hold of a plan, whoever made it; the first error in the plan's order.
-    pub fn check(&self) -> Result<()> {
-        validate::validate(self)
-    }
-
-    /// Reads and validates a plan that was written, perhaps edited: versions, shapes of every expression against its target,
-    /// names unique, ties resolvable. An error says which assignment and what.
-    pub fn from_json(text: &str) -> Result<Plan> {
-        let plan: Plan = serde_json::from_str(text).map_err(misread)?;
-        if plan.xfer_plan != FORMAT {
-            return Err(FitError::Version { found: plan.xfer_plan, expected: FORMAT }.into());
-        }
-        plan.check()?;
-        Ok(plan)
-    }
+/// A tensor of a source that no target uses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unused {
+    /// Which source.
+    pub source: usize,
+    /// The tensor.
+    #[serde(flatten)]
+    pub tensor: TensorInfo,
+    /// Why.
+    pub reason: String,
 }
 
-/// Each entry of a plan stands on a line of its own, so that the line says which.
-fn misread(error: serde_json::Error) -> FitError {
-    let place = format!("line {} column {}", error.line(), error.column());
-    let full = error.to_string();
-    let problem = full.strip_suffix(&format!(" at {place}")).unwrap_or(&full).into();
-    FitError::Syntax { place, problem }
-}
-
-/// The fields of the outermost object.
-struct Fields<'a> {
-    out: &'a mut dyn Write,
-    /// What stands before the next field.
-    before: &'static str,
-}
-
-impl Fields<'_> {
-    fn name(&mut self, name: &str) -> io::Result<()> {
-        write!(self.out, "{}\n  \"{name}\": ", std::mem::replace(&mut self.before, ","))
-    }
-
-    /// One value on one line.
-    fn line<T: Serialize>(&mut self, name: &str, value: &T) -> io::Result<()> {
-        self.name(name)?;
-        Ok(serde_json::to_writer(&mut *self.out, value)?)
-    }
-
-    /// Each item on a line of its own.
-    fn list<T: Serialize>(&mut self, name: &str, items: &[T]) -> io::Result<()> {
-        self.name(name)?;
-        for (index, item) in items.iter().enumerate() {
-            self.out.write_all(if index == 0 { b"[\n    " } else { b",\n    " })?;
-            serde_json::to_writer(&mut *self.out, item)?;
-        }
-        self.out.write_all(if items.is_empty() { b"[]" } else { b"\n  ]" })
-    }
+/// The batch that the model is measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PlannedBatch {
+    /// Drawn from the declared inputs: numbers from N(0, 1), ids uniformly.
+    Random {
+        /// How many examples.
+        rows: u64,
+    },
+    /// A file with one array for each input, examples first.
+    File {
+        /// Where, as typed. Not part of the plan's hash.
+        location: String,
+        /// `blake3:…` of the whole file.
+        digest: String,
+    },
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::{DtypeChoice, Options, Plan, Planned, SourceView, plan, questions};
 use crate::arch::{AdaptRule, Architecture, FamilyBlock, Form, InitRule, Selector, TargetVocabulary, VocabRule};
 use crate::checkpoint::Listing;
 use crate::checkpoint::vocabulary::Vocabulary;
@@ -10,44 +9,47 @@ use crate::error::Result;
 use crate::family::{Class, Config, Inputs};
 use crate::graph::{Builder, Parameter, Part};
 use crate::init::Fans;
-use crate::plan::{Answer, Question};
+use crate::plan::document::Plan;
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::inputs::{DtypeChoice, Options, SourceView};
+use crate::plan::{Planned, plan, questions};
 use crate::tensor::{Dtype, Role, TensorInfo};
 
 /// A checkpoint that exists on paper.
-pub(super) struct Stored {
-    pub(super) listing: Listing,
-    pub(super) vocabulary: Option<Vocabulary>,
-    pub(super) companions: Vec<(String, String)>,
+pub(crate) struct Stored {
+    pub(crate) listing: Listing,
+    pub(crate) vocabulary: Option<Vocabulary>,
+    pub(crate) companions: Vec<(String, String)>,
 }
 
 /// A checkpoint of these tensors in f32.
-pub(super) fn stored(tensors: &[(&str, &[u64])]) -> Stored {
+pub(crate) fn stored(tensors: &[(&str, &[u64])]) -> Stored {
     stored_as(&tensors.iter().map(|(name, shape)| (*name, Dtype::F32, *shape)).collect::<Vec<_>>())
 }
 
 /// A checkpoint of these tensors.
-pub(super) fn stored_as(tensors: &[(&str, Dtype, &[u64])]) -> Stored {
+pub(crate) fn stored_as(tensors: &[(&str, Dtype, &[u64])]) -> Stored {
     let tensors = tensors.iter().map(|(name, dtype, shape)| TensorInfo::new(*name, *dtype, *shape)).collect();
     Stored { listing: Listing::new("safetensors", tensors, Vec::new(), None), vocabulary: None, companions: Vec::new() }
 }
 
 impl Stored {
-    pub(super) fn config(mut self, json: &str) -> Stored {
+    pub(crate) fn config(mut self, json: &str) -> Stored {
         self.listing.config = Some(json.to_string());
         self
     }
 
-    pub(super) fn tokens(mut self, tokens: &[&str]) -> Stored {
+    pub(crate) fn tokens(mut self, tokens: &[&str]) -> Stored {
         self.vocabulary = Some(vocabulary(tokens));
         self
     }
 
-    pub(super) fn companions(mut self, names: &[&str]) -> Stored {
+    pub(crate) fn companions(mut self, names: &[&str]) -> Stored {
         self.companions = names.iter().map(|name| (name.to_string(), format!("blake3:{name}"))).collect();
         self
     }
 
-    pub(super) fn view(&self) -> SourceView<'_> {
+    pub(crate) fn view(&self) -> SourceView<'_> {
         SourceView {
             name: "source".into(),
             reference: "org/model".into(),
@@ -64,7 +66,7 @@ impl Stored {
 }
 
 /// What a plan's target would be as a checkpoint of its own.
-pub(super) fn written(plan: &Plan) -> Stored {
+pub(crate) fn written(plan: &Plan) -> Stored {
     let is_written = |a: &&super::Assignment| a.action != super::Action::Tied;
     let tensors = plan.assignments.iter().filter(is_written).map(|a| a.target.clone()).collect();
     let config = plan.companions.iter().find(|file| file.name == "config.json").map(|file| match &file.content {
@@ -79,13 +81,13 @@ pub(super) fn written(plan: &Plan) -> Stored {
 }
 
 /// A vocabulary of these tokens, in order; an empty one is no token.
-pub(super) fn vocabulary(tokens: &[&str]) -> Vocabulary {
+pub(crate) fn vocabulary(tokens: &[&str]) -> Vocabulary {
     let token = |token: &&str| (!token.is_empty()).then(|| token.to_string());
     Vocabulary { tokens: tokens.iter().map(token).collect(), special: Vec::new() }
 }
 
 /// A parameter of this role, with the fans that its stored shape says.
-pub(super) fn parameter(name: &str, shape: &[u64], role: Role) -> Parameter {
+pub(crate) fn parameter(name: &str, shape: &[u64], role: Role) -> Parameter {
     let mut parameter = Parameter::new(name, shape, role);
     if let (Role::Linear | Role::Conv { .. } | Role::Embedding | Role::Position, [outputs, inputs, field @ ..]) =
         (role, shape)
@@ -98,17 +100,17 @@ pub(super) fn parameter(name: &str, shape: &[u64], role: Role) -> Parameter {
 }
 
 /// The same, in a head.
-pub(super) fn head(name: &str, shape: &[u64], role: Role) -> Parameter {
+pub(crate) fn head(name: &str, shape: &[u64], role: Role) -> Parameter {
     Parameter { head: true, ..parameter(name, shape, role) }
 }
 
 /// An architecture of these parameters.
-pub(super) fn target(parameters: Vec<Parameter>) -> Architecture {
+pub(crate) fn target(parameters: Vec<Parameter>) -> Architecture {
     Architecture::new(Form::Listing, parameters)
 }
 
 /// A BERT as its Hugging Face config says it; keys left out are small.
-pub(super) fn bert(config: serde_json::Value) -> Architecture {
+pub(crate) fn bert(config: serde_json::Value) -> Architecture {
     let mut whole = serde_json::json!({
         "model_type": "bert", "vocab_size": 10, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 8, "max_position_embeddings": 6, "type_vocab_size": 2
@@ -130,7 +132,7 @@ pub(super) fn bert(config: serde_json::Value) -> Architecture {
 }
 
 /// Every tensor of an architecture as a checkpoint in this type, its config beside it.
-pub(super) fn checkpoint_of(architecture: &Architecture, dtype: Dtype) -> Stored {
+pub(crate) fn checkpoint_of(architecture: &Architecture, dtype: Dtype) -> Stored {
     let written = architecture.parameters.iter().filter(|parameter| parameter.tied_to.is_none());
     let tensors = written.map(|p| TensorInfo::new(p.name.clone(), p.dtype.unwrap_or(dtype), p.shape.clone())).collect();
     let config = architecture.config.as_ref().map(|config| serde_json::to_string(&config.0).unwrap());
@@ -141,23 +143,23 @@ pub(super) fn checkpoint_of(architecture: &Architecture, dtype: Dtype) -> Stored
     }
 }
 
-pub(super) fn selector(pattern: &str) -> Selector {
+pub(crate) fn selector(pattern: &str) -> Selector {
     Selector::parse(pattern, "--test").unwrap()
 }
 
 /// `--init PATTERN=SCHEME`, or without a pattern.
-pub(super) fn init(pattern: Option<&str>, scheme: &str) -> InitRule {
+pub(crate) fn init(pattern: Option<&str>, scheme: &str) -> InitRule {
     InitRule { target: pattern.map(selector), scheme: scheme.parse().unwrap() }
 }
 
-pub(super) fn adapt(pattern: &str, change: impl FnOnce(&mut AdaptRule)) -> AdaptRule {
+pub(crate) fn adapt(pattern: &str, change: impl FnOnce(&mut AdaptRule)) -> AdaptRule {
     let mut rule = AdaptRule::new(selector(pattern));
     change(&mut rule);
     rule
 }
 
 /// A `vocab` rule over these tokens.
-pub(super) fn vocab_rule(architecture: &mut Architecture, tokens: Vocabulary, pattern: Option<&str>) {
+pub(crate) fn vocab_rule(architecture: &mut Architecture, tokens: Vocabulary, pattern: Option<&str>) {
     architecture.rules.vocab = Some(VocabRule {
         tokenizer: "tokenizer/".into(),
         target: pattern.map(selector),
@@ -168,12 +170,12 @@ pub(super) fn vocab_rule(architecture: &mut Architecture, tokens: Vocabulary, pa
         Some(TargetVocabulary { vocabulary: Arc::new(tokens), files, folder: "tokenizer".into() });
 }
 
-pub(super) fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { seed: 7, dtype: DtypeChoice::Unsaid, max_shard_size: 5_000_000_000, min_coverage: 0.0, strict: false }
 }
 
 /// A plan from one checkpoint, its questions answered: copies are equal, moments are N(0.5, 0.25²).
-pub(super) fn planned_with(stored: &Stored, target: &Architecture, options: &Options) -> Result<Planned> {
+pub(crate) fn planned_with(stored: &Stored, target: &Architecture, options: &Options) -> Result<Planned> {
     let sources = [stored.view()];
     let answered = |question: Question| match question {
         Question::Equal { .. } => (question, Answer::Equal(true)),
@@ -185,16 +187,16 @@ pub(super) fn planned_with(stored: &Stored, target: &Architecture, options: &Opt
 }
 
 /// The same with the usual options, and nothing that breaks the contract.
-pub(super) fn planned(stored: &Stored, target: &Architecture) -> Plan {
+pub(crate) fn planned(stored: &Stored, target: &Architecture) -> Plan {
     planned_with(stored, target, &options()).unwrap().plan
 }
 
 /// The error instead of a plan.
-pub(super) fn refused(stored: &Stored, target: &Architecture) -> crate::error::Error {
+pub(crate) fn refused(stored: &Stored, target: &Architecture) -> crate::error::Error {
     planned_with(stored, target, &options()).unwrap_err()
 }
 
 /// The assignment of this name.
-pub(super) fn of<'a>(plan: &'a Plan, name: &str) -> &'a super::Assignment {
+pub(crate) fn of<'a>(plan: &'a Plan, name: &str) -> &'a super::Assignment {
     plan.assignments.iter().find(|assignment| assignment.target.name == name).unwrap()
 }

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Assignment, SourceView, Step, Value};
 use crate::family::{self, Class, Inputs};
 use crate::graph::Builder;
+use crate::plan::assignment::{Assignment, Step};
+use crate::plan::inputs::SourceView;
+use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
 
 /// For each tensor that is written, the names that the config of the source ties to it and that are not written. Without a config that a

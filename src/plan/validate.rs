@@ -1,10 +1,12 @@
 //! What must hold of a plan before it is run, whoever wrote it.
 
-use super::codes;
-use super::{Action, Answer, Assignment, Companion, Content, InitPart, Lsuv, Plan, Question, Value};
-use crate::error::{FitError, Result};
+use crate::error::{FitError, QuantizedError, Result};
 use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
+use crate::plan::assignment::{Assignment, Lsuv, Step};
+use crate::plan::document::{Companion, Content, Plan};
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::value::{Action, InitPart, Value, raw_codes};
 use crate::tensor::{Dtype, Shape, TensorInfo};
 use crate::threads::side_by_side;
 
@@ -12,7 +14,7 @@ use crate::threads::side_by_side;
 const OWN_FILES: &[&str] = &["xfer.json", "model.safetensors", "model.safetensors.index.json"];
 
 /// Checks everything that an edited plan can get wrong, or gives the first error in the plan's order.
-pub(super) fn validate(plan: &Plan) -> Result<()> {
+pub(crate) fn validate(plan: &Plan) -> Result<()> {
     if plan.generator != Generator::VERSION {
         return Err(FitError::Generator { found: plan.generator.clone(), expected: Generator::VERSION }.into());
     }
@@ -86,7 +88,7 @@ fn check_assignments(assignments: &[Assignment], sources: usize) -> Result<()> {
             | Value::Apply { .. } => {
                 check_leaves(assignment, sources, &mut described)?;
                 check_yield(assignment)?;
-                codes::check(assignment)?;
+                check_codes(assignment)?;
             }
         }
         check_words(assignment)?;
@@ -105,7 +107,7 @@ fn check_tie(assignment: &Assignment, to: &str, by_name: &HashMap<&str, &Assignm
 }
 
 /// Whether an expression yields what its target is, or an error with both.
-pub(super) fn check_yield(assignment: &Assignment) -> Result<()> {
+pub(crate) fn check_yield(assignment: &Assignment) -> Result<()> {
     let found = assignment.value.info().map_err(|source| FitError::Expression {
         name: assignment.target.name.to_string(),
         source: Box::new(source),
@@ -268,4 +270,24 @@ fn check_totals(plan: &Plan) -> Result<()> {
         return Err(FitError::Count { what, expected: most, found: plan.target.parameters }.into());
     }
     Ok(())
+}
+
+/// Whether an expression passes no codes on as floats: only a `map` rule may cast them.
+fn check_codes(assignment: &Assignment) -> Result<()> {
+    if assignment.step == Step::Map || !assignment.target.dtype.is_float() {
+        return Ok(());
+    }
+    let mut found = None;
+    raw_codes(&assignment.value, false, &mut |leaf, _| {
+        if let Value::Source { tensor, dtype, shape, .. } = leaf {
+            found.get_or_insert_with(|| TensorInfo::new(tensor.clone(), *dtype, shape.clone()));
+        }
+    });
+    match found {
+        Some(tensor) => {
+            let (target, to) = (assignment.target.name.to_string(), assignment.target.dtype);
+            Err(QuantizedError::Cast { target, tensor, to }.into())
+        }
+        None => Ok(()),
+    }
 }

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Action;
 use crate::adapt::Op;
 use crate::error::{FitError, Result};
 use crate::init::{Computed, Scheme};
@@ -38,7 +37,7 @@ pub enum Value {
         /// The shape.
         shape: Shape,
         /// The index in the target of the first element.
-        #[serde(default, skip_serializing_if = "super::is_zero")]
+        #[serde(default, skip_serializing_if = "is_zero")]
         first: u64,
         /// Pieces of axis 0; their rows sum to it.
         parts: Vec<InitPart>,
@@ -177,5 +176,40 @@ fn counts(dtype: Dtype, shape: &Shape, axis: Option<usize>) -> bool {
     match axis {
         None => true,
         Some(axis) => shape.get(axis).is_some_and(|size| size.saturating_sub(1) <= most),
+    }
+}
+
+/// What happened to a target tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// The bytes of one source tensor.
+    Copied,
+    /// Operations over one or several sources, new rows perhaps among them.
+    Adapted,
+    /// Another name of a tensor that is written once.
+    Tied,
+    /// Initialised.
+    New,
+}
+
+pub(crate) fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Leaves that are not floats and that no `dequantize` is over, each with whether a cast is.
+pub(crate) fn raw_codes<'a>(value: &'a Value, is_cast: bool, visit: &mut impl FnMut(&'a Value, bool)) {
+    match value {
+        Value::Apply { op: Op::Dequantize { .. }, .. } => {}
+        Value::Apply { op, inputs } => {
+            let is_cast = is_cast || matches!(op, Op::Cast { .. });
+            inputs.iter().for_each(|input| raw_codes(input, is_cast, visit));
+        }
+        Value::Source { dtype, .. } if !dtype.is_float() => visit(value, is_cast),
+        Value::Source { .. }
+        | Value::Init { .. }
+        | Value::Count { .. }
+        | Value::Computed { .. }
+        | Value::Tied { .. } => {}
     }
 }

@@ -10,7 +10,7 @@ use super::text::{count, figures};
 use super::tree::Tree;
 use crate::checkpoint::Listing;
 use crate::error::Result;
-use crate::plan::matching;
+use crate::plan::recognise;
 use crate::source::PinnedFile;
 use crate::tensor::{Dtype, Shape, ShapeText};
 use crate::text::Text;
@@ -87,7 +87,7 @@ impl Inspection {
                 stats: None,
             });
         }
-        let (family, dialects) = matching::recognise(listing)?.unzip();
+        let (family, dialects) = recognise(listing)?.unzip();
         let metadata = listing.metadata.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
         Ok(Inspection {
             format: listing.format.to_string(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::checkpoint::{Listing, Reader};
 use crate::error::Result;
 use crate::family::{self, HUGGING_FACE};
-use crate::plan::{self, Conversion, Plan, SourceView, matching};
+use crate::plan::{self, Conversion, Plan, SourceView};
 use crate::transfer::Planned;
 
 /// Two checkpoints as they are compared.
@@ -21,8 +21,7 @@ pub(super) struct Alike {
 /// lacks is that of the other. Where it cannot be done, both stay, and the note says why.
 pub(super) fn alike(a: &Arc<dyn Reader>, b: &Arc<dyn Reader>) -> Result<Alike> {
     let unchanged = |notes| Alike { readers: [a.clone(), b.clone()], notes };
-    let [Some((family, of_a)), Some((other, of_b))] =
-        [matching::recognise(a.listing())?, matching::recognise(b.listing())?]
+    let [Some((family, of_a)), Some((other, of_b))] = [plan::recognise(a.listing())?, plan::recognise(b.listing())?]
     else {
         return Ok(unchanged(Vec::new()));
     };
@@ -74,7 +73,7 @@ fn respelt(reader: &Arc<dyn Reader>, other: &Listing) -> Result<Arc<dyn Reader>>
 /// Takes what training wraps around a model out of the names, where they stay distinct.
 fn unwrap_names(plan: &mut Plan) {
     let names: Vec<String> =
-        plan.assignments.iter().map(|assignment| matching::unwrapped(&assignment.target.name)).collect();
+        plan.assignments.iter().map(|assignment| plan::unwrapped(&assignment.target.name)).collect();
     let distinct: BTreeSet<&String> = names.iter().collect();
     if distinct.len() == names.len() {
         plan.assignments.iter_mut().zip(names).for_each(|(assignment, name)| assignment.target.name = name.into());

@@ -2,22 +2,24 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::Conversion;
 use crate::adapt::Op;
 use crate::error::{PlanError, Result};
 use crate::family::{self, Class, Config, Family, Inputs};
 use crate::graph::{Builder, Parameter};
 use crate::hash::HashMap;
-use crate::plan::carriage::Carriage;
-use crate::plan::fit::dominant;
-use crate::plan::quantized::Announcement;
-use crate::plan::{
-    Answer, Assignment, Companion, Content, Question, SourceView, Value, companions, facts, other_stacks,
-};
+use crate::plan::assignment::Assignment;
+use crate::plan::convert::carriage::Carriage;
+use crate::plan::document::{Companion, Content};
+use crate::plan::dtype::dominant;
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::inputs::{Conversion, SourceView};
+use crate::plan::quantized::announced::Announcement;
+use crate::plan::value::Value;
+use crate::plan::{companions, compatibility, configs};
 use crate::tensor::{Dtype, TensorInfo};
 
 /// What is written.
-pub(super) struct Written<'a> {
+pub(crate) struct Written<'a> {
     /// What was asked for.
     pub asked: &'a Conversion,
     /// The tensors.
@@ -40,7 +42,7 @@ impl Written<'_> {
 }
 
 /// The config, every file that can stand beside the weights, and what the user should know of them.
-pub(super) fn files(
+pub(crate) fn files(
     source: &SourceView,
     written: &Written,
     carriage: &Carriage,
@@ -94,7 +96,7 @@ fn translated(
     if let Some(dtype) = dominant(written.assignments.iter().map(|assignment| &assignment.target)) {
         companions::state_dtype(&mut config, dtype);
     }
-    other_stacks::state(&mut config);
+    compatibility::state(&mut config);
     Ok(serde_json::to_string_pretty(&Json::Object(config)).unwrap_or_default() + "\n")
 }
 
@@ -181,7 +183,7 @@ fn stated(text: &str, source: &SourceView, written: &Written, notes: &mut Vec<St
     if config == stated {
         return text.into();
     }
-    other_stacks::state(&mut config);
+    compatibility::state(&mut config);
     serde_json::to_string_pretty(&Json::Object(config)).map_or_else(|_| text.into(), |text| text + "\n")
 }
 
@@ -190,5 +192,5 @@ fn is_dequantized(written: &Written) -> bool {
 }
 
 fn stated_dtype(config: &Map<String, Json>) -> Option<Dtype> {
-    facts::config_dtype(&Config(config.clone())).ok().flatten()
+    configs::config_dtype(&Config(config.clone())).ok().flatten()
 }

@@ -1,13 +1,16 @@
 //! What the family of a source ties and the source stores twice: one of two equal copies is left out where the dialect that is written has
 //! one, and a config that ties what differs is corrected.
 
-use super::Conversion;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{self, Dialect};
-use crate::plan::carriage::Carriage;
-use crate::plan::matching::{self, Respelt};
-use crate::plan::{Answer, Question, SourceView, Unused};
+use crate::plan::convert::carriage::Carriage;
+use crate::plan::convert::dialect::{Respelt, respell};
+use crate::plan::document::Unused;
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::inputs::{Conversion, SourceView};
+use crate::plan::matching::dialects;
+use crate::plan::matching::known::ties_of;
 
 /// Two stored tensors that a family has under two names of one.
 struct Pair {
@@ -31,7 +34,7 @@ impl Pair {
 
 /// What became of the pairs.
 #[derive(Default)]
-pub(super) struct Settled {
+pub(crate) struct Settled {
     /// Copies that are equal to what is written.
     pub dropped: Vec<Unused>,
     /// What the user should know.
@@ -44,7 +47,7 @@ pub(super) struct Settled {
 pub fn convert_questions(source: &SourceView, asked: &Conversion) -> Result<Vec<Question>> {
     let Some(to) = asked.to.as_deref().filter(|_| asked.only.is_empty()) else { return Ok(Vec::new()) };
     let carriage = Carriage::of(source, true, &vec![true; source.listing.tensors.len()])?;
-    let respelt = matching::respell(source.listing, to, carriage.numbers())?;
+    let respelt = respell(source.listing, to, carriage.numbers())?;
     let mut questions = tables(source.listing);
     questions.extend(pairs(source.listing, to, &respelt)?.into_iter().map(|pair| pair.question));
     Ok(questions)
@@ -66,7 +69,7 @@ fn tables(listing: &Listing) -> Vec<Question> {
 }
 
 /// Leaves out one of two equal copies. Where the copies differ both are written, and the config must not tie them.
-pub(super) fn settle(
+pub(crate) fn settle(
     listing: &Listing,
     to: &str,
     respelt: &mut Vec<Respelt>,
@@ -117,7 +120,7 @@ fn pairs(listing: &Listing, to: &str, respelt: &[Respelt]) -> Result<Vec<Pair>> 
         listing.tensors.get(*id)
     };
     let mut pairs = Vec::new();
-    for (alias, owner) in matching::ties(family, &config) {
+    for (alias, owner) in ties_of(family, &config) {
         let (alias, owner) = (spelt(wanted, alias)?, spelt(wanted, owner)?);
         let (Some(a), Some(b)) = (whole(&owner), whole(&alias)) else { continue };
         if (a.dtype, &a.shape) == (b.dtype, &b.shape) {
@@ -131,7 +134,7 @@ fn pairs(listing: &Listing, to: &str, respelt: &[Respelt]) -> Result<Vec<Pair>> 
 /// A name of the family's as a dialect has it.
 fn spelt(dialect: Option<&'static Dialect>, name: String) -> Result<String> {
     match dialect {
-        Some(dialect) => Ok(matching::spelt(dialect, &name)?.unwrap_or(name)),
+        Some(dialect) => Ok(dialects::spelt(dialect, &name)?.unwrap_or(name)),
         None => Ok(name),
     }
 }

@@ -1,14 +1,14 @@
 //! What `adapt` rules say of a target: a key acts where shapes differ, or is an error. Equal sizes are a copy.
 
-use super::Subject;
 use crate::arch::{AdaptRule, Architecture, Channels, Heads, NewRows, Positions};
 use crate::error::{FitError, Result};
-use crate::plan::SourceView;
-use crate::plan::matching::{Match, Origin};
+use crate::plan::fit::subject::Subject;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::matches::{Match, Origin};
 
 /// A key of a rule that this version can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Positions,
     Heads,
     Rows,
@@ -17,7 +17,7 @@ pub(super) enum Key {
 
 /// What the `adapt` rules say about one target, field by field the last that says it.
 #[derive(Debug, Default)]
-pub(super) struct Adapt {
+pub(crate) struct Adapt {
     pub positions: Option<Positions>,
     pub heads: Option<Heads>,
     pub rows: Option<NewRows>,
@@ -85,7 +85,7 @@ impl Adapt {
 }
 
 /// An error for a rule of which no tensor has a source, so that there is nothing that it could adapt.
-pub(in crate::plan) fn check_rules(sources: &[SourceView], target: &Architecture, matches: &[Match]) -> Result<()> {
+pub(crate) fn check_rules(sources: &[SourceView], target: &Architecture, matches: &[Match]) -> Result<()> {
     if sources.is_empty() {
         return Ok(());
     }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{RowMap, apply};
 use crate::adapt::Op;
 use crate::arch::{Architecture, Heads};
 use crate::error::{FitError, Result};
 use crate::graph::{Layer, ParameterId, Projections};
-use crate::plan::fit::positions::Way;
-use crate::plan::{SourceView, Value, facts, names};
+use crate::name::{last, parent};
+use crate::plan::configs;
+use crate::plan::fit::rows::{Resized, RowMap, apply};
+use crate::plan::inputs::SourceView;
+use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
 
 /// The width of one head, for each separate query, key and value projection of an attention. The rows of an output projection are no
@@ -19,7 +21,7 @@ pub(crate) fn head_widths(target: &Architecture) -> BTreeMap<ParameterId, u64> {
         let Layer::Attention(attention) = &node.layer else { continue };
         let Projections::Separate { q, k, v, out: _ } = &attention.projections else { continue };
         let is_of = |name: &str| {
-            let module = names::parent(name);
+            let module = parent(name);
             [q, k, v].into_iter().any(|projection| module.strip_suffix(projection.as_str()).is_some_and(ends_a_path))
         };
         let ids = node.parameters.iter().filter(|id| target.parameters.get(**id).is_some_and(|one| is_of(&one.name)));
@@ -63,15 +65,15 @@ const PROJECTIONS: &[&str] = &[
 /// The width of one head that the configs state (`head_dim`, else `hidden_size` over `num_attention_heads`), the target's before
 /// the sources'; for the projections of a listing, which has no graph.
 pub(crate) fn stated_width(target: &Architecture, sources: &[SourceView], name: &str) -> Option<u64> {
-    if target.graph.is_some() || !PROJECTIONS.contains(&names::last(names::parent(name))) {
+    if target.graph.is_some() || !PROJECTIONS.contains(&last(parent(name))) {
         return None;
     }
     let of = |config: &serde_json::Map<String, serde_json::Value>| {
         let number = |key: &str| config.get(key).and_then(serde_json::Value::as_u64);
         number("head_dim").or_else(|| number("hidden_size")?.checked_div(number("num_attention_heads")?))
     };
-    let ours = facts::config_of(target, name).and_then(|config| of(&config.0));
-    ours.or_else(|| sources.iter().find_map(|source| of(&facts::source_config(source)?)))
+    let ours = configs::config_of(target, name).and_then(|config| of(&config.0));
+    ours.or_else(|| sources.iter().find_map(|source| of(&configs::source_config(source)?)))
 }
 
 /// `info.rows()` rows of heads of `width` become `rows` of them: the mean of each group (Ainslie et al., arXiv:2305.13245), or
@@ -83,7 +85,7 @@ pub(crate) fn regroup(
     rows: u64,
     width: Option<u64>,
     rule: Heads,
-) -> Result<(Way, String)> {
+) -> Result<(Resized, String)> {
     let found = info.rows();
     let cannot = || FitError::Adapt {
         name: name.to_string(),
@@ -103,14 +105,14 @@ pub(crate) fn regroup(
     let (from, to) = (heads(found)?, heads(rows)?);
     match rule {
         Heads::Mean if from % to == 0 && info.dtype.is_float() => {
-            let way = Way::Computed(apply(Op::MeanHeads { heads: from, groups: to }, vec![value.clone()]));
-            Ok((way, format!("{from} heads pooled to {to} by their mean")))
+            let resized = Resized::Computed(apply(Op::MeanHeads { heads: from, groups: to }, vec![value.clone()]));
+            Ok((resized, format!("{from} heads pooled to {to} by their mean")))
         }
         Heads::Repeat if to % from == 0 => {
             let times = to / from;
             let source = |row: u64| (row / width / times) * width + row % width;
-            let way = Way::Rows(RowMap::new((0..rows).map(|row| Some(source(row))), found));
-            Ok((way, format!("{from} heads repeated to {to}")))
+            let resized = Resized::Rows(RowMap::new((0..rows).map(|row| Some(source(row))), found));
+            Ok((resized, format!("{from} heads repeated to {to}")))
         }
         Heads::Mean | Heads::Repeat => Err(cannot().into()),
     }

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Subject;
-use super::rows::RowMap;
 use crate::arch::{Architecture, LabelRule};
 use crate::error::{FitError, Result};
 use crate::graph::Parameter;
 use crate::hash::HashMap;
-use crate::plan::{SourceView, facts, names};
+use crate::name::{parent, self_and_ancestors};
+use crate::plan::configs;
+use crate::plan::fit::rows::RowMap;
+use crate::plan::fit::subject::Subject;
+use crate::plan::inputs::SourceView;
 
 /// What the class names say about the rows of a head.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,10 +43,11 @@ pub(crate) struct Labels<'a> {
 impl<'a> Labels<'a> {
     /// Reads the class names of both sides.
     pub(crate) fn new(sources: &'a [SourceView<'a>], target: &'a Architecture) -> Labels<'a> {
-        let of_source = |source: &SourceView| facts::source_config(source).and_then(|config| facts::labels(&config));
+        let of_source =
+            |source: &SourceView| configs::source_config(source).and_then(|config| configs::labels(&config));
         Labels {
             target,
-            config: facts::config_labels(target),
+            config: configs::config_labels(target),
             sources: sources.iter().map(of_source).collect(),
             references: sources.iter().map(|source| source.reference.as_str()).collect(),
             by_position: BTreeMap::new(),
@@ -66,7 +69,7 @@ impl<'a> Labels<'a> {
             (None, _) => Verdict::Silent,
         };
         if verdict == Verdict::Position {
-            self.by_position.entry(names::parent(&subject.parameter.name).to_string()).or_insert(source);
+            self.by_position.entry(parent(&subject.parameter.name).to_string()).or_insert(source);
         }
         verdict
     }
@@ -115,9 +118,7 @@ impl<'a> Labels<'a> {
 
 fn applies(rule: &LabelRule, parameter: &Parameter) -> bool {
     match &rule.head {
-        Some(selector) => {
-            names::self_and_ancestors(&parameter.name).any(|path| selector.pattern.matches(path).is_some())
-        }
+        Some(selector) => self_and_ancestors(&parameter.name).any(|path| selector.pattern.matches(path).is_some()),
         None => parameter.head,
     }
 }

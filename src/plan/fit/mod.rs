@@ -1,119 +1,46 @@
 //! What was matched is made to fit: rows by identity, positions, heads. A tensor that matches but neither fits nor can be
 //! adapted is left to initialisation, and the reason says both shapes.
 
-mod adapt;
-mod dtype;
+pub(super) mod adapt;
+pub(super) mod fitted;
 mod heads;
 mod labels;
+pub(super) mod mismatches;
+mod modules;
 mod pieces;
 mod positions;
-mod rows;
+pub(super) mod rows;
 mod spelling;
-mod vocabulary;
-
+mod subject;
 #[cfg(test)]
 mod tests;
+pub(super) mod vocabulary;
 
-pub(super) use adapt::check_rules;
-use adapt::{Adapt, Key};
-pub(super) use dtype::{Decision, Dtypes, Narrowings, dominant};
-use labels::{Labels, Verdict};
-use pieces::OddPiece;
-use positions::Way;
-use rows::{Fill, RowMap};
-pub(super) use rows::{cast, zeros};
 use std::collections::BTreeMap;
-pub(super) use vocabulary::VocabularyRows;
 
-use super::initialize::{Initializer, is_known_buffer};
-use super::matching::{Match, Origin};
-use super::{Exact, InitPart, Initialisation, SourceView, Step, Value, names};
 use crate::adapt::Op;
 use crate::arch::{Architecture, NewRows};
 use crate::error::Result;
 use crate::graph::{Layer, Parameter, ParameterId};
 use crate::init::Scheme;
-use crate::tensor::{Dtype, Role, Shape, ShapeText, TensorInfo};
-
-/// A target with the value that was matched for it.
-pub(crate) struct Subject<'a> {
-    id: ParameterId,
-    parameter: &'a Parameter,
-    value: &'a Value,
-    info: &'a TensorInfo,
-}
-
-impl<'a> Subject<'a> {
-    /// The target `id`, or `None` where nothing was found for it.
-    fn of(target: &'a Architecture, matches: &'a [Match], id: ParameterId) -> Option<Subject<'a>> {
-        match (target.parameters.get(id), &matches.get(id)?.origin) {
-            (Some(parameter), Origin::Found { value, info }) => Some(Subject { id, parameter, value, info }),
-            (_, Origin::Found { .. } | Origin::New | Origin::Tied(_)) => None,
-        }
-    }
-
-    /// The source that it comes from, the first where there are several.
-    fn source(&self) -> Option<usize> {
-        self.value.first_source().map(|(source, _)| source)
-    }
-
-    /// Rows of the source and of the target, or `None` where either is a scalar.
-    fn sizes(&self) -> Option<(u64, u64)> {
-        Some((*self.info.shape.first()?, *self.parameter.shape.first()?))
-    }
-
-    /// Whether all axes but the first agree, and there are rows on both sides.
-    fn rest_fits(&self) -> bool {
-        let rest = |shape: &'a [u64]| shape.get(1..).unwrap_or(&[]);
-        self.info.shape.len() == self.parameter.shape.len()
-            && rest(&self.info.shape) == rest(&self.parameter.shape)
-            && self.sizes().is_some_and(|(found, rows)| found > 0 && rows > 0)
-    }
-}
-
-/// What became of a match.
-#[derive(Debug)]
-pub(super) enum Fitted {
-    /// A value of the target's shape, of this type before the last cast.
-    Value {
-        /// The expression.
-        value: Value,
-        /// Its type.
-        dtype: Dtype,
-        /// What was done, in words; empty where nothing was.
-        how: String,
-        /// Rows without a source.
-        new_rows: u64,
-        /// How they are drawn, where they are.
-        init: Option<Initialisation>,
-    },
-    /// Nothing: it is to be initialised.
-    New {
-        /// Why, in words.
-        reason: String,
-    },
-    /// Nothing, because the value of the target's shape cannot be produced.
-    Mismatched {
-        /// Both shapes, in words.
-        reason: String,
-        /// The shape that was found.
-        found: Shape,
-    },
-}
-
-impl Fitted {
-    /// The same with a further reason, where it is none.
-    fn because(self, why: &str) -> Fitted {
-        match self {
-            Fitted::Value { .. } => self,
-            Fitted::New { reason } => Fitted::New { reason: format!("{reason}; {why}") },
-            Fitted::Mismatched { reason, found } => Fitted::Mismatched { reason: format!("{reason}; {why}"), found },
-        }
-    }
-}
+use crate::name::last;
+use crate::plan::assignment::{Exact, Initialisation, Step};
+use crate::plan::fit::adapt::{Adapt, Key};
+use crate::plan::fit::fitted::Fitted;
+use crate::plan::fit::labels::{Labels, Verdict};
+use crate::plan::fit::pieces::OddPiece;
+use crate::plan::fit::rows::{Fill, Resized, RowMap, zeros};
+use crate::plan::fit::subject::Subject;
+use crate::plan::fit::vocabulary::VocabularyRows;
+use crate::plan::initialize::Initializer;
+use crate::plan::initialize::buffer::is_known_buffer;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::matches::Match;
+use crate::plan::value::{InitPart, Value};
+use crate::tensor::{Dtype, Role, ShapeText, TensorInfo};
 
 /// Fits one match after the other.
-pub(super) struct Fitter<'a> {
+pub(crate) struct Fitter<'a> {
     target: &'a Architecture,
     sources: &'a [SourceView<'a>],
     matches: &'a [Match],
@@ -127,7 +54,7 @@ pub(super) struct Fitter<'a> {
 
 impl<'a> Fitter<'a> {
     /// Reads what is shared by all tensors.
-    pub(super) fn new(
+    pub(crate) fn new(
         sources: &'a [SourceView<'a>],
         target: &'a Architecture,
         matches: &'a [Match],
@@ -142,7 +69,7 @@ impl<'a> Fitter<'a> {
     }
 
     /// The value of target `id` in the target's shape, to be written as `dtype`; `None` where nothing was matched.
-    pub(super) fn fit(&mut self, id: ParameterId, dtype: Dtype) -> Result<Option<Fitted>> {
+    pub(crate) fn fit(&mut self, id: ParameterId, dtype: Dtype) -> Result<Option<Fitted>> {
         let Some(subject) = Subject::of(self.target, self.matches, id) else { return Ok(None) };
         let adapt = Adapt::of(self.target, &subject.parameter.name);
         adapt.check_available(&subject)?;
@@ -232,7 +159,7 @@ impl<'a> Fitter<'a> {
     }
 
     /// What the user should know of all that was fitted.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.vocabulary.warnings.iter().cloned().chain(self.labels.warnings()).collect()
     }
 
@@ -258,7 +185,7 @@ impl<'a> Fitter<'a> {
             return Ok(self.mismatch(subject));
         };
         let Subject { id, parameter, value, info } = *subject;
-        let (way, how) = match (adapt.heads, parameter.role) {
+        let (resized, how) = match (adapt.heads, parameter.role) {
             (Some(rule), _) => {
                 adapt.require(subject, &[Key::Heads])?;
                 let of_listing = || heads::stated_width(self.target, self.sources, &parameter.name);
@@ -282,17 +209,17 @@ impl<'a> Fitter<'a> {
                     true => format!("the first {rows} of {found} rows"),
                     false => format!("{found} of {rows} rows at their place"),
                 };
-                (Way::Rows(RowMap::in_place(found, rows)), how)
+                (Resized::Rows(RowMap::in_place(found, rows)), how)
             }
             (None, _) => {
                 adapt.require(subject, &[])?;
                 return Ok(self.mismatch(subject));
             }
         };
-        match way {
-            Way::Rows(map) => self.by_rows(subject, &map, adapt.rows.unwrap_or(NewRows::New), dtype, how),
-            Way::Computed(_) if !info.dtype.is_float() => Ok(self.mismatch(subject)),
-            Way::Computed(value) => Ok(Fitted::Value { value, dtype: info.dtype, how, new_rows: 0, init: None }),
+        match resized {
+            Resized::Rows(map) => self.by_rows(subject, &map, adapt.rows.unwrap_or(NewRows::New), dtype, how),
+            Resized::Computed(_) if !info.dtype.is_float() => Ok(self.mismatch(subject)),
+            Resized::Computed(value) => Ok(Fitted::Value { value, dtype: info.dtype, how, new_rows: 0, init: None }),
         }
     }
 
@@ -344,7 +271,7 @@ impl<'a> Fitter<'a> {
         let tensor = subject.value.first_source().map_or("", |(_, tensor)| tensor);
         let named = if tensor == subject.parameter.name { String::new() } else { format!(" for {tensor}") };
         let reason = format!("mismatched: expected {expected}, found {found}{named} in {}", self.reference(subject));
-        let last = names::last(&subject.parameter.name);
+        let last = last(&subject.parameter.name);
         match subject.parameter.role == Role::Buffer && is_recomputed(last) {
             true => Fitted::New { reason },
             false => Fitted::Mismatched { reason, found: subject.info.shape.clone() },

@@ -1,20 +1,20 @@
 //! Fused tensors: the query, key and value of an attention layer as one matrix, the gate and the projection of a gated layer. Each
 //! piece must have the rows that the target keeps for it; a sum that happens to agree proves nothing.
 
-use super::Subject;
 use crate::adapt::Op;
-use crate::plan::Value;
+use crate::plan::fit::subject::Subject;
+use crate::plan::value::Value;
 use crate::tensor::Shape;
 
 /// A piece that does not fit: the source tensor, its shape, and the size that the target keeps for it.
-pub(super) struct OddPiece<'a> {
+pub(crate) struct OddPiece<'a> {
     pub tensor: &'a str,
     pub found: Shape,
     pub expected: u64,
 }
 
 /// The first piece of a fused value whose size is not the target's, or `None` where all fit or nothing is fused.
-pub(super) fn odd<'a>(subject: &Subject<'a>) -> Option<OddPiece<'a>> {
+pub(crate) fn odd<'a>(subject: &Subject<'a>) -> Option<OddPiece<'a>> {
     let (axis, inputs) = concatenated(subject.value)?;
     let parts = &subject.parameter.parts;
     let total = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));

@@ -1,22 +1,13 @@
 //! Position rows: cut, extended by new ones, repeated, tiled or interpolated.
 
-use super::Subject;
-use super::adapt::Adapt;
-use super::rows::{RowMap, apply};
 use crate::adapt::Op;
 use crate::arch::Positions;
 use crate::error::{FitError, Result};
-use crate::plan::Value;
+use crate::plan::fit::adapt::Adapt;
+use crate::plan::fit::rows::{Resized, RowMap, apply};
+use crate::plan::fit::subject::Subject;
+use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
-
-/// How position rows become more or fewer.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Way {
-    /// By identity.
-    Rows(RowMap),
-    /// By computation; keeps the type.
-    Computed(Value),
-}
 
 /// An error where a rule interpolates along one line what looks like the cells of an image, row by row, behind class tokens: the
 /// neighbours of a cell are not only those before and after it. A `prefix` in the rule says that it is a line.
@@ -49,28 +40,28 @@ pub(crate) fn resize(
     rows: u64,
     rule: Option<Positions>,
     prefix: Option<[u64; 2]>,
-) -> Result<(Way, String)> {
+) -> Result<(Resized, String)> {
     let found = info.rows();
-    let by_rows = |from: &dyn Fn(u64) -> Option<u64>| Way::Rows(RowMap::new((0..rows).map(from), found));
+    let by_rows = |from: &dyn Fn(u64) -> Option<u64>| Resized::Rows(RowMap::new((0..rows).map(from), found));
     let grows = rows > found;
     let prefix = prefix.map_or(0, |[source, _]| source).min(found);
-    let way = match rule {
+    let resized = match rule {
         Some(Positions::Cut) if grows => {
             let why = String::new();
             let name = name.to_string();
             return Err(FitError::Adapt { name, rule: "positions: cut".into(), expected: rows, found, why }.into());
         }
-        Some(Positions::Interpolate) => Way::Computed(apply(Op::ResizeRows { rows, prefix }, vec![value.clone()])),
+        Some(Positions::Interpolate) => Resized::Computed(apply(Op::ResizeRows { rows, prefix }, vec![value.clone()])),
         Some(Positions::Repeat) if grows => by_rows(&|row| Some(row.min(found.saturating_sub(1)))),
         Some(Positions::Tile) if grows => by_rows(&|row| match row.checked_sub(prefix) {
             Some(position) => position.checked_rem(found - prefix).map(|position| prefix + position),
             None => Some(row),
         }),
         Some(Positions::Cut | Positions::Repeat | Positions::Tile | Positions::New) | None => {
-            Way::Rows(RowMap::in_place(found, rows))
+            Resized::Rows(RowMap::in_place(found, rows))
         }
     };
-    Ok((way, words(rule, found, rows)))
+    Ok((resized, words(rule, found, rows)))
 }
 
 fn words(rule: Option<Positions>, found: u64, rows: u64) -> String {

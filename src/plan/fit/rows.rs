@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::adapt::{Op, Run};
 use crate::init::Scheme;
-use crate::plan::{InitPart, Value};
+use crate::plan::value::{InitPart, Value};
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// Where each row of a target comes from: a row of the source, or none.
@@ -219,4 +219,13 @@ pub(crate) fn cast(value: Value, from: Dtype, to: Dtype) -> Value {
         (Some(computed), to) => apply(Op::Cast { dtype: to }, vec![computed]),
         (None, to) => apply(Op::Cast { dtype: to }, vec![value]),
     }
+}
+
+/// How position rows become more or fewer.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Resized {
+    /// By identity.
+    Rows(RowMap),
+    /// By computation; keeps the type.
+    Computed(Value),
 }

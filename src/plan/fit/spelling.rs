@@ -24,7 +24,7 @@ type Surface = (bool, Vec<u8>);
 const LONGEST: usize = 256;
 
 /// A vocabulary by the text of its tokens.
-pub(super) struct Spelling<'a> {
+pub(crate) struct Spelling<'a> {
     kind: Kind,
     vocabulary: &'a Vocabulary,
     /// Ids by text: of tokens that continue a word, and of those that begin one.
@@ -34,14 +34,14 @@ pub(super) struct Spelling<'a> {
 }
 
 /// Whether both mark words in the same way, so that equal spelling is an equal token and there is nothing else to find.
-pub(super) fn are_alike(a: &Vocabulary, b: &Vocabulary) -> bool {
+pub(crate) fn are_alike(a: &Vocabulary, b: &Vocabulary) -> bool {
     let (a, b) = (Kind::of(a), Kind::of(b));
     a == b || a == Kind::Plain || b == Kind::Plain
 }
 
 impl<'a> Spelling<'a> {
     /// Reads a vocabulary; of tokens with one text the first counts.
-    pub(super) fn of(vocabulary: &'a Vocabulary) -> Spelling<'a> {
+    pub(crate) fn of(vocabulary: &'a Vocabulary) -> Spelling<'a> {
         let kind = Kind::of(vocabulary);
         let mut ids = [HashMap::default(), HashMap::default()];
         for (id, token) in vocabulary.tokens.iter().enumerate() {
@@ -55,14 +55,14 @@ impl<'a> Spelling<'a> {
     }
 
     /// The id of the token that means what `token` does in `other`.
-    pub(super) fn same(&self, token: &str, other: &Spelling) -> Option<u64> {
+    pub(crate) fn same(&self, token: &str, other: &Spelling) -> Option<u64> {
         let (begins, text) = other.kind.surface(token);
         self.ids[usize::from(begins)].get(&text).copied().filter(|_| !is_special(other.vocabulary, token))
     }
 
     /// The ids of the pieces that spell a token of `other`: the longest first, at last single bytes; in lower case where it cannot
     /// be spelt as it is written. `None` where there are none, and for a special token, which has no text.
-    pub(super) fn pieces(&self, token: &str, other: &Spelling) -> Option<Vec<u64>> {
+    pub(crate) fn pieces(&self, token: &str, other: &Spelling) -> Option<Vec<u64>> {
         if is_special(other.vocabulary, token) {
             return None;
         }

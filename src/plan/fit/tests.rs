@@ -1,5 +1,6 @@
 //! Rows by token, by class, by place; positions, heads and types.
 
+use crate::tensor::Dtype;
 use serde_json::json;
 
 use crate::adapt::{Op, Run};

@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Subject;
-use super::rows::RowMap;
-use super::spelling::{self, Spelling};
 use crate::arch::{Architecture, NewRows, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{FitError, Result};
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::HashMap;
-use crate::plan::matching::Match;
-use crate::plan::{SourceView, facts, names};
+use crate::name::{last, parent};
+use crate::plan::configs;
+use crate::plan::fit::rows::RowMap;
+use crate::plan::fit::spelling::{self, Spelling};
+use crate::plan::fit::subject::Subject;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::matches::Match;
 use crate::tensor::Role;
 
 /// Output layers over the vocabulary that are called so wherever they stand.
@@ -110,14 +112,14 @@ fn is_output(role: Role) -> bool {
 fn tied_layers<'a>(target: &'a Architecture, embeddings: &[ParameterId]) -> BTreeSet<&'a str> {
     let embeddings: BTreeSet<&ParameterId> = embeddings.iter().collect();
     let tied = target.parameters.iter().filter(|p| p.tied_to.is_some_and(|owner| embeddings.contains(&owner)));
-    tied.map(|parameter| names::parent(&parameter.name)).collect()
+    tied.map(|parameter| parent(&parameter.name)).collect()
 }
 
 /// Whether a tensor with the vocabulary's sizes on both sides is a head over it: declared a head, a sibling of a tied tensor,
 /// or called so.
 fn follows(subject: &Subject, owners: &BTreeSet<&str>) -> bool {
-    let parent = names::parent(&subject.parameter.name);
-    let is_named = HEADS.contains(&names::last(parent)) || HEADS.contains(&names::last(&subject.parameter.name));
+    let parent = parent(&subject.parameter.name);
+    let is_named = HEADS.contains(&last(parent)) || HEADS.contains(&last(&subject.parameter.name));
     subject.parameter.head || is_named || owners.contains(parent)
 }
 
@@ -145,7 +147,7 @@ fn tables(target: &Architecture) -> Vec<ParameterId> {
 }
 
 fn is_stated(target: &Architecture, parameter: &Parameter) -> bool {
-    let config = facts::config_of(target, &parameter.name);
+    let config = configs::config_of(target, &parameter.name);
     let stated = config.and_then(|config| config.0.get("vocab_size")).and_then(serde_json::Value::as_u64);
     stated.is_some() && stated == parameter.shape.first().copied()
 }

@@ -2,14 +2,14 @@
 
 use crate::graph::{Nonlinearity, Parameter};
 use crate::init::Formula;
-use crate::plan::names;
+use crate::name::last;
 use crate::tensor::Role;
 
 /// The deviation of tables of rows, as BERT and GPT-2 have it.
 const TABLE_STD: f64 = 0.02;
 
 /// The formula for a parameter, and the words for the choice.
-pub(super) fn choose(parameter: &Parameter) -> (Formula, String) {
+pub(crate) fn choose(parameter: &Parameter) -> (Formula, String) {
     let (formula, kind) = match parameter.role {
         Role::Linear => by_follower(parameter, "linear"),
         Role::Conv { .. } => by_follower(parameter, "convolution"),
@@ -60,7 +60,7 @@ fn word(follower: Nonlinearity) -> &'static str {
 
 /// A listing that names no module: by the last component and the rank.
 fn unknown(parameter: &Parameter) -> (Formula, String) {
-    let last = names::last(&parameter.name);
+    let last = last(&parameter.name);
     let is_table = ["embed", "wte", "wpe"].iter().any(|word| parameter.name.contains(word));
     let (formula, kind) = match parameter.shape.len() {
         _ if ["bias", "beta"].contains(&last) => (Formula::constant(0.0), "a bias"),

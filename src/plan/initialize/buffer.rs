@@ -1,14 +1,16 @@
 //! Buffers without a source are computed, never drawn: running statistics, counters and indices start in a known state.
 
-use super::Initial;
 use crate::graph::Parameter;
 use crate::init::Scheme;
-use crate::plan::{Exact, InitPart, Initialisation, Value, names};
+use crate::name::last;
+use crate::plan::assignment::{Exact, Initialisation};
+use crate::plan::initialize::drawn::Initial;
+use crate::plan::value::{InitPart, Value};
 use crate::tensor::Dtype;
 
 /// The value of a buffer, and what is known of it.
-pub(super) fn computed(parameter: &Parameter) -> Initial {
-    let last = names::last(&parameter.name);
+pub(crate) fn computed(parameter: &Parameter) -> Initial {
+    let last = last(&parameter.name);
     match parameter.dtype.filter(|dtype| !dtype.is_float()) {
         Some(dtype) => counted(parameter, dtype, last),
         None => constant(parameter, last),
@@ -37,6 +39,6 @@ fn initialisation(scheme: &str, last: &str) -> Initialisation {
 }
 
 /// Whether the state that a buffer of this name starts in is known.
-pub(in crate::plan) fn is_known_buffer(last: &str) -> bool {
+pub(crate) fn is_known_buffer(last: &str) -> bool {
     ["running_mean", "running_var", "num_batches_tracked", "position_ids", "token_type_ids"].contains(&last)
 }

@@ -2,38 +2,26 @@
 //! `init` rules, the last match; `init` on a native layer; `--init S` alone; `auto`.
 
 mod automatic;
-mod buffer;
-mod siblings;
-
+pub(super) mod buffer;
+mod drawn;
+pub(super) mod siblings;
 #[cfg(test)]
 mod tests;
 
-pub(super) use buffer::is_known_buffer;
-pub(super) use siblings::Siblings;
-
-use super::{Exact, InitPart, Initialisation, Lsuv, Question, Value};
 use crate::adapt::Op;
 use crate::arch::{Architecture, InitRule};
 use crate::error::{FitError, Result};
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::init::{Cut, CutUnit, Fans, Formula, Gain, LayerFacts, Resolved, Scheme, SchemeSpec};
+use crate::plan::assignment::{Exact, Initialisation, Lsuv};
+use crate::plan::evidence::Question;
+use crate::plan::initialize::drawn::{Drawn, Initial};
+use crate::plan::initialize::siblings::Siblings;
+use crate::plan::value::{InitPart, Value};
 use crate::tensor::{Dtype, Role};
 
-/// A fresh tensor and how it is drawn.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Initial {
-    /// The expression, of the target's whole shape.
-    pub value: Value,
-    /// Its type: f32, or an integer type for a counter.
-    pub dtype: Dtype,
-    /// How it is drawn.
-    pub init: Initialisation,
-    /// Whether it is scaled after it was written.
-    pub lsuv: Option<Lsuv>,
-}
-
 /// Says how tensors are drawn.
-pub(super) struct Initializer<'a> {
+pub(crate) struct Initializer<'a> {
     target: &'a Architecture,
     siblings: Siblings,
     /// Names of the dialects that the sources are spelt in.
@@ -48,23 +36,14 @@ struct Answered<'a> {
     is_broad: bool,
 }
 
-/// The schemes of the pieces of axis 0, and the words for them.
-struct Drawn {
-    parts: Vec<InitPart>,
-    scheme: String,
-    std: Option<f64>,
-    by: String,
-    lsuv: Option<Lsuv>,
-}
-
 impl<'a> Initializer<'a> {
     /// An initializer that knows the target's rules and what was transferred.
-    pub(super) fn new(target: &'a Architecture, siblings: Siblings) -> Initializer<'a> {
+    pub(crate) fn new(target: &'a Architecture, siblings: Siblings) -> Initializer<'a> {
         Initializer { target, siblings, dialects: Vec::new() }
     }
 
     /// The same that knows how the sources are spelt: what a dialect does without is 0.
-    pub(super) fn spelt(self, dialects: &[Vec<String>]) -> Initializer<'a> {
+    pub(crate) fn spelt(self, dialects: &[Vec<String>]) -> Initializer<'a> {
         Initializer { dialects: dialects.concat(), ..self }
     }
 
@@ -76,12 +55,12 @@ impl<'a> Initializer<'a> {
     }
 
     /// A fresh tensor for target `id`, or an error where a rule asks for what cannot be.
-    pub(super) fn initial(&self, id: ParameterId) -> Result<Initial> {
+    pub(crate) fn initial(&self, id: ParameterId) -> Result<Initial> {
         self.drawn(id, false)
     }
 
     /// The same for new rows of a tensor whose others are transferred: those are never scaled, so `lsuv` does not apply.
-    pub(super) fn initial_rows(&self, id: ParameterId) -> Result<Initial> {
+    pub(crate) fn initial_rows(&self, id: ParameterId) -> Result<Initial> {
         self.drawn(id, true)
     }
 
@@ -115,14 +94,8 @@ impl<'a> Initializer<'a> {
         Ok(assemble(parameter, drawn))
     }
 
-    /// Whether any rule asks for the statistics of siblings.
-    pub(super) fn wants_siblings(target: &Architecture) -> bool {
-        let by_rule = target.rules.init.iter().any(|rule| rule.scheme == SchemeSpec::Match);
-        by_rule || target.parameters.iter().any(|parameter| parameter.layer_init.as_deref() == Some(&SchemeSpec::Match))
-    }
-
     /// Whether a rule of the user, by pattern or by layer, says how target `id` is drawn.
-    pub(super) fn is_said(&self, id: ParameterId) -> bool {
+    pub(crate) fn is_said(&self, id: ParameterId) -> bool {
         self.target.parameters.get(id).is_some_and(|parameter| {
             let patterns = self.target.rules.init.iter().filter_map(|rule| rule.target.as_ref());
             parameter.layer_init.is_some() || patterns.into_iter().any(|s| s.pattern.matches(&parameter.name).is_some())
@@ -130,7 +103,7 @@ impl<'a> Initializer<'a> {
     }
 
     /// What `match` asked for.
-    pub(super) fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Question> {
         self.siblings.questions()
     }
 
@@ -218,7 +191,7 @@ impl<'a> Initializer<'a> {
 }
 
 /// What `--init S` without a pattern reaches: new linear and convolutional weights outside heads and embeddings.
-pub(super) fn is_general(parameter: &Parameter) -> bool {
+pub(crate) fn is_general(parameter: &Parameter) -> bool {
     match parameter.role {
         Role::Linear | Role::Conv { .. } | Role::ConvTranspose { .. } => !parameter.head,
         Role::Embedding | Role::Position | Role::Norm | Role::Bias | Role::Token | Role::Buffer | Role::Unknown => {

@@ -6,14 +6,16 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Drawn, Initializer};
 use crate::adapt::Op;
 use crate::arch::Architecture;
 use crate::error::{FitError, Result};
 use crate::graph::Parameter;
-use crate::init::Scheme;
-use crate::plan::matching::{Match, Origin};
-use crate::plan::{Answer, InitPart, Question, Value, names};
+use crate::init::{Scheme, SchemeSpec};
+use crate::name::template;
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::initialize::drawn::Drawn;
+use crate::plan::matching::matches::{Match, Origin};
+use crate::plan::value::{InitPart, Value};
 use crate::tensor::{Name, Role, elements};
 
 /// A source tensor whose moments count, with its elements.
@@ -47,7 +49,7 @@ impl Siblings {
             ) => None,
         });
         // nothing else looks at them
-        let by_template = match Initializer::wants_siblings(target) {
+        let by_template = match are_asked_for(target) {
             true => by_template(target, matches),
             false => BTreeMap::new(),
         };
@@ -72,8 +74,8 @@ impl Siblings {
     }
 
     /// How a target is drawn like its siblings, or an error where it has none or they were not measured.
-    pub(super) fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
-        let leaves = self.by_template.get(&names::template(&parameter.name)).filter(|leaves| !leaves.is_empty());
+    pub(crate) fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
+        let leaves = self.by_template.get(&template(&parameter.name)).filter(|leaves| !leaves.is_empty());
         let Some(leaves) = leaves else {
             return Err(FitError::NoSiblings { name: parameter.name.to_string(), by: by.to_string() }.into());
         };
@@ -122,7 +124,7 @@ fn by_template(target: &Architecture, matches: &[Match]) -> BTreeMap<String, BTr
     let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
     for (parameter, found) in target.parameters.iter().zip(matches) {
         if let Some(leaves) = leaves(parameter, found) {
-            by_template.entry(names::template(&parameter.name)).or_default().extend(leaves);
+            by_template.entry(template(&parameter.name)).or_default().extend(leaves);
         }
     }
     by_template
@@ -173,4 +175,10 @@ fn rearranges(op: &Op) -> bool {
         | Op::MeanCovariance { .. }
         | Op::ResizeRows { .. } => false,
     }
+}
+
+/// Whether any rule asks for the statistics of siblings.
+pub(crate) fn are_asked_for(target: &Architecture) -> bool {
+    let by_rule = target.rules.init.iter().any(|rule| rule.scheme == SchemeSpec::Match);
+    by_rule || target.parameters.iter().any(|parameter| parameter.layer_init.as_deref() == Some(&SchemeSpec::Match))
 }

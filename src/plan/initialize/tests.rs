@@ -1,5 +1,6 @@
 //! Who decides how a tensor is drawn, and what then stands in the plan.
 
+use crate::tensor::Dtype;
 use serde_json::json;
 
 use crate::adapt::Op;

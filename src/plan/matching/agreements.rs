@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{cuts, last};
-use super::search::Search;
 use crate::hash::HashMap;
+use crate::name::{below, cuts, index_of, last};
 use crate::order;
-use crate::plan::blocks::{Blocks, index_of};
+use crate::plan::matching::blocks::Blocks;
+use crate::plan::matching::search::Search;
 
 /// Why a pair of paths is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Bond {
+pub(crate) enum Bond {
     /// One of the names is the end of the other, or the target's path is that of a family's block.
     Named,
     /// Both names have a path of their own in front.
@@ -19,7 +19,7 @@ pub(super) enum Bond {
 
 /// The leading path of the target and that of a source under which names agree; one of them may be empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Which source.
     pub source: usize,
     /// The target's.
@@ -41,27 +41,27 @@ impl Key {
     }
 }
 
-/// A want, a candidate, and whether their shapes agree too.
-pub(super) type Agreement = (usize, usize, bool);
+/// A request, a candidate, and whether their shapes agree too.
+pub(crate) type Agreement = (usize, usize, bool);
 
 /// All agreements.
 #[derive(Default)]
-pub(super) struct Agreements<'a> {
+pub(crate) struct Agreements<'a> {
     /// By their paths.
     pub pairs: BTreeMap<Key, Vec<Agreement>>,
-    /// How many open wants lie below a leading path of the target.
+    /// How many open requests lie below a leading path of the target.
     pub below: HashMap<&'a str, usize>,
 }
 
-/// More wants than this with one ending say nothing about where it belongs.
+/// More requests than this with one ending say nothing about where it belongs.
 const MOST_ALIKE: usize = 8;
 
 impl Search<'_> {
-    /// Every pair of an open want and a candidate that are spelt alike below some path on either side. A path never leads into
+    /// Every pair of an open request and a candidate that are spelt alike below some path on either side. A path never leads into
     /// one layer of a stack.
-    pub(super) fn agreements(&self) -> Agreements<'_> {
+    pub(crate) fn agreements(&self) -> Agreements<'_> {
         let mut agreements = Agreements::default();
-        let open: Vec<usize> = (0..self.wants.len()).filter(|want| self.is_open(*want)).collect();
+        let open: Vec<usize> = (0..self.requests.len()).filter(|request| self.is_open(*request)).collect();
         if open.is_empty() {
             return agreements;
         }
@@ -69,14 +69,14 @@ impl Search<'_> {
             .flat_map(|id| self.candidate(id).plain.iter().map(move |name| (id, name.as_str())))
             .collect();
         let sources = Blocks::of(names.iter().copied(), |id| Some(self.candidate(id).info.shape.as_slice()));
-        let wanted = self.wants.iter().enumerate().map(|(id, want)| (id, want.plain.as_str()));
-        let targets = Blocks::of(wanted, |id| self.wants.get(id).map(|want| want.shape.as_slice()));
+        let wanted = self.requests.iter().enumerate().map(|(id, request)| (id, request.plain.as_str()));
+        let targets = Blocks::of(wanted, |id| self.requests.get(id).map(|request| request.shape.as_slice()));
         let mut whole: HashMap<&str, Vec<usize>> = HashMap::default();
         let mut ends: HashMap<&str, Vec<(usize, &str, Bond)>> = HashMap::default();
-        for want in &open {
-            whole.entry(&self.wants[*want].plain).or_default().push(*want);
-            for (path, rest, bond) in self.exchangeable(*want, &targets) {
-                ends.entry(rest).or_default().push((*want, path, bond));
+        for request in &open {
+            whole.entry(&self.requests[*request].plain).or_default().push(*request);
+            for (path, rest, bond) in self.exchangeable(*request, &targets) {
+                ends.entry(rest).or_default().push((*request, path, bond));
                 *agreements.below.entry(path).or_default() += 1;
             }
         }
@@ -84,19 +84,19 @@ impl Search<'_> {
         for (id, name) in &names {
             by_name.entry(name).or_default().push(*id);
             for (from, rest) in cuts(name).filter(|(from, _)| !sources.enters_list(from)) {
-                for want in whole.get(rest).into_iter().flatten() {
-                    self.agree(&mut agreements.pairs, ("", from, Bond::Named), *want, *id);
+                for request in whole.get(rest).into_iter().flatten() {
+                    self.agree(&mut agreements.pairs, ("", from, Bond::Named), *request, *id);
                 }
                 let ends = ends.get(rest).filter(|ends| ends.len() <= MOST_ALIKE);
-                for (want, to, bond) in ends.into_iter().flatten().filter(|(_, to, _)| last(to) != last(from)) {
-                    self.agree(&mut agreements.pairs, (to, from, *bond), *want, *id);
+                for (request, to, bond) in ends.into_iter().flatten().filter(|(_, to, _)| last(to) != last(from)) {
+                    self.agree(&mut agreements.pairs, (to, from, *bond), *request, *id);
                 }
             }
         }
-        for want in &open {
-            for (to, rest) in cuts(&self.wants[*want].plain).filter(|(to, _)| !targets.enters_list(to)) {
+        for request in &open {
+            for (to, rest) in cuts(&self.requests[*request].plain).filter(|(to, _)| !targets.enters_list(to)) {
                 for id in by_name.get(rest).into_iter().flatten() {
-                    self.agree(&mut agreements.pairs, (to, "", Bond::Named), *want, *id);
+                    self.agree(&mut agreements.pairs, (to, "", Bond::Named), *request, *id);
                 }
             }
         }
@@ -109,16 +109,16 @@ impl Search<'_> {
 
     /// The leading paths of a target that a source may have another for: that of its family's block, else its first one or two
     /// components, with at least two after them and no layer directly below.
-    fn exchangeable<'s>(&'s self, want: usize, targets: &Blocks) -> Vec<(&'s str, &'s str, Bond)> {
-        let want = &self.wants[want];
-        if let Some(block) = want.block.as_deref() {
-            return super::names::below(&want.plain, block)
+    fn exchangeable<'s>(&'s self, request: usize, targets: &Blocks) -> Vec<(&'s str, &'s str, Bond)> {
+        let request = &self.requests[request];
+        if let Some(block) = request.block.as_deref() {
+            return below(&request.plain, block)
                 .filter(|_| !block.is_empty())
                 .map(|rest| (block, rest, Bond::Named))
                 .into_iter()
                 .collect();
         }
-        let first = cuts(&want.plain).take(2).filter(|(path, rest)| {
+        let first = cuts(&request.plain).take(2).filter(|(path, rest)| {
             let layered = rest.split('.').next().is_some_and(|component| index_of(component).is_some());
             rest.contains('.') && !layered && !targets.enters_list(path)
         });
@@ -129,14 +129,14 @@ impl Search<'_> {
         &self,
         pairs: &mut BTreeMap<Key, Vec<Agreement>>,
         (to, from, bond): (&str, &str, Bond),
-        want: usize,
+        request: usize,
         id: usize,
     ) {
-        if self.may_fill(id, &self.wants[want].name) {
+        if self.may_fill(id, &self.requests[request].name) {
             let candidate = self.candidate(id);
             let key = Key { source: candidate.source, to: to.into(), from: from.into(), bond };
-            let agrees = candidate.opaque || candidate.info.shape == self.wants[want].shape;
-            pairs.entry(key).or_default().push((want, id, agrees));
+            let agrees = candidate.opaque || candidate.info.shape == self.requests[request].shape;
+            pairs.entry(key).or_default().push((request, id, agrees));
         }
     }
 }

@@ -6,7 +6,7 @@ const MOST_CELLS: usize = 1 << 20;
 
 /// The best pairs, and whether there are others as good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Alignment {
+pub(crate) struct Alignment {
     /// Pairs with a score, in order.
     pub pairs: Vec<(usize, usize)>,
     /// The sum of their scores.
@@ -16,7 +16,7 @@ pub(super) struct Alignment {
 }
 
 /// Aligns two lists of these lengths, or gives `None` where they are too long.
-pub(super) fn align(rows: usize, columns: usize, score: impl Fn(usize, usize) -> u64) -> Option<Alignment> {
+pub(crate) fn align(rows: usize, columns: usize, score: impl Fn(usize, usize) -> u64) -> Option<Alignment> {
     let width = columns.checked_add(1)?;
     let cells = rows.checked_add(1)?.checked_mul(width).filter(|cells| *cells <= MOST_CELLS)?;
     let at = |row: usize, column: usize| row * width + column;

@@ -2,23 +2,26 @@
 
 use smallvec::SmallVec;
 
-use super::adapter::{Adapter, Base, Merged};
-use super::dialects::{self, Unit};
-use super::known::{self, Layouts};
-use super::names::{last, modern_norm, plain};
-use super::stored;
 use crate::arch::Architecture;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Config, Family};
 use crate::hash::HashMap;
+use crate::name::last;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::adapter::base::Base;
+use crate::plan::matching::adapter::{Adapter, Merged};
+use crate::plan::matching::known::{self, Layouts};
+use crate::plan::matching::unit::Unit;
+use crate::plan::matching::{dialects, stored};
+use crate::plan::names::{modern_norm, plain};
 use crate::plan::quantized::Quantized;
-use crate::plan::{SourceView, Value};
+use crate::plan::value::Value;
 use crate::tensor::{Name, TensorInfo};
 
 /// How a candidate got a name that is not the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spelling {
+pub(crate) enum Spelling {
     /// By this dialect of its family.
     Dialect(&'static str),
     /// `gamma` and `beta` as `weight` and `bias`.
@@ -29,7 +32,7 @@ pub(super) enum Spelling {
 
 /// Something that may fill a target tensor.
 #[derive(Clone, Debug)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// Which source.
     pub source: usize,
     /// The stored tensors that it is made of.
@@ -67,11 +70,11 @@ impl Candidate {
 }
 
 /// Candidates by a name: one as a rule.
-pub(super) type ByName = HashMap<Name, SmallVec<[usize; 1]>>;
+pub(crate) type ByName = HashMap<Name, SmallVec<[usize; 1]>>;
 
 /// Everything on offer.
 #[derive(Default)]
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     /// All candidates, source by source.
     pub candidates: Vec<Candidate>,
     /// By stored name.

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{common_path, common_suffix, join, last, parent};
 use crate::error::quoted;
-use crate::plan::blocks::index_of;
+use crate::name::{below, common_path, common_suffix, index_of, join, last, parent};
 
 /// What two names have in front of their longest common suffix.
 pub(crate) fn heads<'a>(to: &'a str, from: &'a str) -> (&'a str, &'a str) {
@@ -37,7 +36,7 @@ fn whole_path(pairs: &[(String, String)]) -> Option<String> {
         common_path(pairs.iter().map(|(to, _)| to.as_str())),
         common_path(pairs.iter().map(|(_, from)| from.as_str())),
     );
-    let rest_of = |name: &str, path: &str| super::names::below(name, path).map(str::to_string);
+    let rest_of = |name: &str, path: &str| below(name, path).map(str::to_string);
     // the shared suffix of the two paths belongs to the rest, so far as every pair agrees
     let deepest = rest_of(first_to, to)?.split('.').count().max(rest_of(first_from, from)?.split('.').count());
     (to, from) = (without(first_to, deepest), without(first_from, deepest));

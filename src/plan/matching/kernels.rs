@@ -1,43 +1,14 @@
 //! How sources lay out the weights of their layers, and what turns them into the layout of the target's module. Names and classes decide;
 //! a shape decides only between two layouts of which one cannot be, and where both can be it is an error.
 
-use super::dialects::apply_one;
-use super::gates;
-use super::map::Typed;
-use super::tracked::{Atom, Tracked};
 use crate::adapt::{Op, Run};
-use crate::checkpoint::kernel::{Axis, Recurrent};
+use crate::checkpoint::kernel::Axis;
 use crate::error::{PlanError, Result};
 use crate::graph::{Layout, Parameter};
+use crate::plan::matching::stored_layout::{Framework, Stored, is_kernel, leaf};
+use crate::plan::matching::tracked::{Atom, Tracked};
+use crate::plan::matching::unit::{Typed, apply_one};
 use crate::tensor::{Role, Shape, elements};
-
-/// How a stored tensor is laid out, as far as its source states it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Stored {
-    /// A matrix of a family that has it in more than one layout.
-    Family(Layout),
-    /// The layer that owns it is known, and so is each axis.
-    Axes(Vec<Axis>),
-    /// A `kernel` of Keras or Flax, `(…, in, out)`; the target's module says what its axes are.
-    Kernel(Framework),
-    /// The kernel of a depthwise convolution, `(…, in, multiplier)`.
-    Depthwise,
-    /// A `kernel` in a file that does not state whose: Keras and Flax have it as `(…, in, out)`, another may have it as PyTorch.
-    Named,
-    /// A tensor whose file states neither the class of its layer nor whether it is `(in, out)` or `(out, in)`.
-    Unstated,
-    /// A bias, which may have several axes.
-    Bias,
-    /// A variable of a recurrent layer.
-    Recurrent(Recurrent),
-}
-
-/// Who wrote a `kernel`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framework {
-    Keras,
-    Flax,
-}
 
 /// What the target's module takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,7 +68,7 @@ struct Turned {
 }
 
 /// A stored value on its way into a target.
-pub(super) struct Turning<'a> {
+pub(crate) struct Turning<'a> {
     /// The target.
     pub parameter: &'a Parameter,
     /// The stored name.
@@ -109,9 +80,6 @@ pub(super) struct Turning<'a> {
 impl Turning<'_> {
     /// The value in the layout of the target, and words for what was done; as it is where nothing is to be done.
     pub fn turn(&self, made: Typed) -> Result<(Typed, &'static str)> {
-        if let Stored::Recurrent(recurrent) = self.stored {
-            return gates::arrange(self, *recurrent, made);
-        }
         if self.parameter.role == Role::Bias || *self.stored == Stored::Bias {
             return Ok((flattened(self.parameter, made)?, ""));
         }
@@ -375,20 +343,4 @@ fn flipped(mut made: Typed) -> Result<Typed> {
         }
     }
     Ok(made)
-}
-
-/// The last component of a name of Keras or Flax: `dense/kernel:0` of Keras, `Dense_0.kernel` of Flax, `linear.kernel.value` of NNX.
-pub(super) fn leaf(name: &str) -> &str {
-    let mut parts = name.rsplit(['.', '/']);
-    let last = parts.next().unwrap_or(name);
-    let last = match last {
-        "value" | "raw_value" => parts.next().unwrap_or(last),
-        _ => last,
-    };
-    last.split(':').next().unwrap_or(last)
-}
-
-/// Whether a last component is that of a kernel.
-pub(super) fn is_kernel(leaf: &str) -> bool {
-    matches!(leaf, "kernel" | "depthwise_kernel" | "pointwise_kernel" | "recurrent_kernel")
 }

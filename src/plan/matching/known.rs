@@ -1,25 +1,26 @@
 //! What families say of the names in a model: which are tied, and how a matrix is stored.
 
-use super::dialects::{Templates, find_dialects};
-use super::kernels::Stored;
-use super::names::plain;
-use super::naming::Kernels;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{Class, Config, FAMILIES, Family, Inputs};
 use crate::graph::{Builder, Layout, Parameter};
 use crate::hash::HashMap;
+use crate::plan::matching::dialects::find_dialects;
+use crate::plan::matching::naming::Kernels;
+use crate::plan::matching::stored_layout::Stored;
+use crate::plan::matching::templates::Templates;
+use crate::plan::names::plain;
 use crate::tensor::Name;
 
 /// The parameters of a family's class under a path, with its ties made; empty where the config does not build.
-pub(super) fn parameters(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
+pub(crate) fn parameters(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
     let mut tied = config.clone();
     tied.0.insert("tie_word_embeddings".into(), true.into());
     built(family, &tied, path)
 }
 
 /// The same with the ties of the config.
-pub(super) fn built(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
+pub(crate) fn built(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
     let mut at = Builder::new();
     let built = at.under(path, |at| family.build(config, &Inputs::default(), &Class::OfConfig, at));
     match built.and_then(|_| at.finish(Vec::new())) {
@@ -30,7 +31,7 @@ pub(super) fn built(family: &'static dyn Family, config: &Config, path: &str) ->
 
 /// The names of a source that are ties in the model that it was saved from, each with its owner: as its config says, and as its file
 /// shows.
-pub(super) fn stored_ties(
+pub(crate) fn stored_ties(
     source: &Listing,
     own: Option<&(&'static dyn Family, Option<Config>)>,
 ) -> Vec<(String, String)> {
@@ -47,20 +48,20 @@ pub(super) fn stored_ties(
 }
 
 /// The pairs of a tie, the other name and the owner's.
-pub(super) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
+pub(crate) fn ties(parameters: &[Parameter]) -> Vec<(String, String)> {
     let pair = |alias: &Parameter| Some((alias.name.to_string(), parameters.get(alias.tied_to?)?.name.to_string()));
     parameters.iter().filter_map(pair).collect()
 }
 
 /// The pairs that a model of this config ties, the other name and the owner's.
-pub(in crate::plan) fn ties_of(family: &'static dyn Family, config: &Config) -> Vec<(String, String)> {
+pub(crate) fn ties_of(family: &'static dyn Family, config: &Config) -> Vec<(String, String)> {
     ties(&built(family, config, ""))
 }
 
 /// How a source stores the matrices that a family of its tensors stores as (in, out), and what Keras, Flax and ONNX store in an order
 /// of axes of their own: names and often shapes say nothing of it.
 #[derive(Default)]
-pub(super) struct Layouts {
+pub(crate) struct Layouts {
     families: Vec<FamilyLayouts>,
     kernels: Kernels,
 }
@@ -118,4 +119,10 @@ impl Layouts {
             known.or(Some(Layout::InOut).filter(|_| family.recognised)).map(Stored::Family)
         })
     }
+}
+
+/// The names of the parameters of a family's class; empty where the config does not build.
+pub(crate) fn parameter_names(family: &'static dyn Family, config: &Config) -> Vec<String> {
+    let parameters = parameters(family, config, "");
+    parameters.iter().filter(|parameter| parameter.tied_to.is_none()).map(|one| one.name.to_string()).collect()
 }

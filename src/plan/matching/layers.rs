@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::names::parent;
-use crate::plan::blocks::{Layers, is_single_layer};
+use crate::name::parent;
+use crate::plan::matching::blocks::{Layers, is_single_layer};
 use crate::tensor::Shape;
 
 /// What a layer does, as far as its tensors show it.
@@ -30,7 +30,7 @@ struct Layer {
 
 /// A member of a sequence.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// The tensors by their names below it, with their numbers.
     tensors: BTreeMap<String, usize>,
     /// The layers, and how many there are of each.
@@ -119,7 +119,7 @@ impl Member {
 }
 
 /// The members of a numbered path.
-pub(super) fn members(layers: &Layers, shape: impl Fn(usize) -> Shape) -> BTreeMap<u64, Member> {
+pub(crate) fn members(layers: &Layers, shape: impl Fn(usize) -> Shape) -> BTreeMap<u64, Member> {
     layers.iter().map(|(index, names)| (*index, Member::of(names, &shape))).collect()
 }
 

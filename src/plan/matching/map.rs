@@ -1,20 +1,20 @@
 //! `map` rules. All apply at once to the original names, never chained; the last that matches and whose source exists wins.
 
-use super::dialects::{apply, apply_one};
-use super::names::last;
-use super::unbound::Unbound;
-use crate::adapt::{NamedOp, Op};
 use crate::arch::{Bindings, MapRule, Pattern};
 use crate::error::{Error, PlanError, Result, nearest};
 use crate::graph::{Layout, Parameter};
 use crate::hash::HashMap;
+use crate::name::last;
 use crate::order;
-use crate::plan::{SourceView, Value};
-use crate::tensor::TensorInfo;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::map_value::Making;
+use crate::plan::matching::unbound::Unbound;
+use crate::plan::matching::unit::Typed;
+use crate::plan::selectors::nearest_name;
 
 /// What the rules say of one target.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Ruled {
+pub(crate) enum Ruled {
     /// Nothing: no rule matches.
     No,
     /// It is new.
@@ -69,7 +69,7 @@ enum Applied {
 
 /// The sizes by which one tensor is split into several targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// The first axis.
     pub rows: u64,
     /// The axis of the outputs: the last of `(in, out)`.
@@ -77,10 +77,10 @@ pub(super) struct Sizes {
 }
 
 /// A stored tensor of a rule, as a value.
-pub(super) type Leaf<'a> = &'a dyn Fn((usize, usize)) -> Result<Typed>;
+pub(crate) type Leaf<'a> = &'a dyn Fn((usize, usize)) -> Result<Typed>;
 
 /// The rules, found by the names that they may match, and what the sources hold.
-pub(super) struct Rules<'a> {
+pub(crate) struct Rules<'a> {
     rules: &'a [MapRule],
     sources: &'a [SourceView<'a>],
     plain: HashMap<&'a str, Vec<(usize, usize)>>,
@@ -283,7 +283,7 @@ impl<'a> Rules<'a> {
         for (id, rule) in self.rules.iter().enumerate().filter(|(_, rule)| !rule.optional) {
             if let Some(slot) = self.matched[id].iter().position(|matched| !matched) {
                 let pattern = rule.to[slot].text.clone();
-                let nearest = super::selectors::nearest_name(&pattern, targets.iter().copied()).map(str::to_string);
+                let nearest = nearest_name(&pattern, targets.iter().copied()).map(str::to_string);
                 return Err(PlanError::MatchesNothing {
                     place: rule.place.clone(),
                     pattern,
@@ -307,116 +307,8 @@ fn targets(rules: &[MapRule]) -> impl Iterator<Item = (usize, usize, &Pattern)> 
     rules.iter().enumerate().flat_map(|(id, rule)| rule.to.iter().enumerate().map(move |(slot, to)| (id, slot, to)))
 }
 
-/// The value of one target of one rule.
-struct Making<'a> {
-    rule: &'a MapRule,
-    slot: usize,
-    target: &'a str,
-}
-
-/// An expression and what it yields.
-pub(super) type Typed = (Value, TensorInfo);
-
 /// The stored tensors of a name, and the name.
 struct Named {
     name: String,
     tensors: Vec<(usize, usize)>,
-}
-
-impl Making<'_> {
-    /// Concatenation (where the operations do not join), the operations in order, the split (where they do not).
-    fn run(&self, mut values: Vec<Typed>, sizes: &[Option<u64>]) -> Result<Typed> {
-        let joins = |op: &NamedOp| match op {
-            NamedOp::Concat { .. } | NamedOp::Stack => true,
-            NamedOp::One(op) => op.joins(),
-            NamedOp::Split { .. } | NamedOp::SplitSizes { .. } => false,
-        };
-        if values.len() > 1 && !self.rule.ops.iter().any(joins) {
-            values = vec![self.fit(apply(values, &[]))?];
-        }
-        let mut is_split = self.rule.to.len() == 1;
-        for op in &self.rule.ops {
-            values = match op {
-                NamedOp::One(op) if op.joins() => vec![self.fit(apply_one(values, op))?],
-                NamedOp::One(op) => {
-                    values.into_iter().map(|value| self.fit(apply_one(vec![value], op))).collect::<Result<_>>()?
-                }
-                NamedOp::Concat { axis } => vec![self.fit(apply_one(values, &Op::Concat { axis: *axis }))?],
-                NamedOp::Stack => vec![self.fit(apply_one(values, &Op::Stack))?],
-                NamedOp::Split { axis, parts } => {
-                    is_split = true;
-                    let size = self.size(&values, *axis)?;
-                    let pieces = equal_pieces(size, *parts)
-                        .ok_or_else(|| self.uneven(*axis, size, format!("{parts} equal pieces")))?;
-                    self.cut(values, *axis, &pieces)?
-                }
-                NamedOp::SplitSizes { axis, sizes } => {
-                    is_split = true;
-                    self.cut(values, *axis, sizes)?
-                }
-            };
-        }
-        if !is_split {
-            let size = self.size(&values, 0)?;
-            let stated: Option<Vec<u64>> = sizes.iter().copied().collect();
-            let sum = |sizes: &Vec<u64>| sizes.iter().try_fold(0u64, |sum, size| sum.checked_add(*size));
-            let parts = sizes.len() as u64;
-            let pieces = stated
-                .filter(|sizes| sum(sizes) == Some(size))
-                .or_else(|| equal_pieces(size, parts))
-                .ok_or_else(|| self.uneven(0, size, format!("the {parts} targets")))?;
-            values = self.cut(values, 0, &pieces)?;
-        }
-        let pieces = values.len() as u64;
-        match <[Typed; 1]>::try_from(values) {
-            Ok([value]) => Ok(value),
-            Err(_) => Err(self.wrong_pieces(pieces)),
-        }
-    }
-
-    fn fit(&self, made: Result<Typed>) -> Result<Typed> {
-        made.map_err(|error| {
-            let (rule, target) = (self.rule.text.clone(), self.target.to_string());
-            PlanError::MapDoesNotFit { rule, target, problem: Box::new(error) }.into()
-        })
-    }
-
-    fn wrong_pieces(&self, pieces: u64) -> Error {
-        let (rule, target, targets) = (self.rule.text.clone(), self.target.to_string(), self.rule.to.len() as u64);
-        PlanError::MapPieces { rule, target, pieces, targets }.into()
-    }
-
-    fn uneven(&self, axis: usize, size: u64, pieces: String) -> Error {
-        let (rule, target) = (self.rule.text.clone(), self.target.to_string());
-        PlanError::MapSplit { rule, target, axis, size, pieces }.into()
-    }
-
-    /// The size of an axis; 0 where there is none, which no piece fits.
-    fn size(&self, values: &[Typed], axis: usize) -> Result<u64> {
-        match values {
-            [(_, info)] => Ok(info.shape.get(axis).copied().unwrap_or(0)),
-            _ => Err(self.wrong_pieces(values.len() as u64)),
-        }
-    }
-
-    /// This target's piece.
-    fn cut(&self, mut values: Vec<Typed>, axis: usize, pieces: &[u64]) -> Result<Vec<Typed>> {
-        let size = self.size(&values, axis)?;
-        if pieces.len() != self.rule.to.len() {
-            return Err(self.wrong_pieces(pieces.len() as u64));
-        }
-        let sum = |pieces: &[u64]| pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(*piece));
-        let start = pieces.get(..self.slot).and_then(sum);
-        let (Some(start), Some(len), true) = (start, pieces.get(self.slot), sum(pieces) == Some(size)) else {
-            return Err(self.uneven(axis, size, format!("{pieces:?}")));
-        };
-        let Some(value) = values.pop() else { return Err(self.wrong_pieces(0)) };
-        Ok(vec![self.fit(apply_one(vec![value], &Op::Narrow { axis, start, len: *len }))?])
-    }
-}
-
-/// `None` where the size is no multiple.
-fn equal_pieces(size: u64, parts: u64) -> Option<Vec<u64>> {
-    let count = usize::try_from(parts).ok().filter(|count| (1..=65_536).contains(count))?;
-    size.is_multiple_of(parts).then(|| vec![size / parts; count])
 }

@@ -4,144 +4,73 @@
 mod adapter;
 mod agreements;
 mod alignment;
+mod application;
+pub(super) mod blocks;
+mod buffers;
 mod catalog;
-mod dialects;
-mod gates;
-pub(super) mod hints;
+pub(super) mod codes;
+mod counterparts;
+mod depth;
+pub(super) mod dialects;
+mod gaps;
+mod hints;
 mod kernels;
-mod known;
+pub(super) mod known;
 mod layers;
 mod map;
-pub(super) mod names;
+mod map_value;
+pub(super) mod matches;
 mod naming;
+mod pass;
 mod prefix;
+mod reasons;
+mod recurrent;
+mod renames;
+mod requests;
 pub(super) mod resolve;
-mod respell;
-mod ruling;
+pub(super) mod respelling;
+mod ruled;
 mod search;
 mod selectors;
 mod sequence;
-mod stored;
+pub(super) mod stored;
+pub(super) mod stored_layout;
 mod suffix;
+mod templates;
 #[cfg(test)]
 mod tests;
+pub(super) mod ties;
 mod tracked;
 mod unbound;
+pub(super) mod unit;
 mod unreadable;
 
-use std::borrow::Cow;
-
-use catalog::Catalog;
-pub use dialects::recognise;
-pub(super) use dialects::spelt;
-use known::Layouts;
-pub(super) use known::ties_of as ties;
-pub use names::is_known_buffer;
-pub(crate) use names::unwrapped;
-use resolve::{Pass, Resolution, Wanted};
-pub(super) use respell::{Respelt, as_stored, respell};
-pub(super) use selectors::require;
-
-use super::blocks::Blocks;
-use super::buffers;
-use super::codes;
-use super::depth::{self, Counterpart, Depths, Expansion};
-use super::gaps::Gaps;
-use super::quantized::Quantized;
-use super::{Answer, Assignment, Question, SourceView, Step, Value, ties};
-use crate::arch::{Architecture, DepthItem, Selector};
+use crate::arch::{Architecture, Selector};
 use crate::checkpoint::Listing;
 use crate::error::{PlanError, Result};
 use crate::family::{Config, Family};
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
-use crate::tensor::TensorInfo;
+use crate::name::join;
+use crate::plan::assignment::{Assignment, Step};
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::blocks::Blocks;
+use crate::plan::matching::catalog::Catalog;
+use crate::plan::matching::depth::{Counterpart, Depths, Expansion};
+use crate::plan::matching::gaps::Gaps;
+use crate::plan::matching::known::Layouts;
+use crate::plan::matching::matches::{Match, Matching, Origin, Resolution};
+use crate::plan::matching::pass::Pass;
+use crate::plan::matching::renames::Renames;
+use crate::plan::matching::requests::Requests;
+use crate::plan::quantized::Quantized;
+use crate::plan::value::Value;
 use crate::threads::side_by_side;
-
-/// The names of the parameters of a family's class; empty where the config does not build.
-pub(super) fn parameter_names(family: &'static dyn Family, config: &Config) -> Vec<String> {
-    let parameters = known::parameters(family, config, "");
-    parameters.iter().filter(|parameter| parameter.tied_to.is_none()).map(|one| one.name.to_string()).collect()
-}
-
-/// Where one target tensor's value comes from, before it is made to fit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Match {
-    /// The target.
-    pub target: ParameterId,
-    /// Its origin.
-    pub origin: Origin,
-    /// The step that answered.
-    pub step: Step,
-    /// Why, in words.
-    pub reason: Cow<'static, str>,
-    /// Further candidates that lost, in words.
-    pub runners_up: Vec<String>,
-    /// Whether a rule, a depth item or `--reinit` says that it is new.
-    pub declared: bool,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Origin {
-    /// No source.
-    New,
-    /// Another name of this target parameter, which owns the tie.
-    Tied(ParameterId),
-    /// An expression over source tensors with the layout operations already applied, and what it yields.
-    Found {
-        /// The expression.
-        value: Value,
-        /// Name, type and shape of its result.
-        info: TensorInfo,
-    },
-}
-
-/// The source layers that were chosen for one repeated block of the target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChosenDepth {
-    /// The target's block, as `bert.encoder.layer`.
-    pub path: String,
-    /// The source.
-    pub source: usize,
-    /// The block there, as it is stored.
-    pub source_path: String,
-    /// How many layers it has there.
-    pub source_layers: u64,
-    /// One item for each layer of the target.
-    pub items: Vec<DepthItem>,
-    /// Whether no rule said so: `first` was implied, or every layer is its namesake.
-    pub implied: bool,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-pub struct Matching {
-    /// One for each parameter, in the order of the target's.
-    pub matches: Vec<Match>,
-    /// What breaks the contract: ambiguities, holes, renames, new layers, ties that differ.
-    pub violations: Vec<PlanError>,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-    /// Which tensors are used, by source and tensor.
-    pub used: Vec<Vec<bool>>,
-    /// Why a tensor that is not used is not, where matching knows it, by source and tensor.
-    pub unused_reasons: Vec<HashMap<usize, String>>,
-    /// Tensors that are there under the names of their owners, whose equal copies they are: source and tensor.
-    pub copies: HashSet<(usize, usize)>,
-    /// The family of each source, where recognised.
-    pub families: Vec<Option<String>>,
-    /// The dialects of each source, in order of the family blocks.
-    pub dialects: Vec<Vec<String>>,
-    /// What was chosen for each repeated block.
-    pub depth: Vec<ChosenDepth>,
-    /// The quantised weights of each source.
-    pub(crate) quantized: Vec<Quantized>,
-}
 
 impl Matching {
     /// What the user should know of weights that were quantised.
-    pub(super) fn quantization_notes(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<String> {
+    pub(crate) fn quantization_notes(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<String> {
         let (mut read, mut dequantized) = (HashSet::default(), HashSet::default());
         if self.quantized.iter().any(Quantized::is_any) {
             for assignment in assignments {
@@ -164,7 +93,7 @@ impl Matching {
     }
 
     /// The sources of which codes are copied as they are stored.
-    pub(super) fn carrying(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<usize> {
+    pub(crate) fn carrying(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<usize> {
         let mut found = Vec::new();
         for assignment in assignments {
             let Value::Source { source, tensor, .. } = &assignment.value else { continue };
@@ -218,7 +147,11 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
             found: &found.resolutions,
             used: &used,
         };
-        found.violations.extend(gaps.violations());
+        if gaps.are_any() {
+            let (violations, explained) = gaps.layers();
+            found.violations.extend(violations);
+            found.violations.extend(Renames::of(&gaps).violations(&explained));
+        }
     }
     let matches = found.resolutions.into_iter().enumerate().map(|(target, resolution)| {
         let Resolution { origin, step, reason, runners_up, declared, tensors: _, contested: _, opaque: _ } = resolution;
@@ -233,7 +166,6 @@ pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Que
         copies: settled.with_owner.into_iter().collect(),
         families: found.families,
         dialects: found.dialects,
-        depth: found.depths.chosen,
         quantized: found.quantized,
     };
     buffers::settle(sources, target, &mut matching);
@@ -253,7 +185,7 @@ pub fn tie_questions(sources: &[SourceView], target: &Architecture) -> Result<Ve
 fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a>> {
     let plain = Depths::default();
     let quantized: Vec<Quantized> = sources.iter().map(|source| Quantized::of(source.listing)).collect();
-    let of_target = || (resolve::blocks(target), Wanted::of(sources, target, &plain));
+    let of_target = || (Blocks::of_target(target), Requests::of(sources, target, &plain));
     let (catalog, (blocks, wanted)) = side_by_side(|| Catalog::of(sources, &quantized, target), of_target);
     selectors::check(sources, target, &blocks)?;
     let catalog = catalog?;
@@ -262,7 +194,7 @@ fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a
     let depths = if sources.is_empty() { Depths::default() } else { Depths::of(target, &blocks, &counterparts)? };
     pass = match depths.has_rules() {
         true => {
-            let wanted = Wanted::of(sources, target, &depths)?;
+            let wanted = Requests::of(sources, target, &depths)?;
             Pass::run(sources, &quantized, target, &catalog, &depths, wanted)
         }
         false => pass.with_depths(&depths),
@@ -323,7 +255,7 @@ fn zeroed(target: &Architecture, depths: &Depths, violations: &mut Vec<PlanError
         };
         let mut impossible = None;
         for layer in layers {
-            match depth::expansion(target, graph, &names::join(block, &layer.to_string())) {
+            match depth::expansion(target, graph, &join(block, &layer.to_string())) {
                 Expansion::Zero(ends) => zeroed.extend(ends),
                 Expansion::AfterSum(norm) => impossible = Some(format!("{norm} comes after the sum")),
                 Expansion::NoBranch => impossible = Some(format!("layer {layer} has no residual branch")),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::kernels::{Framework, Stored, leaf};
 use crate::checkpoint::Listing;
 use crate::checkpoint::kernel::{Cell, Form, Kernel, Part, Recurrent, Variable};
 use crate::hash::HashMap;
+use crate::plan::matching::stored_layout::{Framework, Stored, leaf};
 use crate::tensor::TensorInfo;
 
 /// Whose names a source has.
@@ -22,7 +22,7 @@ enum Naming {
 
 /// What is known of the kernels of a source.
 #[derive(Default)]
-pub(super) struct Kernels {
+pub(crate) struct Kernels {
     naming: Naming,
     /// What the file itself states.
     variables: BTreeMap<String, Variable>,

@@ -7,17 +7,20 @@ use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 
-use super::catalog::{Candidate, Catalog, Spelling};
-use super::names::{join, parent, plain, plain_text};
 use crate::arch::{Architecture, FamilyBlock};
 use crate::error::PlanError;
 use crate::hash::{HashMap, HashSet};
-use crate::plan::{SourceView, Step};
+use crate::name::{join, parent};
+use crate::plan::assignment::Step;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::catalog::{Candidate, Catalog, Spelling};
+use crate::plan::matching::hints::heads;
+use crate::plan::names::{plain, plain_text};
 use crate::tensor::{Name, Shape};
 
 /// A name that some target tensors look for.
 #[derive(Clone, Debug)]
-pub(super) struct Want {
+pub(crate) struct Request {
     /// The name, as the target spells it, with the layer of the source.
     pub name: Name,
     /// The same without wrappers.
@@ -30,9 +33,9 @@ pub(super) struct Want {
     pub block: Option<String>,
 }
 
-/// What a want found.
+/// What a request found.
 #[derive(Clone, Debug)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     /// The candidate.
     pub candidate: usize,
     /// The step that answered.
@@ -41,12 +44,12 @@ pub(super) struct Hit {
     pub reason: Cow<'static, str>,
 }
 
-/// Wants that several candidates fit alike, or a candidate that fits several wants alike.
+/// Requests that several candidates fit alike, or a candidate that fits several requests alike.
 #[derive(Clone, Debug)]
-pub(super) struct Contest {
-    /// The wants.
-    pub wants: Vec<usize>,
-    /// For each rival the pairs of want and candidate that it stands for.
+pub(crate) struct Contest {
+    /// The requests.
+    pub requests: Vec<usize>,
+    /// For each rival the pairs of request and candidate that it stands for.
     pub rivals: Vec<Vec<(usize, usize)>>,
     /// Instead of rivals, a sequence whose layers can be aligned in several ways.
     pub order: Option<Disorder>,
@@ -54,7 +57,7 @@ pub(super) struct Contest {
 
 /// A sequence whose layers can be aligned with those of a source in several ways.
 #[derive(Clone, Debug)]
-pub(super) struct Disorder {
+pub(crate) struct Disorder {
     /// The target's path.
     pub path: String,
     /// The source's.
@@ -69,7 +72,7 @@ pub(super) struct Disorder {
 
 /// Sequences whose members have other indices in the source, and are alike but for the layers around them.
 #[derive(Clone, Debug)]
-pub(super) struct Shifted {
+pub(crate) struct Shifted {
     /// The path with its own indices replaced, and which member comes from which.
     pub key: (String, String),
     /// The first path.
@@ -107,18 +110,18 @@ enum Held {
 }
 
 /// The state of the search.
-pub(super) struct Search<'a> {
+pub(crate) struct Search<'a> {
     /// What is on offer.
     pub catalog: &'a Catalog,
     /// What is looked for.
-    pub wants: Vec<Want>,
-    /// What was found, by want.
+    pub requests: Vec<Request>,
+    /// What was found, by request.
     pub hits: Vec<Option<Hit>>,
-    /// By want, the contest that it is in.
+    /// By request, the contest that it is in.
     pub contested: Vec<Option<usize>>,
     /// The contests.
     pub contests: Vec<Contest>,
-    /// By want, candidates that lost, in words.
+    /// By request, candidates that lost, in words.
     pub runners_up: Vec<Vec<String>>,
     /// Sequences that were matched by their order.
     pub shifted: Vec<Shifted>,
@@ -138,7 +141,7 @@ impl<'a> Search<'a> {
         catalog: &'a Catalog,
         sources: &[SourceView],
         target: &'a Architecture,
-        wants: Vec<Want>,
+        requests: Vec<Request>,
         claimed: &[(usize, usize)],
     ) -> Search<'a> {
         let mut held: Vec<Vec<Held>> =
@@ -146,10 +149,10 @@ impl<'a> Search<'a> {
         for (source, tensor) in claimed {
             held[*source][*tensor] = Held::Whole;
         }
-        let count = wants.len();
+        let count = requests.len();
         Search {
             catalog,
-            wants,
+            requests,
             hits: vec![None; count],
             contested: vec![None; count],
             contests: Vec::new(),
@@ -178,9 +181,9 @@ impl<'a> Search<'a> {
         &self.catalog.candidates[id]
     }
 
-    /// Whether a want is neither found nor contested.
-    pub fn is_open(&self, want: usize) -> bool {
-        self.hits[want].is_none() && self.contested[want].is_none()
+    /// Whether a request is neither found nor contested.
+    pub fn is_open(&self, request: usize) -> bool {
+        self.hits[request].is_none() && self.contested[request].is_none()
     }
 
     /// Whether nothing has taken the candidate or what it is made of.
@@ -205,20 +208,20 @@ impl<'a> Search<'a> {
         self.names.get_or_init(all).contains(name)
     }
 
-    /// Gives a candidate to a want.
-    pub fn take(&mut self, want: usize, id: usize, step: Step, reason: Cow<'static, str>) {
+    /// Gives a candidate to a request.
+    pub fn take(&mut self, request: usize, id: usize, step: Step, reason: Cow<'static, str>) {
         let candidate = self.candidate(id);
         let how = if candidate.stored.is_some() { Held::Whole } else { Held::Pieces };
         for tensor in &candidate.tensors {
             self.held[candidate.source][*tensor] = how;
         }
         self.taken[id] = true;
-        self.hits[want] = Some(Hit { candidate: id, step, reason });
+        self.hits[request] = Some(Hit { candidate: id, step, reason });
     }
 
-    /// Takes from a want what it was given.
-    pub fn release(&mut self, want: usize) {
-        let Some(hit) = self.hits[want].take() else { return };
+    /// Takes from a request what it was given.
+    pub fn release(&mut self, request: usize) {
+        let Some(hit) = self.hits[request].take() else { return };
         let candidate = self.candidate(hit.candidate);
         for tensor in &candidate.tensors {
             self.held[candidate.source][*tensor] = Held::Free;
@@ -232,26 +235,30 @@ impl<'a> Search<'a> {
         candidate.tensors.iter().any(|tensor| self.claimed.contains(&(candidate.source, *tensor)))
     }
 
-    /// Records that wants cannot be decided.
+    /// Records that requests cannot be decided.
     pub fn contest(&mut self, contest: Contest) {
-        for want in &contest.wants {
-            self.contested[*want] = Some(self.contests.len());
+        for request in &contest.requests {
+            self.contested[*request] = Some(self.contests.len());
         }
         self.contests.push(contest);
     }
 
     fn open(&self) -> Vec<usize> {
-        (0..self.wants.len()).filter(|want| self.is_open(*want)).collect()
+        (0..self.requests.len()).filter(|request| self.is_open(*request)).collect()
     }
 
     fn by_name(&mut self) {
         let catalog = self.catalog;
-        self.settle(|search, want| catalog.stored(&search.wants[want].name), Step::Name, |_| "the same name".into());
+        self.settle(
+            |search, request| catalog.stored(&search.requests[request].name),
+            Step::Name,
+            |_| "the same name".into(),
+        );
     }
 
     fn by_wrapper(&mut self) {
         let catalog = self.catalog;
-        let found = |search: &Search, want: usize| catalog.plain(&search.wants[want].plain);
+        let found = |search: &Search, request: usize| catalog.plain(&search.requests[request].plain);
         self.settle(found, Step::Wrapper, |_| "the same name without wrappers".into());
     }
 
@@ -263,11 +270,19 @@ impl<'a> Search<'a> {
             Some((_, Spelling::Norm)) | None => "a norm's gamma and beta are its weight and bias".into(),
         };
         let spelt = |ids: Option<&SmallVec<[usize; 1]>>| ids.cloned().unwrap_or_default();
-        self.settle(|search, want| spelt(catalog.by_spelt.get(&search.wants[want].name)), Step::Dialect, reason);
-        self.settle(|search, want| spelt(catalog.by_plain_spelt.get(&search.wants[want].plain)), Step::Dialect, reason);
+        self.settle(
+            |search, request| spelt(catalog.by_spelt.get(&search.requests[request].name)),
+            Step::Dialect,
+            reason,
+        );
+        self.settle(
+            |search, request| spelt(catalog.by_plain_spelt.get(&search.requests[request].plain)),
+            Step::Dialect,
+            reason,
+        );
     }
 
-    /// One step: an open want whose key one candidate has, free and wanted by no other, takes it; several are a contest.
+    /// One step: an open request whose key one candidate has, free and wanted by no other, takes it; several are a contest.
     fn settle(
         &mut self,
         found: impl Fn(&Search, usize) -> SmallVec<[usize; 1]>,
@@ -276,29 +291,29 @@ impl<'a> Search<'a> {
     ) {
         let mut by_first: HashMap<usize, SmallVec<[usize; 1]>> = HashMap::default();
         let mut order = Vec::new();
-        for want in self.open() {
-            let mut fitting = found(self, want);
-            fitting.retain(|id| self.may_fill(*id, &self.wants[want].name));
+        for request in self.open() {
+            let mut fitting = found(self, request);
+            fitting.retain(|id| self.may_fill(*id, &self.requests[request].name));
             let Some(first) = fitting.first().copied() else { continue };
             let rivals = by_first.entry(first).or_default();
             if rivals.is_empty() {
                 order.push((first, fitting));
             }
-            rivals.push(want);
+            rivals.push(request);
         }
         let mut contests: BTreeMap<Vec<String>, Contest> = BTreeMap::new();
         for (first, fitting) in order {
-            let wants = &by_first[&first];
+            let requests = &by_first[&first];
             if fitting.iter().all(|id| !self.is_free(*id)) {
-                for want in wants {
+                for request in requests {
                     let shown = self.candidate(first).shown();
-                    self.runners_up[*want].push(format!("`{shown}` is taken"));
+                    self.runners_up[*request].push(format!("`{shown}` is taken"));
                 }
-            } else if let ([want], [id]) = (wants.as_slice(), fitting.as_slice()) {
+            } else if let ([request], [id]) = (requests.as_slice(), fitting.as_slice()) {
                 let reason = reason(self.candidate(*id));
-                self.take(*want, *id, step, reason);
+                self.take(*request, *id, step, reason);
             } else {
-                self.add_contest(&mut contests, wants, &fitting);
+                self.add_contest(&mut contests, requests, &fitting);
             }
         }
         for contest in contests.into_values() {
@@ -307,33 +322,33 @@ impl<'a> Search<'a> {
     }
 
     /// Contests of one kind (the same sources, the same wrappers) are one.
-    fn add_contest(&self, contests: &mut BTreeMap<Vec<String>, Contest>, wants: &[usize], fitting: &[usize]) {
+    fn add_contest(&self, contests: &mut BTreeMap<Vec<String>, Contest>, requests: &[usize], fitting: &[usize]) {
         let sides: Vec<Vec<(usize, usize)>> = if fitting.len() > 1 {
-            fitting.iter().map(|id| wants.iter().map(|want| (*want, *id)).collect()).collect()
+            fitting.iter().map(|id| requests.iter().map(|request| (*request, *id)).collect()).collect()
         } else {
-            wants.iter().map(|want| fitting.iter().map(|id| (*want, *id)).collect()).collect()
+            requests.iter().map(|request| fitting.iter().map(|id| (*request, *id)).collect()).collect()
         };
-        let kind = sides.iter().flatten().map(|(want, id)| {
-            let (target, candidate) = (&self.wants[*want].name, self.candidate(*id));
-            let (to, from) = super::hints::heads(target, candidate.shown());
+        let kind = sides.iter().flatten().map(|(request, id)| {
+            let (target, candidate) = (&self.requests[*request].name, self.candidate(*id));
+            let (to, from) = heads(target, candidate.shown());
             format!("{to}={}:{from}", candidate.source)
         });
         let contest = contests.entry(kind.collect()).or_insert_with(|| Contest {
-            wants: Vec::new(),
+            requests: Vec::new(),
             rivals: vec![Vec::new(); sides.len()],
             order: None,
         });
-        contest.wants.extend(wants);
+        contest.requests.extend(requests);
         for (rival, pairs) in contest.rivals.iter_mut().zip(sides) {
             rival.extend(pairs);
         }
     }
 }
 
-impl Want {
-    /// A want for a target of this name and shape, in a family's block or in none.
-    pub fn new(name: Name, shape: Shape, block: Option<&FamilyBlock>) -> Want {
-        Want {
+impl Request {
+    /// A request for a target of this name and shape, in a family's block or in none.
+    pub fn new(name: Name, shape: Shape, block: Option<&FamilyBlock>) -> Request {
+        Request {
             plain: plain(&name),
             name,
             shape,

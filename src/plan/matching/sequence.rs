@@ -4,16 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::alignment::{Alignment, align};
-use super::catalog::Catalog;
-use super::layers::{Member, members};
-use super::names::{below, common_suffix, join, last};
-use super::search::{Contest, Disorder, Search, Shifted};
 use crate::arch::Selector;
 use crate::hash::HashMap;
-use crate::plan::Step;
-use crate::plan::blocks::{Blocks, is_single_layer, places, spell};
-use crate::plan::names::template;
+use crate::name::{below, common_suffix, join, last, template};
+use crate::plan::assignment::Step;
+use crate::plan::matching::alignment::{Alignment, align};
+use crate::plan::matching::blocks::{Blocks, is_single_layer, places, spell};
+use crate::plan::matching::catalog::Catalog;
+use crate::plan::matching::hints::heads;
+use crate::plan::matching::layers::{Member, members};
+use crate::plan::matching::search::{Contest, Disorder, Search, Shifted};
 use crate::tensor::Name;
 
 /// The members of a sequence by their indices.
@@ -26,9 +26,9 @@ type SourcePath = (usize, String);
 struct Sequence<'a> {
     path: &'a str,
     source: SourcePath,
-    /// The target's, without those that are declared new; the numbers of their tensors are wants.
+    /// The target's, without those that are declared new; the numbers of their tensors are requests.
     ours: Members,
-    /// The wants of those that are declared new.
+    /// The requests of those that are declared new.
     declared: Vec<usize>,
     /// The source's, without those that rules took or that are declared unused; the numbers of their tensors are candidates.
     theirs: Members,
@@ -47,12 +47,12 @@ enum Verdict {
 
 impl Search<'_> {
     /// Corrects what was matched by an index of a sequence, outer sequences first.
-    pub(super) fn by_order(&mut self) {
+    pub(crate) fn by_order(&mut self) {
         if self.is_all_by_name() {
             return;
         }
-        let wanted: Vec<Name> = self.wants.iter().map(|want| want.plain.clone()).collect();
-        let shapes: Vec<_> = self.wants.iter().map(|want| want.shape.clone()).collect();
+        let wanted: Vec<Name> = self.requests.iter().map(|request| request.plain.clone()).collect();
+        let shapes: Vec<_> = self.requests.iter().map(|request| request.shape.clone()).collect();
         let names = wanted.iter().enumerate().map(|(id, name)| (id, name.as_str()));
         let targets = Blocks::of(names, |id| shapes.get(id).map(|shape| shape.as_slice()));
         let has_layer = |path: &&str| {
@@ -82,21 +82,22 @@ impl Search<'_> {
 
     /// Whether every target has a source of its own name and shape, so that no index can mean another layer.
     fn is_all_by_name(&self) -> bool {
-        self.wants.iter().zip(&self.hits).all(|(want, hit)| {
+        self.requests.iter().zip(&self.hits).all(|(request, hit)| {
             let hit = hit.as_ref().filter(|hit| hit.step == Step::Name);
-            hit.is_some_and(|hit| self.candidate(hit.candidate).info.shape == want.shape)
+            hit.is_some_and(|hit| self.candidate(hit.candidate).info.shape == request.shape)
         })
     }
 
     /// Whether every tensor of a sequence has a source of its shape at its own index.
     fn is_in_place(&self, path: &str, targets: &Blocks) -> bool {
         let layers = targets.layers(path).into_iter().flatten();
-        let mut tensors = layers.flat_map(|(index, names)| names.iter().map(move |(tail, want)| (index, tail, want)));
-        tensors.all(|(index, tail, want)| {
-            let hit = self.hits[*want].as_ref().map(|hit| self.candidate(hit.candidate));
+        let mut tensors =
+            layers.flat_map(|(index, names)| names.iter().map(move |(tail, request)| (index, tail, request)));
+        tensors.all(|(index, tail, request)| {
+            let hit = self.hits[*request].as_ref().map(|hit| self.candidate(hit.candidate));
             hit.is_some_and(|candidate| {
                 let at_index = |name: &Name| places(name).any(|place| place.index == *index && place.tail == *tail);
-                candidate.info.shape == self.wants[*want].shape && candidate.plain.iter().any(at_index)
+                candidate.info.shape == self.requests[*request].shape && candidate.plain.iter().any(at_index)
             })
         })
     }
@@ -110,11 +111,12 @@ impl Search<'_> {
     ) -> Option<Sequence<'t>> {
         let (source, from) = self.counterpart(path, targets, sources, moved)?;
         let blocks = sources.get(source)?;
-        let shape_of_want = |id: usize| self.wants.get(id).map(|want| want.shape.clone()).unwrap_or_default();
+        let shape_of_request =
+            |id: usize| self.requests.get(id).map(|request| request.shape.clone()).unwrap_or_default();
         let shape_of_candidate = |id: usize| self.candidate(id).info.shape.clone();
-        let mut ours = members(targets.layers(path)?, shape_of_want);
+        let mut ours = members(targets.layers(path)?, shape_of_request);
         let mut theirs = members(blocks.layers(&from)?, shape_of_candidate);
-        let is_new = |member: &Member| member.tensors().all(|want| self.is_declared_new(want));
+        let is_new = |member: &Member| member.tensors().all(|request| self.is_declared_new(request));
         let declared = ours.values().filter(|member| is_new(member)).flat_map(Member::tensors).collect();
         ours.retain(|_, member| !is_new(member));
         theirs.retain(|_, member| !member.tensors().all(|id| self.is_claimed(id) || self.is_declared_unused(id)));
@@ -139,8 +141,8 @@ impl Search<'_> {
             return below_moved;
         }
         let mut votes: BTreeMap<SourcePath, usize> = BTreeMap::new();
-        for (tail, want) in targets.layers(path)?.values().flatten() {
-            let Some(hit) = &self.hits[*want] else { continue };
+        for (tail, request) in targets.layers(path)?.values().flatten() {
+            let Some(hit) = &self.hits[*request] else { continue };
             let candidate = self.candidate(hit.candidate);
             let Some(place) = candidate.plain.iter().flat_map(|name| places(name)).find(|place| place.tail == *tail)
             else {
@@ -155,10 +157,10 @@ impl Search<'_> {
     /// The path of a source that corresponds as most of the tensors below the same parent do.
     fn around(&self, path: &str, sources: &[Blocks]) -> Option<SourcePath> {
         let mut votes: BTreeMap<SourcePath, usize> = BTreeMap::new();
-        for (want, hit) in self.wants.iter().zip(&self.hits) {
+        for (request, hit) in self.requests.iter().zip(&self.hits) {
             let Some(candidate) = hit.as_ref().map(|hit| self.candidate(hit.candidate)) else { continue };
             for name in &candidate.plain {
-                let (to, from) = super::hints::heads(&want.plain, name);
+                let (to, from) = heads(&request.plain, name);
                 if let Some(rest) = below(path, to) {
                     *votes.entry((candidate.source, join(from, rest))).or_default() += 1;
                 }
@@ -173,9 +175,9 @@ impl Search<'_> {
             .map(|(place, _)| place)
     }
 
-    fn is_declared_new(&self, want: usize) -> bool {
+    fn is_declared_new(&self, request: usize) -> bool {
         let rules = &self.target.rules;
-        let name = &self.wants[want].name;
+        let name = &self.requests[request].name;
         let by_map = rules.map.iter().filter(|rule| rule.from.is_none());
         let mut by_map = by_map.flat_map(|rule| &rule.to);
         is_selected(&rules.new, name)
@@ -192,33 +194,33 @@ impl Search<'_> {
         let from: BTreeMap<u64, u64> = pairs.iter().copied().collect();
         let source_path = &sequence.source.1;
         // what their indices name is another layer's
-        sequence.declared.iter().for_each(|want| self.release(*want));
+        sequence.declared.iter().for_each(|request| self.release(*request));
         let mut given = Vec::new();
         for (to, member) in &sequence.ours {
             let theirs = from.get(to).and_then(|from| Some((*from, sequence.theirs.get(from)?)));
-            for (tail, want) in member.names() {
+            for (tail, request) in member.names() {
                 let own = theirs.and_then(|(_, theirs)| theirs.tensor(tail));
-                let hit = self.hits[want].as_ref().map(|hit| hit.candidate);
+                let hit = self.hits[request].as_ref().map(|hit| hit.candidate);
                 if hit.is_some() && hit == own {
                     continue;
                 }
                 if let Some(lost) = hit {
-                    self.release(want);
+                    self.release(request);
                     let shown = self.candidate(lost).shown();
-                    self.runners_up[want]
+                    self.runners_up[request]
                         .push(format!("`{shown}` has the same index in the order and is another layer"));
                 }
-                self.contested[want] = None;
-                given.extend(theirs.zip(own).map(|((from, _), id)| (want, id, from)));
+                self.contested[request] = None;
+                given.extend(theirs.zip(own).map(|((from, _), id)| (request, id, from)));
             }
         }
         self.note(sequence, pairs);
         let counted = format!("{aligned} of {} layers agree in kind and shape", sequence.ours.len());
-        for (want, id, from) in given {
+        for (request, id, from) in given {
             let layer = spell(source_path, from, "");
             let reason = format!("the place of `{layer}` in the order of `{source_path}`: {counted}");
             if self.is_free(id) {
-                self.take(want, id, Step::Sequence, reason.into());
+                self.take(request, id, Step::Sequence, reason.into());
             }
         }
     }
@@ -239,15 +241,16 @@ impl Search<'_> {
         let of = |members: &Members, indices: &BTreeSet<u64>| -> Vec<usize> {
             indices.iter().filter_map(|index| members.get(index)).filter_map(Member::first).collect()
         };
-        let targets = of(&sequence.ours, ours).into_iter().map(|want| self.wants[want].name.to_string()).collect();
+        let targets =
+            of(&sequence.ours, ours).into_iter().map(|request| self.requests[request].name.to_string()).collect();
         let sources =
             of(&sequence.theirs, theirs).into_iter().map(|id| self.candidate(id).shown().to_string()).collect();
-        let wants: Vec<usize> = sequence.ours.values().flat_map(Member::tensors).collect();
-        wants.iter().for_each(|want| self.release(*want));
+        let requests: Vec<usize> = sequence.ours.values().flat_map(Member::tensors).collect();
+        requests.iter().for_each(|request| self.release(*request));
         let (path, source_path) = (sequence.path.to_string(), sequence.source.1.clone());
         let is_longer = sequence.ours.len() > sequence.theirs.len();
         let order = Some(Disorder { path, source_path, targets, sources, is_longer });
-        self.contest(Contest { wants, rivals: Vec::new(), order });
+        self.contest(Contest { requests, rivals: Vec::new(), order });
     }
 }
 

@@ -2,10 +2,11 @@
 
 use smallvec::smallvec;
 
-use super::dialects::Unit;
 use crate::checkpoint::Listing;
-use crate::plan::Value;
-use crate::plan::quantized::{Numbers, Quantized, QuantizedWeight};
+use crate::plan::matching::unit::Unit;
+use crate::plan::quantized::weight::QuantizedWeight;
+use crate::plan::quantized::{Numbers, Quantized};
+use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
 
 /// A stored tensor as the first unit of every respelling.
@@ -17,7 +18,7 @@ fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
 
 /// Every stored tensor for a conversion. With `numbers` codes are the numbers that they stand for, and what stands next to them is
 /// left out.
-pub(super) fn converted(listing: &Listing, numbers: Option<&Quantized>) -> Vec<Unit> {
+pub(crate) fn converted(listing: &Listing, numbers: Option<&Quantized>) -> Vec<Unit> {
     let one = |(id, stored): (usize, Unit)| {
         let Some(quantized) = numbers else { return Some(stored) };
         match quantized.of_codes(id) {
@@ -38,7 +39,7 @@ fn plain(source: usize, listing: &Listing) -> impl Iterator<Item = (usize, Unit)
 
 /// Every stored tensor; codes that are a product with their scale as the numbers that they stand for, those of other methods by their
 /// names alone.
-pub(super) fn numbers(source: usize, listing: &Listing, quantized: &Quantized) -> Vec<Unit> {
+pub(crate) fn numbers(source: usize, listing: &Listing, quantized: &Quantized) -> Vec<Unit> {
     let mut units = Vec::with_capacity(listing.tensors.len() + quantized.weights.len());
     for (id, stored) in plain(source, listing) {
         match quantized.of_codes(id) {

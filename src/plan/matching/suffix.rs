@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{common_suffix, parent};
-use super::search::{Contest, Search};
 use crate::hash::HashMap;
-use crate::plan::Step;
-use crate::plan::blocks::Blocks;
+use crate::name::{common_suffix, parent};
+use crate::plan::assignment::Step;
+use crate::plan::matching::blocks::Blocks;
+use crate::plan::matching::search::{Contest, Search};
 use crate::tensor::{Name, Shape};
 
 /// A block of a source that holds all that a block of the target needs.
@@ -16,7 +16,7 @@ struct Offer {
     path: String,
     /// Trailing components that the two paths share, and tensors that agree in shape.
     rank: (usize, usize),
-    /// Wants and candidates.
+    /// Requests and candidates.
     pairs: Vec<(usize, usize)>,
 }
 
@@ -30,13 +30,13 @@ struct SourceBlocks<'a> {
 
 impl Search<'_> {
     /// Step 5.
-    pub(super) fn by_suffix(&mut self) {
-        if !(0..self.wants.len()).any(|want| self.is_open(want)) {
+    pub(crate) fn by_suffix(&mut self) {
+        if !(0..self.requests.len()).any(|request| self.is_open(request)) {
             return;
         }
         // taking changes the search, which the names are part of
-        let wanted: Vec<Name> = self.wants.iter().map(|want| want.plain.clone()).collect();
-        let shapes: Vec<Shape> = self.wants.iter().map(|want| want.shape.clone()).collect();
+        let wanted: Vec<Name> = self.requests.iter().map(|request| request.plain.clone()).collect();
+        let shapes: Vec<Shape> = self.requests.iter().map(|request| request.shape.clone()).collect();
         let names = wanted.iter().enumerate().map(|(id, name)| (id, name.as_str()));
         let targets = Blocks::of(names, |id| shapes.get(id).map(Shape::as_slice));
         let candidates = self.catalog.candidates.iter().enumerate();
@@ -69,9 +69,9 @@ impl Search<'_> {
     /// The blocks of a source that hold every tensor of the target's block, which must all be open.
     fn offers(&self, path: &str, targets: &Blocks, source: &SourceBlocks) -> Vec<Offer> {
         let Some(layers) = targets.layers(path) else { return Vec::new() };
-        let wants = || layers.values().flatten().map(|(_, want)| *want);
-        let of_one_family = |want: usize| source.family.is_some() && self.wants[want].family == source.family;
-        if !wants().all(|want| self.is_open(want) && !of_one_family(want)) {
+        let requests = || layers.values().flatten().map(|(_, request)| *request);
+        let of_one_family = |request: usize| source.family.is_some() && self.requests[request].family == source.family;
+        if !requests().all(|request| self.is_open(request) && !of_one_family(request)) {
             return Vec::new();
         }
         let Some((index, tail)) = layers.iter().find_map(|(index, names)| Some((*index, names.first()?.0))) else {
@@ -89,11 +89,11 @@ impl Search<'_> {
         for (index, wanted) in targets.layers(path)? {
             let Some(layer) = offered.get(index) else { continue };
             let layer: HashMap<&str, usize> = layer.iter().copied().collect();
-            for (tail, want) in wanted {
-                pairs.push((*want, *layer.get(tail)?));
+            for (tail, request) in wanted {
+                pairs.push((*request, *layer.get(tail)?));
             }
         }
-        let agrees = |(want, id): &&(usize, usize)| self.candidate(*id).info.shape == self.wants[*want].shape;
+        let agrees = |(request, id): &&(usize, usize)| self.candidate(*id).info.shape == self.requests[*request].shape;
         let agreeing = pairs.iter().filter(agrees).count();
         let wanted = targets.layers(path)?.values().flatten();
         let modules: BTreeSet<&str> = wanted.map(|(tail, _)| parent(tail)).collect();
@@ -110,23 +110,24 @@ impl Search<'_> {
             return;
         }
         if let [offer] = offers.as_slice() {
-            for (want, id) in &offer.pairs {
+            for (request, id) in &offer.pairs {
                 if self.is_free(*id) {
                     let reason = format!("the repeated module `{}` has the same names", offer.path);
-                    self.take(*want, *id, Step::Suffix, reason.into());
+                    self.take(*request, *id, Step::Suffix, reason.into());
                 }
             }
             return;
         }
-        let wants: BTreeSet<usize> = offers.iter().flat_map(|offer| &offer.pairs).map(|(want, _)| *want).collect();
+        let requests: BTreeSet<usize> =
+            offers.iter().flat_map(|offer| &offer.pairs).map(|(request, _)| *request).collect();
         let rivals = offers.into_iter().map(|offer| offer.pairs).collect();
-        self.contest(Contest { wants: wants.into_iter().collect(), rivals, order: None });
+        self.contest(Contest { requests: requests.into_iter().collect(), rivals, order: None });
     }
 
-    /// For open wants a free candidate of the same shape and the longest common ending of two components or more: not taken,
+    /// For open requests a free candidate of the same shape and the longest common ending of two components or more: not taken,
     /// for a likeness of single tensors is no proof, but worth a word.
-    pub(super) fn suggestions(&self) -> HashMap<usize, usize> {
-        if !(0..self.wants.len()).any(|want| self.is_open(want)) {
+    pub(crate) fn suggestions(&self) -> HashMap<usize, usize> {
+        if !(0..self.requests.len()).any(|request| self.is_open(request)) {
             return HashMap::default();
         }
         let end = |name| cut_to(name, 2);
@@ -137,17 +138,17 @@ impl Search<'_> {
             }
         }
         let mut wanted_ends: HashMap<(&str, &[u64]), usize> = HashMap::default();
-        for want in (0..self.wants.len()).filter(|want| self.is_open(*want)) {
-            if let Some(end) = end(&self.wants[want].name) {
-                *wanted_ends.entry((end, self.wants[want].shape.as_slice())).or_default() += 1;
+        for request in (0..self.requests.len()).filter(|request| self.is_open(*request)) {
+            if let Some(end) = end(&self.requests[request].name) {
+                *wanted_ends.entry((end, self.requests[request].shape.as_slice())).or_default() += 1;
             }
         }
-        let is_wanted_once = |want: usize| {
-            let looked_for = &self.wants[want];
+        let is_wanted_once = |request: usize| {
+            let looked_for = &self.requests[request];
             end(&looked_for.name).is_some_and(|end| wanted_ends.get(&(end, looked_for.shape.as_slice())) == Some(&1))
         };
-        let best = |want: usize| {
-            let looked_for = &self.wants[want];
+        let best = |request: usize| {
+            let looked_for = &self.requests[request];
             let near = by_end.get(end(&looked_for.name)?)?;
             let fits = near.iter().take(MOST_SUGGESTED).filter(|id| {
                 let candidate = self.candidate(**id);
@@ -161,9 +162,9 @@ impl Search<'_> {
             let fits: Vec<usize> = fits.copied().collect();
             let best = fits.iter().copied().max_by_key(alike)?;
             let is_best = |id: &&usize| alike(id) == alike(&best);
-            (fits.iter().filter(is_best).count() == 1 && is_wanted_once(want)).then_some((want, best))
+            (fits.iter().filter(is_best).count() == 1 && is_wanted_once(request)).then_some((request, best))
         };
-        (0..self.wants.len()).filter(|want| self.is_open(*want)).filter_map(best).collect()
+        (0..self.requests.len()).filter(|request| self.is_open(*request)).filter_map(best).collect()
     }
 }
 

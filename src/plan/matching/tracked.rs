@@ -2,12 +2,12 @@
 //! known: an explicit `transpose` is never followed by a second one, and a `reshape` never hides the need for the first.
 
 use crate::adapt::Op;
-use crate::plan::Value;
+use crate::plan::value::Value;
 use crate::tensor::{Shape, TensorInfo};
 
 /// A stored axis, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Atom {
+pub(crate) struct Atom {
     /// The stored axis, and behind it which part of it.
     pub place: Vec<usize>,
     /// How many indices it has.
@@ -23,7 +23,7 @@ impl Atom {
 
 /// The axes of a value by the stored axes that they are made of, outermost first.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tracked {
+pub(crate) struct Tracked {
     /// For each axis its atoms, in row-major order.
     pub axes: Vec<Vec<Atom>>,
     /// Whether an operation exchanged axes.

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::arch::Pattern;
 use crate::hash::HashMap;
-use crate::plan::SourceView;
+use crate::plan::inputs::SourceView;
 
 /// Stored tensors, source and place, by how their names end.
 type ByTail<'a> = HashMap<&'a str, Vec<(usize, usize)>>;
 
 /// The stored names, found by as many of their last components as a pattern fixes.
-pub(super) struct Unbound<'a> {
+pub(crate) struct Unbound<'a> {
     sources: &'a [SourceView<'a>],
     /// By the number of components, made when it is first asked for.
     by_tail: Mutex<HashMap<usize, Arc<ByTail<'a>>>>,

@@ -1,17 +1,17 @@
 //! Why an operation of a dialect does not fit a stored tensor, where the source itself shows it: the tensor is empty, or the same
 //! tensor has another shape in other layers.
 
-use super::dialects::Unit;
 use crate::error::{DamageError, Error, PlanError};
-use crate::plan::Value;
-use crate::plan::blocks::places;
+use crate::plan::matching::blocks::places;
+use crate::plan::matching::unit::Unit;
+use crate::plan::value::Value;
 use crate::tensor::{Name, Shape, elements};
 
 /// A stored tensor.
 type Stored<'a> = (&'a Name, &'a Shape);
 
 /// The damage of one of these inputs, or the error of the operation where none is to be seen.
-pub(super) fn explain<'a>(error: Error, inputs: &[&Unit], all: impl Iterator<Item = &'a Unit> + Clone) -> Error {
+pub(crate) fn explain<'a>(error: Error, inputs: &[&Unit], all: impl Iterator<Item = &'a Unit> + Clone) -> Error {
     let damaged = inputs.iter().flat_map(|unit| stored(&unit.value)).find_map(|tensor| damage(tensor, all.clone()));
     damaged.map_or(error, |damage| PlanError::from(damage).into())
 }

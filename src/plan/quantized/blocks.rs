@@ -1,7 +1,7 @@
 //! Which elements of a weight share a scale, from the two shapes and the sizes that the source states.
 
 /// What is known of the blocks of one source: the sizes that it states, and what its weights and scales together leave possible.
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     stated: Vec<[u64; 2]>,
     /// For rows and columns, the least and the largest size of a block that every weight of the source agrees with.
     possible: [Option<(u64, u64)>; 2],

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parts::{self, Spelling};
-use super::{Announcement, QuantizedWeight, Reading, elements};
 use crate::checkpoint::Listing;
-use crate::plan::matching::names::{join, last, parent};
+use crate::name::{join, last, parent};
+use crate::plan::quantized::announced::Announcement;
+use crate::plan::quantized::parts::{self, Spelling};
+use crate::plan::quantized::weight::{QuantizedWeight, Reading, elements};
 use crate::tensor::{Dtype, Name, TensorInfo};
 
 /// Every quantised weight of a listing; the blocks of their scales are not known yet.
-pub(super) fn weights(listing: &Listing, announced: Option<&Announcement>) -> Vec<QuantizedWeight> {
+pub(crate) fn weights(listing: &Listing, announced: Option<&Announcement>) -> Vec<QuantizedWeight> {
     let mut listed = Listed { listing, announced, claimed: BTreeSet::new(), weights: Vec::new() };
     listed.named_codes();
     listed.own_codes();

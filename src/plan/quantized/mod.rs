@@ -1,25 +1,27 @@
 //! What a source stores of weights that were quantised: which tensors hold codes, what stands next to them, and whether the numbers
 //! that they stand for are a plain product. Pure, from the listing alone.
 
-mod announced;
+pub(super) mod announced;
 mod blocks;
 mod listed;
-mod parts;
+pub(super) mod parts;
+pub(super) mod weight;
 
 use std::collections::BTreeSet;
 
-use super::fit::dominant;
-use super::matching::names::{join, last, parent};
-use super::{Value, facts};
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::Config;
 use crate::hash::HashMap;
-use crate::tensor::{Dtype, Name, ShapeText, TensorInfo};
-pub(crate) use announced::Announcement;
-use blocks::Blocks;
-pub(crate) use parts::is_code;
+use crate::name::{join, last, parent};
+use crate::plan::configs;
+use crate::plan::dtype::dominant;
+use crate::plan::quantized::announced::Announcement;
+use crate::plan::quantized::blocks::Blocks;
+use crate::plan::quantized::weight::{QuantizedWeight, Reading, elements};
+use crate::plan::value::Value;
+use crate::tensor::{Dtype, ShapeText, TensorInfo};
 
 /// The quantised weights of one source.
 #[derive(Debug, Default)]
@@ -35,65 +37,6 @@ pub(crate) struct Quantized {
     /// The float type that dequantised weights have.
     dtype: Option<Dtype>,
     by_tensor: HashMap<usize, usize>,
-}
-
-/// One weight that is stored as codes.
-#[derive(Debug)]
-pub(crate) struct QuantizedWeight {
-    /// The name that it has in a float model.
-    pub name: Name,
-    /// The tensor with its codes.
-    pub codes: usize,
-    /// What stands next to them and belongs to them: scale, zero point, tables.
-    pub parts: Vec<usize>,
-    /// What can be made of it.
-    pub reading: Reading,
-}
-
-impl QuantizedWeight {
-    /// What stands next to the codes, as it is called next to a tensor of another name.
-    pub fn names_beside<'a>(&'a self, listing: &'a Listing, name: &'a str) -> impl Iterator<Item = String> + 'a {
-        let stored = move |id: usize| listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
-        let codes = stored(self.codes);
-        self.parts.iter().map(move |part| {
-            let part = stored(*part);
-            match (part.strip_prefix(codes), part.strip_prefix(parent(codes))) {
-                (Some(end), _) => format!("{name}{end}"),
-                (None, Some(end)) => join(parent(name), end.trim_start_matches('.')),
-                (None, None) => part.to_string(),
-            }
-        })
-    }
-}
-
-/// What can be made of codes.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Reading {
-    /// `(q − zero) · scale`.
-    Product {
-        /// The scale.
-        scale: usize,
-        /// What the scale is multiplied by first.
-        factor: f64,
-        /// The zero point.
-        zero: Option<usize>,
-        /// The elements that share a scale.
-        block: Vec<u64>,
-    },
-    /// There is no scale. Where others of the source have one, or one is announced, its name.
-    Unscaled(Option<String>),
-    /// A scale whose shape does not fit, or fits several ways.
-    Misfit {
-        /// The scale.
-        scale: usize,
-    },
-    /// Something else.
-    Other {
-        /// The method.
-        method: String,
-        /// Bits of a weight, where they are known.
-        bits: Option<u64>,
-    },
 }
 
 impl Quantized {
@@ -258,10 +201,6 @@ impl Quantized {
     }
 }
 
-fn elements(shape: &[u64]) -> u64 {
-    shape.iter().fold(1, |product, size| product.saturating_mul(*size))
-}
-
 /// The numbers that codes stand for.
 pub(crate) struct Numbers {
     /// The expression.
@@ -290,7 +229,7 @@ fn words(codes: &TensorInfo, scale: &TensorInfo, has_zero: bool, block: &[u64]) 
 /// The float type that a config says the model has.
 fn config_dtype(listing: &Listing) -> Option<Dtype> {
     let serde_json::Value::Object(config) = serde_json::from_str(listing.config.as_deref()?).ok()? else { return None };
-    facts::config_dtype(&Config(config)).ok().flatten().filter(|dtype| dtype.is_float())
+    configs::config_dtype(&Config(config)).ok().flatten().filter(|dtype| dtype.is_float())
 }
 
 /// The weight in floats that a scale stands next to.

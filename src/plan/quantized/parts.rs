@@ -1,11 +1,12 @@
 //! The names of what stands next to quantised weights, library by library.
 
-use super::super::matching::names::{is_known_buffer, join, last, parent};
 use crate::checkpoint::Listing;
+use crate::name::{join, last, parent};
+use crate::plan::names::is_known_buffer;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// Whether numbers of this type can stand for others.
-pub(super) fn may_be_codes(dtype: Dtype) -> bool {
+pub(crate) fn may_be_codes(dtype: Dtype) -> bool {
     is_code(dtype) || matches!(dtype, Dtype::I8 | Dtype::U8 | Dtype::I16 | Dtype::U16 | Dtype::I32 | Dtype::U32)
 }
 
@@ -25,7 +26,7 @@ pub(crate) fn is_code(dtype: Dtype) -> bool {
 }
 
 /// Whether it is a number of 8 bits with a sign and an exponent of its own.
-pub(super) fn is_float8(dtype: Dtype) -> bool {
+pub(crate) fn is_float8(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F8E4m3 | Dtype::F8E5m2 | Dtype::F8E4m3fnuz | Dtype::F8E5m2fnuz)
 }
 
@@ -58,6 +59,7 @@ const PARTS: &[&str] = &[
     "tables2",
     "lookup_table",
 ];
+
 /// Endings of the last components of the same.
 const ENDINGS: &[&str] = &[
     "_scale",
@@ -76,7 +78,7 @@ const ENDINGS: &[&str] = &[
 ];
 
 /// Whether a tensor of this name stands next to a quantised weight, or could.
-pub(super) fn is_part(name: &str) -> bool {
+pub(crate) fn is_part(name: &str) -> bool {
     let last = last(name);
     PARTS.contains(&last) || ENDINGS.iter().any(|ending| last.ends_with(ending)) || name.contains(".quant_state.")
 }
@@ -106,13 +108,13 @@ const ACTIVATIONS: &[&str] = &[
 ];
 
 /// Whether a tensor of this name scales activations or a cache, or is a mark.
-pub(super) fn is_of_activations(name: &str) -> bool {
+pub(crate) fn is_of_activations(name: &str) -> bool {
     ACTIVATIONS.contains(&last(name))
 }
 
 /// How one library names a weight, its scale and its zero point, as endings of a path; what else may stand there, which makes it more
 /// than a product.
-pub(super) struct Spelling {
+pub(crate) struct Spelling {
     /// The name that the weight has in a float model.
     pub name: String,
     /// Names of its scale, with what it is multiplied by.
@@ -130,7 +132,7 @@ const KERAS: &[&str] = &["kernel", "_kernel", "embeddings", "_embeddings"];
 const PER_127: f64 = 1.0 / 127.0;
 
 /// How the weight of this name, and what stands next to it, are called.
-pub(super) fn spelling(tensor: &TensorInfo) -> Spelling {
+pub(crate) fn spelling(tensor: &TensorInfo) -> Spelling {
     let name = tensor.name.as_str();
     // quanto
     if let Some(weight) = name.strip_suffix("._data") {
@@ -180,7 +182,7 @@ pub(super) fn spelling(tensor: &TensorInfo) -> Spelling {
 }
 
 /// The kinds of bitsandbytes' 4 bits, and how they are shown.
-pub(super) const BITSANDBYTES: [(&str, &str); 2] = [("nf4", "bitsandbytes nf4"), ("fp4", "bitsandbytes fp4")];
+pub(crate) const BITSANDBYTES: [(&str, &str); 2] = [("nf4", "bitsandbytes nf4"), ("fp4", "bitsandbytes fp4")];
 
 /// Codes that stand for a weight of another name: their last component, what must stand next to them, the method.
 const CODES: &[(&str, &[&str], &str)] = &[
@@ -201,7 +203,7 @@ const CODES: &[(&str, &[&str], &str)] = &[
 ];
 
 /// The name of the weight that a tensor holds the codes of, and the method; `None` where it is none of the known ones.
-pub(super) fn stands_for(listing: &Listing, tensor: &TensorInfo) -> Option<(String, &'static str)> {
+pub(crate) fn stands_for(listing: &Listing, tensor: &TensorInfo) -> Option<(String, &'static str)> {
     let (path, leaf) = (parent(&tensor.name), last(&tensor.name));
     // gpt_oss
     if let Some(name) = tensor.name.strip_suffix("_blocks") {
@@ -220,7 +222,7 @@ pub(super) fn stands_for(listing: &Listing, tensor: &TensorInfo) -> Option<(Stri
 
 /// Whether a tensor of a method that nobody knows may be the codes of its module's weight: whole numbers of some size, where the module
 /// has no `weight` and something else in floats.
-pub(super) fn may_stand_for_weight(listing: &Listing, tensor: &TensorInfo, is_announced: bool) -> bool {
+pub(crate) fn may_stand_for_weight(listing: &Listing, tensor: &TensorInfo, is_announced: bool) -> bool {
     let is_codes = may_be_codes(tensor.dtype) || (is_announced && tensor.dtype == Dtype::I64);
     let path = parent(&tensor.name);
     is_codes

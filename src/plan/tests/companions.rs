@@ -1,5 +1,6 @@
 //! The files beside the weights.
 
+use crate::tensor::Dtype;
 use serde_json::{Value as Json, json};
 
 use crate::arch::Architecture;

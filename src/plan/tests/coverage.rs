@@ -1,10 +1,11 @@
 //! What counts as found, and the lines that would make `--strict` pass.
 
+use crate::tensor::Dtype;
 use std::collections::BTreeSet;
 
 use crate::arch::{MapRule, Pattern};
 use crate::error::{FitError, PlanError};
-use crate::plan::coverage::collapse;
+use crate::plan::patterns::collapse;
 use crate::plan::testing::*;
 use crate::plan::*;
 use crate::tensor::Role;

@@ -1,5 +1,6 @@
 //! A plan that was edited, or that never was one.
 
+use crate::tensor::Dtype;
 use serde_json::json;
 
 use crate::adapt::Op;

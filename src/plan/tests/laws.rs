@@ -1,5 +1,7 @@
 //! Laws over whole plans.
 
+use crate::tensor::Dtype;
+use crate::tensor::TensorInfo;
 use std::collections::BTreeSet;
 
 use serde_json::json;

@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::super::testing::{options, parameter, planned_with, stored_as, target};
-use super::super::{Action, Planned, Value};
 use crate::adapt::Op;
 use crate::error::PlanError;
 use crate::graph::Parameter;
+use crate::plan::Planned;
+use crate::plan::testing::{options, parameter, planned_with, stored_as, target};
+use crate::plan::value::{Action, Value};
 use crate::tensor::{Dtype, Role};
 
 /// What a module of a source may store: endings of its path, types and shapes. The first are the codes.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::find;
-use super::pattern::Pattern;
 use crate::error::{AdapterError, Result};
+use crate::plan::matching::adapter::find;
+use crate::plan::matching::adapter::pattern::Pattern;
 
 /// Keys that a merge reads.
 const READ: &[&str] = &[
@@ -26,6 +26,7 @@ const READ: &[&str] = &[
     "target_modules",
     "ensure_weight_tying",
 ];
+
 /// Keys that change nothing of a merge: they state where adapters were put (the tensors show that), or how they were trained.
 const WITHOUT_EFFECT: &[&str] = &[
     "auto_mapping",
@@ -46,11 +47,12 @@ const WITHOUT_EFFECT: &[&str] = &[
     "runtime_config",
     "task_type",
 ];
+
 /// The values of `init_lora_weights` that leave the base as it is.
 const INITIALISATIONS: &[&str] = &["gaussian", "eva", "orthogonal", "mica"];
 
 /// What an `adapter_config.json` says.
-pub(super) struct Config {
+pub(crate) struct Config {
     name: String,
     rank: f64,
     alpha: Option<f64>,
@@ -179,7 +181,7 @@ impl Config {
 }
 
 /// Whether a name of `modules_to_save` means the module of a tensor, or one above it.
-pub(super) fn names_module(module: &str, tensor: &str) -> bool {
+pub(crate) fn names_module(module: &str, tensor: &str) -> bool {
     let mut path = tensor;
     while let Some((above, _)) = path.rsplit_once('.') {
         if above == module || above.strip_suffix(module).is_some_and(|rest| rest.ends_with('.')) {

@@ -2,18 +2,18 @@
 //! (`model.language_model.layers.0` and `model.layers.0` are the same layer of the same text model).
 
 use crate::hash::HashMap;
+use crate::plan::matching::unit::Unit;
 use crate::tensor::{Name, Shape};
-
-use super::super::dialects::Unit;
 
 /// Components that wrap a model and do not tell its parts apart.
 const WRAPPERS: &[&str] =
     &["model", "language_model", "text_model", "base_model", "module", "_orig_mod", "_fsdp_wrapped_module"];
+
 /// How many of the last components narrow a search.
 const TAIL: usize = 3;
 
 /// The names of a base.
-pub(super) struct Names {
+pub(crate) struct Names {
     by_name: HashMap<Name, usize>,
     /// Names, shapes, and names without wrappers.
     all: Vec<(Name, Shape, String)>,
@@ -57,7 +57,7 @@ impl Names {
 }
 
 /// Whether two names mean the same tensor or module.
-pub(super) fn is_same(a: &str, b: &str) -> bool {
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
     a == b || ends(a, b) || ends(b, a) || core(a) == core(b)
 }
 
@@ -77,7 +77,7 @@ fn tail(core: &str) -> String {
 }
 
 /// A name with every number as `#`.
-pub(super) fn masked(name: &str) -> String {
+pub(crate) fn masked(name: &str) -> String {
     let part = |part: &'_ str| match !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
         true => "#".to_string(),
         false => part.to_string(),

@@ -2,12 +2,13 @@
 
 /// What PEFT puts before every name.
 const PREFIX: &str = "base_model.model.";
+
 /// Components that PEFT puts between a module and its tensors.
 const WRAPPERS: &[&str] = &["base_layer", "modules_to_save", "original_module"];
 
 /// A name, taken apart.
 #[derive(Debug, PartialEq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The module of the base; of a whole tensor its full name.
     pub module: String,
     /// What of it.
@@ -16,7 +17,7 @@ pub(super) struct Key {
 
 /// What a tensor of an adapter is.
 #[derive(Debug, PartialEq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// `lora_A`, or `lora_embedding_A`.
     Down { is_embedding: bool },
     /// `lora_B`, or `lora_embedding_B`.

@@ -1,17 +1,17 @@
 //! What is done to one tensor of the base, as an expression.
 
-use super::super::dialects::{Unit, apply_one};
-use super::super::kernels::Stored;
-use super::Base;
 use crate::adapt::{Op, Run};
 use crate::error::{AdapterError, Result};
 use crate::graph::Layout;
-use crate::plan::Value;
+use crate::plan::matching::adapter::base::Base;
+use crate::plan::matching::stored_layout::Stored;
+use crate::plan::matching::unit::{Unit, apply_one};
+use crate::plan::value::Value;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// What an adapter does to one tensor of the base, in this order.
 #[derive(Default)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// It is replaced.
     pub whole: Option<TensorInfo>,
     /// Some of its rows are replaced.
@@ -23,7 +23,7 @@ pub(super) struct Change {
 }
 
 /// Two factors and what they are multiplied by.
-pub(super) struct LowRank {
+pub(crate) struct LowRank {
     pub down: TensorInfo,
     pub up: TensorInfo,
     pub scale: f64,

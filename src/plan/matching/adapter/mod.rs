@@ -1,5 +1,6 @@
 //! A low-rank adapter (Hu et al., arXiv:2106.09685) as PEFT saves it, on top of its base, merged as PEFT's `merge_and_unload` merges it.
 
+pub(super) mod base;
 mod config;
 mod find;
 mod key;
@@ -11,42 +12,32 @@ use std::collections::BTreeMap;
 
 use smallvec::{SmallVec, smallvec};
 
-use self::config::Config;
-use self::find::Names;
-use self::key::{Key, Part};
-use self::merge::Change;
-use self::parts::Keys;
-use super::dialects::Unit;
-use super::known::Layouts;
-use super::resolve::Resolution;
 use crate::checkpoint::Listing;
 use crate::error::{AdapterError, Result};
 use crate::hash::HashMap;
-use crate::plan::matching::Origin;
-use crate::plan::{SourceView, Value};
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::adapter::base::Base;
+use crate::plan::matching::adapter::config::Config;
+use crate::plan::matching::adapter::find::Names;
+use crate::plan::matching::adapter::key::{Key, Part};
+use crate::plan::matching::adapter::merge::Change;
+use crate::plan::matching::adapter::parts::Keys;
+use crate::plan::matching::matches::{Origin, Resolution};
+use crate::plan::matching::unit::Unit;
+use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
 
 /// An adapter, tensor by tensor.
-pub(super) struct Adapter {
+pub(crate) struct Adapter {
     name: String,
     config: Config,
     /// What it does to each module's weight, bias or other tensor of the base, by the name that the adapter has for it.
     changes: BTreeMap<String, Change>,
 }
 
-/// What an adapter must know of the model that it is put on.
-pub(super) struct Base<'a> {
-    /// How matrices are stored that a family stores as (in, out).
-    pub layouts: &'a Layouts,
-    /// Whether the family is known, so that every other matrix is (out, in).
-    pub is_known: bool,
-    /// Other names of tensors, each with the name of the owner, where the model ties them.
-    pub ties: &'a [(String, String)],
-}
-
 /// What came out of a merge.
 #[derive(Default)]
-pub(super) struct Merged {
+pub(crate) struct Merged {
     /// The tensors of the base, changed.
     pub units: Vec<Unit>,
     /// Whole tensors that the adapter has and the base has not, by their places in the adapter's listing.
@@ -265,7 +256,7 @@ fn brought(place: usize, listing: &Listing, name: &str, change: &Change) -> Resu
 }
 
 /// Marks which tensors of an adapter the target reads; why the others are not read.
-pub(super) fn mark(
+pub(crate) fn mark(
     sources: &[SourceView],
     resolutions: &[Resolution],
     used: &mut [Vec<bool>],

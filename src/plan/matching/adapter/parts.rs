@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::config::Config;
-use super::key::{Key, Part};
-use super::merge::{Change, LowRank};
 use crate::error::{AdapterError, Result};
-use crate::plan::SourceView;
+use crate::plan::inputs::SourceView;
+use crate::plan::matching::adapter::config::Config;
+use crate::plan::matching::adapter::key::{Key, Part};
+use crate::plan::matching::adapter::merge::{Change, LowRank};
 use crate::tensor::TensorInfo;
 
 /// The tensors of an adapter by the module that they belong to.
 #[derive(Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     /// By module.
     pub modules: BTreeMap<String, Parts>,
     /// Whole tensors, by the name of what they replace.
@@ -22,7 +22,7 @@ pub(super) struct Keys {
 
 /// What an adapter has for one module.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     /// The first factor, and whether it is an embedding's.
     pub down: Option<(TensorInfo, bool)>,
     up: Option<TensorInfo>,

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 const LARGEST: usize = 1 << 20;
 
 /// A key and the number that it gives the modules that it matches.
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// As it is written.
     pub text: String,
     /// The number.

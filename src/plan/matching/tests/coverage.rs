@@ -1,4 +1,5 @@
-use super::*;
+use crate::plan::matching::tests::*;
+use crate::plan::names::is_known_buffer;
 
 #[test]
 fn a_hole_in_one_layer_is_a_violation_that_names_it() {

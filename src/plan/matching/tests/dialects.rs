@@ -1,6 +1,6 @@
-use super::*;
 use crate::adapt::tests::{Stored, whole};
 use crate::graph::Layout;
+use crate::plan::matching::tests::*;
 use crate::tensor::TensorInfo;
 
 fn old(name: &str) -> String {

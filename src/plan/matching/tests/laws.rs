@@ -1,4 +1,4 @@
-use super::*;
+use crate::plan::matching::tests::*;
 
 fn cases() -> Vec<(&'static str, Case)> {
     let masked = || bert(&bert_config("BertForMaskedLM", 3));

@@ -12,12 +12,13 @@ mod rules;
 mod sequences;
 mod ties;
 
-use super::*;
 use crate::arch::FamilyBlock;
 use crate::arch::{Flags, Form, Rules};
 use crate::checkpoint::Listing;
 use crate::family::{Class, Inputs, by_name};
 use crate::graph::{Builder, Parameter};
+use crate::plan::matching::*;
+use crate::tensor::TensorInfo;
 use crate::tensor::{Dtype, Role, Shape};
 
 /// Names with `{0-2}` spelt out, each with its shape and what stands behind `=`.

@@ -1,4 +1,4 @@
-use super::*;
+use crate::plan::matching::tests::*;
 
 #[test]
 fn the_same_names_are_the_same_tensors() {

@@ -1,4 +1,4 @@
-use super::*;
+use crate::plan::matching::tests::*;
 
 #[test]
 fn the_prefix_of_a_bert_is_added_or_removed_on_either_side() {

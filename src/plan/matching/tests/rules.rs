@@ -1,4 +1,4 @@
-use super::*;
+use crate::plan::matching::tests::*;
 
 #[test]
 fn a_rule_is_stronger_than_a_name() {

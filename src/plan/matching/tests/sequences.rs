@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::plan::matching::tests::*;
 
 /// A sequence: layers with their shapes, each after some members without parameters.
 fn sequence(path: &str, layers: &[(Layer, usize)]) -> (String, Vec<usize>) {

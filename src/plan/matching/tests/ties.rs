@@ -1,4 +1,4 @@
-use super::*;
+use crate::plan::matching::tests::*;
 
 const TIED: &str = "embed.weight 10x4\nhead.weight 10x4 = embed.weight";
 

@@ -1,0 +1,49 @@
+//! Facts about data that a decision needs, measured before planning.
+
+use serde::{Deserialize, Serialize};
+
+/// A fact about data that a decision needs, measured before planning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// Are two stored tensors the same, byte for byte?
+    Equal {
+        /// Which source.
+        source: usize,
+        /// One tensor.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// The mean and standard deviation of all elements, summed in f64 in order.
+    Moments {
+        /// Which source.
+        source: usize,
+        /// The tensor.
+        tensor: String,
+    },
+    /// All elements of a small tensor.
+    Values {
+        /// Which source.
+        source: usize,
+        /// The tensor.
+        tensor: String,
+    },
+}
+
+/// The answer to a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// To `Equal`.
+    Equal(bool),
+    /// To `Moments`.
+    Moments {
+        /// The mean.
+        mean: f64,
+        /// The population standard deviation.
+        std: f64,
+    },
+    /// To `Values`.
+    Values(Vec<f64>),
+}

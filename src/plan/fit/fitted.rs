@@ -1,0 +1,46 @@
+//! What became of a match.
+
+use crate::plan::assignment::Initialisation;
+use crate::plan::value::Value;
+use crate::tensor::{Dtype, Shape};
+
+/// What became of a match.
+#[derive(Debug)]
+pub(crate) enum Fitted {
+    /// A value of the target's shape, of this type before the last cast.
+    Value {
+        /// The expression.
+        value: Value,
+        /// Its type.
+        dtype: Dtype,
+        /// What was done, in words; empty where nothing was.
+        how: String,
+        /// Rows without a source.
+        new_rows: u64,
+        /// How they are drawn, where they are.
+        init: Option<Initialisation>,
+    },
+    /// Nothing: it is to be initialised.
+    New {
+        /// Why, in words.
+        reason: String,
+    },
+    /// Nothing, because the value of the target's shape cannot be produced.
+    Mismatched {
+        /// Both shapes, in words.
+        reason: String,
+        /// The shape that was found.
+        found: Shape,
+    },
+}
+
+impl Fitted {
+    /// The same with a further reason, where it is none.
+    pub fn because(self, why: &str) -> Fitted {
+        match self {
+            Fitted::Value { .. } => self,
+            Fitted::New { reason } => Fitted::New { reason: format!("{reason}; {why}") },
+            Fitted::Mismatched { reason, found } => Fitted::Mismatched { reason: format!("{reason}; {why}"), found },
+        }
+    }
+}
