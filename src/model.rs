@@ -8,13 +8,17 @@ use candle_core::{Tensor, Var};
 use crate::arch::Architecture;
 use crate::batch::tensor_of;
 use crate::checkpoint::Reader;
-use crate::error::{GraphError, LsuvError, Result, TensorError, TransferError};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{Graph, Parameter};
+use crate::lsuv::error::LsuvError;
 use crate::lsuv::{Rewritten, Store};
 use crate::plan::{Assignment, Plan, Value};
 use crate::progress::Progress;
 use crate::tensor::Name;
+use crate::tensor::error::TensorError;
 use crate::transfer;
+use crate::transfer::error::TransferError;
 
 /// A model in memory. Floats are in f32 whatever their type in the plan.
 pub struct Model {

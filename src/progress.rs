@@ -12,7 +12,7 @@ pub trait Progress: Sync {
     fn finish(&self);
     /// Something that the user should know although the job goes on.
     fn warn(&self, _text: &str) {}
-    /// `Error::Interrupted` once a signal has asked the process to stop; long loops ask between pieces of work.
+    /// `Interrupted` once a signal has asked the process to stop; long loops ask between pieces of work.
     fn interrupted(&self) -> Result<()>;
 }
 

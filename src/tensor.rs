@@ -1,14 +1,17 @@
 //! The vocabulary of tensors: element types, shapes, names. No I/O and no arithmetic on values; byte counts never
 //! assume that an element is a whole number of bytes.
 
+pub(crate) mod error;
+
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, TensorError};
+use crate::error::{Error, Result};
 pub use crate::name::Name;
 pub use crate::shape::{Shape, ShapeText, elements};
+use crate::tensor::error::TensorError;
 
 /// A range of indices of axis 0; a scalar has exactly one row.
 pub type Rows = Range<u64>;

@@ -2,7 +2,8 @@
 
 use super::float::{self, Float, Real};
 use super::{Block, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, TensorInfo};
 
 const AFFINE: &str = "affine";

@@ -1,7 +1,8 @@
 //! Cast: another float type, and the numbers that types of 8 bits denote.
 
 use super::{Block, codes, float, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, TensorInfo};
 use float::{Float, Real};
 

@@ -3,7 +3,8 @@
 
 use super::float::{Float, Real};
 use super::{Block, Demand, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
 const WEIGHT_NORM: &str = "weight_norm";

@@ -1,7 +1,8 @@
 //! Concatenation along an axis, and the stack along a new one.
 
 use super::{Block, Demand, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 const CONCAT: &str = "concat";

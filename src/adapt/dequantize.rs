@@ -2,7 +2,8 @@
 
 use super::float::{Float, Real};
 use super::{Block, Demand, codes, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
 const OP: &str = "dequantize";

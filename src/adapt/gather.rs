@@ -1,7 +1,8 @@
 //! Gather: rows, columns or indices of any axis by number, from one or several inputs.
 
 use super::{Block, Demand, Run, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 const OP: &str = "gather";

@@ -1,6 +1,7 @@
 //! What operations ask of their inputs, and the numbers of bytes that follow.
 
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, Rows, Shape, TensorInfo};
 
 /// The only input.

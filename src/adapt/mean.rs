@@ -2,7 +2,8 @@
 
 use super::float::{self, Float, Real};
 use super::{Block, Demand, Scan, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
 const HEADS: &str = "mean_heads";

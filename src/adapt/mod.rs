@@ -8,6 +8,7 @@ pub(crate) mod codes;
 mod combine;
 mod concat;
 mod dequantize;
+pub(crate) mod error;
 pub(crate) mod float;
 mod gather;
 mod inputs;

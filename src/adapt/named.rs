@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Op, RopeLayout, Run};
-use crate::error::{AdaptError, ArgumentProblem, Error, Result, nearest};
+use crate::adapt::error::{AdaptError, ArgumentProblem};
+use crate::error::{Error, Result, nearest};
 use crate::tensor::Dtype;
 
 /// An operation as a `map` rule names it: `transpose`, `split(0, 3)`, `rope_permute(12, 64, halves)`.

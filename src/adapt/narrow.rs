@@ -1,7 +1,8 @@
 //! Narrow: a piece of an axis.
 
 use super::{Block, Demand, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 const OP: &str = "narrow";

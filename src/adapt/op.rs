@@ -2,7 +2,8 @@
 
 use super::{Block, Demand, Kind, Op, Scan};
 use super::{affine, cast, combine, concat, dequantize, gather, inputs, mean, narrow, permute, reshape, resize, rope};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 impl Op {

@@ -1,7 +1,8 @@
 //! Transpose and permute: the same elements with their axes in another order.
 
 use super::{Block, Demand, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 /// The order that exchanges the axes of a matrix.

@@ -1,7 +1,8 @@
 //! Reshape: the same elements in row-major order under another shape.
 
 use super::{Block, Demand, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, Shape, TensorInfo, elements};
 
 const OP: &str = "reshape";

@@ -2,7 +2,8 @@
 
 use super::float::{self, Float, Real};
 use super::{Block, Demand, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
 const OP: &str = "resize_rows";

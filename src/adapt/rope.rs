@@ -2,7 +2,8 @@
 //! `transformers` calls the step `permute` in `convert_llama_weights_to_hf.py`.
 
 use super::{Block, Demand, RopeLayout, inputs};
-use crate::error::{AdaptError, Result};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 const OP: &str = "rope_permute";

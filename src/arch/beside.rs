@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::json::{Document, MOST_BYTES};
-use crate::error::{Result, SourceError};
+use crate::error::Result;
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 use crate::source::{Access, Reference, Source};
 
 /// The source of an architecture, and the files beside it.

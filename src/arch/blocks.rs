@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::FamilyBlock;
 use super::json::{Document, MOST_BYTES, Node, Wrong};
 use super::native::Native;
-use crate::error::{Problem, Result};
+use crate::arch::error::Problem;
+use crate::error::Result;
 use crate::family::{self, Class, Config, Family, Inputs, Outputs};
 use crate::graph::{Builder, NodeId};
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::pattern::digits;
-use crate::error::{ArchError, Error, Result};
+use crate::arch::error::ArchError;
+use crate::error::{Error, Result};
 
 /// One item of a depth list.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,8 @@ use super::{
     AdaptRule, Channels, DepthList, DepthRule, InitRule, LabelRule, ListItem, MapRule, NewRows, Rules, Selector,
     VocabRule,
 };
-use crate::error::{Error, Problem};
+use crate::arch::error::Problem;
+use crate::error::Error;
 use crate::tensor::Dtype;
 
 /// Reads the rules that stand in this object.

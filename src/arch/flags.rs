@@ -3,7 +3,8 @@
 use super::labels;
 use super::rules::{MapRule, Rules, Selector};
 use super::{DepthList, DepthRule, Flags, InitRule, LabelRule, Pattern};
-use crate::error::{ArchError, Error, Result};
+use crate::arch::error::ArchError;
+use crate::error::Result;
 use crate::init::SchemeSpec;
 use crate::order;
 
@@ -59,7 +60,7 @@ fn each<T>(
     let one = |text: &String| match parse(text) {
         Ok(Some(rule)) => Ok(rule),
         Ok(None) => Err(ArchError::FlagForm { flag, typed: text.clone(), expected }.into()),
-        Err(error @ Error::Arch(ArchError::LabelsForm { .. })) => Err(error),
+        Err(error) if matches!(error.downcast_ref(), Some(ArchError::LabelsForm { .. })) => Err(error),
         Err(error) => Err(ArchError::Flag { flag, typed: text.clone(), expected, error: Box::new(error) }.into()),
     };
     typed.iter().map(one).collect()

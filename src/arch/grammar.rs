@@ -2,7 +2,8 @@
 //! and the JSON Schema both follow. What the words mean is the business of the readers.
 
 use super::json::{Json, Node, Read, Wrong};
-use crate::error::{Problem, nearest};
+use crate::arch::error::Problem;
+use crate::error::nearest;
 
 /// What a value may be.
 pub enum Kind {

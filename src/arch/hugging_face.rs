@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::grammar::{self, RULES};
 use super::json::{Document, Node, Read, Wrong};
 use super::{Architecture, FamilyBlock, Flags, Form, LabelRule, file_rules};
-use crate::error::{ArchError, Error, FamilyError, Problem, Result, nearest};
+use crate::arch::error::{ArchError, Problem};
+use crate::error::{Error, Result, nearest};
+use crate::family::error::FamilyError;
 use crate::family::{self, Asked, Class, Config, Family, Inputs, Known, Reader};
 use crate::graph::Builder;
 use crate::model_types;
@@ -111,10 +113,10 @@ fn family_of(root: &Node) -> Read<&'static dyn Family> {
 
 /// What a family does not like about a config, at the key in the file, unless `--set` wrote it.
 fn placed(document: &Document, set: &[String], error: Error) -> Error {
-    let key = match &error {
-        Error::Family(FamilyError::Value { key, .. }) => Some(key.as_str()),
-        Error::Family(FamilyError::Unsupported { key, .. } | FamilyError::Contradiction { key, .. }) => Some(*key),
-        Error::Family(FamilyError::Architecture { .. }) => Some("architectures"),
+    let key = match error.downcast_ref() {
+        Some(FamilyError::Value { key, .. }) => Some(key.as_str()),
+        Some(FamilyError::Unsupported { key, .. } | FamilyError::Contradiction { key, .. }) => Some(*key),
+        Some(FamilyError::Architecture { .. }) => Some("architectures"),
         _ => None,
     };
     let typed = |key: &str| set.iter().any(|text| text.split(['=', '.']).next() == Some(key));

@@ -10,7 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smallvec::SmallVec;
 
-use crate::error::{ArchError, Error, Problem};
+use crate::arch::error::{ArchError, Problem};
+use crate::error::Error;
 use crate::hash::HashSet;
 use crate::shape::Shape;
 

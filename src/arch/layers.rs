@@ -218,7 +218,7 @@ impl Plain<'_> {
         if let Some(entry) =
             fused.entries().unwrap_or_default().iter().find(|entry| ["q", "k", "v"].contains(&entry.key.as_str()))
         {
-            let problem = crate::error::Problem::Exclusive { first: "qkv".into(), second: entry.key.clone() };
+            let problem = crate::arch::error::Problem::Exclusive { first: "qkv".into(), second: entry.key.clone() };
             return Err(super::json::Wrong { at: entry.at, problem });
         }
         Ok(Projections::Fused { qkv: name("qkv", "qkv")?, out: name("out", "proj")? })

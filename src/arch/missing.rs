@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{Architecture, FamilyBlock, Form, hugging_face};
 use crate::checkpoint::Listing;
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 use crate::family::{self, Config, Divergence, Family};
 
 /// The architecture with the keys that its config does not state and that its own weights decide.

@@ -9,6 +9,7 @@ mod beside;
 mod blocks;
 mod depth;
 mod describe;
+pub(crate) mod error;
 mod file_rules;
 mod flags;
 mod grammar;

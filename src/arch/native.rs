@@ -7,7 +7,8 @@ use super::file_rules;
 use super::json::{Document, Node, Read, Wrong};
 use super::layers::Plain;
 use super::{Architecture, FamilyBlock, Form, self_contained};
-use crate::error::{ArchError, Error, Problem, Result, nearest};
+use crate::arch::error::{ArchError, Problem};
+use crate::error::{Result, nearest};
 use crate::family::Config;
 use crate::graph::{Builder, Dim, Layer, NodeId, Said};
 use crate::tensor::Dtype;
@@ -103,9 +104,10 @@ impl<'a> Native<'a> {
 
     /// Puts this place on an error that has none yet.
     pub fn here<T>(&self, node: &Node, result: Result<T>) -> Result<T> {
-        result.map_err(|error| match error {
-            Error::Arch(ArchError::Place { .. }) | Error::Interrupted(_) => error,
-            other => self.document.locate(Wrong::new(node.at, other)),
+        result.map_err(|error| match error.downcast_ref() {
+            Some(ArchError::Place { .. }) => error,
+            _ if error.is_interruption() => error,
+            _ => self.document.locate(Wrong::new(node.at, error)),
         })
     }
 

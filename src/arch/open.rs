@@ -6,8 +6,9 @@ use super::beside::Beside;
 use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
 use super::json::{Document, Node, Read, Wrong};
 use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, missing, native, vocabulary};
+use crate::arch::error::{ArchError, Problem};
 use crate::checkpoint::{self, OpenOptions};
-use crate::error::{ArchError, Exit, Problem, Result};
+use crate::error::{Exit, Result};
 use crate::progress::Progress;
 use crate::source::{Access, Reference};
 

@@ -8,7 +8,8 @@ mod bind;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::error::{ArchError, Result};
+use crate::arch::error::ArchError;
+use crate::error::Result;
 
 /// What the wildcards of a pattern stand for: letters by themselves, stars by their place among their kind (`*1`, `**1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Code for other frameworks that writes a listing of a model there.
 
-use crate::error::{ArchError, Result};
+use crate::arch::error::ArchError;
+use crate::error::Result;
 
 const SNIPPETS: &[(&str, &str)] = &[("torch", include_str!("snippets/torch.py"))];
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::beside::Beside;
 use super::{TargetVocabulary, VocabRule};
+use crate::arch::error::{ArchError, Problem};
 use crate::checkpoint::vocabulary::Vocabulary;
-use crate::error::{ArchError, Error, Problem, Result, SourceError};
+use crate::error::{Error, Result};
 use crate::order;
+use crate::source::error::SourceError;
 
 /// A tokenizer's files are at most some ten megabytes.
 const MOST_BYTES: u64 = 256 << 20;
@@ -72,5 +74,5 @@ fn join(folder: &str, name: &str) -> String {
 }
 
 fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Source(SourceError::MissingPath { .. } | SourceError::NoSuchFile { .. }))
+    matches!(error.downcast_ref(), Some(SourceError::MissingPath { .. } | SourceError::NoSuchFile { .. }))
 }

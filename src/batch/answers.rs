@@ -3,8 +3,9 @@
 use candle_core::Tensor;
 
 use super::{array, values};
+use crate::batch::error::BatchError;
 use crate::checkpoint::Reader;
-use crate::error::{BatchError, Result};
+use crate::error::Result;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// Labels of this value are not counted, as in PyTorch's `cross_entropy`.

@@ -1,6 +1,7 @@
 //! The batch that a model is run on: read from a file, or drawn from what the architecture declares.
 
 mod answers;
+pub(crate) mod error;
 mod random;
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,14 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use crate::batch::error::BatchError;
 use crate::checkpoint::{self, Reader};
-use crate::error::{BatchError, GraphError, Result, SourceError, nearest};
+use crate::error::{Result, nearest};
+use crate::graph::error::GraphError;
 use crate::graph::{Dim, Extent, Graph, Layer, Node};
 use crate::plan::PlannedBatch;
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 use crate::source::{Access, Bytes, Reference, Source, local_file};
 use crate::tensor::{Dtype, TensorInfo};
 

@@ -3,7 +3,9 @@
 use candle_core::{Device, Tensor};
 
 use super::Batch;
-use crate::error::{BatchError, GraphError, Result};
+use crate::batch::error::BatchError;
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{Dim, Graph, Layer, Node};
 use crate::init::{Generator, Scheme};
 use crate::tensor::{Dtype, Shape, elements};

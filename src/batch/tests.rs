@@ -52,6 +52,6 @@ fn a_drawn_batch_covers_the_ids_and_leaves_out_what_has_a_default() {
 fn what_is_no_count_of_examples_is_refused() {
     assert_eq!(pin("random:3").unwrap(), PlannedBatch::Random { rows: 3 });
     for text in ["random:", "random:0", "random:-1", "random:x", "random:1.5"] {
-        assert!(matches!(pin(text).unwrap_err(), crate::error::Error::Batch(BatchError::Count { .. })), "{text}");
+        assert!(matches!(pin(text).unwrap_err().downcast_ref(), Some(BatchError::Count { .. })), "{text}");
     }
 }

@@ -3,8 +3,11 @@
 use candle_core::{Device, Tensor};
 
 use crate::adapt::float::{Float, Real};
+use crate::batch::error::BatchError;
 use crate::checkpoint::Reader;
-use crate::error::{BatchError, GraphError, Result, TensorError};
+use crate::error::Result;
+use crate::graph::error::GraphError;
+use crate::tensor::error::TensorError;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// Whether values are whole numbers that can be ids.

@@ -17,7 +17,8 @@ use candle_core::backprop::GradStore;
 use serde::Serialize;
 
 use crate::batch::{Answers, Batch};
-use crate::error::{GraphError, Result};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{self, Graph};
 use crate::init::{Generator, Scheme};
 use crate::loss;

@@ -7,7 +7,9 @@ use super::open::{Opened, Opening};
 use super::part::Part;
 use super::pieces::{Rank, Split, refuse_incomplete_meta, refuse_splits, refuse_stated};
 use super::safetensors::{Index, parse_index};
-use crate::error::{CheckpointError, PartError, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 
 /// The longest index that is read, in bytes.
 const INDEX_LIMIT: u64 = 100_000_000;

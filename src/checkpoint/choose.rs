@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::format::Format;
 use super::pieces::{MetaSet, Shard, refuse_ranks};
-use crate::error::{CheckpointError, PartError, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 
 /// The files to open.
 #[derive(Debug, PartialEq)]

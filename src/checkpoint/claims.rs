@@ -2,7 +2,8 @@
 //! some bytes claim any number of them, and whoever reads or writes that many is kept busy for as long as its author wishes.
 
 use super::Listing;
-use crate::error::{CheckpointError, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::error::Result;
 
 /// How often every byte of the files may count: tensors that share a storage, broadcast ones, compression of real weights.
 const TIMES: u64 = 16;

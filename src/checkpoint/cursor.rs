@@ -1,6 +1,7 @@
 //! Reading a header from front to back: buffered, hashed, and never beyond an end. No number is believed before it is checked.
 
-use crate::error::{Error, FormatError, Result};
+use crate::checkpoint::format_error::FormatError;
+use crate::error::{Error, Result};
 use crate::source::Bytes;
 
 /// How much is read at once.

@@ -12,7 +12,8 @@ use super::kernel::{Kernel, Variable};
 use super::part::Part;
 use super::torch::InMemory;
 use super::zip::{Archive, Packing, Place, unpack};
-use crate::error::{Error, FormatError, Result};
+use crate::checkpoint::format_error::FormatError;
+use crate::error::{Error, Result};
 use crate::source::Bytes;
 use crate::tensor::{Dtype, TensorInfo};
 

@@ -1,6 +1,6 @@
 //! Where in a file its JSON is wrong.
 
-use crate::error::CheckpointError;
+use crate::checkpoint::error::CheckpointError;
 
 /// The error of `serde_json` for `text`, which begins at byte `base` of `file`, with the offset in the file.
 pub(super) fn json_error(file: &str, text: &str, base: u64, error: &serde_json::Error) -> CheckpointError {

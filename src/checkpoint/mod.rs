@@ -8,7 +8,9 @@ mod arrays;
 mod choose;
 mod claims;
 mod cursor;
+pub(crate) mod error;
 mod format;
+pub(crate) mod format_error;
 mod gguf;
 mod hdf5;
 mod json;
@@ -20,7 +22,7 @@ mod numpy;
 mod onnx;
 mod open;
 mod part;
-mod pieces;
+pub(crate) mod pieces;
 mod restated;
 mod safetensors;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod tests;
 mod torch;
 pub mod vocabulary;
 mod zip;
+pub(crate) mod zip_error;
 
 pub use natural::natural_cmp;
 pub use open::{OpenOptions, open, open_file};

@@ -7,8 +7,10 @@ use super::arrays::{Array, Found};
 use super::cursor::Cursor;
 use super::part::Part;
 use super::torch::dtype_called;
-use crate::error::{FormatError, Result, SourceError};
+use crate::checkpoint::format_error::FormatError;
+use crate::error::Result;
 use crate::source::Bytes;
+use crate::source::error::SourceError;
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// More maps within maps than any model has.

@@ -9,7 +9,8 @@ use super::part::{Beside, Joined, Part};
 use super::pieces::{join_meta, refuse_splits, refuse_stated};
 use super::safetensors::{check_shards, parse_index};
 use super::{Checkpoint, Reader, claims, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
-use crate::error::{CheckpointError, Error, Exit, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::error::{Error, Exit, Result};
 use crate::order;
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
@@ -63,9 +64,9 @@ const READ: &[(Format, OpenPart)] = &[
 /// safetensors and notes what it passed over. What cannot be read is called what it is (a git-lfs pointer, an HTML page, …).
 /// Of a Hub repository only the chosen files are fetched, or their headers.
 pub fn open(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Result<Checkpoint> {
-    opened(source, options, progress).map_err(|error| match error {
-        Error::Checkpoint(error) => error.at(&source.address()).into(),
-        other => other,
+    opened(source, options, progress).map_err(|error| match error.downcast::<CheckpointError>() {
+        Ok(error) => error.at(&source.address()).into(),
+        Err(other) => other,
     })
 }
 

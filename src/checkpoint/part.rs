@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::natural::natural_cmp;
 use super::{Extent, Listing, Reader};
-use crate::error::{CheckpointError, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::error::Result;
 use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};

@@ -7,7 +7,8 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::json::json_error;
-use crate::error::{CheckpointError, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::error::Result;
 use crate::hash::HashMap;
 use crate::order;
 

@@ -2,7 +2,8 @@
 
 use std::io::Read as _;
 
-use crate::error::{ArchiveError, Result};
+use crate::checkpoint::zip_error::ArchiveError;
+use crate::error::Result;
 use crate::hash::HashMap;
 use crate::source::Bytes;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use xfer::compare::{Optimizer, Settings};
-use xfer::error::Error;
+use xfer::error::{Fault, Interrupted};
 use xfer::job::{self, CompareRequest};
 use xfer::report::{comparison, page};
 
@@ -117,5 +117,5 @@ pub fn command(args: CompareArgs, signals: &Signals) -> Outcome {
     }
     let Some(signal) = found.interrupted else { return Ok(()) };
     talk("interrupted: this is what there was by then");
-    Err(Failure::Silent(Error::Interrupted(signal).exit()))
+    Err(Failure::Silent(Fault::exit(&Interrupted(signal))))
 }

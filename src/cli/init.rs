@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use xfer::arch::Flags;
-use xfer::error::{Exit, JobError, Result};
+use xfer::error::{Exit, Result};
 use xfer::job::{self, Execution, Finished, PlanRequest, Prepared};
 use xfer::plan::{DtypeChoice, Options};
 use xfer::report::{Report, mismatched, page, text};
@@ -16,6 +16,7 @@ use xfer::tensor::{Dtype, megabytes};
 use xfer::text::Text;
 use xfer::transfer;
 
+use super::error::OutputError;
 use super::output::{Failure, Outcome, OutputArgs, data, hints, json_by, json_of, talk, warn_all};
 use super::progress::{Shown, Signals};
 use super::{size, written};
@@ -322,7 +323,7 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
 }
 
 fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
-    out.or_else(|| default_out(Path::new(arch))).ok_or_else(|| JobError::NoOut { arch: arch.to_string() }.into())
+    out.or_else(|| default_out(Path::new(arch))).ok_or_else(|| OutputError::NoOut { arch: arch.to_string() }.into())
 }
 
 fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {

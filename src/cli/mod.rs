@@ -6,6 +6,7 @@ mod compare;
 mod completions;
 mod convert;
 mod diff;
+mod error;
 mod explain;
 mod hints;
 mod init;

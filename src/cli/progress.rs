@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use xfer::error::{Error, Result};
+use xfer::error::{Error, Interrupted, Result};
 use xfer::progress::Progress;
 use xfer::text::escaped;
 
@@ -73,7 +73,7 @@ impl Signals {
     fn check(&self) -> Result<()> {
         match self.0.load(Ordering::Relaxed) {
             0 => Ok(()),
-            number => Err(Error::Interrupted(i32::try_from(number).unwrap_or(2))),
+            number => Err(Interrupted(i32::try_from(number).unwrap_or(2)).into()),
         }
     }
 }

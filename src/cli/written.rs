@@ -4,15 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use xfer::error::{Error, JobError, Result};
+use xfer::error::{Error, Result};
 use xfer::unfinished::Unfinished;
+
+use super::error::OutputError;
 
 /// Refuses a path whose folder is missing, and one of a folder.
 pub fn check(flag: &'static str, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() || !folder.is_dir() || path.file_name().is_none() {
-        return Err(JobError::NoFolder { flag, path: path.to_path_buf() }.into());
+        return Err(OutputError::NoFolder { flag, path: path.to_path_buf() }.into());
     }
     Ok(())
 }

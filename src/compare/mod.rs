@@ -6,8 +6,10 @@ mod training;
 
 use serde::Serialize;
 
+use crate::batch::error::BatchError;
 use crate::batch::{Answers, Batch};
-use crate::error::{BatchError, Error, GraphError, Result};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{self, Graph};
 use crate::model::Model;
 use crate::progress::Progress;
@@ -139,8 +141,7 @@ fn run(
     let train = || -> Result<(Option<Trained>, Option<i32>)> {
         let model = match (candidate.make)() {
             Ok(model) => model,
-            Err(Error::Interrupted(signal)) => return Ok((None, Some(signal))),
-            Err(error) => return Err(error),
+            Err(error) => return error.signal().map(|signal| (None, Some(signal))),
         };
         training::train(candidate, &model, data, settings, goal, progress)
     };

@@ -6,7 +6,8 @@ use super::batches::epoch;
 use super::optimizer::State;
 use super::{Candidate, Data, Settings, Trained};
 use crate::batch::{self, Answers, Batch};
-use crate::error::{Error, GraphError, Result};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{self, Graph, Hook, Layer, Node, batch_norm_in_training};
 use crate::loss;
 use crate::model::Model;
@@ -48,8 +49,7 @@ pub(super) fn train(
         steps += batches.len() as u64;
         let mean = match training.epoch(&batches, progress) {
             Ok(mean) => mean,
-            Err(Error::Interrupted(signal)) => return Ok((Some(trained), Some(signal))),
-            Err(error) => return Err(error),
+            Err(error) => return error.signal().map(|signal| (Some(trained), Some(signal))),
         };
         trained.epochs += 1;
         trained.final_loss = finite(mean);

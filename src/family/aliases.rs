@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::Config;
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 
 /// For each family, names that transformers reads as another key (its `attribute_map`), and that key as the family here reads it.
 /// `fixtures/configs/make.py` writes transformers' table, which a test compares.

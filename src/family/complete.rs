@@ -9,7 +9,8 @@ use super::config::Reader;
 use super::recognise::WRAPPERS;
 use super::{Class, Config, Family, Inputs, aliases};
 use crate::checkpoint::Listing;
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 use crate::graph::Builder;
 use crate::tensor::{Shape, ShapeText};
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::asked::Asked;
 use super::{Config, activation, aliases};
-use crate::error::{Error, FamilyError, Result};
+use crate::error::{Error, Result};
+use crate::family::error::FamilyError;
 use crate::init::Nonlinearity;
 
 /// Keys of every config that change names or shapes in a way that is built for no family.

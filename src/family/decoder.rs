@@ -2,7 +2,9 @@
 
 use super::config::Reader;
 use super::{Class, Inputs, Outputs};
-use crate::error::{FamilyError, GraphError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
+use crate::graph::error::GraphError;
 use crate::graph::{Builder, Dim, Layer, NodeId, Part};
 use crate::init::Fans;
 use crate::tensor::Dtype;

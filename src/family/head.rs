@@ -1,7 +1,8 @@
 //! What a class of a model ends in, by the end of its name.
 
 use super::config::Reader;
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 
 /// What a class has on its body.
 #[derive(Clone, Copy, Debug, PartialEq)]

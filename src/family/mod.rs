@@ -15,6 +15,7 @@ mod described;
 mod distilbert;
 mod electra;
 mod encoder;
+pub(crate) mod error;
 mod fairseq;
 mod gpt2;
 mod gpt_neox;
@@ -46,7 +47,8 @@ pub use recognise::{described, recognise};
 
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 use crate::graph::{Builder, Layout, NodeId};
 
 /// A Hugging Face config, as JSON.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::config::Reader;
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 use crate::graph::{Rope, RopeScaling};
 
 /// A kind of scaling that there is no code for.

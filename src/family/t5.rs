@@ -6,7 +6,8 @@ use super::described::Described;
 use super::head::Head;
 use super::seq2seq::{self, Limits};
 use super::{Class, Inputs, Outputs, initial};
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
+use crate::family::error::FamilyError;
 use crate::graph::{
     Attention, AttentionKind, Buckets, Builder, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Projections, Said,
 };

@@ -6,7 +6,8 @@ use super::shape::{self, Flow, Kind, Site};
 use super::{
     Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity, Parameter, ParameterId, called, parameters,
 };
-use crate::error::{GraphError, Result};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::init::{Scheme, SchemeSpec};
 use crate::order;
 use crate::tensor::{Dtype, Name, Role, Shape, ShapeText, TensorInfo};

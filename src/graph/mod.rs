@@ -184,6 +184,7 @@ fn called(nodes: &[Node], name: &str, layer: &Layer, inputs: &[NodeId]) -> Strin
 
 mod attention;
 mod builder;
+pub(crate) mod error;
 mod layer;
 mod parameters;
 mod run;

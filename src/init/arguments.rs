@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::Nonlinearity;
 use super::formula::Gain;
 use super::spelling::{Base, nearest_spelling, spelling_of};
-use crate::error::{Error, InitError, Result, nearest, shortened};
+use crate::error::{Error, Result, nearest, shortened};
+use crate::init::error::InitError;
 
 /// The longest text that is read, in bytes.
 const LONGEST: usize = 1024;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 
 /// Whether the groups divide the output channels.
 pub(super) fn check(groups: u64, shape: &[u64]) -> Result<()> {

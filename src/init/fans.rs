@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 
 /// The number of inputs that one output of a layer sums over, and of outputs that one input reaches, of the logical
 /// layer rather than of the stored shape.

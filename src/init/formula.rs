@@ -5,7 +5,8 @@ use std::fmt;
 use super::moments::{TRUNCATED_AT_TWO, truncated_moments};
 use super::nonlinearity::{LEAKY_SLOPE, leaky_gain};
 use super::{Fans, Nonlinearity, Scheme};
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 
 /// A scheme with a formula, and its parameters.
 #[derive(Clone, Debug, PartialEq)]

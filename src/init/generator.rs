@@ -12,7 +12,8 @@ use std::ops::Range;
 
 use super::philox::{LANES, Lanes, philox, philox_one};
 use super::{Scheme, dirac, draws, orthogonal, sinusoids, sparse, truncated};
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 use crate::tensor;
 
 /// How many elements one group of counters makes.

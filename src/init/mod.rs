@@ -9,6 +9,7 @@ mod computed;
 mod dirac;
 mod draws;
 mod elementary;
+pub(crate) mod error;
 mod fans;
 mod formula;
 mod generator;

@@ -8,7 +8,8 @@ use faer::{Conj, MatMut, Par};
 
 use super::draws::normal;
 use super::generator::Generator;
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 
 /// The rows and columns of a tensor flattened to `(axis 0, the others)`; a number that 64 bits cannot hold is their largest.
 pub(super) fn flattened(shape: &[u64]) -> (u64, u64) {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::draws::{LARGEST_NORMAL, bounds_within};
 use super::{dirac, orthogonal, sparse};
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 use crate::tensor;
 
 /// A resolved scheme: nothing about the layer is left to know but the shape. He, Xavier, `auto` and the others resolve to these.
@@ -148,7 +149,7 @@ impl Scheme {
             }
         }?;
         tensor::elements(shape).map(|_| ()).ok_or_else(|| {
-            crate::error::TensorError::Overflow { shape: shape.into(), dtype: tensor::Dtype::F32 }.into()
+            crate::tensor::error::TensorError::Overflow { shape: shape.into(), dtype: tensor::Dtype::F32 }.into()
         })
     }
 

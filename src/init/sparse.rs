@@ -3,7 +3,8 @@
 use super::draws::{Groups, by_groups, normal};
 use super::generator::{GROUP, Generator};
 use super::philox::LANES;
-use crate::error::{InitError, Result};
+use crate::error::Result;
+use crate::init::error::InitError;
 
 /// The purpose of the draws that order the rows of a column.
 const ORDER: u16 = 0x8000;

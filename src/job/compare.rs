@@ -3,10 +3,13 @@
 use super::check::Made;
 use super::{PlanRequest, Prepared, decide};
 use crate::arch::Flags;
+use crate::batch::error::BatchError;
 use crate::batch::{self, Answers, Batch};
 use crate::compare::{self, Candidate, Comparison, Data, Settings};
-use crate::error::{BatchError, GraphError, JobError, Result};
+use crate::error::Result;
 use crate::graph::Graph;
+use crate::graph::error::GraphError;
+use crate::job::error::JobError;
 use crate::model::Model;
 use crate::plan::Options;
 use crate::progress::{Progress, Quiet};

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use super::sources::{self, Opened, SourceArgument};
 use super::{Execution, Finished, check_memory, current, execute, fetch};
 use crate::arch::Selector;
-use crate::error::{JobError, Result, SourceError};
+use crate::error::Result;
+use crate::job::error::JobError;
 use crate::plan::{self, Conversion, Plan};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::save::{Archive, Layout, Staging};
 use crate::source::Access;
+use crate::source::error::SourceError;
 use crate::tensor::Dtype;
 use crate::transfer;
 

@@ -5,6 +5,7 @@ mod compare;
 mod completed;
 mod convert;
 mod current;
+pub(crate) mod error;
 mod look;
 mod measured;
 mod saved;
@@ -25,7 +26,8 @@ pub use verify::verify;
 
 use crate::arch::{self, Architecture};
 use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
-use crate::error::{JobError, Result};
+use crate::error::Result;
+use crate::job::error::JobError;
 use crate::plan::{self, Plan, Planned, Question};
 use crate::progress::Progress;
 use crate::report::Report;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::error::{Error, JobError, Result, SourceError};
+use crate::error::Result;
+use crate::job::error::JobError;
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::source::error::SourceError;
 use crate::source::read_local;
 
 /// The longest plan or report; a hundred thousand tensors take some ten megabytes.
@@ -34,7 +36,7 @@ pub fn report_of(path: &Path) -> Result<Report> {
 pub fn report_in(directory: &Path) -> Result<Report> {
     let file = directory.join(Report::FILE);
     let text = match text(&file) {
-        Err(Error::Source(SourceError::MissingPath { .. })) => {
+        Err(error) if matches!(error.downcast_ref(), Some(SourceError::MissingPath { .. })) => {
             return Err(JobError::NoReport { path: directory.to_path_buf() }.into());
         }
         other => other?,

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use super::saved::report_in;
 use super::sources::{COMPANION_LIMIT, digest};
 use crate::checkpoint::{self, OpenOptions, Reader};
-use crate::error::{Error, Exit, Result, SourceError};
+use crate::error::{Exit, Result};
 use crate::init::Generator;
 use crate::plan::{Action, Assignment, Exact, Plan, Target};
 use crate::progress::Progress;
 use crate::report::verification::{Finding, Verification};
 use crate::report::{Counts, MismatchedModule, Origin, Report};
 use crate::save::Layout;
+use crate::source::error::SourceError;
 use crate::source::{Access, Reference, Source, read_local};
 use crate::tensor::TensorInfo;
 use crate::transfer;
@@ -105,8 +106,10 @@ fn files(directory: &Path, report: &Report, found: &mut Verification) -> Result<
         let path = directory.join(&file.name);
         let bytes = match read_local(&path, COMPANION_LIMIT) {
             Ok(bytes) => Some(digest(&bytes)),
-            Err(Error::Source(SourceError::MissingPath { .. } | SourceError::DanglingLink { .. })) => None,
-            Err(error) => return Err(error),
+            Err(error) => match error.downcast_ref() {
+                Some(SourceError::MissingPath { .. } | SourceError::DanglingLink { .. }) => None,
+                _ => return Err(error),
+            },
         };
         found.files += u64::from(bytes.is_some());
         if bytes.as_ref() != Some(&file.digest) {

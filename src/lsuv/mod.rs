@@ -2,6 +2,7 @@
 //! and at each new weight, in execution order, the weight and what it gave are divided by the deviation of what it gave. That is
 //! exact, because the output without its bias is linear in the weight; so no layer is run twice.
 
+pub(crate) mod error;
 mod scale;
 mod staged;
 mod targets;
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::{Architecture, Selector};
 use crate::batch::Batch;
-use crate::error::{Error, LsuvError, Result, nearest};
+use crate::error::{Error, Result, nearest};
 use crate::graph::{self, Parameter};
+use crate::lsuv::error::LsuvError;
 use crate::plan::{Assignment, Plan};
 use crate::progress::Progress;
 use scale::Scaler;

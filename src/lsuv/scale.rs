@@ -7,8 +7,10 @@ use candle_core::{Device, Tensor};
 use super::targets::Targets;
 use super::variance::{of_channels, variance};
 use super::{Done, Pass, Store, Visit};
-use crate::error::{GraphError, LsuvError, Result};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{Dim, Graph, Hook, Layer, Node, Parameter, ParameterId};
+use crate::lsuv::error::LsuvError;
 use crate::plan::{Action, Assignment, Lsuv, Plan};
 use crate::progress::Progress;
 

@@ -8,9 +8,12 @@ use candle_core::Tensor;
 use super::{Rewritten, Store};
 use crate::adapt::float::{Float, Real, non_finite};
 use crate::batch::tensor_of;
-use crate::error::{LsuvError, Result, TensorError, TransferError};
+use crate::error::Result;
+use crate::lsuv::error::LsuvError;
 use crate::plan::{Action, Assignment, Plan};
 use crate::save::{Layout, Span, StagedFile, Staging};
+use crate::tensor::error::TensorError;
+use crate::transfer::error::TransferError;
 
 /// Every written tensor of an output that is not published yet, by its name.
 pub struct Staged<'a> {

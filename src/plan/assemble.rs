@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use crate::arch::Architecture;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::HashMap;
 use crate::plan::assignment::{Assignment, Exact, Initialisation, Step};
 use crate::plan::dtype::{Decision, Dtypes, Narrowings};
+use crate::plan::error::PlanError;
 use crate::plan::fit::Fitter;
 use crate::plan::fit::fitted::Fitted;
 use crate::plan::fit::mismatches::Mismatches;

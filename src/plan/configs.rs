@@ -3,9 +3,10 @@
 use serde_json::{Map, Value as Json};
 
 use crate::arch::{Architecture, Form};
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::family::Config;
 use crate::name::below;
+use crate::plan::fit::error::FitError;
 use crate::plan::inputs::SourceView;
 use crate::tensor::Dtype;
 

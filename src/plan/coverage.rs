@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::arch::{Architecture, Selector};
-use crate::error::{FitError, PlanError};
 use crate::graph::Parameter;
 use crate::plan::assignment::Assignment;
 use crate::plan::document::Unused;
+use crate::plan::error::PlanError;
+use crate::plan::fit::error::FitError;
 use crate::plan::fit::mismatches::Mismatches;
 use crate::plan::inputs::{Options, SourceView};
 use crate::plan::patterns::{collapse, flags};

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arch::Architecture;
-use crate::error::DamageError;
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
 use crate::name::{join, last, parent};
+use crate::plan::damage_error::DamageError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::{Blocks, places, spell};
 use crate::plan::matching::matches::{Match, Origin};

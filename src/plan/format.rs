@@ -6,10 +6,11 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::plan::assignment::Assignment;
 use crate::plan::document::{Companion, Content, FORMAT, Plan, PlannedBatch, PlannedSource, Target, Unused};
 use crate::plan::evidence::{Answer, Question};
+use crate::plan::fit::error::FitError;
 use crate::plan::validate;
 
 /// What the digest covers: everything but where things lay when the plan was made.

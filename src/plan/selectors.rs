@@ -1,8 +1,9 @@
 //! Patterns of rules: what they select, and the error for one that matches nothing.
 
 use crate::arch::{Architecture, Selector};
-use crate::error::{PlanError, Result, edits, nearest};
+use crate::error::{Result, edits, nearest};
 use crate::graph::ParameterId;
+use crate::plan::error::PlanError;
 
 /// An error where a pattern matches none of these names and does not say that it may.
 pub(crate) fn require(selector: &Selector, of: &'static str, names: &[&str]) -> Result<()> {

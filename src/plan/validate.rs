@@ -1,11 +1,13 @@
 //! What must hold of a plan before it is run, whoever wrote it.
 
-use crate::error::{FitError, QuantizedError, Result};
+use crate::error::Result;
 use crate::hash::{HashMap, HashSet};
 use crate::init::Generator;
 use crate::plan::assignment::{Assignment, Lsuv, Step};
 use crate::plan::document::{Companion, Content, Plan};
 use crate::plan::evidence::{Answer, Question};
+use crate::plan::fit::error::FitError;
+use crate::plan::quantized::error::QuantizedError;
 use crate::plan::value::{Action, InitPart, Value, raw_codes};
 use crate::tensor::{Dtype, Shape, TensorInfo};
 use crate::threads::side_by_side;

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Op;
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::init::{Computed, Scheme};
+use crate::plan::fit::error::FitError;
 use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 
 /// A piece of axis 0 that is drawn by one scheme.

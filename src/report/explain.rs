@@ -4,16 +4,34 @@ use std::fmt::Write;
 
 use super::text::measured;
 use super::{Report, ReportedTensor};
-use crate::error::{JobError, Result, nearest};
+use crate::error::{Exit, Fault, Result, nearest};
 use crate::plan::{Action, Step, Value};
 use crate::tensor::ShapeText;
 use crate::text::Text;
+
+/// A report or plan has no tensor of this name.
+#[derive(Debug, thiserror::Error)]
+#[error("no tensor is called {name}")]
+struct NoSuchTensor {
+    name: String,
+    nearest: Option<String>,
+}
+
+impl Fault for NoSuchTensor {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.nearest.iter().map(|near| format!("the nearest name is {near}")).collect()
+    }
+}
 
 /// Finds a tensor of the report by its target name, or an error with the nearest name.
 pub fn find<'a>(report: &'a Report, name: &str) -> Result<&'a ReportedTensor> {
     report.tensors.iter().find(|tensor| tensor.name == name).ok_or_else(|| {
         let near = nearest(name, report.tensors.iter().map(|tensor| tensor.name.as_str()));
-        JobError::NoSuchTensor { name: name.to_string(), nearest: near.map(str::to_string) }.into()
+        NoSuchTensor { name: name.to_string(), nearest: near.map(str::to_string) }.into()
     })
 }
 

@@ -2,7 +2,8 @@
 //! read. Data begin at multiples of 64, as PyTorch lays them. The checksums of tensors are filled in afterwards.
 
 use super::layout::{Span, Sum, WeightFile};
-use crate::error::{Result, SaveError};
+use crate::error::Result;
+use crate::save::error::SaveError;
 
 /// What data are aligned to.
 const ALIGNMENT: u64 = 64;

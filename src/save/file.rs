@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::error::{Error, Result, SaveError};
+use crate::error::{Error, Result};
 use crate::handles::Handle;
+use crate::save::error::SaveError;
 
 /// A file being written at known offsets, by several threads at once; its space is allocated beforehand.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl StagedFile {
         Ok(StagedFile { file, bytes, target })
     }
 
-    /// Writes at an offset; a full disk is `Error::Io` with the path of the output, not of the staging file.
+    /// Writes at an offset; a full disk is an `IoError` with the path of the output, not of the staging file.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check(offset, bytes.len())?;
         let written = self.file.file().and_then(|file| file.write_all_at(bytes, offset));

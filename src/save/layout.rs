@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{npz, torch};
-use crate::error::{Result, SaveError};
+use crate::error::Result;
 use crate::order;
 use crate::plan::{Action, Assignment, Plan, Value};
+use crate::save::error::SaveError;
 use crate::tensor::TensorInfo;
 
 /// The longest header that `huggingface_hub` reads, in bytes.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 mod archive;
+pub(crate) mod error;
 mod file;
 mod layout;
 mod lock;

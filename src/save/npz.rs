@@ -2,7 +2,8 @@
 
 use super::archive::{self, Entry};
 use super::layout::{Item, WeightFile};
-use crate::error::{Result, SaveError};
+use crate::error::Result;
+use crate::save::error::SaveError;
 use crate::tensor::Dtype;
 
 /// The file of these arrays.

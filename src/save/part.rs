@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::WeightFile;
 use super::place::{Place, entries};
-use crate::error::{Error, Result, SaveError};
+use crate::error::{Error, Result};
+use crate::save::error::SaveError;
 
 /// Folders within folders that an output has at most.
 const DEEPEST: usize = 8;

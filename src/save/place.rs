@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Replace;
-use crate::error::{Error, Result, SaveError};
+use crate::error::{Error, Result};
 use crate::order;
+use crate::save::error::SaveError;
 use crate::source::read_local;
 
 /// Names that begin so belong to the machinery of a staging folder and are never published.

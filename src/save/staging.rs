@@ -10,7 +10,8 @@ use super::lock::{self, Gate};
 use super::place::{Occupant, Place, RESERVED};
 use super::publish::{self, Route};
 use super::{Replace, Sync, part};
-use crate::error::{Error, Result, SaveError};
+use crate::error::{Error, Result};
+use crate::save::error::SaveError;
 use crate::unfinished::Unfinished;
 
 /// The name of the lock in a staging folder.

@@ -3,7 +3,8 @@
 
 use super::archive::{self, Entry};
 use super::layout::{Item, WeightFile};
-use crate::error::{Result, SaveError};
+use crate::error::Result;
+use crate::save::error::SaveError;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// The folder that all entries stand in. PyTorch calls it as the file; a name of its own gives the same bytes under every name.

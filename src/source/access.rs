@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::local::read_local;
 use super::reference::expand_home;
-use crate::error::{Result, SourceError};
+use crate::error::Result;
+use crate::source::error::SourceError;
 
 /// The longest file of a token.
 const LONGEST_TOKEN: u64 = 1 << 16;

@@ -3,7 +3,7 @@
 use ureq::http::Uri;
 
 use super::transport::Failure;
-use crate::error::SourceError;
+use crate::source::error::SourceError;
 
 /// An absolute `http://` or `https://` address.
 #[derive(Clone, Debug)]

@@ -21,8 +21,9 @@ use super::local::read_local;
 use super::name::stays_inside;
 use super::reference::is_revision;
 use super::transport::sleep;
-use crate::error::{Error, Result, SourceError};
+use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 
 /// The longest record of a commit, and of its files.
 const LONGEST_REFERENCE: u64 = 1 << 16;
@@ -200,14 +201,14 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Lets a cache be read-only.
 fn tolerated(result: Result<()>) -> Result<()> {
-    match result {
-        Err(Error::Source(SourceError::Cache { source, .. }))
+    result.or_else(|error| match error.downcast_ref() {
+        Some(SourceError::Cache { source, .. })
             if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
         {
             Ok(())
         }
-        other => other,
-    }
+        _ => Err(error),
+    })
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

@@ -5,7 +5,8 @@ use std::path::Path;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::local::read_local;
-use crate::error::{Result, SourceError};
+use crate::error::Result;
+use crate::source::error::SourceError;
 
 /// The longest file of certificates.
 const LONGEST: u64 = 64 << 20;

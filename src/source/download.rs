@@ -16,8 +16,9 @@ use super::identity::{Identity, Other, hexadecimal};
 use super::name::percent_encoded;
 use super::pace::{Broken, Pace, Slow, read_whole};
 use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
-use crate::error::{Error, Result, SourceError};
+use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 use crate::unfinished::Unfinished;
 
 /// Bytes between two looks at the progress and at the wish to stop.
@@ -404,13 +405,13 @@ fn is_blob_name(etag: &str) -> bool {
 
 /// Whether a disk, a quota or a limit on the length of files is exhausted.
 fn is_full(error: &Error) -> bool {
-    let Error::Source(SourceError::Cache { source, .. }) = error else { return false };
+    let Some(SourceError::Cache { source, .. }) = error.downcast_ref() else { return false };
     matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded)
 }
 
 fn is_bad_range(failure: &Failure) -> bool {
     let (Failure::Final(error) | Failure::Temporary { error, .. }) = failure;
-    matches!(error, Error::Source(SourceError::Status { status: 416, .. }))
+    matches!(error.downcast_ref(), Some(SourceError::Status { status: 416, .. }))
 }
 
 /// The first and the last byte of the answer and how many the file has, as `Content-Range: bytes first-last/total` says.

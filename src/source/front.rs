@@ -7,9 +7,10 @@ use super::Bytes;
 use super::hub::Snapshot;
 use super::local::{LocalFile, end};
 use super::together;
-use crate::error::{Error, Result, SourceError};
+use crate::error::Result;
 use crate::handles::transfers;
 use crate::progress::{Progress, Silent};
+use crate::source::error::SourceError;
 use crate::threads::on_all;
 
 /// Files up to here are fetched whole: that takes no more requests.
@@ -83,7 +84,7 @@ impl Front {
         let Some(len) = announced.bytes else { return Ok(None) };
         let start = match download.between(0, FIRST.min(len), len) {
             // a server that refuses parts may still give the file, or say what is wrong
-            Err(Error::Source(SourceError::Status { .. })) => None,
+            Err(error) if matches!(error.downcast_ref(), Some(SourceError::Status { .. })) => None,
             other => other?,
         };
         let Some(start) = start else { return Ok(None) };

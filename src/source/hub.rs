@@ -16,8 +16,9 @@ use super::local::{LocalFile, files_below};
 use super::name::{percent_encoded, stays_inside};
 use super::pace::{Broken, Slow, read_whole};
 use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
-use crate::error::{Result, SourceError};
+use crate::error::Result;
 use crate::progress::{Progress, Silent};
+use crate::source::error::SourceError;
 
 /// The longest listing that is read.
 const LONGEST_LISTING: u64 = 64 << 20;

@@ -8,8 +8,9 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::cache::cache_error;
-use crate::error::{Result, SourceError};
+use crate::error::Result;
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 
 /// Bytes between two looks at the wish to stop.
 const CHUNK: usize = 256 * 1024;

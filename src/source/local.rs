@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::Bytes;
 use super::name::stays_inside;
-use crate::error::{Error, Result, SourceError};
+use crate::error::{Error, Result};
 use crate::handles::Handle;
 use crate::order;
+use crate::source::error::SourceError;
 
 /// Folders below folders that are listed; checkpoints nest one or two deep.
 const DEEPEST: usize = 6;

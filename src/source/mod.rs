@@ -5,6 +5,7 @@ mod address;
 mod cache;
 mod certificates;
 mod download;
+pub mod error;
 mod front;
 mod hub;
 mod identity;
@@ -21,8 +22,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, SourceError};
+use crate::error::Result;
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 
 pub use access::{Access, Patience};
 pub use local::{local_file, read_local};

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Result, SourceError, nearest};
+use crate::error::{Result, nearest};
 use crate::model_types::are_different;
+use crate::source::error::SourceError;
 
 /// What a `SRC` or an `ARCH` names, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]

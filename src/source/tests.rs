@@ -22,8 +22,7 @@ fn try_access(variables: &[(&str, &str)]) -> Result<Access> {
 
 fn source_error(result: Result<impl Sized>) -> SourceError {
     match result {
-        Err(Error::Source(error)) => error,
-        Err(other) => panic!("not a source error: {other}"),
+        Err(error) => error.downcast().unwrap_or_else(|other| panic!("not a source error: {other}")),
         Ok(_) => panic!("no error"),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::hub::Snapshot;
-use crate::error::{Error, Result};
+use crate::error::{Interrupted, Result};
 use crate::handles::transfers;
 use crate::progress::Progress;
 use crate::threads::on_all;
@@ -83,6 +83,6 @@ impl Progress for Share<'_> {
     fn interrupted(&self) -> Result<()> {
         self.progress.interrupted()?;
         // not seen by anybody: the first failure is the one that is told
-        if self.stop.load(Ordering::Acquire) { Err(Error::Interrupted(0)) } else { Ok(()) }
+        if self.stop.load(Ordering::Acquire) { Err(Interrupted(0).into()) } else { Ok(()) }
     }
 }

@@ -12,8 +12,9 @@ use super::access::{Access, Patience};
 use super::address::Address;
 use super::certificates::trust;
 use super::reference::nearest_repository;
-use crate::error::{Error, Result, SourceError};
+use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::source::error::SourceError;
 
 /// Redirects on the way to one file.
 const MOST_REDIRECTS: usize = 10;

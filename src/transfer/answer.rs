@@ -6,9 +6,10 @@ use super::scratch::{PIECE, Scratch, size};
 use super::stored::Stored;
 use crate::adapt::float::{Float, Real, TILE, non_finite};
 use crate::checkpoint::Reader;
-use crate::error::{Result, TransferError};
+use crate::error::Result;
 use crate::plan::{Answer, Question};
 use crate::progress::Progress;
+use crate::transfer::error::TransferError;
 
 pub(super) fn answer(question: &Question, readers: &[Arc<dyn Reader>], progress: &dyn Progress) -> Result<Answer> {
     let mut scratch = Scratch::new(PIECE, progress);

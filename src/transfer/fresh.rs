@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::scratch::{room, size};
 use crate::adapt::float::{Float, Real, non_finite};
-use crate::error::{Result, TensorError, TransferError};
+use crate::error::Result;
 use crate::init::{Generator, Scheme};
 use crate::plan::InitPart;
+use crate::tensor::error::TensorError;
 use crate::tensor::{Dtype, Shape, TensorInfo};
+use crate::transfer::error::TransferError;
 
 /// Elements that are drawn at once; they stay in the first cache between drawing and storing.
 const TILE: usize = 4096;

@@ -4,6 +4,7 @@ mod answer;
 mod count;
 mod difference;
 mod digest;
+pub(crate) mod error;
 mod fresh;
 mod node;
 mod number;
@@ -22,12 +23,14 @@ mod work;
 
 use std::sync::Arc;
 
+use crate::adapt::error::AdaptError;
 use crate::checkpoint::Reader;
-use crate::error::{AdaptError, Result, TransferError};
+use crate::error::Result;
 use crate::plan::{Answer, Assignment, Plan, Question};
 use crate::progress::{Progress, Silent};
 use crate::save::{self, Layout, StagedFile, Staging};
 use crate::tensor::Rows;
+use crate::transfer::error::TransferError;
 pub use difference::Difference;
 use node::Node;
 pub(crate) use parallel::each;

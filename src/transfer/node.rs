@@ -11,9 +11,10 @@ use super::table::Table;
 use crate::adapt::float::{became_infinite, non_finite};
 use crate::adapt::{Block, Demand, Op, Scan};
 use crate::checkpoint::Reader;
-use crate::error::{Result, TransferError};
+use crate::error::Result;
 use crate::plan::{Assignment, Value};
 use crate::tensor::{Dtype, Rows, Shape, TensorInfo};
+use crate::transfer::error::TransferError;
 
 /// An expression made ready.
 pub(super) struct Node<'a> {

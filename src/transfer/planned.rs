@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::produce;
 use super::scratch::{room, size};
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::{Extent, Listing, Reader, row_bytes};
-use crate::error::{CheckpointError, Result, TransferError};
+use crate::error::Result;
 use crate::hash::HashMap;
 use crate::order;
 use crate::plan::{Assignment, Plan, Value};
 use crate::tensor::Rows;
+use crate::transfer::error::TransferError;
 
 /// What a plan makes of its sources: every tensor that it writes, computed where it is read. A computed tensor is held from the read
 /// of its first rows to that of its last, since a transposition by pieces would read all of its input for each.

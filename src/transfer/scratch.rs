@@ -2,8 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::error::{AdaptError, Result, TransferError};
+use crate::adapt::error::AdaptError;
+use crate::error::Result;
 use crate::progress::Progress;
+use crate::transfer::error::TransferError;
 
 /// The bytes that move at once: large enough that a system call costs nothing beside them, small enough to stay in cache
 /// between reading, hashing and writing. A power of two, so that the pieces are subtrees of a blake3 tree.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::scratch::{Scratch, size};
 use crate::checkpoint::{Extent, Reader};
-use crate::error::{Result, TransferError};
+use crate::error::Result;
 use crate::tensor::TensorInfo;
+use crate::transfer::error::TransferError;
 
 /// A tensor of a source.
 pub(super) struct Stored<'a> {

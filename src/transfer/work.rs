@@ -8,9 +8,10 @@ use super::digest::Digest;
 use super::node::{Kind, Node};
 use super::stored::Stored;
 use crate::checkpoint::Reader;
-use crate::error::{Result, TransferError};
+use crate::error::Result;
 use crate::plan::{Assignment, Plan, Value};
 use crate::save::{Layout, Span};
+use crate::transfer::error::TransferError;
 
 /// A tensor that is written.
 pub(super) struct Output<'a> {

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::hub::{Fault, Host, Hub, LARGE, etag, hash};
-use xfer::error::{Error, Exit, Result, SourceError};
+use xfer::error::{Error, Exit, Interrupted, Result};
 use xfer::progress::{Progress, Silent};
+use xfer::source::error::SourceError;
 use xfer::source::{Access, Bytes, Reference, Source};
 
 const CONFIG: &[u8] = b"{\"model_type\": \"bert\"}";
@@ -97,10 +98,7 @@ fn front_of(source: &Source, name: &str) -> Result<Arc<dyn Bytes>> {
 }
 
 fn source_error(error: Error) -> SourceError {
-    match error {
-        Error::Source(error) => error,
-        other => panic!("not a source error: {other}"),
-    }
+    error.downcast().unwrap_or_else(|other| panic!("not a source error: {other}"))
 }
 
 fn link(path: &Path) -> String {
@@ -597,7 +595,7 @@ impl Progress for Watcher {
     }
     fn interrupted(&self) -> Result<()> {
         match self.stop_after {
-            Some(limit) if self.bytes.load(Ordering::Relaxed) >= limit => Err(Error::Interrupted(2)),
+            Some(limit) if self.bytes.load(Ordering::Relaxed) >= limit => Err(Interrupted(2).into()),
             _ => Ok(()),
         }
     }
@@ -677,7 +675,7 @@ impl Progress for Impatient {
     fn advance(&self, _bytes: u64) {}
     fn finish(&self) {}
     fn interrupted(&self) -> Result<()> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) < 4 { Ok(()) } else { Err(Error::Interrupted(2)) }
+        if self.asked.fetch_add(1, Ordering::Relaxed) < 4 { Ok(()) } else { Err(Interrupted(2).into()) }
     }
 }
 
@@ -865,7 +863,7 @@ fn where_one_of_several_files_fails_that_failure_is_told() {
     let error = source.fetch(&names, &Silent).unwrap_err();
     assert!(matches!(source_error(error), SourceError::NoEntry { status: 403, .. }));
     let stopped = Watcher { stop_after: Some(0), ..Watcher::default() };
-    assert!(matches!(source.fetch(&names, &stopped).unwrap_err(), Error::Interrupted(2)));
+    assert!(matches!(source.fetch(&names, &stopped).unwrap_err().signal(), Ok(2)));
     assert!(matches!(
         source_error(source.fetch(&["none".into()], &Silent).unwrap_err()),
         SourceError::NoSuchFile { .. }
@@ -897,7 +895,7 @@ fn many_fronts_come_in_the_order_of_their_names_and_the_first_error_is_told() {
     let error = open().fronts(&names, &Silent).err().unwrap();
     assert!(matches!(source_error(error), SourceError::NoEntry { status: 403, .. }));
     let stopped = Watcher { stop_after: Some(0), ..Watcher::default() };
-    assert!(matches!(open().fronts(&names, &stopped).err().unwrap(), Error::Interrupted(_)));
+    assert!(open().fronts(&names, &stopped).err().unwrap().is_interruption());
 }
 
 #[test]

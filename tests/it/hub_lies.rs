@@ -6,8 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use xfer::error::{Error, Exit, Result, SourceError};
+use xfer::error::{Exit, Result};
 use xfer::progress::{Progress, Silent};
+use xfer::source::error::SourceError;
 use xfer::source::{Access, Patience, Reference, Source};
 
 use crate::support::command::{Folder, contents, fixture};
@@ -111,7 +112,7 @@ fn weak_etags_are_etags_and_others_leave_the_listing_to_compare_with() {
         stage.hub.fail(Host::Endpoint, "HEAD", "vocab.txt", usize::MAX, Fault::Etag(etag.clone()));
         stage.hub.fail(Host::Endpoint, "GET", "resolve", 1, Fault::Instead(flipped()));
         assert!(
-            matches!(stage.read("vocab.txt").unwrap_err(), Error::Source(SourceError::WrongBlob { .. })),
+            matches!(stage.read("vocab.txt").unwrap_err().downcast_ref(), Some(SourceError::WrongBlob { .. })),
             "{etag:?}"
         );
         assert_eq!(stage.read("vocab.txt").unwrap(), VOCABULARY, "{etag:?}");

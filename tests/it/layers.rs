@@ -12,7 +12,8 @@ use crate::support::modules::{Modules, Use, cycles};
 /// From the bottom up. Modules of one rank do not know each other.
 const RANKS: &[&[&str]] = &[
     &["handles", "hash", "instructions", "model_types", "name", "order", "shape", "text", "threads", "unfinished"],
-    &["tensor", "error"],
+    &["error"],
+    &["tensor"],
     &["progress"],
     &["source"],
     &["checkpoint"],
@@ -30,9 +31,6 @@ const RANKS: &[&[&str]] = &[
     &["report"],
     &["job"],
 ];
-
-/// `error` words the facts of every layer, so it may name the vocabulary above it; `tensor` reports through `error`.
-const MUTUAL: &[(&str, &str)] = &[("tensor", "error"), ("error", "tensor")];
 
 /// Modules of which files still use each other.
 const NOT_YET: &[&str] = &[
@@ -58,16 +56,6 @@ const NOT_YET: &[&str] = &[
 
 fn rank(module: &str) -> Option<usize> {
     RANKS.iter().position(|rank| rank.contains(&module))
-}
-
-/// The layer that a file belongs to: `error/graph.rs` words the facts of `graph`, in its words.
-fn owner(relative: &Path, first: &str) -> String {
-    let stem = relative.file_stem().unwrap().to_str().unwrap();
-    match (first, stem) {
-        ("error", "fit") => "plan".into(),
-        ("error", layer) if rank(layer).is_some() => layer.into(),
-        _ => first.into(),
-    }
 }
 
 fn source() -> PathBuf {
@@ -101,9 +89,9 @@ fn modules_look_only_downwards() {
     let upwards: Vec<String> = library()
         .iter()
         .filter(|one| {
-            let (from, to) = (owner(&one.from, module(&one.from)), module(&one.to));
-            let (Some(here), Some(there)) = (rank(&from), rank(to)) else { return false };
-            from != to && there >= here && !MUTUAL.contains(&(&from, to))
+            let (from, to) = (module(&one.from), module(&one.to));
+            let (Some(here), Some(there)) = (rank(from), rank(to)) else { return false };
+            from != to && there >= here
         })
         .map(|one| format!("{} uses {}", one.from.display(), one.to.display()))
         .collect();

@@ -11,7 +11,8 @@ mod schema;
 mod snippet;
 
 use super::{Architecture, Flags};
-use crate::error::{ArchError, Error, Exit, Result};
+use crate::arch::error::ArchError;
+use crate::error::{Exit, Result};
 use crate::graph::Parameter;
 use crate::progress::Silent;
 use crate::source::Access;
@@ -43,8 +44,8 @@ pub fn assert_wrong(content: &str, words: &str) {
     assert_eq!(error.exit(), Exit::Input, "{error}");
     let lines: Vec<&str> = before.split('\n').collect();
     let place = (lines.len(), lines.last().unwrap().chars().count() + 1);
-    match &error {
-        Error::Arch(ArchError::Place { file, line, column, problem }) => {
+    match error.downcast_ref() {
+        Some(ArchError::Place { file, line, column, problem }) => {
             assert_eq!((file.as_str(), (*line, *column)), ("arch.json", place), "{error}");
             assert!(problem.to_string().contains(words), "{problem}");
         }

@@ -1,7 +1,8 @@
 //! Keys and values of a header, as text. Long arrays (vocabularies) are counted, not kept.
 
 use crate::checkpoint::cursor::Cursor;
-use crate::error::{CheckpointError, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::error::Result;
 
 /// The longest key and name of a tensor, as the format has it.
 pub(super) const KEY_LIMIT: u64 = 65_535;

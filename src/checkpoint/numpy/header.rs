@@ -1,6 +1,7 @@
 //! The header of an array: a magic, a version, and a Python dictionary with the element type, the order and the shape.
 
-use crate::error::{FormatError, Result};
+use crate::checkpoint::format_error::FormatError;
+use crate::error::Result;
 use crate::tensor::Dtype;
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";

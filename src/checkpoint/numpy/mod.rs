@@ -11,7 +11,8 @@ use self::header::{Elements, Header, LIMIT, PREFIX};
 use super::arrays::{Array, Found, Order};
 use super::part::Part;
 use super::zip::{Archive, Entry, Packing, Place, unpack_start};
-use crate::error::{FormatError, Result};
+use crate::checkpoint::format_error::FormatError;
+use crate::error::Result;
 use crate::source::Bytes;
 use crate::tensor::TensorInfo;
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::part::Part;
+use crate::checkpoint::pieces::error::PartError;
 use crate::checkpoint::{Extent, Listing, Reader};
-use crate::error::{CheckpointError, PartError, Result};
+use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 /// The bytes of each part that are read at once where rows are put together from pieces.

@@ -1,5 +1,6 @@
 //! Files that hold only a piece of a model: what their names and their headers state, and how pieces are joined.
 
+pub(crate) mod error;
 mod meta;
 mod rank;
 mod shard;

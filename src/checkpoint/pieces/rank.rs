@@ -1,6 +1,7 @@
 //! Files that one process of a training run wrote, by their names: it holds a piece of every tensor, or some of them.
 
-use crate::error::{PartError, Result};
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 
 /// Words before a number that count the processes that a model is split over.
 const WORDS: &[&str] = &["rank", "tp", "pp", "tprank", "pprank", "mprank", "shard", "part"];

@@ -2,7 +2,8 @@
 
 use crate::checkpoint::Listing;
 use crate::checkpoint::part::Part;
-use crate::error::{PartError, Result};
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 
 /// Keys of the metadata under which PyTorch files state how many processes a model is split over, and what wrote them.
 pub(in crate::checkpoint) const WORLDS: &[(&str, &str)] = &[

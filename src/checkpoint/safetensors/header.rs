@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::json::json_error;
 use crate::checkpoint::natural::natural_cmp;
-use crate::error::{CheckpointError, Result};
+use crate::error::Result;
 use crate::hash::HashSet;
 use crate::order;
 use crate::source::Bytes;

@@ -6,10 +6,12 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::json::json_error;
 use crate::checkpoint::part::Part;
 use crate::checkpoint::pieces::Shard;
-use crate::error::{CheckpointError, PartError, Result};
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 use crate::tensor::TensorInfo;
 
 /// Tensor to shard, as the index says.

@@ -9,8 +9,9 @@ pub(super) use header::LIMIT as HEADER_LIMIT;
 pub(super) use index::{Index, check_shards, parse_index, stays_inside};
 
 use super::part::{Part, row_bytes};
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::{Extent, Listing, Reader};
-use crate::error::{CheckpointError, Result};
+use crate::error::Result;
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
 

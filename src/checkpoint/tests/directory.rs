@@ -4,8 +4,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{file_of, refusal};
+use crate::checkpoint::error::CheckpointError as E;
 use crate::checkpoint::{Checkpoint, OpenOptions, open};
-use crate::error::{CheckpointError as E, Error, Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::progress::Silent;
 use crate::source::{Access, Reference, Source};
 

@@ -23,7 +23,7 @@ impl Bytes for Memory {
         let start = usize::try_from(offset).unwrap();
         match self.0.get(start..).and_then(|rest| rest.get(..out.len())) {
             Some(bytes) => out.copy_from_slice(bytes),
-            None => return Err(crate::error::FormatError::Empty { file: "some.h5".into() }.into()),
+            None => return Err(crate::checkpoint::format_error::FormatError::Empty { file: "some.h5".into() }.into()),
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ mod vocabulary;
 use std::sync::Arc;
 
 use crate::checkpoint::Reader;
-use crate::error::{CheckpointError, Error, Result};
+use crate::checkpoint::error::CheckpointError;
+use crate::error::Result;
 use crate::source::Bytes;
 
 /// Bytes in memory under a name.
@@ -52,10 +53,8 @@ fn file_of(header: &str, data: &[u8]) -> Vec<u8> {
 
 /// The refusal of this layer, and nothing else.
 fn refusal<T>(result: Result<T>) -> CheckpointError {
-    match result.map(|_| ()) {
-        Err(Error::Checkpoint(error)) => error,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
+    let error = result.map(|_| ()).expect_err("a refusal");
+    error.downcast().unwrap_or_else(|other| panic!("expected a refusal, got {other:?}"))
 }
 
 /// Bytes in memory as a file of a name.

@@ -5,7 +5,7 @@ use safetensors::tensor::{SafeTensors, TensorView, serialize};
 
 use super::{file_of, open_bytes, refusal};
 use crate::checkpoint::Reader;
-use crate::error::CheckpointError as E;
+use crate::checkpoint::error::CheckpointError as E;
 use crate::tensor::{Dtype, Shape, TensorInfo};
 
 /// One f32 of shape `[1]` called `w`, with something in place of its entry.

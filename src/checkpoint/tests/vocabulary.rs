@@ -1,6 +1,6 @@
 use super::refusal;
+use crate::checkpoint::error::CheckpointError as E;
 use crate::checkpoint::vocabulary::Vocabulary;
-use crate::error::CheckpointError as E;
 
 fn read(name: &str, text: &str) -> Vocabulary {
     Vocabulary::read(name, text.as_bytes()).unwrap()

@@ -2,8 +2,9 @@
 //! beside it.
 
 use super::pickle::{Input, Values, load};
+use crate::checkpoint::torch::error::TorchError;
 use crate::checkpoint::zip::{Archive, Packing, Place, unpack};
-use crate::error::{Result, TorchError};
+use crate::error::Result;
 use crate::order;
 use crate::source::Bytes;
 
@@ -123,7 +124,7 @@ impl Bytes for Unpacked {
             Some(range) => out.copy_from_slice(range),
             None => {
                 let file = self.name.clone();
-                return Err(crate::error::SourceError::Short { file, offset, wanted, bytes }.into());
+                return Err(crate::source::error::SourceError::Short { file, offset, wanted, bytes }.into());
             }
         }
         Ok(())

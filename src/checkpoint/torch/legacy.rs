@@ -3,8 +3,9 @@
 
 use super::pickle::{Input, Node, Values, load};
 use super::rebuild;
+use crate::checkpoint::torch::error::TorchError;
 use crate::checkpoint::zip::{Packing, Place};
-use crate::error::{Result, TorchError};
+use crate::error::Result;
 use crate::hash::HashMap;
 use crate::source::Bytes;
 

@@ -3,6 +3,7 @@
 
 mod archive;
 mod element;
+pub(crate) mod error;
 mod legacy;
 mod pickle;
 mod rebuild;
@@ -27,7 +28,9 @@ use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};
 use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, OpenOptions, Reader};
-use crate::error::{CheckpointError, Error, Result, StoredProblem, TorchError};
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::torch::error::{StoredProblem, TorchError};
+use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::order;
 use crate::source::Bytes;

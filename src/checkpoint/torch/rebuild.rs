@@ -2,7 +2,7 @@
 
 use super::element;
 use super::pickle::{Id, Node, Object, Values};
-use crate::error::StoredProblem;
+use crate::checkpoint::torch::error::StoredProblem;
 use crate::tensor::Dtype;
 
 /// A storage as a pickle refers to it.

@@ -2,7 +2,8 @@
 
 use super::pickle::Id;
 use super::tree::{Kind, Tree};
-use crate::error::{Result, StoredProblem, TorchError, nearest, shell_word};
+use crate::checkpoint::torch::error::{StoredProblem, TorchError};
+use crate::error::{Result, nearest, shell_word};
 
 /// Keys under which training loops keep the weights.
 const CONTAINERS: &[&str] = &[

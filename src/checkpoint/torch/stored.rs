@@ -1,7 +1,8 @@
 //! Tensors within storages: bounds, contiguity, and gathering what is not contiguous.
 
 use super::rebuild::Described;
-use crate::error::{Result, StoredProblem};
+use crate::checkpoint::torch::error::StoredProblem;
+use crate::error::Result;
 use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, Rows, TensorInfo};

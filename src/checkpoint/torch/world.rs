@@ -2,7 +2,8 @@
 
 use super::pickle::{Id, Node, Values};
 use crate::checkpoint::pieces::WORLDS;
-use crate::error::{PartError, Result};
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 
 /// Classes of tensors of which each process holds a piece.
 const PIECES: &[(&str, &str)] = &[

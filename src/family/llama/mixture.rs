@@ -1,8 +1,9 @@
 //! Which layers are mixtures of experts, and of how many.
 
 use super::siblings::{Defaults, Experts};
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
 use crate::family::config::Reader;
+use crate::family::error::FamilyError;
 use crate::graph;
 use crate::init::Nonlinearity;
 

@@ -1,8 +1,9 @@
 //! What each layer knows of positions: its rotary embedding, and how far it sees.
 
 use super::siblings::{Llama, Windows};
-use crate::error::{FamilyError, Result};
+use crate::error::Result;
 use crate::family::config::Reader;
+use crate::family::error::FamilyError;
 use crate::family::rope;
 use crate::graph::{Rope, RopeScaling};
 

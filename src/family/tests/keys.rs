@@ -8,7 +8,8 @@ use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
 use super::{config, fixtures};
-use crate::error::{Error, FamilyError};
+use crate::error::Error;
+use crate::family::error::FamilyError;
 use crate::family::{Class, Config, Inputs, Known, aliases, by_model_type};
 use crate::graph::{Builder, Graph, Parameter, run};
 
@@ -81,10 +82,10 @@ fn logits(config: &Config, parameters: &[Parameter], graph: &Graph) -> Result<Ve
 fn names_key(error: &Error, key: &str, family: &str) -> bool {
     let names = aliases::same(family, key);
     let is = |found: &str| names.iter().any(|name| name == found.split('.').next().unwrap());
-    match error {
-        Error::Family(FamilyError::Value { key, .. }) => is(key),
-        Error::Family(FamilyError::Unsupported { key, .. }) => is(key),
-        Error::Family(FamilyError::Contradiction { key, other, .. }) => is(key) || is(other),
+    match error.downcast_ref() {
+        Some(FamilyError::Value { key, .. }) => is(key),
+        Some(FamilyError::Unsupported { key, .. }) => is(key),
+        Some(FamilyError::Contradiction { key, other, .. }) => is(key) || is(other),
         _ => false,
     }
 }
@@ -186,7 +187,7 @@ fn both_names_of_every_key_that_transformers_renames_are_read() {
             assert_eq!(shapes(&build(&renamed).unwrap().0), shapes(&build(&base).unwrap().0), "{model_type}: {alias}");
             renamed.0.insert(key.into(), (value * 2).into());
             let error = build(&renamed).unwrap_err();
-            assert!(matches!(&error, Error::Family(FamilyError::Contradiction { .. })), "{model_type}: {error}");
+            assert!(matches!(error.downcast_ref(), Some(FamilyError::Contradiction { .. })), "{model_type}: {error}");
         }
     }
 }

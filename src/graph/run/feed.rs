@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::error::{GraphError, Result};
+use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{Dim, DimsText, Graph, Layer};
 use crate::tensor::{Dtype, ShapeText};
 

@@ -23,7 +23,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 
 use super::{Graph, Layer, Node, NodeId, Parameter, ParameterId, Use};
-use crate::error::{Error, GraphError, Result};
+use crate::error::{Error, Result};
+use crate::graph::error::GraphError;
 use crate::tensor::ShapeText;
 
 /// Where the value of a parameter comes from: stored, planned or generated is the caller's affair. It is asked for the owner of

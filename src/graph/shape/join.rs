@@ -1,7 +1,8 @@
 //! Layers that make one of several.
 
 use super::{Flow, Inferred, Kind, Site, reshaped};
-use crate::error::{Error, GraphError, Result};
+use crate::error::{Error, Result};
+use crate::graph::error::GraphError;
 use crate::graph::{Dim, DimsText, NodeId};
 
 fn disagree(site: &Site, index: usize, takes: String) -> Error {

@@ -8,7 +8,8 @@ use super::{
     Attention, AttentionKind, Dim, DimsText, Disentangled, Experts, Layer, NodeId, PositionIds, Projections, Rope,
     RopeScaling, Use, parameters,
 };
-use crate::error::{Error, GraphError, Result};
+use crate::error::{Error, Result};
+use crate::graph::error::GraphError;
 use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// What a node gives to the next.

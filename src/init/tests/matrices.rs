@@ -146,7 +146,13 @@ fn a_dirac_kernel_copies_its_channels_group_by_group() {
     let SchemeSpec::Formula(dirac) = spec("dirac_") else { panic!() };
     assert_eq!(dirac.resolve(layer).unwrap().scheme, Scheme::Dirac { groups: 2 });
     let uneven = filled("", &Scheme::Dirac { groups: 3 }, &[4, 2, 3]);
-    assert!(matches!(uneven, Err(Error::Init(InitError::Groups { groups: 3, channels: 4 }))), "{uneven:?}");
+    assert!(
+        matches!(
+            uneven.as_ref().err().and_then(Error::downcast_ref),
+            Some(InitError::Groups { groups: 3, channels: 4 })
+        ),
+        "{uneven:?}"
+    );
     assert!(filled("", &Scheme::Dirac { groups: 0 }, &[4, 2, 3]).is_err());
 }
 

@@ -9,7 +9,8 @@ mod spec;
 mod statistics;
 
 use super::*;
-use crate::error::{Error, InitError, Result};
+use crate::error::{Error, Result};
+use crate::init::error::InitError;
 
 /// A scheme from its text.
 fn spec(text: &str) -> SchemeSpec {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::checkpoint::Listing;
-use crate::error::{QuantizedError, Result};
+use crate::error::Result;
 use crate::name::last;
 use crate::plan::inputs::SourceView;
 use crate::plan::quantized::Quantized;
+use crate::plan::quantized::error::QuantizedError;
 use crate::plan::quantized::weight::{QuantizedWeight, Reading};
 
 /// The quantised weights of a source that is converted.
@@ -117,7 +118,7 @@ fn refusal(listing: &Listing, weight: &QuantizedWeight, problem: String, remedie
     };
     match listing.tensors.get(weight.codes).cloned() {
         Some(tensor) => QuantizedError::Conversion { tensor, method, problem, remedies }.into(),
-        None => crate::error::SourceError::NoSource.into(),
+        None => crate::source::error::SourceError::NoSource.into(),
     }
 }
 

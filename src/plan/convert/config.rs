@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::adapt::Op;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::family::{self, Class, Config, Family, Inputs};
 use crate::graph::{Builder, Parameter};
 use crate::hash::HashMap;
@@ -11,6 +11,7 @@ use crate::plan::assignment::Assignment;
 use crate::plan::convert::carriage::Carriage;
 use crate::plan::document::{Companion, Content};
 use crate::plan::dtype::dominant;
+use crate::plan::error::PlanError;
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::inputs::{Conversion, SourceView};
 use crate::plan::quantized::announced::Announcement;

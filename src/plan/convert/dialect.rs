@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::family::{Config, Dialect, Family, HUGGING_FACE as PLAIN};
 use crate::graph::Layout;
+use crate::plan::error::PlanError;
 use crate::plan::matching::dialects::{family_of, find_dialects, paths, refuse_undetermined};
 use crate::plan::matching::known::{Layouts, ties_of};
 use crate::plan::matching::respelling::Respelling;

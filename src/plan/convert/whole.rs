@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Listing;
-use crate::error::{PartError, Result};
+use crate::checkpoint::pieces::error::PartError;
+use crate::error::Result;
 use crate::family;
 use crate::plan::convert::dialect::respell;
 use crate::plan::inputs::SourceView;

@@ -1,7 +1,8 @@
 //! What `adapt` rules say of a target: a key acts where shapes differ, or is an error. Equal sizes are a copy.
 
 use crate::arch::{AdaptRule, Architecture, Channels, Heads, NewRows, Positions};
-use crate::error::{FitError, Result};
+use crate::error::Result;
+use crate::plan::fit::error::FitError;
 use crate::plan::fit::subject::Subject;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::matches::{Match, Origin};

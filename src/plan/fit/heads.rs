@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::adapt::Op;
 use crate::arch::{Architecture, Heads};
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::graph::{Layer, ParameterId, Projections};
 use crate::name::{last, parent};
 use crate::plan::configs;
+use crate::plan::fit::error::FitError;
 use crate::plan::fit::rows::{Resized, RowMap, apply};
 use crate::plan::inputs::SourceView;
 use crate::plan::value::Value;

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::arch::{Architecture, LabelRule};
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::graph::Parameter;
 use crate::hash::HashMap;
 use crate::name::{parent, self_and_ancestors};
 use crate::plan::configs;
+use crate::plan::fit::error::FitError;
 use crate::plan::fit::rows::RowMap;
 use crate::plan::fit::subject::Subject;
 use crate::plan::inputs::SourceView;

@@ -2,6 +2,7 @@
 //! adapted is left to initialisation, and the reason says both shapes.
 
 pub(super) mod adapt;
+pub(crate) mod error;
 pub(super) mod fitted;
 mod heads;
 mod labels;

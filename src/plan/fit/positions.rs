@@ -2,8 +2,9 @@
 
 use crate::adapt::Op;
 use crate::arch::Positions;
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::plan::fit::adapt::Adapt;
+use crate::plan::fit::error::FitError;
 use crate::plan::fit::rows::{Resized, RowMap, apply};
 use crate::plan::fit::subject::Subject;
 use crate::plan::value::Value;

@@ -5,17 +5,15 @@ use serde_json::json;
 
 use crate::adapt::{Op, Run};
 use crate::arch::{Heads, LabelRule, NewRows, Positions};
-use crate::error::{Error, Exit, FitError, PlanError};
+use crate::error::{Error, Exit};
 use crate::graph::Parameter;
+use crate::plan::fit::error::FitError;
 use crate::plan::testing::*;
 use crate::plan::*;
 use crate::tensor::Role;
 
 fn fit(error: Error) -> FitError {
-    match error {
-        Error::Plan(PlanError::Fit(error)) => error,
-        error => panic!("{error}"),
-    }
+    error.downcast().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Where each row of an assignment comes from: `Some(row of the source)` or `None`.

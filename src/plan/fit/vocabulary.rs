@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::arch::{Architecture, NewRows, VocabRule};
 use crate::checkpoint::vocabulary::Vocabulary;
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::HashMap;
 use crate::name::{last, parent};
 use crate::plan::configs;
+use crate::plan::fit::error::FitError;
 use crate::plan::fit::rows::RowMap;
 use crate::plan::fit::spelling::{self, Spelling};
 use crate::plan::fit::subject::Subject;

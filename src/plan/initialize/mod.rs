@@ -10,11 +10,12 @@ mod tests;
 
 use crate::adapt::Op;
 use crate::arch::{Architecture, InitRule};
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::init::{Cut, CutUnit, Fans, Formula, Gain, LayerFacts, Resolved, Scheme, SchemeSpec};
 use crate::plan::assignment::{Exact, Initialisation, Lsuv};
 use crate::plan::evidence::Question;
+use crate::plan::fit::error::FitError;
 use crate::plan::initialize::drawn::{Drawn, Initial};
 use crate::plan::initialize::siblings::Siblings;
 use crate::plan::value::{InitPart, Value};
@@ -220,7 +221,7 @@ fn has_no_fans(parameter: &Parameter) -> bool {
 }
 
 fn is_about_the_layer(error: &crate::error::Error) -> bool {
-    matches!(error, crate::error::Error::Plan(crate::error::PlanError::Fit(FitError::Unresolved { .. })))
+    matches!(error.downcast_ref(), Some(FitError::Unresolved { .. }))
 }
 
 /// The stored axis that the parts divide, by its size, and whether that is axis 1 of an `(in, out)` matrix.

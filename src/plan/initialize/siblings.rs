@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapt::Op;
 use crate::arch::Architecture;
-use crate::error::{FitError, Result};
+use crate::error::Result;
 use crate::graph::Parameter;
 use crate::init::{Scheme, SchemeSpec};
 use crate::name::template;
 use crate::plan::evidence::{Answer, Question};
+use crate::plan::fit::error::FitError;
 use crate::plan::initialize::drawn::Drawn;
 use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::value::{InitPart, Value};

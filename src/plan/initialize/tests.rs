@@ -4,9 +4,10 @@ use crate::tensor::Dtype;
 use serde_json::json;
 
 use crate::adapt::Op;
-use crate::error::{Error, Exit, FitError, PlanError};
+use crate::error::Exit;
 use crate::graph::{Layout, Nonlinearity, Parameter, Part};
 use crate::init::{Fans, Scheme, SchemeSpec};
+use crate::plan::fit::error::FitError;
 use crate::plan::testing::*;
 use crate::plan::*;
 use crate::tensor::Role;
@@ -31,10 +32,7 @@ fn one(parameter: Parameter) -> (Initialisation, Scheme) {
 }
 
 fn error(to: &crate::arch::Architecture) -> FitError {
-    match plan(&[], to, &options(), &[]).unwrap_err() {
-        Error::Plan(PlanError::Fit(error)) => error,
-        error => panic!("{error}"),
-    }
+    plan(&[], to, &options(), &[]).unwrap_err().downcast().unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn linear() -> Parameter {
@@ -171,7 +169,7 @@ fn lsuv_without_a_graph_is_refused_and_never_replaced() {
     to.rules.init.push(init(Some("fc.*"), "lsuv"));
     let error = plan(&[], &to, &options(), &[]).unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
-    assert!(matches!(error, Error::Plan(PlanError::Fit(FitError::LsuvWithoutGraph { .. }))));
+    assert!(matches!(error.downcast_ref(), Some(FitError::LsuvWithoutGraph { .. })));
 }
 
 #[test]
@@ -321,11 +319,11 @@ fn match_without_siblings_or_answers_is_an_error_and_unasked_where_nothing_is_ne
     let (source, mut to) = layers("layer.2.weight");
     let sources = [source.view()];
     let unanswered = plan(&sources, &to, &options(), &[]).unwrap_err();
-    assert!(matches!(unanswered, Error::Plan(PlanError::Fit(FitError::NoEvidence { .. }))));
+    assert!(matches!(unanswered.downcast_ref(), Some(FitError::NoEvidence { .. })));
     to.parameters[2].name = "alone.weight".into();
     to.rules.init = vec![init(Some("alone.weight"), "match")];
     for error in [questions(&sources, &to).unwrap_err(), plan(&sources, &to, &options(), &[]).unwrap_err()] {
-        assert!(matches!(error, Error::Plan(PlanError::Fit(FitError::NoSiblings { .. }))));
+        assert!(matches!(error.downcast_ref(), Some(FitError::NoSiblings { .. })));
     }
     to.parameters.truncate(2);
     to.rules.init = vec![init(Some("**"), "match")];

@@ -2,8 +2,9 @@
 
 use crate::adapt::Op;
 use crate::arch::{Bindings, Pattern};
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::name::join;
+use crate::plan::error::PlanError;
 use crate::plan::matching::unit::{Unit, apply, apply_one};
 use crate::plan::value::Value;
 use crate::tensor::TensorInfo;

@@ -4,11 +4,11 @@
 use serde_json::Value as Json;
 
 use crate::arch::Architecture;
-use crate::error::PlanError;
 use crate::graph::Parameter;
 use crate::init::Computed;
 use crate::name::{join, last, parent};
 use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::matches::{Matching, Origin};
 use crate::plan::names::is_computed_buffer;

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 
 use crate::adapt::codes::number;
 use crate::arch::Architecture;
-use crate::error::{FitError, PlanError, QuantizedError};
 use crate::graph::{Parameter, ParameterId};
 use crate::hash::HashMap;
 use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
+use crate::plan::fit::error::FitError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::hints::rule_flag;
 use crate::plan::matching::matches::{Matching, Origin, Resolution};
 use crate::plan::names::is_known_buffer;
 use crate::plan::quantized::Quantized;
+use crate::plan::quantized::error::QuantizedError;
 use crate::plan::quantized::parts::is_code;
 use crate::plan::quantized::weight::{QuantizedWeight, Reading};
 use crate::plan::value::{Value, raw_codes};

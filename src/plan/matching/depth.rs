@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::arch::{Architecture, DepthItem, DepthList, DepthRule};
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Layer, Node, ParameterId};
 use crate::hash::{HashMap, HashSet};
 use crate::name::{below, join};
+use crate::plan::error::PlanError;
 use crate::plan::matching::blocks::{Blocks, places};
 use crate::tensor::Name;
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::arch::{Architecture, Pattern};
 use crate::checkpoint::Listing;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::family::{self, Config, Dialect, Family};
 use crate::hash::HashSet;
+use crate::plan::error::PlanError;
 use crate::plan::matching::respelling::Respelling;
 use crate::plan::matching::templates::Templates;
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::arch::Architecture;
-use crate::error::PlanError;
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
+use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::Blocks;
 use crate::plan::matching::depth::{Counterpart, Depths};

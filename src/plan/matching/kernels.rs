@@ -3,8 +3,9 @@
 
 use crate::adapt::{Op, Run};
 use crate::checkpoint::kernel::Axis;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::graph::{Layout, Parameter};
+use crate::plan::error::PlanError;
 use crate::plan::matching::stored_layout::{Framework, Stored, is_kernel, leaf};
 use crate::plan::matching::tracked::{Atom, Tracked};
 use crate::plan::matching::unit::{Typed, apply_one};

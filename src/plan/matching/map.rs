@@ -1,11 +1,12 @@
 //! `map` rules. All apply at once to the original names, never chained; the last that matches and whose source exists wins.
 
 use crate::arch::{Bindings, MapRule, Pattern};
-use crate::error::{Error, PlanError, Result, nearest};
+use crate::error::{Error, Result, nearest};
 use crate::graph::{Layout, Parameter};
 use crate::hash::HashMap;
 use crate::name::last;
 use crate::order;
+use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::map_value::Making;
 use crate::plan::matching::unbound::Unbound;
@@ -163,7 +164,7 @@ impl<'a> Rules<'a> {
             let asked = Asked { target, lookup, bindings: &bindings, ruled: ruled.filter(|_| decided.is_none()) };
             let said = match self.apply(rule, slot, &asked) {
                 // which of several it is does not matter where another rule wins
-                Err(Error::Plan(PlanError::MapNotUnique { .. })) if decided.is_some() => {
+                Err(error) if decided.is_some() && is_not_unique(&error) => {
                     self.sourced[rule] = true;
                     continue;
                 }
@@ -311,4 +312,8 @@ fn targets(rules: &[MapRule]) -> impl Iterator<Item = (usize, usize, &Pattern)> 
 struct Named {
     name: String,
     tensors: Vec<(usize, usize)>,
+}
+
+fn is_not_unique(error: &Error) -> bool {
+    matches!(error.downcast_ref(), Some(PlanError::MapNotUnique { .. }))
 }

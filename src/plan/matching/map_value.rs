@@ -2,7 +2,8 @@
 
 use crate::adapt::{NamedOp, Op};
 use crate::arch::MapRule;
-use crate::error::{Error, PlanError, Result};
+use crate::error::{Error, Result};
+use crate::plan::error::PlanError;
 use crate::plan::matching::unit::{Typed, apply, apply_one};
 
 /// The value of one target of one rule.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::error::PlanError;
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
 use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
 use crate::plan::quantized::Quantized;
 use crate::plan::value::Value;
 use crate::tensor::TensorInfo;

@@ -47,12 +47,13 @@ mod unreadable;
 
 use crate::arch::{Architecture, Selector};
 use crate::checkpoint::Listing;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::family::{Config, Family};
 use crate::graph::ParameterId;
 use crate::hash::{HashMap, HashSet};
 use crate::name::join;
 use crate::plan::assignment::{Assignment, Step};
+use crate::plan::error::PlanError;
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::Blocks;

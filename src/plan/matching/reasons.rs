@@ -1,7 +1,8 @@
 //! What a run of matching reports beside origins: ambiguities, notes, and why a stored tensor is not read.
 
-use crate::error::{PlanError, Result, quoted};
+use crate::error::{Result, quoted};
 use crate::hash::{HashMap, HashSet};
+use crate::plan::error::PlanError;
 use crate::plan::matching::Step;
 use crate::plan::matching::blocks::places;
 use crate::plan::matching::depth::Counterpart;

@@ -3,9 +3,10 @@
 
 use crate::adapt::{Op, Run};
 use crate::checkpoint::kernel::{Cell, Form, Part, Recurrent};
-use crate::error::{Error, PlanError, Result};
+use crate::error::{Error, Result};
 use crate::graph::{Layout, Parameter};
 use crate::name::last;
+use crate::plan::error::PlanError;
 use crate::plan::matching::kernels::Turning;
 use crate::plan::matching::stored_layout::{Framework, Stored};
 use crate::plan::matching::tracked::Tracked;

@@ -3,10 +3,11 @@
 use smallvec::SmallVec;
 
 use crate::adapt::Op;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::hash::HashSet;
 use crate::init::Scheme;
+use crate::plan::error::PlanError;
 use crate::plan::matching::Step;
 use crate::plan::matching::catalog::Candidate;
 use crate::plan::matching::hints::map_flags;

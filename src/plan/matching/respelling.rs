@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::adapt::error::AdaptError;
 use crate::arch::Bindings;
-use crate::error::{Error, PlanError, Result};
+use crate::error::{Error, Result};
 use crate::family::{Config, Dialect, Family, Rule};
 use crate::name::{below, join};
+use crate::plan::error::PlanError;
 use crate::plan::matching::application::{Application, Sides};
 use crate::plan::matching::templates::Templates;
 use crate::plan::matching::unit::Unit;
@@ -104,7 +106,7 @@ fn respell(
         };
         let results = match results {
             Ok(results) => results,
-            Err(error @ (Error::Adapt(_) | Error::Plan(PlanError::HeadRows { .. }))) => {
+            Err(error) if is_about_the_layout(&error) => {
                 let inputs: Vec<&Unit> = members.iter().flatten().map(|id| &units[*id]).collect();
                 return Err(unreadable::explain(error, &inputs, units.iter().chain(&made)));
             }
@@ -126,4 +128,9 @@ fn respell(
     });
     units.extend(made);
     Ok(units)
+}
+
+/// Whether a tensor of the source has another layout than its dialect gives it.
+fn is_about_the_layout(error: &Error) -> bool {
+    error.downcast_ref::<AdaptError>().is_some() || matches!(error.downcast_ref(), Some(PlanError::HeadRows { .. }))
 }

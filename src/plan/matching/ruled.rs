@@ -1,8 +1,9 @@
 //! The value that a map rule gives a target: its operations, and around them what the layouts of both sides need.
 
 use crate::adapt::{NamedOp, Op};
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::graph::{Layout, Parameter};
+use crate::plan::error::PlanError;
 use crate::plan::matching::kernels::Turning;
 use crate::plan::matching::known::Layouts;
 use crate::plan::matching::map::Sizes;

@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use smallvec::SmallVec;
 
 use crate::arch::{Architecture, FamilyBlock};
-use crate::error::PlanError;
 use crate::hash::{HashMap, HashSet};
 use crate::name::{join, parent};
 use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::catalog::{Candidate, Catalog, Spelling};
 use crate::plan::matching::hints::heads;

@@ -3,11 +3,12 @@
 use smallvec::SmallVec;
 
 use crate::arch::Architecture;
-use crate::error::{PlanError, Result};
+use crate::error::Result;
 use crate::graph::ParameterId;
 use crate::hash::HashMap;
 use crate::name::{below, join};
 use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::hints::heads;

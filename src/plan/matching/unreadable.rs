@@ -1,7 +1,9 @@
 //! Why an operation of a dialect does not fit a stored tensor, where the source itself shows it: the tensor is empty, or the same
 //! tensor has another shape in other layers.
 
-use crate::error::{DamageError, Error, PlanError};
+use crate::error::Error;
+use crate::plan::damage_error::DamageError;
+use crate::plan::error::PlanError;
 use crate::plan::matching::blocks::places;
 use crate::plan::matching::unit::Unit;
 use crate::plan::value::Value;

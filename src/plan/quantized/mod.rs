@@ -3,6 +3,7 @@
 
 pub(super) mod announced;
 mod blocks;
+pub(crate) mod error;
 mod listed;
 pub(super) mod parts;
 pub(super) mod weight;

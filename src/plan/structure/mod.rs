@@ -8,12 +8,12 @@ pub(super) mod parts;
 use std::collections::BTreeSet;
 
 use crate::arch::Architecture;
-use crate::error::PlanError;
 use crate::family::{self, Family};
 use crate::hash::{HashMap, HashSet};
 use crate::name::{index_of, join, last, parent, self_and_ancestors};
 use crate::plan::assignment::Assignment;
 use crate::plan::document::Unused;
+use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::{Place, layer_path, places};
 use crate::plan::names::plain;

@@ -4,7 +4,8 @@ use crate::tensor::Dtype;
 use std::collections::BTreeSet;
 
 use crate::arch::{MapRule, Pattern};
-use crate::error::{FitError, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::fit::error::FitError;
 use crate::plan::patterns::collapse;
 use crate::plan::testing::*;
 use crate::plan::*;

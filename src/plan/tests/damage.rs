@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::error::{DamageError, PlanError};
+use crate::plan::damage_error::DamageError;
+use crate::plan::error::PlanError;
 use crate::plan::testing::*;
 use crate::tensor::{Dtype, Name, Role, Shape};
 

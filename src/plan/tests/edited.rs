@@ -4,8 +4,9 @@ use crate::tensor::Dtype;
 use serde_json::json;
 
 use crate::adapt::Op;
-use crate::error::{Error, Exit, FitError, PlanError};
+use crate::error::{Error, Exit};
 use crate::init::Scheme;
+use crate::plan::fit::error::FitError;
 use crate::plan::testing::*;
 use crate::plan::*;
 
@@ -19,10 +20,7 @@ fn edited(change: impl FnOnce(&mut Plan)) -> Error {
 
 fn fit(error: Error) -> FitError {
     assert_eq!(error.exit(), Exit::Input, "{error}");
-    match error {
-        Error::Plan(PlanError::Fit(error)) => error,
-        error => panic!("{error}"),
-    }
+    error.downcast().unwrap_or_else(|error| panic!("{error}"))
 }
 
 const WORDS: &str = "bert.embeddings.word_embeddings.weight";

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use crate::adapt::Op;
-use crate::error::PlanError;
 use crate::graph::Parameter;
 use crate::plan::Planned;
+use crate::plan::error::PlanError;
 use crate::plan::testing::{options, parameter, planned_with, stored_as, target};
 use crate::plan::value::{Action, Value};
 use crate::tensor::{Dtype, Role};

@@ -2,16 +2,14 @@
 
 use crate::adapt::Op;
 use crate::arch::{Heads, NewRows, Positions};
-use crate::error::{Error, FitError, PlanError};
+use crate::error::Error;
+use crate::plan::fit::error::FitError;
 use crate::plan::testing::*;
 use crate::plan::*;
 use crate::tensor::Role;
 
 fn fit(error: Error) -> FitError {
-    match error {
-        Error::Plan(PlanError::Fit(error)) => error,
-        error => panic!("{error}"),
-    }
+    error.downcast().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// `[1, positions, width]` is a table of positions with an axis in front, and is adapted as the table is.

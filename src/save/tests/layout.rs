@@ -3,9 +3,10 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use safetensors::tensor::{SafeTensors, TensorView, serialize};
 
-use crate::error::{Error, SaveError};
+use crate::error::Error;
 use crate::plan::{Action, Assignment, Plan, Step, Target, Value};
 use crate::save::Layout;
+use crate::save::error::SaveError;
 use crate::tensor::{Dtype, TensorInfo};
 
 fn assignment(info: TensorInfo, action: Action) -> Assignment {
@@ -163,10 +164,7 @@ fn the_index_reads_as_transformers_writes_it() {
 }
 
 fn refused(plan: &Plan) -> SaveError {
-    match Layout::of(plan) {
-        Err(Error::Save(error)) => error,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
+    Layout::of(plan).unwrap_err().downcast().unwrap_or_else(|other| panic!("expected a refusal, got {other:?}"))
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::error::{Error, Exit, SaveError};
+use crate::error::{Error, Exit};
+use crate::save::error::SaveError;
 use crate::save::place::Place;
 use crate::save::publish::Route;
 use crate::save::{Replace, Staging, Sync, default_out};
@@ -193,7 +194,10 @@ fn a_foreign_directory_is_refused_and_nothing_is_touched() {
         fs::write(out.join(file), text).unwrap();
         for replace in [Replace::Refuse, Replace::OwnOutput] {
             let error = refusal(&out, replace);
-            assert!(matches!(&error, Error::Save(SaveError::Foreign { example, .. }) if example == file), "{error}");
+            assert!(
+                matches!(error.downcast_ref(), Some(SaveError::Foreign { example, .. }) if example == file),
+                "{error}"
+            );
             assert_eq!((error.exit(), error.hints().len()), (Exit::Input, 1));
         }
         assert_eq!((names(parent.path()), tree(&out)), (vec!["out".into()], [(file.into(), text.into())].into()));
@@ -230,14 +234,14 @@ fn what_appeared_at_the_place_meanwhile_is_not_lost() {
 fn files_and_dead_links_in_the_way_are_refused_and_a_link_to_a_directory_is_followed() {
     let (parent, out) = parent();
     fs::write(&out, b"file").unwrap();
-    assert!(matches!(refusal(&out, Replace::OwnOutput), Error::Save(SaveError::NotADirectory { .. })));
+    assert!(matches!(refusal(&out, Replace::OwnOutput).downcast_ref(), Some(SaveError::NotADirectory { .. })));
     for below in [out.join("out"), out.join("a/b")] {
-        assert!(matches!(refusal(&below, Replace::Refuse), Error::Save(SaveError::NotADirectory { .. })));
+        assert!(matches!(refusal(&below, Replace::Refuse).downcast_ref(), Some(SaveError::NotADirectory { .. })));
     }
     fs::remove_file(&out).unwrap();
     let real = parent.path().join("elsewhere");
     symlink(&real, &out).unwrap();
-    assert!(matches!(refusal(&out, Replace::Refuse), Error::Save(SaveError::DanglingLink { .. })));
+    assert!(matches!(refusal(&out, Replace::Refuse).downcast_ref(), Some(SaveError::DanglingLink { .. })));
     fs::create_dir(&real).unwrap();
     publish(&out, "new", Replace::Refuse);
     assert!(fs::symlink_metadata(&out).unwrap().is_symlink());
@@ -278,7 +282,7 @@ fn a_run_killed_while_the_old_output_was_aside_is_undone_or_finished_by_the_next
     // killed after the first rename: the old one comes back
     fs::rename(&out, &aside).unwrap();
     let error = refusal(&out, Replace::Refuse);
-    assert!(matches!(error, Error::Save(SaveError::Exists { .. })), "{error}");
+    assert!(matches!(error.downcast_ref(), Some(SaveError::Exists { .. })), "{error}");
     assert_published(&out, "old");
     // killed after the second: the old one goes
     fs::rename(&out, &aside).unwrap();
@@ -314,7 +318,7 @@ fn in_a_mount_point_the_output_is_staged_inside_and_replaced_in_place() {
     publish_mounted(&out, "old", Replace::Refuse);
     fs::write(out.join("stale.safetensors"), b"stale").unwrap();
     let refused = Staging::open_at(mounted(&out), HASH, Replace::Refuse).unwrap_err();
-    assert!(matches!(refused, Error::Save(SaveError::Exists { .. })), "{refused}");
+    assert!(matches!(refused.downcast_ref(), Some(SaveError::Exists { .. })), "{refused}");
     publish_mounted(&out, "new", Replace::OwnOutput);
     assert_eq!(fs::metadata(&out).unwrap().ino(), inode);
     fs::remove_dir(out.join("lost+found")).unwrap();
@@ -330,7 +334,7 @@ fn a_second_writer_in_a_mount_point_is_refused_and_a_foreign_one_is_kept() {
     drop(first);
     fs::write(out.join("thesis.tex"), b"ten years").unwrap();
     let error = Staging::open_at(mounted(&out), HASH, Replace::OwnOutput).unwrap_err();
-    assert!(matches!(error, Error::Save(SaveError::Foreign { .. })), "{error}");
+    assert!(matches!(error.downcast_ref(), Some(SaveError::Foreign { .. })), "{error}");
     assert_eq!(names(&out), ["thesis.tex"]);
 }
 
@@ -369,7 +373,7 @@ fn a_run_killed_anywhere_in_a_mount_point_is_finished_by_the_next_or_has_changed
             assert_eq!(fs::read_to_string(out.join("model.safetensors")).unwrap(), config, "step {steps}: config last");
         }
         let error = Staging::open_at(mounted(&out), HASH, Replace::Refuse).unwrap_err();
-        assert!(matches!(error, Error::Save(SaveError::Exists { .. })), "step {steps}: {error}");
+        assert!(matches!(error.downcast_ref(), Some(SaveError::Exists { .. })), "step {steps}: {error}");
         if steps == 0 {
             // not begun: the old output stands, the debris goes with the next run that may write
             publish_mounted(&out, "new", Replace::OwnOutput);
@@ -384,7 +388,7 @@ fn names_that_lead_out_of_the_output_or_are_kept_for_xfer_are_refused() {
     let staging = open(&out);
     for name in ["", "../x", "/x", "a/../../x", ".xfer-lock", "a\0b", "."] {
         let error = staging.write(name, b"").unwrap_err();
-        assert!(matches!(error, Error::Save(SaveError::UnsafeName { .. })), "{name}: {error}");
+        assert!(matches!(error.downcast_ref(), Some(SaveError::UnsafeName { .. })), "{name}: {error}");
         assert!(staging.create(name, 1).is_err());
     }
     staging.write("twice", b"1").unwrap();
@@ -407,7 +411,10 @@ fn a_file_has_its_length_from_the_first_and_takes_bytes_at_any_offset_from_any_t
     file.read_at(1500, &mut read).unwrap();
     assert_eq!((read[0], read[500], read[1500]), (1, 2, 3));
     for offset in [3999, 4000, u64::MAX] {
-        assert!(matches!(file.write_at(offset, &[0; 2]), Err(Error::Save(SaveError::BeyondEnd { .. }))));
+        assert!(matches!(
+            file.write_at(offset, &[0; 2]).as_ref().err().and_then(Error::downcast_ref),
+            Some(SaveError::BeyondEnd { .. })
+        ));
         assert!(file.read_at(offset, &mut [0; 2]).is_err());
     }
     staging.create("empty", 0).unwrap().write_at(0, &[]).unwrap();

@@ -268,7 +268,7 @@ impl Progress for Interrupted {
     fn interrupted(&self) -> Result<()> {
         match self.0.fetch_sub(1, std::sync::atomic::Ordering::AcqRel) {
             left if left > 0 => Ok(()),
-            _ => Err(Error::Interrupted(15)),
+            _ => Err(crate::error::Interrupted(15).into()),
         }
     }
 }

@@ -92,7 +92,13 @@ fn more_memory_than_there_is_is_an_error_and_no_abort() {
     assert!(error.is_none(), "no rows need nothing");
     let narrow = apply(Op::Narrow { axis: 1, start: 0, len: 1 }, vec![assignment.value]);
     let result = crate::transfer::produce(SEED, &assign("t", narrow), &readers, 0..1, &mut [0; 4]);
-    assert!(matches!(result, Err(Error::Transfer(crate::error::TransferError::Memory { .. }))), "{result:?}");
+    assert!(
+        matches!(
+            result.as_ref().err().and_then(Error::downcast_ref),
+            Some(crate::transfer::error::TransferError::Memory { .. })
+        ),
+        "{result:?}"
+    );
 }
 
 #[test]

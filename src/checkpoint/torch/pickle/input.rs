@@ -1,6 +1,7 @@
 //! The bytes of a pickle, read forward through a window.
 
-use crate::error::{PickleProblem, Result, TorchError};
+use crate::checkpoint::torch::error::{PickleProblem, TorchError};
+use crate::error::Result;
 use crate::source::Bytes;
 
 /// How much is read at once.

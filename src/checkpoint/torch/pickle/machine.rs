@@ -3,7 +3,8 @@
 use super::code::runs_code;
 use super::input::Input;
 use super::value::{Id, Node, Object, Values};
-use crate::error::{PickleProblem, Result, TorchError, shortened};
+use crate::checkpoint::torch::error::{PickleProblem, TorchError};
+use crate::error::{Result, shortened};
 use crate::hash::HashMap;
 
 /// Most values of one pickle; a tensor takes about fifteen.

@@ -2,7 +2,8 @@
 
 use super::machine::{FALSE, LINE, Machine, OPAQUE, TRUE};
 use super::value::Node;
-use crate::error::{PickleProblem, Result, shortened};
+use crate::checkpoint::torch::error::PickleProblem;
+use crate::error::{Result, shortened};
 
 /// The longest text that is kept; longer ones are passed over, as no name is so long.
 const TEXT: u64 = 1 << 20;

@@ -1,8 +1,9 @@
 //! The pickle machine: every instruction, and every way in which one can be wrong.
 
 use super::Memory;
+use crate::checkpoint::torch::error::{PickleProblem, TorchError};
 use crate::checkpoint::torch::pickle::{Input, Node, Values, load};
-use crate::error::{PickleProblem, Result, TorchError};
+use crate::error::Result;
 
 fn values(pickle: &[u8]) -> Result<Values> {
     let file = Memory(pickle.to_vec());
@@ -122,8 +123,9 @@ fn every_instruction_does_what_python_says() {
 }
 
 fn problem(pickle: &[u8]) -> (u64, PickleProblem) {
-    match values(pickle) {
-        Err(crate::error::Error::Torch(TorchError::Pickle { offset, problem, .. })) => (offset, problem),
+    let error = values(pickle).expect_err("a refusal");
+    match error.downcast() {
+        Ok(TorchError::Pickle { offset, problem, .. }) => (offset, problem),
         other => panic!("{pickle:?}: {other:?}"),
     }
 }

@@ -76,7 +76,7 @@ impl Bytes for Memory {
         let range = usize::try_from(offset).ok().and_then(|start| self.0.get(start..start.checked_add(out.len())?));
         let Some(range) = range else {
             let (file, wanted, bytes) = ("m.pt".into(), out.len() as u64, self.len());
-            return Err(crate::error::SourceError::Short { file, offset, wanted, bytes }.into());
+            return Err(crate::source::error::SourceError::Short { file, offset, wanted, bytes }.into());
         };
         out.copy_from_slice(range);
         Ok(())

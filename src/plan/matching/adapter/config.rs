@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::error::{AdapterError, Result};
+use crate::error::Result;
+use crate::plan::matching::adapter::error::AdapterError;
 use crate::plan::matching::adapter::find;
 use crate::plan::matching::adapter::pattern::Pattern;
 

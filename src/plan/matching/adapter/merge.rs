@@ -1,9 +1,10 @@
 //! What is done to one tensor of the base, as an expression.
 
 use crate::adapt::{Op, Run};
-use crate::error::{AdapterError, Result};
+use crate::error::Result;
 use crate::graph::Layout;
 use crate::plan::matching::adapter::base::Base;
+use crate::plan::matching::adapter::error::AdapterError;
 use crate::plan::matching::stored_layout::Stored;
 use crate::plan::matching::unit::{Unit, apply_one};
 use crate::plan::value::Value;

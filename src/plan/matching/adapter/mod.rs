@@ -2,6 +2,7 @@
 
 pub(super) mod base;
 mod config;
+pub(crate) mod error;
 mod find;
 mod key;
 mod merge;
@@ -13,11 +14,12 @@ use std::collections::BTreeMap;
 use smallvec::{SmallVec, smallvec};
 
 use crate::checkpoint::Listing;
-use crate::error::{AdapterError, Result};
+use crate::error::Result;
 use crate::hash::HashMap;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::adapter::base::Base;
 use crate::plan::matching::adapter::config::Config;
+use crate::plan::matching::adapter::error::AdapterError;
 use crate::plan::matching::adapter::find::Names;
 use crate::plan::matching::adapter::key::{Key, Part};
 use crate::plan::matching::adapter::merge::Change;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{AdapterError, Result};
+use crate::error::Result;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::adapter::config::Config;
+use crate::plan::matching::adapter::error::AdapterError;
 use crate::plan::matching::adapter::key::{Key, Part};
 use crate::plan::matching::adapter::merge::{Change, LowRank};
 use crate::tensor::TensorInfo;

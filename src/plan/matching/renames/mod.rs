@@ -8,10 +8,10 @@ mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::PlanError;
 use crate::graph::ParameterId;
 use crate::hash::HashSet;
 use crate::name::{last, parent};
+use crate::plan::error::PlanError;
 use crate::plan::matching::blocks::places;
 use crate::plan::matching::gaps::Gaps;
 use crate::plan::matching::renames::circumstances::circumstances;

@@ -176,10 +176,10 @@ impl Case {
         Matched { case: self, matching: self.found().unwrap() }
     }
     fn error(&self) -> PlanError {
-        match self.found() {
-            Err(crate::error::Error::Plan(error)) => error,
-            other => panic!("expected an error of planning, found {other:?}"),
-        }
+        self.found()
+            .unwrap_err()
+            .downcast()
+            .unwrap_or_else(|other| panic!("expected an error of planning, found {other}"))
     }
     fn questions(&self) -> Vec<Question> {
         tie_questions(&self.views(), &self.target).unwrap()

@@ -1,124 +1,43 @@
 use std::path::PathBuf;
 
-use super::{Exit, Fault, shell_word};
+use crate::error::{Exit, Fault, shell_word};
 use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// An output cannot be laid out, written or published.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// Two targets have one name.
     #[error("tensor {tensor} would be written twice")]
-    DuplicateTensor {
-        /// The name.
-        tensor: String,
-    },
-    /// The file's format has no such element type.
+    DuplicateTensor { tensor: String },
     #[error("{format} has no {dtype}: tensor {tensor}")]
-    NoSuchType {
-        /// The format.
-        format: &'static str,
-        /// The tensor.
-        tensor: String,
-        /// Its type.
-        dtype: Dtype,
-    },
-    /// A target has the name that the header keeps for itself.
+    NoSuchType { format: &'static str, tensor: String, dtype: Dtype },
     #[error("no tensor may be called {tensor}")]
-    ReservedName {
-        /// The name.
-        tensor: String,
-    },
+    ReservedName { tensor: String },
     /// A target has no whole number of bytes, or more than 64 bits can count.
     #[error("tensor {tensor}: {dtype} {} is no whole number of bytes below 2^64", ShapeText(shape))]
-    Uncountable {
-        /// The tensor.
-        tensor: String,
-        /// Its type.
-        dtype: Dtype,
-        /// Its shape.
-        shape: Shape,
-    },
-    /// All tensors together take more than a file system can address.
+    Uncountable { tensor: String, dtype: Dtype, shape: Shape },
     #[error("the output would be larger than 2^63 bytes")]
     TooLarge,
-    /// A header would be longer than `huggingface_hub` reads.
     #[error("{file}: the header of {tensors} tensors would take {bytes} bytes, readers take at most {limit}")]
-    HeaderTooLarge {
-        /// The file.
-        file: String,
-        /// How many tensors it lists.
-        tensors: usize,
-        /// What it would take.
-        bytes: u64,
-        /// What is allowed.
-        limit: u64,
-    },
-    /// Another process writes the same DIR.
+    HeaderTooLarge { file: String, tensors: usize, bytes: u64, limit: u64 },
     #[error("{} is being written by another process, in {}", out.display(), folder.display())]
-    Busy {
-        /// DIR.
-        out: PathBuf,
-        /// The folder that the other process holds.
-        folder: PathBuf,
-    },
-    /// DIR holds something that xfer did not write.
+    Busy { out: PathBuf, folder: PathBuf },
     #[error("{} exists and is no output of xfer: it holds {example}", out.display())]
-    Foreign {
-        /// DIR.
-        out: PathBuf,
-        /// A name in it.
-        example: String,
-    },
+    Foreign { out: PathBuf, example: String },
     /// DIR holds an output of xfer, which may not be replaced.
     #[error("{} exists", out.display())]
-    Exists {
-        /// DIR.
-        out: PathBuf,
-    },
-    /// A file of DIR is not the one that would be written.
+    Exists { out: PathBuf },
     #[error("{} exists, and {name} in it is not the file that would be written", out.display())]
-    Altered {
-        /// DIR.
-        out: PathBuf,
-        /// The file.
-        name: String,
-    },
-    /// A file stands where a directory must.
+    Altered { out: PathBuf, name: String },
     #[error("{} is no directory", path.display())]
-    NotADirectory {
-        /// The file.
-        path: PathBuf,
-    },
-    /// DIR is a link to nothing.
+    NotADirectory { path: PathBuf },
     #[error("{} is a link that leads nowhere", path.display())]
-    DanglingLink {
-        /// The link.
-        path: PathBuf,
-    },
-    /// DIR has no last component.
+    DanglingLink { path: PathBuf },
     #[error("{} names no directory that could be created", path.display())]
-    NoName {
-        /// As typed.
-        path: PathBuf,
-    },
-    /// A file of the output has a name that leads elsewhere or is kept for xfer.
+    NoName { path: PathBuf },
     #[error("`{name}` cannot be the name of a file of the output")]
-    UnsafeName {
-        /// The name.
-        name: String,
-    },
-    /// Bytes beyond the length that a file was given.
+    UnsafeName { name: String },
     #[error("{}: {len} bytes at {offset} are outside of its {bytes}", file.display())]
-    BeyondEnd {
-        /// The file.
-        file: PathBuf,
-        /// Where they begin.
-        offset: u64,
-        /// How many.
-        len: u64,
-        /// The length of the file.
-        bytes: u64,
-    },
+    BeyondEnd { file: PathBuf, offset: u64, len: u64, bytes: u64 },
 }
 
 impl Fault for SaveError {

@@ -1,4 +1,4 @@
-use super::{Exit, Fault};
+use crate::error::{Exit, Fault};
 use crate::tensor::{Shape, ShapeText};
 
 /// A source is damaged: its tensors cannot all be those of one model.
@@ -12,43 +12,13 @@ pub enum DamageError {
         of(target, tensor),
         and_more(*more)
     )]
-    Empty {
-        /// The first target.
-        target: String,
-        /// Its source tensor.
-        tensor: String,
-        /// The target's shape.
-        expected: Shape,
-        /// The source's shape.
-        found: Shape,
-        /// The source.
-        reference: String,
-        /// How many more there are.
-        more: usize,
-    },
+    Empty { target: String, tensor: String, expected: Shape, found: Shape, reference: String, more: usize },
     /// A source tensor without elements, where it is not known for which target.
     #[error("source tensor {tensor}: found {}, which is empty{}", ShapeText(found), and_more(*more))]
-    EmptyStored {
-        /// The source tensor.
-        tensor: String,
-        /// Its shape.
-        found: Shape,
-        /// How many more there are.
-        more: usize,
-    },
+    EmptyStored { tensor: String, found: Shape, more: usize },
     /// One source tensor has another shape than the same one in another layer, and cannot be laid out.
     #[error("source tensor {tensor}: expected {} as {like}, found {}", ShapeText(expected), ShapeText(found))]
-    OddStored {
-        /// The source tensor.
-        tensor: String,
-        /// The shape in another layer.
-        expected: Shape,
-        /// That of the other layer.
-        like: String,
-        /// Its own shape.
-        found: Shape,
-    },
-    /// One tensor has the target's shape in some layers of the source and another one in the rest.
+    OddStored { tensor: String, expected: Shape, like: String, found: Shape },
     #[error(
         "tensor {target}: expected {} as in layers {} of the source, found {}{}{}",
         ShapeText(expected),
@@ -58,31 +28,16 @@ pub enum DamageError {
         others(layers)
     )]
     OddLayer {
-        /// The first target.
         target: String,
-        /// Its source tensor.
         tensor: String,
-        /// The shape of the same tensor in the other layers.
         expected: Shape,
-        /// Its own shape.
         found: Shape,
-        /// Layers of the source that are as expected.
         intact: Vec<u64>,
-        /// Layers of the target whose source is not.
         layers: Vec<u64>,
-        /// Their targets.
         names: Vec<String>,
     },
-    /// A weight without a source whose bias has one.
     #[error("tensor {target} has no source, while the bias of the same layer, {bias}, has one{}", and_more(*more))]
-    WeightMissing {
-        /// The first weight.
-        target: String,
-        /// Its bias.
-        bias: String,
-        /// How many more weights there are.
-        more: usize,
-    },
+    WeightMissing { target: String, bias: String, more: usize },
 }
 
 fn of(target: &str, tensor: &str) -> String {

@@ -1,68 +1,23 @@
-use super::{Exit, Fault, quoted};
+use crate::error::{Exit, Fault, quoted};
 use crate::tensor::Dtype;
 
 /// Layer-sequential unit variance cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum LsuvError {
-    /// `lsuv` without a batch.
     #[error("--data is missing: `lsuv` measures the model on a batch, and {name} is to be initialised by it")]
-    NoBatch {
-        /// The first tensor that is to be scaled.
-        name: String,
-    },
-    /// The output of a layer does not vary.
+    NoBatch { name: String },
     #[error("{name}: dead: the variance of its output over the batch is {variance:e}")]
-    Dead {
-        /// The weight.
-        name: String,
-        /// The variance.
-        variance: f64,
-    },
-    /// The output of a layer is not finite.
+    Dead { name: String, variance: f64 },
     #[error("{name}: its output over the batch is not finite")]
-    NonFinite {
-        /// The weight.
-        name: String,
-    },
-    /// No result of the model depends on a layer.
+    NonFinite { name: String },
     #[error("{name}: dead: no output of the model depends on it")]
-    NotReached {
-        /// The weight.
-        name: String,
-    },
-    /// The scaled weight does not fit its type.
+    NotReached { name: String },
     #[error("{name}: scaled by {factor:e}, {count} of its elements do not fit {dtype}")]
-    Overflow {
-        /// The weight.
-        name: String,
-        /// The factor.
-        factor: f64,
-        /// How many elements became infinite.
-        count: u64,
-        /// The type.
-        dtype: Dtype,
-    },
-    /// The variance is still not what it was to be.
+    Overflow { name: String, factor: f64, count: u64, dtype: Dtype },
     #[error("{name}: the variance of its output is {after:e} after scaling, expected {target:e} within {tolerance}")]
-    OutsideTolerance {
-        /// The weight.
-        name: String,
-        /// The variance that it was to have.
-        target: f64,
-        /// The variance that it has.
-        after: f64,
-        /// The tolerance, as a share of the target.
-        tolerance: f64,
-    },
-    /// A pattern of `--allow-dead` matches no tensor that is scaled.
+    OutsideTolerance { name: String, target: f64, after: f64, tolerance: f64 },
     #[error("--allow-dead `{pattern}` matches no tensor that lsuv scales")]
-    AllowsNothing {
-        /// The pattern.
-        pattern: String,
-        /// The nearest name.
-        nearest: Option<String>,
-    },
-    /// The plan writes no file from which the model could be built.
+    AllowsNothing { pattern: String, nearest: Option<String> },
     #[error("the plan writes neither config.json nor arch.json with a graph: `lsuv` has nothing to run")]
     NoGraph,
 }

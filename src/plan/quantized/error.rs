@@ -1,142 +1,47 @@
-use super::{Exit, Fault};
+use crate::error::{Exit, Fault};
 use crate::tensor::TensorInfo;
 
 /// Numbers that stand for others would be passed on as they are. Each names the first target of several.
 #[derive(Debug, thiserror::Error)]
 pub enum QuantizedError {
-    /// The codes of a method whose numbers are no plain product.
     #[error(
         "{} quantised by {}: take the full-precision repository (stored in {source_name} as {tensor})",
         are(target, *count), of(method, *bits)
     )]
-    Method {
-        /// The target.
-        target: String,
-        /// How many targets.
-        count: usize,
-        /// The source.
-        source_name: String,
-        /// Its codes.
-        tensor: TensorInfo,
-        /// The method.
-        method: String,
-        /// Bits of a weight, where they are known.
-        bits: Option<u64>,
-    },
-    /// A source of such a method in which almost nothing was found.
+    Method { target: String, count: usize, source_name: String, tensor: TensorInfo, method: String, bits: Option<u64> },
     #[error("{source_name} is quantised by {}: take the full-precision repository ({tensor} holds codes)", of(method, *bits))]
-    Source {
-        /// The source.
-        source_name: String,
-        /// Some of its codes.
-        tensor: TensorInfo,
-        /// The method.
-        method: String,
-        /// Bits of a weight, where they are known.
-        bits: Option<u64>,
-    },
+    Source { source_name: String, tensor: TensorInfo, method: String, bits: Option<u64> },
     /// Floats of 8 bits or fewer without a scale, and nothing says how they were made.
     #[error(
         "{} stored in {source_name} as {tensor} without a scale, and nothing there states how it was quantised",
         are(target, *count)
     )]
-    Unscaled {
-        /// The target.
-        target: String,
-        /// How many targets.
-        count: usize,
-        /// The source.
-        source_name: String,
-        /// Its numbers.
-        tensor: TensorInfo,
-        /// Rules that take the numbers as they are.
-        rules: Vec<String>,
-    },
-    /// A scale is missing that others have.
+    Unscaled { target: String, count: usize, source_name: String, tensor: TensorInfo, rules: Vec<String> },
     #[error("{} stored in {source_name} as {tensor}, and its scale {scale} is missing", are(target, *count))]
-    ScaleMissing {
-        /// The target.
-        target: String,
-        /// How many targets.
-        count: usize,
-        /// The source.
-        source_name: String,
-        /// Its codes.
-        tensor: TensorInfo,
-        /// The scale.
-        scale: String,
-    },
-    /// The shape of a scale does not say which of the codes it is of.
+    ScaleMissing { target: String, count: usize, source_name: String, tensor: TensorInfo, scale: String },
     #[error("{} stored in {source_name} as {tensor}, and {scale} is no scale of blocks of one size of it", are(target, *count))]
     ScaleShape {
-        /// The target.
         target: String,
-        /// How many targets.
         count: usize,
-        /// The source.
         source_name: String,
-        /// Its codes.
         tensor: TensorInfo,
-        /// The scale.
         scale: TensorInfo,
-        /// Whether the source states the size of a block.
         stated: bool,
     },
-    /// Whole numbers for a parameter of floats.
     #[error(
         "{} stored in {source_name} as {tensor}, whole numbers that were not dequantised, where the target has floats",
         are(target, *count)
     )]
-    Whole {
-        /// The target.
-        target: String,
-        /// How many targets.
-        count: usize,
-        /// The source.
-        source_name: String,
-        /// Its numbers.
-        tensor: TensorInfo,
-        /// Rules that take the numbers as they are.
-        rules: Vec<String>,
-    },
-    /// Codes that are copied without what says what they stand for.
+    Whole { target: String, count: usize, source_name: String, tensor: TensorInfo, rules: Vec<String> },
     #[error("{} copied as {tensor}, the codes of {source_name}, without {part}, by which they are read", are(target, *count))]
-    Unlisted {
-        /// The target.
-        target: String,
-        /// How many targets.
-        count: usize,
-        /// The source.
-        source_name: String,
-        /// Its codes.
-        tensor: TensorInfo,
-        /// What is missing.
-        part: String,
-    },
-    /// Codes in another spelling or without their scale.
+    Unlisted { target: String, count: usize, source_name: String, tensor: TensorInfo, part: String },
     #[error("{tensor} holds codes{}: {problem}", of_method(method))]
-    Conversion {
-        /// The codes.
-        tensor: TensorInfo,
-        /// The method and its bits, where they are known.
-        method: Option<(String, Option<u64>)>,
-        /// Why they cannot be carried over.
-        problem: String,
-        /// What to do.
-        remedies: Vec<String>,
-    },
+    Conversion { tensor: TensorInfo, method: Option<(String, Option<u64>)>, problem: String, remedies: Vec<String> },
     /// A plan casts codes to floats, and no rule says so.
     #[error(
         "tensor {target}: {tensor} is cast to {to} without a dequantize, and no map rule says that its codes are the numbers"
     )]
-    Cast {
-        /// The target.
-        target: String,
-        /// The codes.
-        tensor: TensorInfo,
-        /// The type of the result.
-        to: crate::tensor::Dtype,
-    },
+    Cast { target: String, tensor: TensorInfo, to: crate::tensor::Dtype },
 }
 
 fn are(target: &str, count: usize) -> String {
@@ -187,11 +92,5 @@ impl Fault for QuantizedError {
             QuantizedError::Conversion { remedies, .. } => remedies.clone(),
             QuantizedError::Method { .. } | QuantizedError::Source { .. } | QuantizedError::Cast { .. } => Vec::new(),
         }
-    }
-}
-
-impl From<QuantizedError> for super::Error {
-    fn from(error: QuantizedError) -> Self {
-        super::Error::Plan(super::PlanError::Quantized(error))
     }
 }

@@ -1,6 +1,9 @@
-use super::damage::list;
-use super::fit::few;
-use super::{DamageError, Error, Exit, Fault, FitError, QuantizedError};
+use super::damage_error::list;
+use super::fit::error::few;
+use crate::error::{Error, Exit, Fault, quoted};
+use crate::plan::damage_error::DamageError;
+use crate::plan::fit::error::FitError;
+use crate::plan::quantized::error::QuantizedError;
 use crate::tensor::{Shape, ShapeText};
 
 /// A plan cannot be made, or breaks the coverage contract.
@@ -15,68 +18,19 @@ pub enum PlanError {
     /// The source is damaged.
     #[error(transparent)]
     Damage(#[from] DamageError),
-    /// A pattern matches nothing.
     #[error("{place} `{pattern}` matches no {of}")]
-    MatchesNothing {
-        /// Where it was written.
-        place: String,
-        /// The pattern.
-        pattern: String,
-        /// Of what: `target tensor`, `source tensor`, `repeated block of the target`.
-        of: &'static str,
-        /// The nearest name.
-        nearest: Option<String>,
-    },
-    /// A checkpoint of no family cannot be spelt otherwise.
+    MatchesNothing { place: String, pattern: String, of: &'static str, nearest: Option<String> },
     #[error("--to {to}: no family is recognised in the source")]
-    NoFamily {
-        /// The dialect.
-        to: String,
-    },
+    NoFamily { to: String },
     /// Layouts follow from a config, and there is none.
     #[error("--to {to}: the layout of {family} follows from its config, and the source has none")]
-    NoConfig {
-        /// The dialect.
-        to: String,
-        /// The family.
-        family: &'static str,
-    },
-    /// A family has no such dialect.
+    NoConfig { to: String, family: &'static str },
     #[error("--to {to}: {family} has no such dialect")]
-    NoDialect {
-        /// The dialect.
-        to: String,
-        /// The family.
-        family: &'static str,
-        /// The dialects that it has.
-        known: Vec<&'static str>,
-    },
-    /// A map rule's sources do not exist.
+    NoDialect { to: String, family: &'static str, known: Vec<&'static str> },
     #[error("{place} `{rule}`: no source tensor is called `{name}`")]
-    MapNamesNothing {
-        /// Where it was written.
-        place: String,
-        /// The rule.
-        rule: String,
-        /// The first name that it spells.
-        name: String,
-        /// The nearest name.
-        nearest: Option<String>,
-    },
-    /// A wildcard that only the source of a map rule has stands for more than one thing.
+    MapNamesNothing { place: String, rule: String, name: String, nearest: Option<String> },
     #[error("map rule `{rule}` for {target}: `{from}` matches both `{first}` and `{second}`")]
-    MapNotUnique {
-        /// The rule.
-        rule: String,
-        /// The source pattern.
-        from: String,
-        /// The target.
-        target: String,
-        /// One stored tensor that it matches.
-        first: String,
-        /// Another.
-        second: String,
-    },
+    MapNotUnique { rule: String, from: String, target: String, first: String, second: String },
     /// The source of a map rule has another shape than its target, and nothing adapts it.
     #[error(
         "tensor {target}: {rule}: expected {}, found {} for {from}{}",
@@ -84,251 +38,69 @@ pub enum PlanError {
         ShapeText(found),
         stored_as(stored)
     )]
-    MapShape {
-        /// Which rule, in words.
-        rule: String,
-        /// The target.
-        target: String,
-        /// The stored tensor.
-        from: String,
-        /// The target's shape.
-        expected: Shape,
-        /// The shape after all operations.
-        found: Shape,
-        /// The stored shape, where operations made another of it.
-        stored: Option<Shape>,
-    },
-    /// A map rule names a source that is not open.
+    MapShape { rule: String, target: String, from: String, expected: Shape, found: Shape, stored: Option<Shape> },
     #[error("{place} `{rule}`: no source is called `{name}`")]
-    UnknownSource {
-        /// Where it was written.
-        place: String,
-        /// The rule.
-        rule: String,
-        /// The source's name.
-        name: String,
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// Arithmetic on an index whose layers a depth rule chooses.
+    UnknownSource { place: String, rule: String, name: String, known: Vec<String> },
     #[error("map rule `{rule}` calculates with an index of `{block}`, for which there is a depth rule too")]
-    ArithmeticAndDepth {
-        /// The rule.
-        rule: String,
-        /// The block's path.
-        block: String,
-    },
-    /// A map rule's operations do not fit.
+    ArithmeticAndDepth { rule: String, block: String },
     #[error("map rule `{rule}` for {target}: {problem}")]
-    MapDoesNotFit {
-        /// The rule.
-        rule: String,
-        /// The target.
-        target: String,
-        /// What is wrong.
-        problem: Box<Error>,
-    },
-    /// A map rule gives more or fewer pieces than it has targets.
+    MapDoesNotFit { rule: String, target: String, problem: Box<Error> },
     #[error("map rule `{rule}` for {target}: {pieces} pieces for {targets} targets")]
-    MapPieces {
-        /// The rule.
-        rule: String,
-        /// The target.
-        target: String,
-        /// How many pieces its operations make.
-        pieces: u64,
-        /// How many targets it has.
-        targets: u64,
-    },
-    /// An axis does not come out even.
+    MapPieces { rule: String, target: String, pieces: u64, targets: u64 },
     #[error("map rule `{rule}` for {target}: axis {axis} of size {size} does not split into {pieces}")]
-    MapSplit {
-        /// The rule.
-        rule: String,
-        /// The target.
-        target: String,
-        /// The axis.
-        axis: usize,
-        /// Its size.
-        size: u64,
-        /// The pieces, in words.
-        pieces: String,
-    },
-    /// A depth rule for a block that no source has.
+    MapSplit { rule: String, target: String, axis: usize, size: u64, pieces: String },
     #[error("{place} `{block}={list}`: no source has a block that corresponds to {block}")]
-    DepthWithoutSource {
-        /// Where it was written.
-        place: String,
-        /// The list.
-        list: String,
-        /// The block's path.
-        block: String,
-    },
-    /// `expand` needs to know the residual branches.
+    DepthWithoutSource { place: String, list: String, block: String },
     #[error("depth expand of {block}: a listing does not say where its residual branches end")]
-    ExpandWithoutGraph {
-        /// The block's path.
-        block: String,
-    },
+    ExpandWithoutGraph { block: String },
     /// A dialect orders the rows of each head in another way, and nothing says how many heads there are.
     #[error(
         "{source_name} is laid out by heads in the {dialect} dialect, and no config of the source says how many it has"
     )]
-    HeadsUnknown {
-        /// The dialect.
-        dialect: &'static str,
-        /// The source tensor.
-        source_name: String,
-    },
+    HeadsUnknown { dialect: &'static str, source_name: String },
     /// A dialect orders the rows of each head in another way, and the tensor has another number of rows than the heads of the config.
     #[error(
         "{source_name}: expected {expected} rows of the heads that the source's config states, found {found} ({dialect} dialect)"
     )]
-    HeadRows {
-        /// The dialect.
-        dialect: &'static str,
-        /// The source tensor.
-        source_name: String,
-        /// The rows of the heads that the config states.
-        expected: u64,
-        /// The rows that are stored.
-        found: u64,
-    },
-    /// A description of the source says something that a config of transformers does not carry.
+    HeadRows { dialect: &'static str, source_name: String, expected: u64, found: u64 },
     #[error("`{key}` beside the weights says something that no config of {family} carries")]
-    DescriptionKey {
-        /// The key.
-        key: String,
-        /// The family.
-        family: &'static str,
-    },
-    /// The config that a description amounts to is not that of the weights.
+    DescriptionKey { key: String, family: &'static str },
     #[error("tensor {tensor}: expected {expected} by the config that is written, found {found}")]
-    ConfigDoesNotFit {
-        /// Its name as it is written.
-        tensor: String,
-        /// The shape that the model of the config has, or `none`.
-        expected: String,
-        /// The shape that is written, or `none`.
-        found: String,
-    },
-    /// A layout that its names do not determine.
+    ConfigDoesNotFit { tensor: String, expected: String, found: String },
     #[error("{source_name} is laid out by {by}: {why}")]
-    LayoutRefused {
-        /// What wrote it.
-        by: &'static str,
-        /// The source tensor.
-        source_name: String,
-        /// Why it is not read.
-        why: &'static str,
-        /// What reads it.
-        remedy: &'static str,
-    },
+    LayoutRefused { by: &'static str, source_name: String, why: &'static str, remedy: &'static str },
     /// A layout that changes values, and a target that does not say its own.
     #[error(
         "{target}: the source stores `{source_name}` as {stored}, and the listing does not say how the target stores it"
     )]
-    LayoutUnknown {
-        /// The target.
-        target: String,
-        /// The source tensor.
-        source_name: String,
-        /// Its layout, in words.
-        stored: &'static str,
-    },
+    LayoutUnknown { target: String, source_name: String, stored: &'static str },
     /// A kernel that may be laid out in two ways, and a file that does not state in which.
     #[error(
         "tensor {target}: `{source_name}` fits {} in two layouts, and its file does not state which it has",
         ShapeText(shape)
     )]
-    KernelUnstated {
-        /// The target.
-        target: String,
-        /// The source tensor.
-        source_name: String,
-        /// The target's shape.
-        shape: Shape,
-        /// How many axes the source tensor has.
-        axes: usize,
-        /// Whether it is the kernel of a transposed convolution.
-        is_transposed: bool,
-    },
-    /// Operations of a rule after which inputs and outputs of a kernel cannot be told apart.
+    KernelUnstated { target: String, source_name: String, shape: Shape, axes: usize, is_transposed: bool },
     #[error(
         "tensor {target}: the operations of its rule leave inputs and outputs of the kernel `{source_name}` mixed in {}",
         ShapeText(found)
     )]
-    KernelMixed {
-        /// The target.
-        target: String,
-        /// The source tensor.
-        source_name: String,
-        /// The shape after the operations.
-        found: Shape,
-    },
-    /// A variable of a recurrent layer that PyTorch's has no place for.
+    KernelMixed { target: String, source_name: String, found: Shape },
     #[error("tensor {target}: `{source_name}` belongs to a {cell}: {why}")]
-    GateOrder {
-        /// The target.
-        target: String,
-        /// The source tensor.
-        source_name: String,
-        /// The kind of cell.
-        cell: &'static str,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// A fact about data is missing from the evidence.
+    GateOrder { target: String, source_name: String, cell: &'static str, why: &'static str },
     #[error("whether {a} and {b} are equal was not measured")]
-    Unmeasured {
-        /// One tensor.
-        a: String,
-        /// The other.
-        b: String,
-    },
+    Unmeasured { a: String, b: String },
     /// Several sources fit alike, or several targets.
     #[error("{target}{} ambiguous: {}", and_more(*count), fits(rivals))]
-    Ambiguous {
-        /// The first target.
-        target: String,
-        /// How many targets.
-        count: usize,
-        /// What fits it alike.
-        rivals: Vec<String>,
-        /// Rules that decide.
-        rules: Vec<String>,
-    },
-    /// The layers of an `nn.Sequential` can be aligned with those of the source in several ways.
+    Ambiguous { target: String, count: usize, rivals: Vec<String>, rules: Vec<String> },
     #[error(
         "the layers of {} have other indices in the source, and their order fits in several ways: {} may come from {}",
         sequence(path),
         targets.join(", "),
         sources.join(", ")
     )]
-    Order {
-        /// The target's sequence.
-        path: String,
-        /// The source's.
-        source_path: String,
-        /// Tensors of the target that are not decided.
-        targets: Vec<String>,
-        /// Tensors of the source that they may come from.
-        sources: Vec<String>,
-        /// Whether the target has more layers.
-        is_longer: bool,
-    },
-    /// A tensor is missing in some layers and found in others.
+    Order { path: String, source_path: String, targets: Vec<String>, sources: Vec<String>, is_longer: bool },
     #[error("{block}.*.{tail} is missing in layers {} of the source and found in {}", list(missing), list(found))]
-    Hole {
-        /// The block's path.
-        block: String,
-        /// The name below a layer.
-        tail: String,
-        /// Layers of the target without it.
-        missing: Vec<u64>,
-        /// Layers with it.
-        found: Vec<u64>,
-    },
+    Hole { block: String, tail: String, missing: Vec<u64>, found: Vec<u64> },
     /// Tensors of a repeated block without a source, beside unused ones.
     #[error(
         "{count} tensors {} have no source (first {first}), while {unused} of the source {} stay unused (first {first_unused}): a likely rename",
@@ -336,37 +108,24 @@ pub enum PlanError {
         if block.is_empty() { "outside of its blocks" } else { "in the same block" }
     )]
     Rename {
-        /// The block's path; empty for what stands outside of all blocks.
         block: String,
-        /// How many targets.
         count: usize,
-        /// The first target.
         first: String,
-        /// How many source tensors.
         unused: usize,
-        /// The first source tensor.
         first_unused: String,
-        /// Rules that names prove.
         rules: Vec<String>,
-        /// What names leave open, in sentences.
         open: Vec<String>,
     },
-    /// Norms and biases that used layers compute with have no target.
     #[error(
         "{count} norms and biases of layers that are transferred have no target: {} (first {first}): the layers compute \
          something else without them",
         few(names)
     )]
     LostStructure {
-        /// How many tensors.
         count: usize,
-        /// Patterns that cover them exactly.
         names: Vec<String>,
-        /// The first of them.
         first: String,
-        /// The flags that declare them.
         lines: Vec<String>,
-        /// The first of them that may be what a target without a source lacks, and that target.
         open: Option<(String, String)>,
     },
     /// More layers than the source has, and no word about them.
@@ -374,54 +133,18 @@ pub enum PlanError {
         "layers {} of {block} are wholly new: the target has {target_layers}, the source {source_layers}",
         list(layers)
     )]
-    NewLayers {
-        /// The block's path.
-        block: String,
-        /// The new layers.
-        layers: Vec<u64>,
-        /// How many the target has.
-        target_layers: u64,
-        /// How many the source has.
-        source_layers: u64,
-    },
-    /// Two stored copies of what the target ties differ.
+    NewLayers { block: String, layers: Vec<u64>, target_layers: u64, source_layers: u64 },
     #[error(
         "{owner} and {alias} are one tensor in the target, but `{stored_owner}` and `{stored_alias}` differ in the source"
     )]
-    TieDiffers {
-        /// The target that owns the tie.
-        owner: String,
-        /// Its other name.
-        alias: String,
-        /// The source of the one.
-        stored_owner: String,
-        /// The source of the other.
-        stored_alias: String,
-    },
-    /// A layer that cannot start as the identity.
+    TieDiffers { owner: String, alias: String, stored_owner: String, stored_alias: String },
     #[error("depth expand of {block} is impossible: {why}")]
-    ExpandImpossible {
-        /// The block's path.
-        block: String,
-        /// Why.
-        why: String,
-    },
-    /// A buffer that can neither be copied nor computed.
+    ExpandImpossible { block: String, why: String },
     #[error("buffer {target} is in no source, and neither its name nor what is beside it says how it is computed")]
-    BufferWithoutSource {
-        /// The target.
-        target: String,
-    },
+    BufferWithoutSource { target: String },
     /// The source of a buffer has another size, and its formula is not known.
     #[error("buffer {target}: expected {expected}, found {found}, and nothing says how it is computed")]
-    BufferOfAnotherSize {
-        /// The target.
-        target: String,
-        /// Its shape.
-        expected: String,
-        /// That of its source.
-        found: String,
-    },
+    BufferOfAnotherSize { target: String, expected: String, found: String },
 }
 
 fn sequence(path: &str) -> String {
@@ -593,7 +316,7 @@ impl Fault for PlanError {
 
 /// A flag with its value as one word of a shell.
 fn flag(name: &str, value: &str) -> String {
-    format!("{name} {}", super::quoted(value))
+    format!("{name} {}", quoted(value))
 }
 
 /// Flags that state a layout by the operations after this rule.

@@ -1,168 +1,48 @@
-use super::{Exit, Fault};
+use crate::error::{Exit, Fault};
 use crate::tensor::{Shape, ShapeText};
 
 /// An initialisation cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// No scheme has this name.
     #[error("unknown scheme `{name}`")]
-    UnknownScheme {
-        /// What was written.
-        name: String,
-        /// The nearest name that exists.
-        nearest: Option<&'static str>,
-    },
-    /// The scheme has no such parameter.
+    UnknownScheme { name: String, nearest: Option<&'static str> },
     #[error("scheme {scheme} has no parameter `{parameter}`")]
-    UnknownParameter {
-        /// The scheme as it was written.
-        scheme: String,
-        /// What was written.
-        parameter: String,
-        /// The nearest parameter of the scheme.
-        nearest: Option<&'static str>,
-        /// Every parameter of the scheme.
-        known: Vec<&'static str>,
-    },
-    /// A parameter that has no default was left out.
+    UnknownParameter { scheme: String, parameter: String, nearest: Option<&'static str>, known: Vec<&'static str> },
     #[error("scheme {scheme} needs `{parameter}`")]
-    MissingParameter {
-        /// The scheme as it was written.
-        scheme: String,
-        /// What it needs.
-        parameter: &'static str,
-    },
-    /// A parameter's value cannot be.
+    MissingParameter { scheme: String, parameter: &'static str },
     #[error("scheme {scheme}: {parameter}={value} is not {expected}")]
-    BadValue {
-        /// The scheme as it was written.
-        scheme: String,
-        /// The parameter.
-        parameter: String,
-        /// What was written.
-        value: String,
-        /// What it would have to be.
-        expected: &'static str,
-        /// The nearest value, where values have names.
-        nearest: Option<&'static str>,
-    },
+    BadValue { scheme: String, parameter: String, value: String, expected: &'static str, nearest: Option<&'static str> },
     /// Two parameters say different things about one quantity, or one has no effect beside the other.
     #[error("scheme {scheme}: `{first}` and `{second}` cannot stand together: {reason}")]
-    Conflict {
-        /// The scheme as it was written.
-        scheme: String,
-        /// One of them.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-        /// Why not.
-        reason: &'static str,
-    },
+    Conflict { scheme: String, first: &'static str, second: &'static str, reason: &'static str },
     /// A scheme is not written as `name(parameter=value, …)`.
     #[error("cannot read scheme `{text}`: {reason}")]
-    Malformed {
-        /// What was written, cut to a readable length.
-        text: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    Malformed { text: String, reason: &'static str },
     /// A scheme needs fans, and the tensor has none.
     #[error(
         "scheme {scheme} needs a fan, and a tensor of shape {} that is no weight of a linear or convolutional layer has none",
         ShapeText(shape)
     )]
-    NoFans {
-        /// The scheme, in its canonical spelling.
-        scheme: String,
-        /// The shape of the tensor.
-        shape: Shape,
-    },
+    NoFans { scheme: String, shape: Shape },
     /// A layer's fans exceed 64 bits, or its groups do not divide its channels.
     #[error("no fans for {layer} of {input} inputs, {output} outputs, {kernel} kernel elements and {groups} groups")]
-    ImpossibleFans {
-        /// The kind of the layer.
-        layer: &'static str,
-        /// Input channels, as given.
-        input: u64,
-        /// Output channels, as given.
-        output: u64,
-        /// The product of the kernel's sizes.
-        kernel: u64,
-        /// Groups of channels.
-        groups: u64,
-    },
-    /// A scheme is defined for tensors of other ranks only.
+    ImpossibleFans { layer: &'static str, input: u64, output: u64, kernel: u64, groups: u64 },
     #[error("scheme {scheme} needs a tensor of {expected} axes, found shape {}", ShapeText(shape))]
-    Rank {
-        /// The scheme.
-        scheme: &'static str,
-        /// How many axes it needs.
-        expected: &'static str,
-        /// The shape of the tensor.
-        shape: Shape,
-    },
-    /// The groups of `dirac` do not divide the output channels.
+    Rank { scheme: &'static str, expected: &'static str, shape: Shape },
     #[error("scheme dirac: {groups} groups do not divide {channels} output channels")]
-    Groups {
-        /// How many groups.
-        groups: u64,
-        /// The size of axis 0.
-        channels: u64,
-    },
+    Groups { groups: u64, channels: u64 },
     /// A resolved scheme holds a number that cannot be, as in an edited plan.
     #[error("scheme {scheme}: {parameter} is {value}, not {expected}")]
-    Impossible {
-        /// The scheme.
-        scheme: &'static str,
-        /// The parameter.
-        parameter: &'static str,
-        /// Its value.
-        value: f64,
-        /// What it would have to be.
-        expected: &'static str,
-    },
-    /// No 32-bit float lies between the bounds.
+    Impossible { scheme: &'static str, parameter: &'static str, value: f64, expected: &'static str },
     #[error("scheme {scheme}: no 32-bit float lies between {low} and {high}")]
-    EmptyInterval {
-        /// The scheme.
-        scheme: &'static str,
-        /// The lower bound.
-        low: f64,
-        /// The upper bound.
-        high: f64,
-    },
+    EmptyInterval { scheme: &'static str, low: f64, high: f64 },
     /// Elements were asked for that the tensor does not have, or a buffer of the wrong length was given.
     #[error("cannot draw elements {start} to {end} of shape {} at {base} into {length} places", ShapeText(shape))]
-    Range {
-        /// The first element.
-        start: u64,
-        /// One past the last.
-        end: u64,
-        /// The shape of the part.
-        shape: Shape,
-        /// The index in the tensor of the part's first element.
-        base: u64,
-        /// The length of the buffer.
-        length: usize,
-    },
-    /// A piece was asked for of a scheme whose values only exist all at once.
+    Range { start: u64, end: u64, shape: Shape, base: u64, length: usize },
     #[error("scheme {scheme} makes its {elements} elements at once, and {asked} were asked for")]
-    Whole {
-        /// The scheme.
-        scheme: &'static str,
-        /// How many elements the part has.
-        elements: u64,
-        /// How many were asked for.
-        asked: u64,
-    },
-    /// A matrix is too large to be factorised in this machine's memory.
+    Whole { scheme: &'static str, elements: u64, asked: u64 },
     #[error("scheme {scheme}: a matrix of shape {} does not fit into memory", ShapeText(shape))]
-    TooLarge {
-        /// The scheme.
-        scheme: &'static str,
-        /// The shape of the part.
-        shape: Shape,
-    },
+    TooLarge { scheme: &'static str, shape: Shape },
 }
 
 impl Fault for InitError {

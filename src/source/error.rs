@@ -1,305 +1,95 @@
+//! What can go wrong with a source.
+
 use std::path::PathBuf;
 
-use super::{Exit, Fault, nearest};
+use crate::error::{Exit, Fault, nearest};
 
 /// A source cannot be found or fetched.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant documents it")]
 pub enum SourceError {
-    /// A bare word is neither an alias nor a path.
     #[error("`{name}` is neither a path nor a known short name of a checkpoint")]
-    UnknownName {
-        /// What was typed.
-        name: String,
-        /// The short names that are most like it, the best first.
-        near: Vec<&'static str>,
-    },
-    /// A reference breaks the grammar.
+    UnknownName { name: String, near: Vec<&'static str> },
     #[error("source `{text}`: expected {expected}")]
-    Malformed {
-        /// What was typed.
-        text: String,
-        /// What stands there in a correct one.
-        expected: &'static str,
-    },
-    /// `none` was given where weights are read.
+    Malformed { text: String, expected: &'static str },
     #[error("source `none` holds no weights to read")]
     NoSource,
-    /// Two revisions were asked for.
     #[error("two revisions of {repository}: `{written}` in the source and `{flag}` in --revision")]
-    TwoRevisions {
-        /// `org/name`.
-        repository: String,
-        /// After the `@`.
-        written: String,
-        /// After `--revision`.
-        flag: String,
-    },
-    /// `HF_ENDPOINT` is no address.
+    TwoRevisions { repository: String, written: String, flag: String },
     #[error("HF_ENDPOINT `{endpoint}` is no http:// or https:// address")]
-    BadEndpoint {
-        /// Its value.
-        endpoint: String,
-    },
-    /// The token cannot be sent. Its value is not repeated.
+    BadEndpoint { endpoint: String },
     #[error("the Hugging Face token holds characters that cannot be sent")]
     BadToken,
-    /// `SSL_CERT_FILE` names no file of certificates.
     #[error("{}: no certificate in it", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no place for downloads.
+    NoCertificate { path: PathBuf },
     #[error("no directory for the Hugging Face cache: neither HF_HOME nor HOME is set")]
     NoCache,
-    /// Nothing stands at a path.
     #[error("{}: no such file or directory", path.display())]
-    MissingPath {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A link leads nowhere.
+    MissingPath { path: PathBuf },
     #[error("{}: a link to a file that does not exist", path.display())]
-    DanglingLink {
-        /// The link.
-        path: PathBuf,
-    },
-    /// A path may not be read.
+    DanglingLink { path: PathBuf },
     #[error("read {}: {source}", path.display())]
-    Unreadable {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// A pipe, a device, or a directory in the place of a file.
     #[error("{}: not a regular file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A file's name is not UTF-8.
+    NotAFile { path: PathBuf },
     #[error("{}: the name is not UTF-8", path.display())]
-    NameNotText {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A directory is no checkpoint's.
+    NameNotText { path: PathBuf },
     #[error("{}: more than {limit} files", path.display())]
-    TooManyFiles {
-        /// The directory.
-        path: PathBuf,
-        /// How many a source may have.
-        limit: usize,
-    },
-    /// A name leads out of its source.
+    TooManyFiles { path: PathBuf, limit: usize },
     #[error("{label}: the file name `{name}` leads out of it")]
-    Outside {
-        /// The source's label.
-        label: String,
-        /// The name.
-        name: String,
-    },
-    /// A source has no file of this name.
+    Outside { label: String, name: String },
     #[error("{label}: no file `{name}`")]
-    NoSuchFile {
-        /// The source's label.
-        label: String,
-        /// The name.
-        name: String,
-        /// The name that is most like it.
-        near: Option<String>,
-    },
-    /// A file ends before the bytes that were asked for.
+    NoSuchFile { label: String, name: String, near: Option<String> },
     #[error("{file}: expected {wanted} bytes at offset {offset}, found the end of the file at {bytes}")]
-    Short {
-        /// The file's name.
-        file: String,
-        /// Where the read began.
-        offset: u64,
-        /// How many bytes were asked for.
-        wanted: u64,
-        /// How long the file is.
-        bytes: u64,
-    },
-    /// A file that is read whole is too long for what it is.
+    Short { file: String, offset: u64, wanted: u64, bytes: u64 },
     #[error("{file}: expected at most {limit} bytes, found {bytes}")]
-    TooLong {
-        /// The file's name.
-        file: String,
-        /// How many it may have.
-        limit: u64,
-        /// How many it has.
-        bytes: u64,
-    },
+    TooLong { file: String, limit: u64, bytes: u64 },
     /// A repository may not be read, or is hidden.
     #[error("{repository}: the Hub answered {status}: {}", no_entry(*status, *token_sent))]
-    NoEntry {
-        /// `org/name`.
-        repository: String,
-        /// 401 or 403.
-        status: u16,
-        /// Whether a token went with the request.
-        token_sent: bool,
-        /// The repository's page.
-        page: String,
-        /// The repository of an alias that is most like it.
-        near: Option<&'static str>,
-    },
-    /// The Hub has no such repository.
+    NoEntry { repository: String, status: u16, token_sent: bool, page: String, near: Option<&'static str> },
     #[error("{repository}: the Hub has no such repository")]
-    NoRepository {
-        /// `org/name`.
-        repository: String,
-        /// The repository of an alias that is most like it.
-        near: Option<&'static str>,
-    },
+    NoRepository { repository: String, near: Option<&'static str> },
     /// A repository has no such branch, tag or commit.
     #[error("{repository}: no revision `{revision}`")]
-    NoRevision {
-        /// `org/name`.
-        repository: String,
-        /// What was asked for.
-        revision: String,
-    },
-    /// A server answered with another status.
+    NoRevision { repository: String, revision: String },
     #[error("{address}: answered {status} at attempt {attempts}")]
-    Status {
-        /// Where, without the query.
-        address: String,
-        /// The status of HTTP.
-        status: u16,
-        /// How often it was asked.
-        attempts: u32,
-        /// For how many seconds the server asks not to be asked again.
-        after: Option<u64>,
-    },
-    /// A connection failed.
+    Status { address: String, status: u16, attempts: u32, after: Option<u64> },
     #[error("{host}: no answer at attempt {attempts}: {source}")]
-    Network {
-        /// The host.
-        host: String,
-        /// How often it was tried.
-        attempts: u32,
-        /// What went wrong.
-        source: Box<ureq::Error>,
-    },
-    /// A transfer ended before the file did.
+    Network { host: String, attempts: u32, source: Box<ureq::Error> },
     #[error("{file}: expected {expected} bytes, the transfer ended after {bytes} at attempt {attempts}")]
-    Cut {
-        /// The file.
-        file: String,
-        /// How many bytes arrived.
-        bytes: u64,
-        /// How many it has.
-        expected: u64,
-        /// How often it was tried.
-        attempts: u32,
-    },
-    /// A transfer brings too little to come to an end.
+    Cut { file: String, bytes: u64, expected: u64, attempts: u32 },
     #[error("{file}: received {bytes} bytes in {seconds} seconds at attempt {attempts}")]
-    Slow {
-        /// The file.
-        file: String,
-        /// How many bytes arrived.
-        bytes: u64,
-        /// In which time.
-        seconds: u64,
-        /// How often it was tried.
-        attempts: u32,
-    },
+    Slow { file: String, bytes: u64, seconds: u64, attempts: u32 },
     /// Offline, a file of the cache has other bytes than the Hub's.
     #[error("{repository}: {} in the cache is not file `{name}`: expected {hash} {expected}, found {found}", path.display())]
     CorruptCache {
-        /// `org/name`.
         repository: String,
-        /// The file.
         name: String,
-        /// The file of the cache.
         path: PathBuf,
-        /// Which hash.
         hash: &'static str,
-        /// The hash that the Hub states.
         expected: String,
-        /// The hash of the bytes in the cache.
         found: String,
     },
-    /// A transfer brought another number of bytes than was announced.
     #[error("{file}: expected {expected} bytes, received at least {found}")]
-    WrongLength {
-        /// The file.
-        file: String,
-        /// How many were announced.
-        expected: u64,
-        /// How many arrived before it was given up.
-        found: u64,
-    },
-    /// A transfer brought other bytes than were announced.
+    WrongLength { file: String, expected: u64, found: u64 },
     #[error("{file}: expected sha256 {expected}, received {found}")]
-    WrongBytes {
-        /// The file.
-        file: String,
-        /// The announced hash.
-        expected: String,
-        /// The hash of what arrived.
-        found: String,
-    },
-    /// The same of a file that git-lfs does not store.
+    WrongBytes { file: String, expected: String, found: String },
     #[error("{file}: expected git blob id {expected}, received {found}")]
-    WrongBlob {
-        /// The file.
-        file: String,
-        /// The announced id.
-        expected: String,
-        /// The id of what arrived.
-        found: String,
-    },
+    WrongBlob { file: String, expected: String, found: String },
     /// The first bytes of a file, asked for by themselves, were not those of the file.
     #[error("{file}: byte {offset} is not the one that was sent before, with the header alone")]
-    OtherFront {
-        /// The file.
-        file: String,
-        /// The first byte that differs.
-        offset: usize,
-    },
-    /// A server does not answer as a Hub does.
+    OtherFront { file: String, offset: usize },
     #[error("{address}: expected {expected} in the answer")]
-    WrongAnswer {
-        /// Where, without the query.
-        address: String,
-        /// What a Hub's answer has.
-        expected: &'static str,
-    },
+    WrongAnswer { address: String, expected: &'static str },
     /// Offline, a revision is not in the cache.
     #[error("{repository}: revision `{revision}` is not in the cache {cache}, and this run is offline")]
-    RevisionNotCached {
-        /// `org/name`.
-        repository: String,
-        /// Branch, tag or commit.
-        revision: String,
-        /// The cache's `hub` directory.
-        cache: String,
-    },
+    RevisionNotCached { repository: String, revision: String, cache: String },
     /// Offline, a file is not in the cache.
     #[error("{repository}: file `{name}` is not in the cache {cache}, and this run is offline")]
-    NotCached {
-        /// `org/name`.
-        repository: String,
-        /// The file.
-        name: String,
-        /// The cache's `hub` directory.
-        cache: String,
-    },
-    /// The cache cannot be written.
+    NotCached { repository: String, name: String, cache: String },
     #[error("{action} {} in the Hugging Face cache: {source}", path.display())]
-    Cache {
-        /// The verb.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Cache { action: &'static str, path: PathBuf, source: std::io::Error },
 }
 
 fn no_entry(status: u16, token_sent: bool) -> &'static str {

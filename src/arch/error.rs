@@ -1,305 +1,85 @@
-use super::{Error, Exit, Fault};
+use crate::error::{Error, Exit, Fault};
 use crate::tensor::{Shape, ShapeText};
 
 /// An architecture file, or a rule on the command line, is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchError {
-    /// A pattern cannot be read.
     #[error("pattern `{text}`: {problem}")]
-    Pattern {
-        /// As written.
-        text: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A depth list cannot be read.
+    Pattern { text: String, problem: String },
     #[error("depth list `{text}`: {problem}")]
-    DepthList {
-        /// As written.
-        text: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A depth list has more or fewer items than the target has layers.
+    DepthList { text: String, problem: String },
     #[error(
         "depth list `{list}` gives {items} layers, the target has {target_layers} (the source has {source_layers})"
     )]
-    DepthCount {
-        /// The list.
-        list: String,
-        /// How many items it has for this source.
-        items: u64,
-        /// Layers of the target's block.
-        target_layers: u64,
-        /// Layers of the source's block.
-        source_layers: u64,
-    },
-    /// A depth list names a layer that the source lacks.
+    DepthCount { list: String, items: u64, target_layers: u64, source_layers: u64 },
     #[error("depth list `{list}` names layer {index}, the source has {source_layers} layers")]
-    DepthIndex {
-        /// The list.
-        list: String,
-        /// The index as written.
-        index: i64,
-        /// Layers of the source's block.
-        source_layers: u64,
-    },
-    /// Several targets of one rule have different wildcards.
+    DepthIndex { list: String, index: i64, source_layers: u64 },
     #[error("map rule `{rule}`: `{first}` and `{other}` have different wildcards")]
-    MapTargets {
-        /// The rule.
-        rule: String,
-        /// The first target.
-        first: String,
-        /// The one that differs.
-        other: String,
-    },
-    /// Class names that are written as a list of a programming language.
+    MapTargets { rule: String, first: String, other: String },
     #[error("--labels `{typed}`: class names are written without brackets and quotes, separated by commas")]
-    LabelsForm {
-        /// What was typed.
-        typed: String,
-        /// The names as they are meant; empty where there is no way to tell.
-        names: Vec<String>,
-    },
-    /// A class name stands twice.
+    LabelsForm { typed: String, names: Vec<String> },
     #[error("label `{label}` stands twice, at {first} and {second}")]
-    LabelTwice {
-        /// The class.
-        label: String,
-        /// Its first index.
-        first: usize,
-        /// Its second index.
-        second: usize,
-    },
-    /// A flag does not have its form.
+    LabelTwice { label: String, first: usize, second: usize },
     #[error("{flag} `{typed}`: expected {expected}")]
-    FlagForm {
-        /// The flag.
-        flag: &'static str,
-        /// What was typed.
-        typed: String,
-        /// The form.
-        expected: &'static str,
-    },
-    /// What a flag holds is wrong.
+    FlagForm { flag: &'static str, typed: String, expected: &'static str },
     #[error("{flag} `{typed}`: {error}")]
-    Flag {
-        /// The flag.
-        flag: &'static str,
-        /// What was typed.
-        typed: String,
-        /// The form.
-        expected: &'static str,
-        /// What is wrong.
-        error: Box<Error>,
-    },
-    /// `--set` names a key that neither the config nor its family has.
+    Flag { flag: &'static str, typed: String, expected: &'static str, error: Box<Error> },
     #[error("--set `{typed}`: {family} has no key `{key}`{}", did_you_mean(nearest))]
-    UnknownSet {
-        /// What was typed.
-        typed: String,
-        /// The key.
-        key: String,
-        /// The nearest known one.
-        nearest: Option<String>,
-        /// The family.
-        family: &'static str,
-    },
-    /// `--set` where there is no config.
+    UnknownSet { typed: String, key: String, nearest: Option<String>, family: &'static str },
     #[error("--set `{typed}`: it changes a Hugging Face config, and this architecture is a file of form `{form}`")]
-    SetWithoutConfig {
-        /// What was typed.
-        typed: String,
-        /// The form of the file.
-        form: &'static str,
-    },
-    /// No snippet is known for a framework.
+    SetWithoutConfig { typed: String, form: &'static str },
     #[error("no snippet for `{framework}`")]
-    UnknownFramework {
-        /// What was typed.
-        framework: String,
-        /// Those that there are.
-        known: Vec<&'static str>,
-    },
-    /// A place in a file is wrong.
+    UnknownFramework { framework: String, known: Vec<&'static str> },
     #[error("{file}:{line}:{column}: {problem}")]
-    Place {
-        /// The file's name.
-        file: String,
-        /// From 1.
-        line: usize,
-        /// In characters, from 1.
-        column: usize,
-        /// What is wrong there.
-        problem: Problem,
-    },
-    /// A file is wrong as a whole.
+    Place { file: String, line: usize, column: usize, problem: Problem },
     #[error("{file}: {problem}")]
-    File {
-        /// The file's name.
-        file: String,
-        /// What is wrong with it.
-        problem: Problem,
-    },
+    File { file: String, problem: Problem },
 }
 
 /// What is wrong with a file, or at a place in it.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// It is no JSON.
     #[error("invalid JSON: {message}")]
-    Syntax {
-        /// What the parser says.
-        message: String,
-    },
-    /// A key stands twice in one object.
+    Syntax { message: String },
     #[error("the key `{key}` stands twice")]
-    KeyTwice {
-        /// The key.
-        key: String,
-    },
-    /// A key that means nothing here.
+    KeyTwice { key: String },
     #[error("unknown key `{key}`{}", did_you_mean(nearest))]
-    UnknownKey {
-        /// The key.
-        key: String,
-        /// The nearest known one.
-        nearest: Option<String>,
-        /// All that are known.
-        known: Vec<String>,
-    },
-    /// A key is missing.
+    UnknownKey { key: String, nearest: Option<String>, known: Vec<String> },
     #[error("{what} lacks the key `{key}`")]
-    MissingKey {
-        /// The object.
-        what: String,
-        /// The key.
-        key: &'static str,
-    },
-    /// A value of another type.
+    MissingKey { what: String, key: &'static str },
     #[error("`{what}` must be {expected}, found {found}")]
-    WrongType {
-        /// Which value.
-        what: String,
-        /// What it should be.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
-    /// A word that is none of a closed set.
+    WrongType { what: String, expected: String, found: String },
     #[error("unknown {what} `{word}`{}", did_you_mean(nearest))]
-    UnknownWord {
-        /// Of what kind.
-        what: &'static str,
-        /// The word.
-        word: String,
-        /// The nearest known one.
-        nearest: Option<String>,
-        /// All that are known.
-        known: Vec<String>,
-    },
-    /// Two keys that exclude each other.
+    UnknownWord { what: &'static str, word: String, nearest: Option<String>, known: Vec<String> },
     #[error("`{first}` and `{second}` exclude each other")]
-    Exclusive {
-        /// One.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// The number of elements overflows.
+    Exclusive { first: String, second: String },
     #[error("`{name}` of shape {} is larger than 64 bits can count", ShapeText(shape))]
-    Overflow {
-        /// The tensor.
-        name: String,
-        /// Its shape.
-        shape: Shape,
-    },
-    /// A tie that cannot be.
+    Overflow { name: String, shape: Shape },
     #[error("`{name}` is tied to `{owner}`, {problem}")]
-    Tie {
-        /// The tensor.
-        name: String,
-        /// What it is tied to.
-        owner: String,
-        /// Why that cannot be.
-        problem: String,
-    },
-    /// More than a limit allows.
+    Tie { name: String, owner: String, problem: String },
     #[error("{what}: {found}, at most {limit}")]
-    Limit {
-        /// Of what.
-        what: &'static str,
-        /// How many.
-        found: u64,
-        /// How many may be.
-        limit: u64,
-    },
-    /// A `from` that names nothing.
+    Limit { what: &'static str, found: u64, limit: u64 },
     #[error("`{key}` names `{id}`, which is no id of an input or of a layer before it{}", did_you_mean(nearest))]
-    UnknownId {
-        /// The key: `from`, `in` or `outputs`.
-        key: &'static str,
-        /// The id.
-        id: String,
-        /// The nearest known one.
-        nearest: Option<String>,
-        /// All that are known here.
-        known: Vec<String>,
-    },
+    UnknownId { key: &'static str, id: String, nearest: Option<String>, known: Vec<String> },
     /// A layer that takes its own result, or that of a later layer.
     #[error("`{id}` is a layer at or after this one: the layers form a loop")]
-    Loop {
-        /// The id.
-        id: String,
-    },
-    /// Two ids of one name.
+    Loop { id: String },
     #[error("the id `{id}` stands twice")]
-    IdTwice {
-        /// The id.
-        id: String,
-    },
-    /// A file that is none of the three forms.
+    IdTwice { id: String },
     #[error("no architecture: neither `model_type` nor `\"xfer\": 1` with `layers` or `tensors`")]
     NoForm,
-    /// A version that is not known.
     #[error("`xfer` is {found}, this xfer reads version 1")]
-    Version {
-        /// What the file says.
-        found: String,
-    },
-    /// A `model_type` that no family answers to.
+    Version { found: String },
     #[error("no family answers to model_type `{model_type}`{}", otherwise(nearest))]
-    UnknownFamily {
-        /// The `model_type`.
-        model_type: String,
-        /// The nearest known one.
-        nearest: Option<String>,
-        /// All that are known.
-        known: Vec<String>,
-    },
-    /// A rule beside the keys of a Hugging Face config.
+    UnknownFamily { model_type: String, nearest: Option<String>, known: Vec<String> },
     #[error("`{key}` is a rule of xfer, and rules of a Hugging Face config stand under its key `xfer`")]
-    RuleInConfig {
-        /// The key.
-        key: &'static str,
-    },
-    /// Nothing to run or to list.
+    RuleInConfig { key: &'static str },
     #[error("{what} is empty")]
-    Empty {
-        /// What.
-        what: String,
-    },
-    /// A file has no text.
+    Empty { what: String },
     #[error("not UTF-8 at byte {at}")]
-    NotText {
-        /// The first byte that is not.
-        at: usize,
-    },
-    /// A directory or repository without anything that describes an architecture.
+    NotText { at: usize },
     #[error("neither a config.json nor weights")]
     NoArchitecture,
-    /// A folder without a vocabulary.
     #[error("neither a tokenizer.json nor a vocab.txt")]
     NoTokenizer,
     /// A number, size or word that cannot be, in the words of the layer that it belongs to.
