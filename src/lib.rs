@@ -23,7 +23,6 @@ pub mod lsuv;
 pub mod model;
 pub mod model_types;
 pub mod name;
-mod order;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -6,7 +6,6 @@ use super::pattern::digits;
 use super::{Architecture, Form, Rules};
 use crate::graph::{DimsText, Graph, Layer, Parameter};
 use crate::hash::HashMap;
-use crate::order;
 use crate::tensor::{Role, ShapeText};
 use crate::text::Text;
 
@@ -177,7 +176,7 @@ fn name(row: &Row) -> String {
 
 fn ranges(indices: &[u64]) -> String {
     let mut sorted = indices.to_vec();
-    order::sort(&mut sorted);
+    sorted.sort_unstable();
     let runs = sorted.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
         [first, .., last] if last - first > 1 => format!("{first}-{last}"),
         _ => run.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),

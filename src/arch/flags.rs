@@ -6,7 +6,6 @@ use super::{DepthList, DepthRule, Flags, InitRule, LabelRule, Pattern};
 use crate::arch::error::ArchError;
 use crate::error::Result;
 use crate::init::SchemeSpec;
-use crate::order;
 
 const MAP: &str =
     "'TO=FROM|operation|…', as 'enc.{i}.**=bert.encoder.layer.{i}.**' or 'head.weight=old.weight|transpose'";
@@ -173,7 +172,7 @@ fn source_pattern(text: &str) -> Result<(Option<String>, Pattern)> {
 fn check_targets(to: &[Pattern], rule: &str) -> Result<()> {
     let sorted = |pattern: &Pattern| {
         let mut keys: Vec<String> = pattern.wildcards().into_iter().map(str::to_string).collect();
-        order::sort(&mut keys);
+        keys.sort_unstable();
         keys
     };
     let Some((first, others)) = to.split_first() else {

@@ -43,7 +43,7 @@ pub struct DepthRule {
 }
 
 /// What happens to position rows that the source lacks or has too many of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Positions {
     /// The first rows (the default when shrinking).
@@ -102,7 +102,7 @@ impl AdaptRule {
 }
 
 /// How a grid of positions is resampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resample {
     /// As timm does (the default).
@@ -131,7 +131,7 @@ pub enum Channels {
 }
 
 /// How a patch kernel gets another size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Patch {
     /// By the pseudo-inverse of the resize of the image (the default; FlexiViT, arXiv:2212.08013).
@@ -141,7 +141,7 @@ pub enum Patch {
 }
 
 /// How a kernel over images becomes one over frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Frames {
     /// Every frame a share of it.
@@ -151,7 +151,7 @@ pub enum Frames {
 }
 
 /// How key and value heads become fewer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Heads {
     /// The mean of each group.
@@ -161,7 +161,7 @@ pub enum Heads {
 }
 
 /// What rows without a source become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NewRows {
     /// The mean of the source's rows.

@@ -7,7 +7,6 @@ use super::{TargetVocabulary, VocabRule};
 use crate::arch::error::{ArchError, Problem};
 use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
-use crate::order;
 use crate::source::error::SourceError;
 
 /// A tokenizer's files are at most some ten megabytes.
@@ -53,7 +52,7 @@ pub fn read(rule: &VocabRule, beside: &Beside) -> Result<TargetVocabulary> {
             Err(error) => return Err(error),
         }
     }
-    order::sort(&mut files);
+    files.sort_unstable();
     let chosen = match wanted {
         Some(wanted) => files.iter().find(|(name, _)| name == wanted),
         None => Vocabulary::FILES.iter().find_map(|preferred| files.iter().find(|(name, _)| name == preferred)),

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::{Drift, Layer, Pass};
-use crate::order;
 
 /// The signal or its gradient may change by a decade over the whole depth; three are too many. He under 30 ReLU layers stays within
 /// 0.2 of a decade, Xavier loses 4.4.
@@ -111,7 +110,7 @@ pub(super) fn all(pass: &Pass, layers: &[Layer], forward: Drift, backward: Drift
     found.extend(shares(layers, Kind::Dead, DEAD, |layer| layer.dead));
     found.extend(saturated(layers));
     found.extend(initial_loss(pass));
-    order::sort_by_key(&mut found, |finding| std::cmp::Reverse(finding.severity));
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }
 

@@ -13,7 +13,6 @@ use super::{Extent, Listing, Reader};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format_error::FormatError;
 use crate::error::{Error, Result};
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
 
@@ -84,7 +83,7 @@ impl Found {
 
     /// The same, with what the file states about its tensors.
     pub(super) fn into_part_stating(mut self, file: &dyn Bytes, variables: BTreeMap<String, Variable>) -> Result<Part> {
-        order::sort_by(&mut self.arrays, |(a, _), (b, _)| natural_cmp(&a.name, &b.name));
+        self.arrays.sort_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         check(&self.arrays, file.name())?;
         let (infos, arrays): (Vec<TensorInfo>, Vec<Array>) = self.arrays.into_iter().unzip();
         let listing = Listing::new(self.format, infos, self.metadata, None).with_variables(variables);

@@ -41,7 +41,6 @@ use kernel::Variable;
 
 use crate::error::Result;
 use crate::hash::HashMap;
-use crate::order;
 use crate::source::{Bytes, PinnedFile};
 use crate::tensor::{Name, Rows, TensorInfo};
 
@@ -84,7 +83,7 @@ impl Listing {
         metadata: Vec<(String, String)>,
         config: Option<String>,
     ) -> Listing {
-        order::sort_by(&mut tensors, |a, b| natural_cmp(&a.name, &b.name));
+        tensors.sort_by(|a, b| natural_cmp(&a.name, &b.name));
         let (quantization, ties, variables, index) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), OnceLock::new());
         Listing { format, tensors, metadata, config, quantization, ties, variables, index }
     }

@@ -11,7 +11,6 @@ use super::safetensors::{check_shards, parse_index};
 use super::{Checkpoint, Reader, claims, gguf, hdf5, msgpack, numpy, onnx, safetensors, torch};
 use crate::checkpoint::error::CheckpointError;
 use crate::error::{Error, Exit, Result};
-use crate::order;
 use crate::progress::Progress;
 use crate::source::{Bytes, PinnedFile, Source};
 
@@ -96,7 +95,7 @@ fn opened(source: &Source, options: &OpenOptions, progress: &dyn Progress) -> Re
         let chosen: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         notes.extend(passed_over(source.names(), &chosen));
     }
-    order::sort_by(&mut files, |a, b| a.name.cmp(&b.name));
+    files.sort_by(|a, b| a.name.cmp(&b.name));
     let key = parts.into_iter().find_map(|part| part.key);
     Ok(Checkpoint { reader: Arc::new(reader), files, key, notes })
 }

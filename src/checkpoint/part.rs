@@ -7,7 +7,6 @@ use super::natural::natural_cmp;
 use super::{Extent, Listing, Reader};
 use crate::checkpoint::error::CheckpointError;
 use crate::error::Result;
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
 
@@ -84,9 +83,9 @@ impl Joined {
             variables.extend(listing.variables.clone());
             entries.extend(listing.tensors.iter().cloned().enumerate().map(|(index, info)| ((number, index), info)));
         }
-        order::sort(&mut metadata);
+        metadata.sort_unstable();
         metadata.dedup();
-        order::sort_by(&mut entries, |(_, a), (_, b)| natural_cmp(&a.name, &b.name));
+        entries.sort_by(|(_, a), (_, b)| natural_cmp(&a.name, &b.name));
         refuse_twice(&entries, parts)?;
         let format = readers.first().map_or("", |reader| reader.listing().format);
         let (places, tensors) = entries.into_iter().unzip();

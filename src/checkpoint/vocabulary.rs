@@ -10,7 +10,6 @@ use super::json::json_error;
 use crate::checkpoint::error::CheckpointError;
 use crate::error::Result;
 use crate::hash::HashMap;
-use crate::order;
 
 /// More ids than any tokenizer has; a larger id would only take memory.
 const LIMIT: u64 = 16_777_216;
@@ -82,7 +81,7 @@ impl Vocabulary {
             Some((_, known)) => *known = token.into(),
             None => {
                 self.special.push((role.into(), token.into()));
-                order::sort(&mut self.special);
+                self.special.sort_unstable();
             }
         }
     }

@@ -330,7 +330,7 @@ fn sizes(entry: &[u8], mut extra: &[u8]) -> Option<[u64; 3]> {
 fn refuse_overlaps(file: &dyn Bytes, entries: &[Entry], end: u64) -> Result<()> {
     let last = |entry: &Entry| entry.header.saturating_add(HEADER).saturating_add(entry.packed);
     let mut sorted: Vec<&Entry> = entries.iter().filter(|entry| last(entry) <= end).collect();
-    crate::order::sort_by(&mut sorted, |a, b| a.header.cmp(&b.header));
+    sorted.sort_by(|a, b| a.header.cmp(&b.header));
     for pair in sorted.windows(2) {
         if let [first, second] = pair
             && last(first) > second.header

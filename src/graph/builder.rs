@@ -9,7 +9,6 @@ use super::{
 use crate::error::Result;
 use crate::graph::error::GraphError;
 use crate::init::{Scheme, SchemeSpec};
-use crate::order;
 use crate::tensor::{Dtype, Name, Role, Shape, ShapeText, TensorInfo};
 
 /// What a user of the builder may say about a layer beside its kind.
@@ -146,11 +145,6 @@ impl Builder {
         Ok(node)
     }
 
-    /// The input of this name, or `None`.
-    pub fn find_input(&self, name: &str) -> Option<NodeId> {
-        self.inputs.get(name).copied()
-    }
-
     /// A layer called `name` below the path, taking these inputs: infers its result's shape and declares its parameters
     /// (`{path}.{name}.weight`, …). An unnamed layer with weights, a shape that does not fit (both shapes and both layers named),
     /// an overflow or two parameters of one name is an error.
@@ -256,7 +250,7 @@ impl Builder {
     /// the order of a module's attributes, and a graph that of their use.
     pub fn sort_parameters(&mut self, since: ParameterId, rank: impl Fn(&Parameter) -> usize) {
         let mut order: Vec<ParameterId> = (since..self.parameters.len()).collect();
-        order::sort_by_key(&mut order, |id| (rank(&self.parameters[*id]), *id));
+        order.sort_by_key(|id| (rank(&self.parameters[*id]), *id));
         let mut moved: BTreeMap<ParameterId, ParameterId> = BTreeMap::new();
         moved.extend(order.iter().enumerate().map(|(place, id)| (*id, since + place)));
         let now = |id: &mut ParameterId| *id = moved.get(id).copied().unwrap_or(*id);

@@ -61,7 +61,7 @@ impl PositionIds {
 }
 
 /// What a bare parameter does to the activation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Use {
     /// One more position before the others.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An activation function, by the name that PyTorch gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nonlinearity {
     /// max(0, x).

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use crate::hash::HashMap;
-use crate::order;
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +146,7 @@ fn canonical_integer(component: &str) -> Option<u64> {
 
 /// `3` for one number, `{0-2, 4-6}` for several.
 pub fn ranges(mut numbers: Vec<u64>) -> String {
-    order::sort(&mut numbers);
+    numbers.sort_unstable();
     numbers.dedup();
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for n in numbers {

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{npz, torch};
 use crate::error::Result;
-use crate::order;
 use crate::plan::{Action, Assignment, Plan, Value};
 use crate::save::error::SaveError;
 use crate::tensor::TensorInfo;
@@ -179,7 +178,7 @@ fn weight_file(number: usize, count: usize, mut items: Vec<Item>) -> Result<Weig
         1 => "model.safetensors".to_string(),
         _ => format!("model-{:05}-of-{count:05}.safetensors", number + 1),
     };
-    order::sort_by(&mut items, |a, b| b.info.dtype.cmp(&a.info.dtype).then_with(|| a.info.name.cmp(&b.info.name)));
+    items.sort_by(|a, b| b.info.dtype.cmp(&a.info.dtype).then_with(|| a.info.name.cmp(&b.info.name)));
     let header = header(&name, &items)?;
     let mut offset = header.len() as u64;
     let mut spans = Vec::with_capacity(items.len());

@@ -12,7 +12,6 @@ use serde::de::IgnoredAny;
 
 use super::Replace;
 use crate::error::{Error, Result};
-use crate::order;
 use crate::save::error::SaveError;
 use crate::source::read_local;
 
@@ -209,7 +208,7 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<OsString>> {
     let read =
         || -> std::io::Result<Vec<OsString>> { fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect() };
     let mut names = read().map_err(|error| Error::io("list", directory, error))?;
-    order::sort(&mut names);
+    names.sort_unstable();
     Ok(names)
 }
 

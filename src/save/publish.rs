@@ -13,7 +13,6 @@ use rustix::io::Errno;
 use super::Sync;
 use super::place::{Occupant, Place, RESERVED, entries};
 use crate::error::{Error, Result};
-use crate::order;
 
 /// The ways to publish, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +114,7 @@ fn move_in(place: &Place, folder: &Path, sync: Sync) -> Result<()> {
     }
     let mut names = entries(folder)?;
     names.retain(|name| !name.as_bytes().starts_with(RESERVED.as_bytes()));
-    order::sort_by(&mut names, |a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
+    names.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
     // what index and config speak of must be there before them
     let announcing = names.iter().position(|name| rank(name) >= Rank::Index);
     for (number, name) in names.iter().enumerate() {
@@ -137,7 +136,7 @@ fn probe(from: &Path, to: &Path) -> io::Result<()> {
 /// Removes the content of DIR, what announces it first.
 fn clear(place: &Place) -> Result<()> {
     let mut names = place.content()?;
-    order::sort_by(&mut names, |a, b| rank(b).cmp(&rank(a)).then_with(|| a.cmp(b)));
+    names.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.cmp(b)));
     names.iter().try_for_each(|name| remove(&place.out.join(name)))
 }
 

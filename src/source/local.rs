@@ -8,7 +8,6 @@ use super::Bytes;
 use super::name::stays_inside;
 use crate::error::{Error, Result};
 use crate::handles::Handle;
-use crate::order;
 use crate::source::error::SourceError;
 
 /// Folders below folders that are listed; checkpoints nest one or two deep.
@@ -133,7 +132,7 @@ impl Directory {
                 return Err(SourceError::TooManyFiles { path: folder.to_path_buf(), limit: MOST_FILES }.into());
             }
         }
-        order::sort(&mut names);
+        names.sort_unstable();
         Ok(names)
     }
 
@@ -147,7 +146,7 @@ impl Directory {
         let paths = entries.take(MOST_FILES).filter_map(|entry| Some(entry.ok()?.path()));
         let holds = |path: &PathBuf| *path != root && path.join(file).is_file();
         let mut folders: Vec<String> = paths.filter(holds).map(|path| label(&path)).collect();
-        order::sort(&mut folders);
+        folders.sort_unstable();
         Ok((label(&root), folders))
     }
 
@@ -196,7 +195,7 @@ pub(super) fn files_below(root: &Path) -> Result<Vec<String>> {
             }
         }
     }
-    order::sort(&mut names);
+    names.sort_unstable();
     Ok(names)
 }
 

@@ -9,7 +9,6 @@ use super::work::piece_of;
 use crate::adapt::Demand;
 use crate::checkpoint::Reader;
 use crate::error::Result;
-use crate::order;
 use crate::plan::{Plan, Value};
 use crate::tensor::Rows;
 
@@ -43,7 +42,7 @@ pub(super) fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> 
     // pieces that wait for their file, and empty buffers
     let queued = if threads > 1 { bytes.min(2 * MOST as u64 * PIECE) } else { 0 };
     bookkeeping = bookkeeping.saturating_add(queued);
-    order::sort(&mut needs);
+    needs.sort_unstable();
     Ok(needs.iter().rev().take(threads.max(1)).fold(bookkeeping, |sum, need| sum.saturating_add(*need)))
 }
 

@@ -8,7 +8,6 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::{Extent, Listing, Reader, row_bytes};
 use crate::error::Result;
 use crate::hash::HashMap;
-use crate::order;
 use crate::plan::{Assignment, Plan, Value};
 use crate::tensor::Rows;
 use crate::transfer::error::TransferError;
@@ -32,7 +31,7 @@ impl Planned {
         let mut assignments: Vec<Assignment> = plan.assignments.into_iter().filter(is_written).collect();
         let tensors = assignments.iter().map(|assignment| assignment.target.clone()).collect();
         let listing = Listing::new(format, tensors, Vec::new(), None);
-        order::sort_by_key(&mut assignments, |assignment| listing.position(&assignment.target.name));
+        assignments.sort_by_key(|assignment| listing.position(&assignment.target.name));
         Planned { listing, seed: plan.seed, assignments, readers, held: Mutex::default() }
     }
 

@@ -11,7 +11,7 @@ use crate::support::modules::{Modules, Use, cycles};
 
 /// From the bottom up. Modules of one rank do not know each other.
 const RANKS: &[&[&str]] = &[
-    &["handles", "hash", "instructions", "model_types", "name", "order", "shape", "text", "threads", "unfinished"],
+    &["handles", "hash", "instructions", "model_types", "name", "shape", "text", "threads", "unfinished"],
     &["error"],
     &["tensor"],
     &["progress"],

@@ -18,7 +18,6 @@ use super::zip::{Packing, Place};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format_error::FormatError;
 use crate::error::Result;
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -70,7 +69,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     for entry in entries {
         arrays.push(place(&file, data, alignment, entry)?);
     }
-    order::sort(&mut metadata);
+    metadata.sort_unstable();
     let digest = cursor.digest();
     Found { format: "gguf", arrays, metadata, digest, notes }.into_part(file.as_ref())
 }
@@ -146,7 +145,7 @@ fn bytes(entry: &Entry) -> Option<u64> {
 }
 
 fn refuse_overlaps(file: &str, entries: &mut [Entry]) -> Result<()> {
-    order::sort_by_key(entries, |entry| (entry.offset, bytes(entry)));
+    entries.sort_by_key(|entry| (entry.offset, bytes(entry)));
     for pair in entries.windows(2) {
         let [first, second] = pair else { continue };
         let end = first.offset.saturating_add(bytes(first).unwrap_or(0));

@@ -21,7 +21,6 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format_error::FormatError;
 use crate::error::Result;
 use crate::hash::HashMap;
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -63,7 +62,7 @@ const STRINGS: u64 = 8;
 pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
     let mut cursor = Cursor::new(file.as_ref(), "ONNX");
     let mut model = graph::read(&mut cursor)?;
-    order::sort(&mut model.metadata);
+    model.metadata.sort_unstable();
     let layers = layers::recover(&model);
     let mut kernels = kernels::of(&model);
     kernels.retain(|name, _| !layers.contains_key(name));

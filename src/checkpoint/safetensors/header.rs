@@ -10,7 +10,6 @@ use crate::checkpoint::json::json_error;
 use crate::checkpoint::natural::natural_cmp;
 use crate::error::Result;
 use crate::hash::HashSet;
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 
@@ -51,7 +50,7 @@ pub(super) fn read(file: &dyn Bytes) -> Result<Header> {
     let mut hash = blake3::Hasher::new();
     hash.update(&prefix).update(&json);
     let Parsed { raw, mut metadata } = parse(name, &json)?;
-    order::sort(&mut metadata);
+    metadata.sort_unstable();
     let entries = validate(name, raw, 8 + length, file.len())?;
     Ok(Header { entries, metadata, digest: format!("blake3:{}", hash.finalize().to_hex()) })
 }
@@ -82,7 +81,7 @@ struct Raw {
 
 /// Walks the tensors in the order of the file with one variable: contiguity, overlap, overflow and size are proved by one loop.
 fn validate(file: &str, mut raw: Vec<Raw>, data: u64, bytes: u64) -> Result<Vec<Entry>> {
-    order::sort_by(&mut raw, |a, b| {
+    raw.sort_by(|a, b| {
         (a.begin, a.end).cmp(&(b.begin, b.end)).then_with(|| natural_cmp(&a.info.name, &b.info.name))
     });
     let mut start = 0;
@@ -103,7 +102,7 @@ fn validate(file: &str, mut raw: Vec<Raw>, data: u64, bytes: u64) -> Result<Vec<
     }
     let place = |raw: Raw| Entry { info: raw.info, offset: data + raw.begin, len: raw.end - raw.begin };
     let mut entries: Vec<Entry> = raw.into_iter().map(place).collect();
-    order::sort_by(&mut entries, |a, b| natural_cmp(&a.info.name, &b.info.name));
+    entries.sort_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
     Ok(entries)
 }
 

@@ -5,7 +5,6 @@ use super::pickle::{Input, Values, load};
 use crate::checkpoint::torch::error::TorchError;
 use crate::checkpoint::zip::{Archive, Packing, Place, unpack};
 use crate::error::Result;
-use crate::order;
 use crate::source::Bytes;
 
 /// The entry that describes everything, below a folder of any name.
@@ -64,7 +63,7 @@ fn prefix(file: &str, archive: &Archive) -> Result<String> {
     let folders = names.filter_map(|name| name.strip_suffix(PICKLE)).filter(|p| p.is_empty() || p.ends_with('/'));
     let depth = |folder: &&str| folder.matches('/').count();
     let mut folders: Vec<&str> = folders.collect();
-    order::sort_by_key(&mut folders, depth);
+    folders.sort_by_key(depth);
     match folders.as_slice() {
         [] => Err(no_pickle(file, archive)),
         [first, second, ..] if depth(first) == depth(second) => Err(TorchError::TwoPickles {

@@ -32,7 +32,6 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::torch::error::{StoredProblem, TorchError};
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Name, Rows, TensorInfo};
 
@@ -109,7 +108,7 @@ impl Opening<'_> {
             let placed = storages.place(&name, &described)?;
             tensors.push((TensorInfo::new(name, described.dtype, described.shape), placed));
         }
-        order::sort_by(&mut tensors, |(a, _), (b, _)| natural_cmp(&a.name, &b.name));
+        tensors.sort_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         refuse_twice(file, &tensors)?;
         let places = storages.places;
         let reader = self.reader(tensors, places, world::stated(values));

@@ -3,7 +3,6 @@
 use super::rebuild::Described;
 use crate::checkpoint::torch::error::StoredProblem;
 use crate::error::Result;
-use crate::order;
 use crate::source::Bytes;
 use crate::tensor::{Dtype, Rows, TensorInfo};
 
@@ -121,7 +120,7 @@ impl Gather<'_> {
         }
         let first = rows.start.saturating_mul(self.stored.stride.first().copied().unwrap_or(0));
         axes.retain(|axis| axis.size > 1);
-        order::sort_by_key(&mut axes, |axis| (std::cmp::Reverse(axis.from), std::cmp::Reverse(axis.to)));
+        axes.sort_by_key(|axis| (std::cmp::Reverse(axis.from), std::cmp::Reverse(axis.to)));
         (axes, first)
     }
 }

@@ -15,7 +15,6 @@ use crate::family::{self, Class, Dialect, Inputs};
 use crate::graph::{Builder, Parameter};
 use crate::init::Generator;
 use crate::name::{last, parent};
-use crate::order;
 use crate::plan::assignment::{Assignment, Step};
 use crate::plan::convert::carriage::Carriage;
 use crate::plan::convert::dialect::{Respelt, as_stored, respell};
@@ -55,7 +54,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
     if asked.to.as_deref() == Some(family::HUGGING_FACE) && asked.only.is_empty() {
         respelt.extend(absent(listing, &respelt)?);
     }
-    order::sort_by(&mut respelt, |a, b| natural_cmp(&a.info.name, &b.info.name));
+    respelt.sort_by(|a, b| natural_cmp(&a.info.name, &b.info.name));
     let kinds: Vec<(Dtype, &str)> = respelt.iter().map(|one| decide(&carriage, one, asked.dtype)).collect();
     let mut warnings: Vec<String> =
         carriage.report().into_iter().chain(warnings(&respelt, &kinds, asked.dtype)).collect();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::hash::HashMap;
 use crate::name::{below, cuts, index_of, last};
-use crate::order;
 use crate::plan::matching::blocks::Blocks;
 use crate::plan::matching::search::Search;
 
@@ -101,7 +100,7 @@ impl Search<'_> {
             }
         }
         for pairs in agreements.pairs.values_mut() {
-            order::sort(pairs);
+            pairs.sort_unstable();
             pairs.dedup();
         }
         agreements

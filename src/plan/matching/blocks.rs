@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::arch::Architecture;
 use crate::hash::{HashMap, HashSet};
 use crate::name::{MOST_COMPONENTS, index_of};
-use crate::order;
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl<'a> Blocks<'a> {
     pub fn paths(&self) -> Vec<&'a str> {
         let depth = |path: &str| path.split('.').filter(|part| index_of(part).is_some()).count();
         let mut paths: Vec<&str> = self.by_path.keys().copied().collect();
-        order::sort_by_key(&mut paths, |path| (depth(path), *path));
+        paths.sort_by_key(|path| (depth(path), *path));
         paths
     }
 

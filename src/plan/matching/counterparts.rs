@@ -6,7 +6,6 @@ use smallvec::SmallVec;
 
 use crate::hash::HashMap;
 use crate::name::index_of;
-use crate::order;
 use crate::plan::matching::blocks::places;
 use crate::plan::matching::depth::Counterpart;
 use crate::plan::matching::map::Ruled;
@@ -50,10 +49,10 @@ impl<'a> Pass<'a> {
         let (votes, layers) = side_by_side(|| self.votes(), || self.offered_layers());
         let all = votes.into_iter().filter_map(|(block, mut votes)| {
             // of equal votes the first path
-            order::sort_by(&mut votes, |a, b| (a.source, &a.path).cmp(&(b.source, &b.path)));
+            votes.sort_by(|a, b| (a.source, &a.path).cmp(&(b.source, &b.path)));
             let Vote { source, path, .. } = votes.into_iter().rev().max_by_key(|vote| vote.count)?;
             let mut layers = layers.get(&(source, path.as_str()))?.clone();
-            order::sort(&mut layers);
+            layers.sort_unstable();
             layers.dedup();
             Some((block.to_string(), Counterpart { source, path, layers }))
         });

@@ -5,7 +5,6 @@ use crate::error::{Error, Result, nearest};
 use crate::graph::{Layout, Parameter};
 use crate::hash::HashMap;
 use crate::name::last;
-use crate::order;
 use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::map_value::Making;
@@ -148,7 +147,7 @@ impl<'a> Rules<'a> {
             .flatten()
             .filter_map(|(rule, slot)| Some((*rule, *slot, self.rules[*rule].to[*slot].matches(target)?)))
             .collect();
-        order::sort_by_key(&mut found, |(rule, slot, _)| (*rule, *slot));
+        found.sort_by_key(|(rule, slot, _)| (*rule, *slot));
         found
     }
 

@@ -1,6 +1,5 @@
 //! Lines over a common axis, drawn as SVG whose colours are the page's.
 
-use crate::order;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -133,7 +132,7 @@ impl Chart<'_> {
         const APART: i32 = 17;
         let right = SIZE.0 as i32 - NAMES as i32 + 8;
         let mut places: Vec<(usize, i32)> = ends.iter().enumerate().filter_map(|(i, e)| Some((i, (*e)?.1))).collect();
-        order::sort_by_key(&mut places, |(place, y)| (*y, *place));
+        places.sort_by_key(|(place, y)| (*y, *place));
         let mut least = 12;
         for (_, y) in &mut places {
             *y = (*y).max(least);
