@@ -4,8 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::json::{Entry, Json, Node, Read, Wrong};
 use super::{
-    AdaptRule, Channels, DepthList, DepthRule, InitRule, LabelRule, ListItem, MapRule, NewRows, Rules, Selector,
-    VocabRule,
+    AdaptRule, DepthList, DepthRule, InitRule, LabelRule, ListItem, MapRule, NewRows, Rules, Selector, VocabRule,
 };
 use crate::arch::error::Problem;
 use crate::error::Error;
@@ -107,23 +106,7 @@ fn adapt_rule(node: &Node, place: &str) -> Read<AdaptRule> {
         positions: word(node, "positions")?,
         heads: word(node, "heads")?,
         rows: word(node, "rows")?,
-        grid: word(node, "grid")?,
         prefix: word(node, "prefix")?,
-        resample: word(node, "resample")?,
-        channels: node.get("channels").map(channels).transpose()?,
-        patch: word(node, "patch")?,
-        frames: word(node, "frames")?,
-    })
-}
-
-fn channels(node: &Node) -> Read<Channels> {
-    Ok(match node.text() {
-        Some("tile") => Channels::Tile,
-        Some("sum") => Channels::Sum,
-        Some("first") => Channels::First,
-        Some("mean") => Channels::Mean,
-        Some(_) => return Err(node.wrong_type("channels", "tile, sum, first, mean or a list")),
-        None => Channels::List(node.read("channels")?),
     })
 }
 

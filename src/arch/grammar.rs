@@ -116,23 +116,7 @@ const ADAPT: Object = Object {
         key("positions", Kind::Word("way", &["cut", "repeat", "tile", "interpolate", "new"]), "Position rows."),
         key("heads", Kind::Word("way", &["mean", "repeat"]), "Key and value heads."),
         key("rows", Kind::Word("way", NEW_ROWS), "Rows without a source."),
-        key("grid", Kind::Pair(&Kind::Pair(&SIZE)), "The grids of the positions, source and target."),
-        key("prefix", Kind::Pair(&Kind::Whole(0)), "Leading rows outside the grid, source and target."),
-        key(
-            "resample",
-            Kind::Word("way", &["bicubic_antialias", "bicubic", "bicubic_aligned", "bilinear"]),
-            "How a grid is resampled.",
-        ),
-        key(
-            "channels",
-            Kind::OneOf(&[
-                Kind::Word("way", &["tile", "sum", "first", "mean"]),
-                Kind::List(&Kind::OneOf(&[Kind::Whole(0), Kind::Null])),
-            ]),
-            "Input channels; in a list null is a new one.",
-        ),
-        key("patch", Kind::Word("way", &["pinv", "resize"]), "A patch kernel of another size."),
-        key("frames", Kind::Word("way", &["mean", "centre"]), "An image kernel over frames."),
+        key("prefix", Kind::Pair(&Kind::Whole(0)), "Leading rows that are no positions, source and target."),
     ],
 };
 

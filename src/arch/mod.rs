@@ -37,8 +37,7 @@ pub use missing::by_source;
 pub use open::{open, open_path};
 pub use pattern::{Bindings, Pattern};
 pub use rules::{
-    AdaptRule, Channels, DepthRule, Flags, Frames, Heads, InitRule, LabelRule, MapRule, NewRows, Patch, Positions,
-    Resample, Rules, Selector, VocabRule,
+    AdaptRule, DepthRule, Flags, Heads, InitRule, LabelRule, MapRule, NewRows, Positions, Rules, Selector, VocabRule,
 };
 pub use schema::schema;
 pub use snippet::snippet;

@@ -69,85 +69,15 @@ pub struct AdaptRule {
     pub heads: Option<Heads>,
     /// The rows of a vocabulary or head that have no source.
     pub rows: Option<NewRows>,
-    /// The grids of its positions, source and target, each rows and columns.
-    pub grid: Option<[[u64; 2]; 2]>,
-    /// Leading position rows that are no part of the grid, of source and target.
+    /// Leading rows that are no positions, of source and target.
     pub prefix: Option<[u64; 2]>,
-    /// How a grid is resampled.
-    pub resample: Option<Resample>,
-    /// Its input channels.
-    pub channels: Option<Channels>,
-    /// Its patch kernel.
-    pub patch: Option<Patch>,
-    /// Its frames, where an image model becomes a video model.
-    pub frames: Option<Frames>,
 }
 
 impl AdaptRule {
     /// A rule for these targets that says nothing yet.
     pub fn new(target: Selector) -> AdaptRule {
-        AdaptRule {
-            target,
-            positions: None,
-            heads: None,
-            rows: None,
-            grid: None,
-            prefix: None,
-            resample: None,
-            channels: None,
-            patch: None,
-            frames: None,
-        }
+        AdaptRule { target, positions: None, heads: None, rows: None, prefix: None }
     }
-}
-
-/// How a grid of positions is resampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resample {
-    /// As timm does (the default).
-    BicubicAntialias,
-    /// Bicubic, without a filter.
-    Bicubic,
-    /// Bicubic with aligned corners, as torchvision.
-    BicubicAligned,
-    /// Bilinear.
-    Bilinear,
-}
-
-/// What happens to input channels that become more or fewer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Channels {
-    /// Repeated, scaled so that the sum stays (the default).
-    Tile,
-    /// Added up.
-    Sum,
-    /// The first ones.
-    First,
-    /// Their mean, for each.
-    Mean,
-    /// For each target channel a source channel, or `None` for a new one.
-    List(Vec<Option<u64>>),
-}
-
-/// How a patch kernel gets another size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Patch {
-    /// By the pseudo-inverse of the resize of the image (the default; FlexiViT, arXiv:2212.08013).
-    Pinv,
-    /// Resized like an image.
-    Resize,
-}
-
-/// How a kernel over images becomes one over frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Frames {
-    /// Every frame a share of it.
-    Mean,
-    /// The centre frame all of it.
-    Centre,
 }
 
 /// How key and value heads become fewer.

@@ -245,15 +245,15 @@ fn rules_config_and_dtype_stand_beside_the_layers() {
     let text = DIGITS.replace(
         "\"name\": \"digits\",",
         r#""$schema": "x", "config": {"model_type": "mine"}, "dtype": "f16", "unused": ["?cls.**"],
-           "adapt": [{"match": "?**.p", "channels": [2, null], "grid": [[14, 14], [32, 32]], "prefix": [1, 1], "resample": "bicubic_antialias"}],
+           "adapt": [{"match": "?**.p", "positions": "interpolate", "prefix": [1, 1]}],
            "labels": {"out": ["a", "b"]}, "depth": {"hidden": [0, "new", -1]},
            "init": [{"match": "out.*", "scheme": "he_normal", "mode": "fan_out"}],"#,
     );
     let architecture = open(&text).unwrap();
     assert_eq!(architecture.config.unwrap().0["model_type"], "mine");
     let rules = architecture.rules;
-    assert_eq!(rules.adapt[0].grid, Some([[14, 14], [32, 32]]));
-    assert_eq!(rules.adapt[0].channels, Some(crate::arch::Channels::List(vec![Some(2), None])));
+    assert_eq!(rules.adapt[0].positions, Some(crate::arch::Positions::Interpolate));
+    assert_eq!(rules.adapt[0].prefix, Some([1, 1]));
     assert_eq!(rules.depth[0].list.to_string(), "0,new,-1");
     assert_eq!(rules.labels[0].head.as_ref().unwrap().text, "out");
     assert_eq!(rules.init[0].scheme, "he_normal(mode=fan_out)".parse().unwrap());
@@ -340,7 +340,8 @@ fn a_wrong_head_of_a_layers_file_says_where() {
         (r#""depth": {"a": [0, ^"first"]}"#, "an index, a range or \"new\""),
         (r#""depth": {^"a..b": "first"}"#, "an empty component"),
         (r#""adapt": [{"match": "a", "positions": ^"intrpolate"}]"#, "did you mean `interpolate`?"),
-        (r#""adapt": [{"match": "a", "grid": ^[[1, 1]]}]"#, "a pair"),
+        (r#""adapt": [{"match": "a", "prefix": ^[1, 1, 1]}]"#, "a pair"),
+        (r#""adapt": [{"match": "a", ^"grid": [[1, 1]]}]"#, "unknown key `grid`"),
         (r#""init": [{"match": ^"a.b*", "scheme": "zeros"}]"#, "one whole component"),
         (r#""init": [^{"match": "a", "scheme": "he_normal", "gian": 2}]"#, "gian"),
         (r#""init": [{"match": "a", "scheme": ^"he_nrmal"}]"#, "he_nrmal"),

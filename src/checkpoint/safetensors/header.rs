@@ -81,9 +81,7 @@ struct Raw {
 
 /// Walks the tensors in the order of the file with one variable: contiguity, overlap, overflow and size are proved by one loop.
 fn validate(file: &str, mut raw: Vec<Raw>, data: u64, bytes: u64) -> Result<Vec<Entry>> {
-    raw.sort_by(|a, b| {
-        (a.begin, a.end).cmp(&(b.begin, b.end)).then_with(|| natural_cmp(&a.info.name, &b.info.name))
-    });
+    raw.sort_by(|a, b| (a.begin, a.end).cmp(&(b.begin, b.end)).then_with(|| natural_cmp(&a.info.name, &b.info.name)));
     let mut start = 0;
     let mut previous: Option<&Raw> = None;
     for tensor in &raw {

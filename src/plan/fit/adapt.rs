@@ -1,13 +1,13 @@
 //! What `adapt` rules say of a target: a key acts where shapes differ, or is an error. Equal sizes are a copy.
 
-use crate::arch::{AdaptRule, Architecture, Channels, Heads, NewRows, Positions};
+use crate::arch::{AdaptRule, Architecture, Heads, NewRows, Positions};
 use crate::error::Result;
 use crate::plan::fit::error::FitError;
 use crate::plan::fit::subject::Subject;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::matches::{Match, Origin};
 
-/// A key of a rule that this version can act on.
+/// A key of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Positions,
@@ -23,11 +23,6 @@ pub(crate) struct Adapt {
     pub heads: Option<Heads>,
     pub rows: Option<NewRows>,
     pub prefix: Option<[u64; 2]>,
-    grid: Option<[[u64; 2]; 2]>,
-    /// Something said that this version cannot do.
-    later: Option<&'static str>,
-    /// Something said that would act on equal shapes too, and that this version cannot do.
-    reorders: Option<&'static str>,
 }
 
 impl Adapt {
@@ -38,28 +33,17 @@ impl Adapt {
             heads: rule.heads.or(said.heads),
             rows: rule.rows.or(said.rows),
             prefix: rule.prefix.or(said.prefix),
-            grid: rule.grid.or(said.grid),
-            later: later(rule).or(said.later),
-            reorders: reorders(rule).or(said.reorders),
         })
     }
 
-    /// An error where a rule would have to act and this version lacks its operation. Equal shapes need none, unless channels are
-    /// listed in another order or two grids of as many cells differ.
+    /// An error where the source and the target have different prefixes, for which there is no operation. Equal shapes need none.
     pub fn check_available(&self, subject: &Subject) -> Result<()> {
         let is_equal = subject.info.shape == subject.parameter.shape;
-        let is_one_grid = self.grid.is_none_or(|[source, target]| source == target);
-        let is_one_prefix = self.prefix.is_none_or(|[source, target]| source == target);
-        let missing = match (self.later, is_equal) {
-            (Some(rule), false) => Some(rule),
-            (_, true) if self.reorders.is_some() => self.reorders,
-            (_, _) if !is_one_grid => Some("grid"),
-            (_, false) if !is_one_prefix => Some("prefix"),
-            (Some(_) | None, _) => None,
-        };
-        match missing {
-            Some(rule) => Err(FitError::NoOperation { name: subject.parameter.name.to_string(), rule }.into()),
-            None => Ok(()),
+        match self.prefix {
+            Some([source, target]) if source != target && !is_equal => {
+                Err(FitError::NoOperation { name: subject.parameter.name.to_string(), rule: "prefix" }.into())
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -101,20 +85,4 @@ pub(crate) fn check_rules(sources: &[SourceView], target: &Architecture, matches
         }
     }
     Ok(())
-}
-
-fn later(rule: &AdaptRule) -> Option<&'static str> {
-    let said = [
-        (rule.channels.is_some(), "channels"),
-        (rule.patch.is_some(), "patch"),
-        (rule.frames.is_some(), "frames"),
-        (rule.resample.is_some(), "resample"),
-    ];
-    said.into_iter().find(|(is_said, _)| *is_said).map(|(_, name)| name)
-}
-
-fn reorders(rule: &AdaptRule) -> Option<&'static str> {
-    let Some(Channels::List(channels)) = &rule.channels else { return None };
-    let in_order = channels.iter().enumerate().all(|(place, channel)| *channel == Some(place as u64));
-    (!in_order).then_some("channels")
 }

@@ -406,11 +406,11 @@ fn what_does_not_fit_is_initialised_and_the_user_is_told_both_shapes() {
 
 #[test]
 fn a_rule_whose_operation_is_missing_is_an_error_and_not_passed_over() {
-    let mut to = target(vec![parameter("conv.weight", &[4, 1, 3, 3], Role::Conv { groups: 1 })]);
-    to.rules.adapt.push(adapt("conv.weight", |rule| rule.channels = Some(crate::arch::Channels::Sum)));
-    let error = refused(&stored(&[("conv.weight", &[4, 3, 3, 3])]), &to);
-    assert!(matches!(fit(error), FitError::NoOperation { rule: "channels", .. }));
-    assert_eq!(planned(&stored(&[("conv.weight", &[4, 1, 3, 3])]), &to).assignments[0].action, Action::Copied);
+    let mut to = target(vec![parameter(POSITIONS, &[20, 4], Role::Position)]);
+    to.rules.adapt.push(adapt(POSITIONS, |rule| rule.prefix = Some([1, 2])));
+    let error = refused(&stored(&[(POSITIONS, &[10, 4])]), &to);
+    assert!(matches!(fit(error), FitError::NoOperation { rule: "prefix", .. }));
+    assert_eq!(planned(&stored(&[(POSITIONS, &[20, 4])]), &to).assignments[0].action, Action::Copied);
 }
 
 /// The type that a linear weight and a new one are written in.
