@@ -1,6 +1,7 @@
 //! `xfer arch`: what an architecture file expands to.
 
 use clap::Args;
+use xfer::adapt::NamedOp;
 use xfer::arch;
 use xfer::text::Text;
 
@@ -12,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   xfer arch my.json                     every parameter, its shape, role, fans and init rule
   xfer arch --schema > xfer.schema.json for an editor, through \"$schema\"
+  xfer arch --ops                       the operations of map rules, and their arguments
   xfer arch --snippet torch             the Python that writes a listing from any nn.Module";
 
 /// Print what an architecture file expands to
@@ -19,11 +21,14 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct ArchArgs {
     /// An architecture file, a directory, or org/name[@rev] for its config
-    #[arg(required_unless_present_any = ["schema", "snippet"])]
+    #[arg(required_unless_present_any = ["schema", "snippet", "ops"])]
     arch: Option<String>,
     /// Print the JSON Schema of architecture files
     #[arg(long, conflicts_with = "snippet")]
     schema: bool,
+    /// Print the operations that `map` rules can apply
+    #[arg(long, conflicts_with_all = ["schema", "snippet"])]
+    ops: bool,
     /// Print the code that writes a listing from a model of this framework
     #[arg(long, value_name = "FRAMEWORK")]
     snippet: Option<String>,
@@ -35,9 +40,12 @@ pub struct ArchArgs {
 
 /// Runs the command.
 pub fn command(args: ArchArgs, signals: &Signals) -> Outcome {
-    let ArchArgs { arch, schema, snippet, rules, hub } = args;
+    let ArchArgs { arch, schema, ops, snippet, rules, hub } = args;
     if schema {
         return json(&format!("{:#}\n", arch::schema()));
+    }
+    if ops {
+        return data(&Text::own(NamedOp::usages().map(|(_, usage)| format!("{usage}\n")).collect::<String>()));
     }
     if let Some(framework) = snippet {
         return data(&Text::own(arch::snippet(&framework)?));

@@ -59,7 +59,8 @@ fn an_adapt_rule_that_cannot_act_names_tensor_and_key() {
             r#"{"match": "pos", "heads": "mean"}"#,
             "tensor pos: expected [1, 37, 8], found [1, 17, 8]: the adapt rule `heads`",
         ),
-        (r#"{"match": "pos", "grid": [[4, 4], [6, 6]], "prefix": [1, 1]}"#, "tensor pos: the adapt rule `grid`"),
+        (r#"{"match": "pos", "grid": [[4, 4], [6, 6]]}"#, "unknown key `grid`"),
+        (r#"{"match": "pos", "positions": "interpolate", "prefix": [1, 2]}"#, "tensor pos: the adapt rule `prefix`"),
         (r#"{"match": "new", "rows": "zeros"}"#, "`new`: no tensor that it matches has a source to adapt"),
     ] {
         let arch =

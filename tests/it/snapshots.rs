@@ -98,6 +98,11 @@ fn a_dry_run_prints_the_plan() {
 }
 
 #[test]
+fn the_operations_of_map_rules_are_listed() {
+    snapshot("ops", &Folder::new(), &["arch", "--ops"], 0);
+}
+
+#[test]
 fn a_check_finds_a_vanishing_signal() {
     let folder = Folder::new();
     network(&folder);
