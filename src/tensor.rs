@@ -17,11 +17,11 @@ use crate::tensor::error::TensorError;
 pub type Rows = Range<u64>;
 
 macro_rules! dtypes {
-    ($($variant:ident $stored:literal $short:literal $elements:literal $bytes:literal $class:ident;)*) => {
+    ($($variant:ident $stored:ident $short:literal $elements:literal $bytes:literal $class:ident;)*) => {
         /// How one element is stored. Closed: every match over it is exhaustive.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Dtype {
-            $(#[doc = concat!("`", $stored, "`: ", $elements, " element(s) in ", $bytes, " byte(s).")] $variant,)*
+            $(#[doc = concat!("`", stringify!($stored), "`: ", $elements, " element(s) in ", $bytes, " byte(s).")] $variant,)*
         }
 
         impl Dtype {
@@ -35,7 +35,12 @@ macro_rules! dtypes {
 
             /// The spelling in a safetensors header, as `BF16`.
             pub const fn stored_name(self) -> &'static str {
-                match self { $(Dtype::$variant => $stored,)* }
+                match self { $(Dtype::$variant => stringify!($stored),)* }
+            }
+
+            /// The type as the reference crate of safetensors has it.
+            pub(crate) const fn stored(self) -> safetensors::Dtype {
+                match self { $(Dtype::$variant => safetensors::Dtype::$stored,)* }
             }
 
             /// The spelling for people and for `config.json` abbreviations, as `bf16`.
@@ -60,28 +65,28 @@ enum Class {
 }
 
 dtypes! {
-    Bool "BOOL" "bool" 1 1 Integer;
-    F4 "F4" "f4" 2 1 Packed;
-    F6E2m3 "F6_E2M3" "f6_e2m3" 4 3 Packed;
-    F6E3m2 "F6_E3M2" "f6_e3m2" 4 3 Packed;
-    U8 "U8" "u8" 1 1 Integer;
-    I8 "I8" "i8" 1 1 Integer;
-    F8E5m2 "F8_E5M2" "f8_e5m2" 1 1 Packed;
-    F8E4m3 "F8_E4M3" "f8_e4m3" 1 1 Packed;
-    F8E8m0 "F8_E8M0" "f8_e8m0" 1 1 Packed;
-    F8E4m3fnuz "F8_E4M3FNUZ" "f8_e4m3fnuz" 1 1 Packed;
-    F8E5m2fnuz "F8_E5M2FNUZ" "f8_e5m2fnuz" 1 1 Packed;
-    I16 "I16" "i16" 1 2 Integer;
-    U16 "U16" "u16" 1 2 Integer;
-    F16 "F16" "f16" 1 2 Float;
-    Bf16 "BF16" "bf16" 1 2 Float;
-    I32 "I32" "i32" 1 4 Integer;
-    U32 "U32" "u32" 1 4 Integer;
-    F32 "F32" "f32" 1 4 Float;
-    C64 "C64" "c64" 1 8 Complex;
-    F64 "F64" "f64" 1 8 Float;
-    I64 "I64" "i64" 1 8 Integer;
-    U64 "U64" "u64" 1 8 Integer;
+    Bool BOOL "bool" 1 1 Integer;
+    F4 F4 "f4" 2 1 Packed;
+    F6E2m3 F6_E2M3 "f6_e2m3" 4 3 Packed;
+    F6E3m2 F6_E3M2 "f6_e3m2" 4 3 Packed;
+    U8 U8 "u8" 1 1 Integer;
+    I8 I8 "i8" 1 1 Integer;
+    F8E5m2 F8_E5M2 "f8_e5m2" 1 1 Packed;
+    F8E4m3 F8_E4M3 "f8_e4m3" 1 1 Packed;
+    F8E8m0 F8_E8M0 "f8_e8m0" 1 1 Packed;
+    F8E4m3fnuz F8_E4M3FNUZ "f8_e4m3fnuz" 1 1 Packed;
+    F8E5m2fnuz F8_E5M2FNUZ "f8_e5m2fnuz" 1 1 Packed;
+    I16 I16 "i16" 1 2 Integer;
+    U16 U16 "u16" 1 2 Integer;
+    F16 F16 "f16" 1 2 Float;
+    Bf16 BF16 "bf16" 1 2 Float;
+    I32 I32 "i32" 1 4 Integer;
+    U32 U32 "u32" 1 4 Integer;
+    F32 F32 "f32" 1 4 Float;
+    C64 C64 "c64" 1 8 Complex;
+    F64 F64 "f64" 1 8 Float;
+    I64 I64 "i64" 1 8 Integer;
+    U64 U64 "u64" 1 8 Integer;
 }
 
 impl Dtype {

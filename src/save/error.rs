@@ -19,6 +19,9 @@ pub enum SaveError {
     TooLarge,
     #[error("{file}: the header of {tensors} tensors would take {bytes} bytes, readers take at most {limit}")]
     HeaderTooLarge { file: String, tensors: usize, bytes: u64, limit: u64 },
+    /// The format does not allow what a header would state.
+    #[error("{file}: {source}")]
+    Header { file: String, source: safetensors::SafeTensorError },
     #[error("{} is being written by another process, in {}", out.display(), folder.display())]
     Busy { out: PathBuf, folder: PathBuf },
     #[error("{} exists and is no output of xfer: it holds {example}", out.display())]
@@ -52,6 +55,7 @@ impl Fault for SaveError {
             | SaveError::Uncountable { .. }
             | SaveError::TooLarge
             | SaveError::HeaderTooLarge { .. }
+            | SaveError::Header { .. }
             | SaveError::Foreign { .. }
             | SaveError::Exists { .. }
             | SaveError::Altered { .. }
@@ -82,6 +86,7 @@ impl Fault for SaveError {
             | SaveError::ReservedName { .. }
             | SaveError::Uncountable { .. }
             | SaveError::TooLarge
+            | SaveError::Header { .. }
             | SaveError::UnsafeName { .. }
             | SaveError::BeyondEnd { .. } => Vec::new(),
         }

@@ -1,7 +1,8 @@
 //! Where every byte of the weights goes, known from the plan before the first is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use safetensors::tensor::{Metadata, TensorInfo as StoredInfo};
 use serde_json::json;
 
 use super::{npz, torch};
@@ -14,8 +15,6 @@ use crate::tensor::TensorInfo;
 const HEADER_LIMIT: u64 = 25_000_000;
 /// The key that a header keeps for itself.
 const RESERVED: &str = "__metadata__";
-/// Every header's metadata; older readers refuse a file without `format`.
-const METADATA: &str = r#""__metadata__":{"format":"pt"}"#;
 
 /// One weight file: its header, and where each tensor lies.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,16 +188,19 @@ fn weight_file(number: usize, count: usize, mut items: Vec<Item>) -> Result<Weig
     Ok(WeightFile { name, header, rest: Vec::new(), spans, sums: Vec::new(), bytes: offset })
 }
 
-/// The length prefix and the JSON, padded with spaces to a multiple of 8; `fill` has proved that no offset overflows.
+/// The length prefix and the JSON, padded with spaces to a multiple of 8. `Metadata` checks and writes it: the offsets in order and
+/// without holes, the sizes those of the shapes. Of two equal names it would panic, but `items` has refused them; and its map has one
+/// key, for it writes several in any order. Older readers refuse a file without `format`.
 fn header(file: &str, items: &[Item]) -> Result<Vec<u8>> {
-    let mut json = format!("{{{METADATA}");
-    let mut begin = 0;
-    for Item { info, bytes, .. } in items {
-        let entry = json!({ "dtype": info.dtype, "shape": info.shape, "data_offsets": [begin, begin + bytes] });
-        json.push_str(&format!(",{}:{entry}", json!(info.name)));
-        begin += bytes;
-    }
-    json.push('}');
+    let tensors = items.iter().scan(0, |begin, item| {
+        let offsets = (*begin, *begin + item.bytes);
+        *begin = offsets.1;
+        Some(entry(item.info, offsets))
+    });
+    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let invalid = |source| SaveError::Header { file: file.to_string(), source };
+    let metadata = Metadata::new(Some(format), tensors.collect::<Result<_>>()?).map_err(invalid)?;
+    let json = serde_json::to_string(&metadata).map_err(|error| invalid(error.into()))?;
     let length = json.len().next_multiple_of(8);
     if length as u64 > HEADER_LIMIT {
         let (file, bytes, tensors) = (file.to_string(), length as u64, items.len());
@@ -208,6 +210,13 @@ fn header(file: &str, items: &[Item]) -> Result<Vec<u8>> {
     header.extend_from_slice(json.as_bytes());
     header.resize(8 + length, b' ');
     Ok(header)
+}
+
+fn entry(info: &TensorInfo, (begin, end): (u64, u64)) -> Result<(String, StoredInfo)> {
+    let size = |size: u64| usize::try_from(size).map_err(|_| SaveError::TooLarge);
+    let shape = info.shape.iter().map(|axis| size(*axis)).collect::<std::result::Result<_, _>>()?;
+    let data_offsets = (size(begin)?, size(end)?);
+    Ok((info.name.to_string(), StoredInfo { dtype: info.dtype.stored(), shape, data_offsets }))
 }
 
 /// The index as `transformers` writes it: sorted keys, two spaces, a newline.

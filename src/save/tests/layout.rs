@@ -178,6 +178,8 @@ fn what_cannot_be_laid_out_is_refused_by_name() {
         let odd = [tensor("w", dtype, shape)];
         assert!(matches!(refused(&plan(&odd, 9)), SaveError::Uncountable { .. }), "{dtype}");
     }
+    let wide = [tensor("w", Dtype::F32, &[1 << 32, 1 << 32, 0])];
+    assert!(matches!(refused(&plan(&wide, 9)), SaveError::Header { .. }));
     let together = [tensor("a", Dtype::U8, &[u64::MAX - 1]), tensor("b", Dtype::U8, &[u64::MAX - 1])];
     assert!(matches!(refused(&plan(&together, 9)), SaveError::TooLarge));
 }
