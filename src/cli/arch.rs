@@ -1,12 +1,13 @@
 //! `xfer arch`: what an architecture file expands to.
 
+use anyhow::Result;
 use clap::Args;
 use xfer::adapt::NamedOp;
 use xfer::arch;
 use xfer::text::Text;
 
 use super::init::{HubArgs, RuleArgs};
-use super::output::{Outcome, data, json};
+use super::output::{data, json};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -39,7 +40,7 @@ pub struct ArchArgs {
 }
 
 /// Runs the command.
-pub fn command(args: ArchArgs, signals: &Signals) -> Outcome {
+pub fn command(args: ArchArgs, signals: &Signals) -> Result<()> {
     let ArchArgs { arch, schema, ops, snippet, rules, hub } = args;
     if schema {
         return json(&format!("{:#}\n", arch::schema()));

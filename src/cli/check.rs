@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::Args;
 use xfer::check::Verdict;
 use xfer::error::Exit;
@@ -9,7 +10,7 @@ use xfer::job::{self, CheckRequest};
 use xfer::report::{diagnosis, page};
 
 use super::init::{HubArgs, ThreadArgs};
-use super::output::{Failure, Outcome, OutputArgs, data, json, warn_all};
+use super::output::{OutputArgs, Silent, data, json, warn_all};
 use super::progress::{Shown, Signals};
 use super::written;
 
@@ -53,7 +54,7 @@ pub struct CheckArgs {
 }
 
 /// Runs the command.
-pub fn command(args: CheckArgs, signals: &Signals) -> Outcome {
+pub fn command(args: CheckArgs, signals: &Signals) -> Result<()> {
     let CheckArgs { model, data: batch, init, seed, threads, hub, html, output } = args;
     written::check("--html", html.as_deref())?;
     let progress = Shown::new(signals, output.quiet);
@@ -69,6 +70,6 @@ pub fn command(args: CheckArgs, signals: &Signals) -> Outcome {
     }
     match checked.diagnosis.verdict {
         Verdict::Ok | Verdict::Warn => Ok(()),
-        Verdict::Fail => Err(Failure::Silent(Exit::Contract)),
+        Verdict::Fail => Err(Silent(Exit::Contract).into()),
     }
 }

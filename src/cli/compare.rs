@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use xfer::compare::{Optimizer, Settings};
 use xfer::error::{Fault, Interrupted};
@@ -9,7 +10,7 @@ use xfer::job::{self, CompareRequest};
 use xfer::report::{comparison, page};
 
 use super::init::{HubArgs, ThreadArgs, share};
-use super::output::{Failure, Outcome, data, json, talk};
+use super::output::{Silent, data, json, talk};
 use super::progress::{Shown, Signals};
 use super::written;
 
@@ -97,7 +98,7 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the command.
-pub fn command(args: CompareArgs, signals: &Signals) -> Outcome {
+pub fn command(args: CompareArgs, signals: &Signals) -> Result<()> {
     let CompareArgs { arch, data: file, from, init, lr, momentum, epochs, batch, seeds, holdout, goal, .. } = args;
     written::check("--html", args.html.as_deref())?;
     let optimizer = match args.optimizer {
@@ -117,5 +118,5 @@ pub fn command(args: CompareArgs, signals: &Signals) -> Outcome {
     }
     let Some(signal) = found.interrupted else { return Ok(()) };
     talk("interrupted: this is what there was by then");
-    Err(Failure::Silent(Fault::exit(&Interrupted(signal))))
+    Err(Silent(Interrupted(signal).exit()).into())
 }

@@ -1,9 +1,10 @@
 //! `xfer completions`: for the shell.
 
+use anyhow::Result;
 use clap::{Args, CommandFactory};
 use xfer::text::Text;
 
-use super::output::{Outcome, data};
+use super::output::data;
 
 /// Print completions for a shell
 #[derive(Args)]
@@ -14,7 +15,7 @@ pub struct CompletionsArgs {
 }
 
 /// Runs the command.
-pub fn command(args: &CompletionsArgs) -> Outcome {
+pub fn command(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "xfer", &mut script);
     data(&Text::own(String::from_utf8_lossy(&script)))

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Result;
 use clap::Args;
 use xfer::job::{self, ConvertRequest};
 
 use super::init::{DtypeArg, ExecutionArgs, HubArgs, conclude};
-use super::output::{Outcome, OutputArgs};
+use super::output::OutputArgs;
 use super::progress::{Shown, Signals};
 use super::size;
 
@@ -54,7 +55,7 @@ pub struct ConvertArgs {
 }
 
 /// Runs the command.
-pub fn command(args: ConvertArgs, signals: &Signals) -> Outcome {
+pub fn command(args: ConvertArgs, signals: &Signals) -> Result<()> {
     let started = Instant::now();
     let ConvertArgs { from, out, dtype, to, max_shard_size, only, key, hub, execution, output } = args;
     execution.reports.check()?;

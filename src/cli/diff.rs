@@ -1,12 +1,13 @@
 //! `xfer diff`: how two checkpoints differ.
 
+use anyhow::Result;
 use clap::Args;
 use xfer::checkpoint::OpenOptions;
 use xfer::error::Exit;
 use xfer::job;
 
 use super::init::{HubArgs, ThreadArgs};
-use super::output::{Failure, Outcome, data, json as print_json, warn_all};
+use super::output::{Silent, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -41,7 +42,7 @@ pub struct DiffArgs {
 }
 
 /// Runs the command.
-pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
+pub fn command(args: DiffArgs, signals: &Signals) -> Result<()> {
     let DiffArgs { a, b, values, threads, hub, json } = args;
     let progress = Shown::new(signals, false);
     let access = hub.access()?;
@@ -55,5 +56,5 @@ pub fn command(args: DiffArgs, signals: &Signals) -> Outcome {
     } else {
         data(&found.to_text(&a, &b))?
     }
-    if found.same { Ok(()) } else { Err(Failure::Silent(Exit::Contract)) }
+    if found.same { Ok(()) } else { Err(Silent(Exit::Contract).into()) }
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::Args;
 use xfer::job;
 use xfer::report::explain;
 
-use super::output::{Outcome, data, json_of};
+use super::output::{data, json_of};
 
 /// Say why a tensor has the value that it has: the step, the rule, the expression, the runners-up
 #[derive(Args)]
@@ -21,7 +22,7 @@ pub struct ExplainArgs {
 }
 
 /// Runs the command.
-pub fn command(args: ExplainArgs) -> Outcome {
+pub fn command(args: ExplainArgs) -> Result<()> {
     let ExplainArgs { place, name, json } = args;
     let report = job::report_of(&place)?;
     let tensor = explain::find(&report, &name)?;

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use xfer::arch::Flags;
-use xfer::error::{Exit, Result};
+use xfer::error::{Error, Exit};
 use xfer::job::{self, Execution, Finished, PlanRequest, Prepared};
 use xfer::plan::{DtypeChoice, Options};
 use xfer::report::{Report, mismatched, page, text};
@@ -17,7 +18,7 @@ use xfer::text::Text;
 use xfer::transfer;
 
 use super::error::OutputError;
-use super::output::{Failure, Outcome, OutputArgs, data, hints, json_by, json_of, talk, warn_all};
+use super::output::{OutputArgs, Silent, data, hints, json_by, json_of, talk, warn_all};
 use super::progress::{Shown, Signals};
 use super::{size, written};
 
@@ -195,7 +196,7 @@ impl ReportArgs {
     /// Refuses what could not be written, before any work.
     pub fn check(&self) -> Result<()> {
         written::check("--report", self.report.as_deref())?;
-        written::check("--html", self.html.as_deref())
+        Ok(written::check("--html", self.html.as_deref())?)
     }
 
     /// Writes what was asked for; `out` is what the page is called.
@@ -248,7 +249,7 @@ impl HubArgs {
     /// Flags over environment over defaults.
     pub fn access(self) -> Result<Access> {
         let HubArgs { revision, cache_dir, offline } = self;
-        Access::from_environment(cache_dir, offline, revision)
+        Ok(Access::from_environment(cache_dir, offline, revision)?)
     }
 }
 
@@ -276,7 +277,7 @@ impl RuleArgs {
 }
 
 /// Runs the command.
-pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
+pub fn command(args: InitArgs, signals: &Signals) -> Result<()> {
     let started = Instant::now();
     let InitArgs {
         from,
@@ -323,7 +324,8 @@ pub fn command(args: InitArgs, signals: &Signals) -> Outcome {
 }
 
 fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
-    out.or_else(|| default_out(Path::new(arch))).ok_or_else(|| OutputError::NoOut { arch: arch.to_string() }.into())
+    out.or_else(|| default_out(Path::new(arch)))
+        .ok_or_else(|| Error::from(OutputError::NoOut { arch: arch.to_string() }).into())
 }
 
 fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
@@ -334,7 +336,7 @@ fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
     }
 }
 
-fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &ReportArgs) -> Outcome {
+fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &ReportArgs) -> Result<()> {
     let threads = how.transfer.threads;
     let peak = prepared.peak(threads)?;
     let Prepared { planned, sources, architecture, .. } = prepared;
@@ -362,7 +364,7 @@ fn dry(prepared: Prepared, how: &Execution, output: &OutputArgs, reports: &Repor
         talk(&format!("error: {violation}"));
         hints(&xfer::error::Fault::hints(violation));
     }
-    Err(Failure::Silent(Exit::Contract))
+    Err(Silent(Exit::Contract).into())
 }
 
 fn strict_lines(lines: &[String], text: &mut Text) {
@@ -389,7 +391,7 @@ pub fn conclude(
     reports: &ReportArgs,
     output: &OutputArgs,
     started: Instant,
-) -> Outcome {
+) -> Result<()> {
     let Finished { report, up_to_date, bytes_read } = finished;
     reports.write(report, out)?;
     warn_all(&report.warnings);

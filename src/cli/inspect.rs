@@ -1,5 +1,6 @@
 //! `xfer inspect`: what is in a checkpoint, from its headers.
 
+use anyhow::Result;
 use clap::Args;
 use xfer::checkpoint::OpenOptions;
 use xfer::job;
@@ -7,7 +8,7 @@ use xfer::source::aliases;
 use xfer::text::Text;
 
 use super::init::{HubArgs, ThreadArgs};
-use super::output::{Outcome, data, json as print_json, warn_all};
+use super::output::{data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -43,7 +44,7 @@ pub struct InspectArgs {
 }
 
 /// Runs the command.
-pub fn command(args: InspectArgs, signals: &Signals) -> Outcome {
+pub fn command(args: InspectArgs, signals: &Signals) -> Result<()> {
     let InspectArgs { source, aliases: list, stats, key, threads, hub, json } = args;
     if list {
         let lines = aliases().map(|(alias, repository)| format!("{alias}\t{repository}\n"));

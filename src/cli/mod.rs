@@ -22,8 +22,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use output::Failure;
-
 const EXAMPLES: &str = "\
 Examples:
   xfer init --from bert-base --arch my.json              transfer into my.json's architecture, write ./my
@@ -62,7 +60,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let signals = match progress::Signals::install() {
         Ok(signals) => signals,
-        Err(error) => return output::fail(&Failure::from(error), None),
+        Err(error) => return output::fail(&error.into(), None),
     };
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -81,10 +79,10 @@ pub fn main() -> ExitCode {
     };
     match signals.judge(result) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+        Err(error) => {
             let mut commands = Cli::command();
             commands.build();
-            output::fail(&failure, matches.subcommand_name().and_then(|name| commands.find_subcommand(name)))
+            output::fail(&error, matches.subcommand_name().and_then(|name| commands.find_subcommand(name)))
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Args;
 use xfer::error::{Error, Exit};
 use xfer::report::text::Detail;
@@ -35,50 +36,37 @@ impl OutputArgs {
     }
 }
 
-/// Why a command did not succeed.
-#[derive(Debug)]
-pub enum Failure {
-    /// An error, to be printed with its hints.
-    Error(Error),
-    /// Everything was already printed.
-    Silent(Exit),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Error(error)
-    }
-}
-
-/// The result of a command.
-pub type Outcome = Result<(), Failure>;
+/// The end of a command with this exit code, after everything was printed.
+#[derive(Debug, thiserror::Error)]
+#[error("exit code {}", *.0 as u8)]
+pub struct Silent(pub Exit);
 
 /// Writes to stdout; a reader that went away ends the process quietly, as other tools do.
-pub fn data(text: &Text) -> Outcome {
+pub fn data(text: &Text) -> Result<()> {
     data_by(|out| out.write_all(text.as_str().as_bytes()))
 }
 
 /// The same of JSON that is made while it is written.
-pub fn json_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+pub fn json_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     data_by(|out| content(&mut JsonWriter(out)))
 }
 
 /// The same of JSON.
-pub fn json(text: &str) -> Outcome {
+pub fn json(text: &str) -> Result<()> {
     json_by(|out| out.write_all(text.as_bytes()))
 }
 
-fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+fn data_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match content(&mut stdout).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Silent(Exit::Done)),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Silent(Exit::Done).into()),
         Err(error) => Err(Error::io("write", "<stdout>", error).into()),
     }
 }
 
 /// Writes a value to stdout as JSON on one line.
-pub fn json_of(value: &impl serde::Serialize) -> Outcome {
+pub fn json_of(value: &impl serde::Serialize) -> Result<()> {
     json_by(|out| {
         serde_json::to_writer(&mut *out, value)?;
         out.write_all(b"\n")
@@ -102,14 +90,19 @@ pub fn hints(hints: &[String]) {
     hints.iter().for_each(|hint| talk(&format!("hint: {hint}")));
 }
 
-/// Prints an error and its hints and gives its exit code.
-pub fn fail(failure: &Failure, command: Option<&clap::Command>) -> ExitCode {
-    match failure {
-        Failure::Silent(exit) => ExitCode::from(*exit as u8),
-        Failure::Error(error) => {
+/// Prints an error, with the hints of the library's, and gives its exit code.
+pub fn fail(error: &anyhow::Error, command: Option<&clap::Command>) -> ExitCode {
+    let exit = match (error.downcast_ref::<Silent>(), error.downcast_ref::<Error>()) {
+        (Some(Silent(exit)), _) => *exit,
+        (None, Some(error)) => {
             error.facts().iter().for_each(|fact| talk(&format!("error: {fact}")));
             hints(&fitting(error.hints(), command));
-            ExitCode::from(error.exit() as u8)
+            error.exit()
         }
-    }
+        (None, None) => {
+            talk(&format!("error: {error:#}"));
+            Exit::Machine
+        }
+    };
+    ExitCode::from(exit as u8)
 }

@@ -11,7 +11,7 @@ use xfer::error::{Error, Interrupted, Result};
 use xfer::progress::Progress;
 use xfer::text::escaped;
 
-use super::output::{Failure, Outcome, talk};
+use super::output::{Silent, talk};
 
 const SPARSE: Duration = Duration::from_secs(10);
 /// How often the process looks for a signal.
@@ -62,11 +62,11 @@ impl Signals {
         let _ = std::thread::Builder::new().stack_size(128 << 10).spawn(watch);
     }
 
-    /// What a command came to: after a signal a failure is an interruption, whatever the threads made of it.
-    pub fn judge(&self, outcome: Outcome) -> Outcome {
-        match (outcome, self.check()) {
-            (Err(Failure::Error(_)), Err(interrupted)) => Err(Failure::Error(interrupted)),
-            (outcome, _) => outcome,
+    /// What a command came to: after a signal an error is an interruption, whatever the threads made of it.
+    pub fn judge(&self, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        match (result, self.check()) {
+            (Err(error), Err(interrupted)) if !error.is::<Silent>() => Err(interrupted.into()),
+            (result, _) => result,
         }
     }
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Result;
 use clap::Args;
 use xfer::job;
 
 use super::init::{ExecutionArgs, HubArgs, READY, conclude};
-use super::output::{Outcome, OutputArgs};
+use super::output::OutputArgs;
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -33,7 +34,7 @@ pub struct RunArgs {
 }
 
 /// Runs the command.
-pub fn command(args: RunArgs, signals: &Signals) -> Outcome {
+pub fn command(args: RunArgs, signals: &Signals) -> Result<()> {
     let started = Instant::now();
     let RunArgs { plan, out, hub, execution, output } = args;
     execution.reports.check()?;

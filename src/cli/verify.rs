@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::Args;
 use xfer::error::Exit;
 use xfer::job;
 use xfer::source::Access;
 
 use super::init::ThreadArgs;
-use super::output::{Failure, Outcome, data, json as print_json, warn_all};
+use super::output::{Silent, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
@@ -33,7 +34,7 @@ pub struct VerifyArgs {
 }
 
 /// Runs the command.
-pub fn command(args: VerifyArgs, signals: &Signals) -> Outcome {
+pub fn command(args: VerifyArgs, signals: &Signals) -> Result<()> {
     let VerifyArgs { directory, threads, json } = args;
     let progress = Shown::new(signals, false);
     let access = Access::from_environment(None, true, None)?;
@@ -44,5 +45,5 @@ pub fn command(args: VerifyArgs, signals: &Signals) -> Outcome {
     } else {
         data(&found.to_text(&directory.display().to_string()))?
     }
-    if found.same { Ok(()) } else { Err(Failure::Silent(Exit::Contract)) }
+    if found.same { Ok(()) } else { Err(Silent(Exit::Contract).into()) }
 }
