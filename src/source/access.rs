@@ -155,7 +155,9 @@ impl Environment<'_> {
         if self.is_true(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) {
             return Ok(None);
         }
-        let file = || self.path(&["HF_TOKEN_PATH"]).or_else(|| home.map(|home| home.join("token")));
+        let file = || {
+            self.path(&["HF_TOKEN_PATH"]).or_else(|| home.map(|home| hf_hub::Cache::new(home.join("hub")).token_path()))
+        };
         let stored = || file().and_then(|path| String::from_utf8(read_local(&path, LONGEST_TOKEN).ok()?).ok());
         let token = self.text(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]).or_else(stored);
         let token = token.map(|token| token.trim().to_string()).filter(|token| !token.is_empty());

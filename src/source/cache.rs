@@ -15,6 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hf_hub::{CacheRepo, Repo};
 use serde::{Deserialize, Serialize};
 
 use super::local::read_local;
@@ -31,6 +32,7 @@ const LONGEST_TREE: u64 = 256 << 20;
 
 /// The part of the cache that belongs to one repository.
 pub(super) struct Cache {
+    repository: CacheRepo,
     folder: PathBuf,
     locks: PathBuf,
 }
@@ -64,8 +66,10 @@ impl Tree {
 impl Cache {
     /// The place of `org/name` below the cache's `hub` directory, which need not exist.
     pub(super) fn new(hub: &Path, repository: &str) -> Cache {
-        let name = format!("models--{}", repository.replace('/', "--"));
-        Cache { locks: hub.join(".locks").join(&name), folder: hub.join(name) }
+        let repository = Repo::model(repository.to_string());
+        let name = repository.folder_name();
+        let locks = hub.join(".locks").join(&name);
+        Cache { repository: hf_hub::Cache::new(hub.to_path_buf()).repo(repository), folder: hub.join(name), locks }
     }
 
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
@@ -74,7 +78,7 @@ impl Cache {
 
     /// The folder of a commit's files.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.folder.join("snapshots").join(commit)
+        self.repository.pointer_path(commit)
     }
 
     /// The link to a file, whether or not it is there; `name` stays inside.
