@@ -1,6 +1,8 @@
 //! What a weight was taken apart into, put together again: weight norm (Salimans and Kingma, arXiv:1602.07868) and low-rank adapters (Hu
 //! et al., arXiv:2106.09685).
 
+use ndarray::{Array, Array1, Array2, ArrayView1, Axis, Dimension, IntoDimension};
+
 use super::float::{Float, Real};
 use super::{Block, Demand, inputs};
 use crate::adapt::error::AdaptError;
@@ -12,11 +14,19 @@ const LOW_RANK: &str = "low_rank";
 const MEAN_COVARIANCE: &str = "mean_covariance";
 
 /// All elements of a block in f64.
-fn values(block: &Block) -> Vec<f64> {
-    let Some(float) = Float::of(block.info.dtype) else { return Vec::new() };
+fn values(op: &'static str, block: &Block) -> Result<Vec<f64>> {
+    let float = Float::of(block.info.dtype).ok_or_else(|| AdaptError::NotFloat { op, input: block.info.clone() })?;
     let mut values = vec![0.0; block.bytes.len() / float.bytes()];
     f64::decode(float, block.bytes, &mut values);
-    values
+    Ok(values)
+}
+
+/// All elements of a block in f64, as an array of this shape.
+fn array<D: Dimension>(op: &'static str, block: &Block, shape: impl IntoDimension<Dim = D>) -> Result<Array<f64, D>> {
+    let (shape, values) = (shape.into_dimension(), values(op, block)?);
+    let bytes = |elements: usize| block.info.dtype.bytes_of(elements as u64);
+    let (expected, found) = (bytes(shape.size())?, block.bytes.len() as u64);
+    Array::from_shape_vec(shape, values).map_err(|_| AdaptError::Supplied { op, expected, found }.into())
 }
 
 /// Numbers into a buffer of this type, rounded once.
@@ -59,27 +69,21 @@ pub(super) fn weight_norm_demand(axis: usize, infos: &[&TensorInfo], rows: &Rows
 pub(super) fn weight_norm(axis: usize, blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
     let [g, v] = blocks else { return Ok(()) };
     let info = v.info;
-    let (scales, values) = (values(g), values(v));
-    let inner: u64 = info.shape.get(axis + 1..).unwrap_or(&[]).iter().product();
-    let size = info.shape.get(axis).copied().unwrap_or(1).max(1);
+    let asked = inputs::size(WEIGHT_NORM, rows.start)?..inputs::size(WEIGHT_NORM, rows.end)?;
+    let sizes = |axes: &[u64]| inputs::size(WEIGHT_NORM, axes.iter().product());
+    let (outer, inner) = (sizes(&info.shape[..axis])?, sizes(&info.shape[axis + 1..])?);
     // along axis 0 only the rows that are asked for are here
-    let first = if axis == 0 && g.info.rows() == 1 { rows.start } else { 0 };
-    let index = |at: usize| ((at as u64 / inner.max(1)) % size) as usize;
-    let mut squares = vec![0.0; scales.len() + first as usize];
-    values.iter().enumerate().for_each(|(at, value)| {
-        let place = index(at) + first as usize;
-        squares[place] += value * value;
-    });
+    let size = if axis == 0 { asked.len() } else { sizes(&info.shape[axis..=axis])? };
+    let first = if axis == 0 && g.info.rows() == 1 { asked.start } else { 0 };
+    let mut weight = array(WEIGHT_NORM, v, (outer, size, inner))?;
+    for (mut slice, scale) in weight.axis_iter_mut(Axis(1)).zip(&values(WEIGHT_NORM, g)?[first..]) {
+        let norm = slice.iter().fold(0.0, |sum, value| sum + value * value).sqrt();
+        slice.mapv_inplace(|value| scale * value / norm);
+    }
+    let (made, _) = weight.into_raw_vec_and_offset();
     let row = inputs::size(WEIGHT_NORM, info.row_elements()?)?;
-    let skip = if axis == 0 { 0 } else { inputs::size(WEIGHT_NORM, rows.start)? * row };
-    let count = inputs::size(WEIGHT_NORM, rows.end - rows.start)? * row;
-    let made: Vec<f64> = (skip..skip + count)
-        .map(|at| {
-            let place = index(at) + first as usize;
-            scales[place] * values[at] / squares[place].sqrt()
-        })
-        .collect();
-    encode(info.dtype, &made, out);
+    let here = if axis == 0 { 0..made.len() } else { asked.start * row..asked.end * row };
+    encode(info.dtype, &made[here], out);
     Ok(())
 }
 
@@ -115,28 +119,23 @@ pub(super) fn low_rank_demand(turned: bool, rows: &Rows) -> Vec<Demand> {
 
 pub(super) fn low_rank(scale: f64, turned: bool, blocks: &[Block], rows: &Rows, out: &mut [u8]) -> Result<()> {
     let [w, a, b] = blocks else { return Ok(()) };
-    let (mut sum, a_values, b_values) = (values(w), values(a), values(b));
-    let rank = inputs::size(LOW_RANK, a.info.rows())?;
-    let width = inputs::size(LOW_RANK, w.info.row_elements()?)?;
-    let a_width = inputs::size(LOW_RANK, a.info.row_elements()?)?;
-    let first = inputs::size(LOW_RANK, rows.start)?;
-    for (row, sums) in sum.chunks_mut(width.max(1)).enumerate() {
-        let mut delta = vec![0.0; sums.len()];
+    let size = |size: u64| inputs::size(LOW_RANK, size);
+    let (first, count, rank) = (size(rows.start)?, size(rows.end - rows.start)?, size(a.info.rows())?);
+    let mut sum = array(LOW_RANK, w, (count, size(w.info.row_elements()?)?))?;
+    let a = array(LOW_RANK, a, (rank, size(a.info.row_elements()?)?))?;
+    let b = array(LOW_RANK, b, (if turned { size(b.info.rows())? } else { count }, rank))?;
+    for (row, mut sums) in sum.rows_mut().into_iter().enumerate() {
+        let mut delta = Array1::zeros(sums.len());
+        // in the order of the rank: a `dot` adds in the order of its blocks, which depend on the processor
         for r in 0..rank {
             match turned {
-                false => {
-                    let factor = b_values[row * rank + r];
-                    delta.iter_mut().zip(&a_values[r * a_width..]).for_each(|(sum, a)| *sum += factor * a);
-                }
-                true => {
-                    let factor = a_values[r * a_width + first + row];
-                    delta.iter_mut().enumerate().for_each(|(column, sum)| *sum += factor * b_values[column * rank + r]);
-                }
+                false => delta.scaled_add(b[(row, r)], &a.row(r)),
+                true => delta.scaled_add(a[(r, first + row)], &b.column(r)),
             }
         }
-        sums.iter_mut().zip(delta).for_each(|(sum, delta)| *sum += scale * delta);
+        sums.scaled_add(scale, &delta);
     }
-    encode(w.info.dtype, &sum, out);
+    encode(w.info.dtype, &sum.into_raw_vec_and_offset().0, out);
     Ok(())
 }
 
@@ -167,32 +166,31 @@ pub(super) fn covariance_demand(rows: &Rows) -> Vec<Demand> {
 pub(super) fn covariance(scale: f64, blocks: &[Block], out: &mut [u8]) -> Result<()> {
     let [x, z] = blocks else { return Ok(()) };
     let Some(float) = Float::of(x.info.dtype) else { return Ok(()) };
-    let (count, width) = (x.info.rows() as f64, inputs::size(MEAN_COVARIANCE, x.info.row_elements()?)?);
+    let count = inputs::size(MEAN_COVARIANCE, x.info.rows())?;
+    let width = inputs::size(MEAN_COVARIANCE, x.info.row_elements()?)?;
     if width == 0 {
         return Ok(());
     }
+    // one row at a time: a whole vocabulary in f64 would take up to four times its bytes
     let rows = || x.bytes.chunks_exact(width * float.bytes());
     let mut row = vec![0.0; width];
-    let mut mean = vec![0.0; width];
+    let mut mean = Array1::zeros(width);
     for bytes in rows() {
         f64::decode(float, bytes, &mut row);
-        mean.iter_mut().zip(&row).for_each(|(sum, value)| *sum += value);
+        mean += &ArrayView1::from(&row);
     }
-    mean.iter_mut().for_each(|sum| *sum /= count);
-    let draws = values(z);
-    let wide = inputs::size(MEAN_COVARIANCE, x.info.rows())?;
-    let factor = (scale / count).sqrt();
-    let mut made = vec![0.0; draws.len() / wide * width];
-    for (at, bytes) in rows().enumerate() {
+    mean /= count as f64;
+    let made = out.len() / width / size_of::<f32>();
+    let draws = array(MEAN_COVARIANCE, z, (made, count))?;
+    let factor = (scale / count as f64).sqrt();
+    let mut made = Array2::zeros((made, width));
+    for (bytes, draws) in rows().zip(draws.columns()) {
         f64::decode(float, bytes, &mut row);
-        for (sums, draws) in made.chunks_mut(width).zip(draws.chunks(wide)) {
-            let z = draws[at];
-            sums.iter_mut().zip(&row).zip(&mean).for_each(|((sum, value), mean)| *sum += z * (value - mean));
-        }
+        let apart = &ArrayView1::from(&row) - &mean;
+        made.rows_mut().into_iter().zip(draws).for_each(|(mut sums, draw)| sums.scaled_add(*draw, &apart));
     }
-    for sums in made.chunks_mut(width) {
-        sums.iter_mut().zip(&mean).for_each(|(sum, mean)| *sum = mean + factor * *sum);
-    }
-    encode(Dtype::F32, &made, out);
+    made *= factor;
+    made += &mean;
+    encode(Dtype::F32, &made.into_raw_vec_and_offset().0, out);
     Ok(())
 }

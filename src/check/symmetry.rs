@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 use faer::{Mat, Side};
+use ndarray::{Array2, ArrayView1};
 
 /// Two units whose weights have a larger cosine, and norms that differ by less than a thousandth, are copies of each other.
 const SAME: f64 = 0.9999;
@@ -27,10 +28,10 @@ impl Units {
         };
         let count = rows.dim(0)?.min(MOST_UNITS);
         let rows = rows.narrow(0, 0, count)?.contiguous()?;
-        let norms: Vec<f64> = rows.to_vec2::<f32>()?.iter().map(|row| norm(row)).collect();
+        let norms: Vec<f64> = matrix(&rows)?.rows().into_iter().map(norm).collect();
         let scale: Vec<f32> = norms.iter().map(|norm| if *norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 }).collect();
         let unit = rows.broadcast_mul(&Tensor::from_vec(scale, (count, 1), &Device::Cpu)?)?;
-        let cosines = unit.matmul(&unit.t()?)?.to_vec2::<f32>()?;
+        let cosines = matrix(&unit.matmul(&unit.t()?)?)?;
         Ok(Units { leaders: leaders(&cosines, &norms), norms, largest_cosine: largest(&cosines) })
     }
 
@@ -67,17 +68,21 @@ pub(super) struct Copies {
     pub are_zero: bool,
 }
 
-fn norm(row: &[f32]) -> f64 {
+fn matrix(tensor: &Tensor) -> Result<Array2<f32>> {
+    Array2::from_shape_vec(tensor.dims2()?, tensor.flatten_all()?.to_vec1()?).map_err(candle_core::Error::wrap)
+}
+
+fn norm(row: ArrayView1<f32>) -> f64 {
     row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt()
 }
 
-fn leaders(cosines: &[Vec<f32>], norms: &[f64]) -> Vec<usize> {
+fn leaders(cosines: &Array2<f32>, norms: &[f64]) -> Vec<usize> {
     let mut leaders: Vec<usize> = Vec::with_capacity(norms.len());
     for unit in 0..norms.len() {
         let is_copy = |other: usize| {
             let (a, b) = (norms[unit], norms[other]);
             let both_zero = a == 0.0 && b == 0.0;
-            both_zero || (f64::from(cosines[unit][other]) > SAME && (a - b).abs() <= 1e-3 * a.max(b))
+            both_zero || (f64::from(cosines[(unit, other)]) > SAME && (a - b).abs() <= 1e-3 * a.max(b))
         };
         let first = (0..unit).find(|other| leaders[*other] == *other && is_copy(*other));
         leaders.push(first.unwrap_or(unit));
@@ -85,18 +90,18 @@ fn leaders(cosines: &[Vec<f32>], norms: &[f64]) -> Vec<usize> {
     leaders
 }
 
-fn largest(cosines: &[Vec<f32>]) -> Option<f64> {
-    let pairs = cosines.iter().enumerate().flat_map(|(unit, row)| row.iter().take(unit));
-    let largest = pairs.copied().filter(|cosine| cosine.is_finite() && *cosine != 0.0).reduce(f32::max);
+fn largest(cosines: &Array2<f32>) -> Option<f64> {
+    let pairs = cosines.indexed_iter().filter(|((unit, other), _)| other < unit).map(|(_, cosine)| *cosine);
+    let largest = pairs.filter(|cosine| cosine.is_finite() && *cosine != 0.0).reduce(f32::max);
     largest.map(|cosine| f64::from(cosine).clamp(-1.0, 1.0))
 }
 
 fn move_alike(gradient: &Tensor, units: &[usize]) -> Result<bool> {
-    let rows = gradient.to_vec2::<f32>()?;
-    let Some(first) = units.first().and_then(|unit| rows.get(*unit)) else { return Ok(false) };
-    let size = rows.iter().map(|row| norm(row)).fold(0.0, f64::max);
-    let apart = |row: &[f32]| norm(&row.iter().zip(first).map(|(a, b)| a - b).collect::<Vec<f32>>());
-    Ok(units.iter().filter_map(|unit| rows.get(*unit)).all(|row| apart(row) <= 1e-3 * size))
+    let gradient = matrix(gradient)?;
+    let rows = units.iter().filter(|unit| **unit < gradient.nrows()).map(|unit| gradient.row(*unit));
+    let Some(first) = rows.clone().next() else { return Ok(false) };
+    let size = gradient.rows().into_iter().map(norm).fold(0.0, f64::max);
+    Ok({ rows }.all(|row| norm((&row - &first).view()) <= 1e-3 * size))
 }
 
 /// exp(H(σ/Σσ)) of the singular values of a tensor flattened to `(axis 0, the others)`; `None` where the smaller side is above
@@ -111,12 +116,11 @@ pub(super) fn effective_rank(weight: &Tensor) -> Result<Option<f64>> {
         return Ok(None);
     }
     let gram = if high <= wide { rows.matmul(&rows.t()?)? } else { rows.t()?.matmul(&rows)? };
-    let gram = gram.to_vec2::<f32>()?;
-    if gram.iter().flatten().any(|value| !value.is_finite()) {
+    let gram = matrix(&gram)?;
+    if gram.iter().any(|value| !value.is_finite()) {
         return Ok(None);
     }
-    let side = gram.len();
-    let matrix = Mat::from_fn(side, side, |i, j| f64::from(gram[i][j]));
+    let matrix = Mat::from_fn(gram.nrows(), gram.ncols(), |i, j| f64::from(gram[(i, j)]));
     let Ok(squares) = matrix.self_adjoint_eigenvalues(Side::Lower) else { return Ok(None) };
     Ok(entropy_rank(squares.iter().map(|square| square.max(0.0).sqrt()).collect()))
 }
