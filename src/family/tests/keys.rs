@@ -7,23 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
-use super::{config, fixtures};
+use super::{config, fixtures, json_of, try_build};
 use crate::error::Error;
 use crate::family::error::FamilyError;
-use crate::family::{Class, Config, Inputs, Known, aliases, by_model_type};
-use crate::graph::{Builder, Graph, Parameter, run};
+use crate::family::{Config, Known, aliases, by_model_type};
+use crate::graph::{Graph, Parameter, run};
 
 /// What `fixtures/configs/make.py` found: by model type the keys of the config class, and what other values of them change.
 fn table() -> serde_json::Map<String, Value> {
-    let text = std::fs::read_to_string(fixtures().join("configs/keys.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
-fn build(config: &Config) -> Result<(Vec<Parameter>, Graph), Error> {
-    let family = by_model_type(config.0["model_type"].as_str().unwrap()).unwrap();
-    let mut builder = Builder::new();
-    let outputs = family.build(config, &Inputs::default(), &Class::OfConfig, &mut builder)?;
-    builder.finish(outputs)
+    serde_json::from_value(json_of(&fixtures().join("configs/keys.json"))).unwrap()
 }
 
 type Shapes = BTreeMap<String, Value>;
@@ -96,7 +88,7 @@ fn fault(base: &Config, shapes_before: &Shapes, logits_before: &Value, change: &
     let mut changed = base.clone();
     changed.0.insert(key.into(), value.clone());
     let what = format!("{} {}: {key}={value}", base.0["model_type"], base.0["architectures"][0]);
-    let (parameters, graph) = match build(&changed) {
+    let (parameters, graph) = match try_build(&changed) {
         Ok(built) => built,
         Err(error) if names_key(&error, key, base.0["model_type"].as_str().unwrap()) => return None,
         // transformers has such weights and cannot run them
@@ -184,9 +176,13 @@ fn both_names_of_every_key_that_transformers_renames_are_read() {
             let mut renamed = base.clone();
             renamed.0.shift_remove(key);
             renamed.0.insert(alias.clone(), value.into());
-            assert_eq!(shapes(&build(&renamed).unwrap().0), shapes(&build(&base).unwrap().0), "{model_type}: {alias}");
+            assert_eq!(
+                shapes(&try_build(&renamed).unwrap().0),
+                shapes(&try_build(&base).unwrap().0),
+                "{model_type}: {alias}"
+            );
             renamed.0.insert(key.into(), (value * 2).into());
-            let error = build(&renamed).unwrap_err();
+            let error = try_build(&renamed).unwrap_err();
             assert!(matches!(error.downcast_ref(), Some(FamilyError::Contradiction { .. })), "{model_type}: {error}");
         }
     }
