@@ -1,13 +1,14 @@
 //! BART (Lewis et al., arXiv:1910.13461): an encoder and a decoder whose norms come after the sums, with learned positions of which two
 //! rows are never used.
 
+use super::block::NormPlace;
 use super::config::Reader;
 use super::described::Described;
 use super::head::Head;
-use super::seq2seq::{self, Limits};
+use super::seq2seq::{self, Layers, Memory, Results, Side, named, words};
 use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
-use crate::graph::{Attention, Builder, Layer, NodeId, Nonlinearity, PositionIds, Projections, Use};
+use crate::graph::{Builder, Layer, NodeId, PositionIds, Use};
 use crate::tensor::Role;
 
 /// The family.
@@ -32,31 +33,23 @@ const POSITIONS: PositionIds = PositionIds::From { offset: 2 };
 
 fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
     inputs.check(BART.name, seq2seq::INPUTS)?;
-    let size = Sizes::read(config)?;
-    let head = seq2seq::head(config, class, BART.architectures)?;
+    let bart = BartConfig::read(config)?;
     let since = at.parameters().len();
-    let outputs = of_class(&size, head, class, inputs, at)?;
-    initial::base(BART.name, size.range, since, at);
+    let outputs = match seq2seq::head(config, class, BART.architectures)? {
+        Head::Language => bart.decoder_alone(inputs, at)?,
+        head => bart.whole(head, class, inputs, at)?,
+    };
+    initial::base(BART.name, bart.range, since, at);
     Ok(outputs)
 }
 
-/// One side of the model.
-#[derive(Clone, Copy)]
-struct Side {
-    path: &'static str,
-    layers: u64,
-    heads: u64,
-    intermediate: u64,
-    decodes: bool,
-}
-
-/// The config, with the defaults of transformers' `BartConfig`.
-struct Sizes {
+/// The config, with the defaults of transformers.
+struct BartConfig {
     vocabulary: u64,
     hidden: u64,
     encoder: Side,
     decoder: Side,
-    activation: Nonlinearity,
+    layers: Layers,
     positions: u64,
     range: f64,
     scaled: bool,
@@ -67,167 +60,112 @@ struct Sizes {
     padding: Option<u64>,
 }
 
-impl Sizes {
-    fn read(config: Reader) -> Result<Sizes> {
+impl BartConfig {
+    fn read(config: Reader) -> Result<BartConfig> {
         let hidden = config.size("d_model", 1024)?;
-        let side = |path, keys: [&'static str; 3], decodes| -> Result<Side> {
-            let heads = config.size(keys[1], 16)?;
-            config.divides(("d_model", hidden), (keys[1], heads))?;
-            let (layers, intermediate) = (config.count(keys[0], 12)?, config.size(keys[2], 4096)?);
-            Ok(Side { path, layers, heads, intermediate, decodes })
-        };
         for (key, value) in [("normalize_before", false), ("static_position_embeddings", false)] {
             if config.flag(key, value)? != value {
                 return Err(config.unsupported(key, !value, value.to_string()));
             }
         }
-        let start = config.id("decoder_start_token_id", Some(2))?;
-        Ok(Sizes {
+        let [encoder, decoder] = Side::read(config, hidden, 12, 16, 4096)?;
+        let activation = config.activation("activation_function", "gelu")?;
+        Ok(BartConfig {
             vocabulary: config.size("vocab_size", 50265)?,
             hidden,
-            encoder: side("encoder", ["encoder_layers", "encoder_attention_heads", "encoder_ffn_dim"], false)?,
-            decoder: side("decoder", ["decoder_layers", "decoder_attention_heads", "decoder_ffn_dim"], true)?,
-            activation: config.activation("activation_function", "gelu")?,
+            encoder,
+            decoder,
+            layers: Layers { hidden, activation, norms: NormPlace::After, key_bias: true },
             positions: config.size("max_position_embeddings", 1024)?,
             range: config.number("init_std", 0.02)?,
             scaled: config.flag("scale_embedding", false)?,
             tied: config.flag("tie_word_embeddings", true)?,
             labels: config.labels_or(3)?,
             eos: config.id("eos_token_id", Some(2))?.unwrap_or(2),
-            start: start.unwrap_or(2),
+            start: config.id("decoder_start_token_id", Some(2))?.unwrap_or(2),
             padding: config.id("pad_token_id", Some(1))?,
         })
     }
-}
 
-fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
-    let limits = Limits { vocabulary: size.vocabulary, source: size.positions, target: size.positions };
-    if head == Head::Language {
-        return decoder_alone(size, limits, inputs, at);
-    }
-    let source = seq2seq::source(limits, inputs, at)?;
-    let (ids, mask) = match head {
-        Head::Sequence | Head::Span => (at.layer("", Layer::ShiftRight { first: size.start }, &[source.ids])?, None),
-        _ => {
-            let target = seq2seq::target(limits, inputs, at)?;
-            (target.ids, target.mask)
-        }
-    };
-    let prefix = if head == Head::None { "" } else { "model" };
-    let (encoder, decoder) = at.under(prefix, |at| {
-        at.layer("shared", Layer::Embedding { num: size.vocabulary, dim: size.hidden }, &[source.ids])?;
-        at.zero_row("shared.weight", size.padding);
-        let shared = Some(at.full_name("shared.weight")).filter(|_| size.tied);
-        let encoder = stack(size, size.encoder, (source.ids, source.mask), None, shared.as_deref(), at)?;
-        let memory = Some((encoder.0, source.mask));
-        Ok((encoder, stack(size, size.decoder, (ids, mask), memory, shared.as_deref(), at)?))
-    })?;
-    let hidden = decoder.0;
-    let mut outputs = seq2seq::results(class, (encoder.0, &encoder.1), (hidden, &decoder.1));
-    let logits = at.head(|at| match head {
-        Head::Generation => {
-            let words = words(size, "model.shared.weight", hidden, at)?;
-            let bias = Layer::Parameter { shape: [1, size.vocabulary].into(), usage: Use::Add };
-            let logits = at.layer("final_logits_bias", bias, &[words])?;
-            if let Some(id) = at.find(&at.full_name("final_logits_bias")) {
-                at.parameter_mut(id).role = Role::Bias;
-                at.parameter_mut(id).parts = Vec::new();
+    fn whole(&self, head: Head, class: &Class, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
+        let source = seq2seq::source(self.vocabulary, self.positions, inputs, at)?;
+        let (ids, mask) = match head {
+            Head::Sequence | Head::Span => {
+                (at.layer("", Layer::ShiftRight { first: self.start }, &[source.ids])?, None)
             }
-            Ok(Some(logits))
-        }
-        Head::Sequence => seq2seq::classify((hidden, source.ids), size.eos, size.hidden, size.labels, at).map(Some),
-        Head::Span => at.layer("qa_outputs", Layer::Linear { out: 2, bias: true }, &[hidden]).map(Some),
-        _ => Ok(None),
-    })?;
-    outputs.extend(logits.map(|logits| ("logits".to_string(), logits)));
-    Ok(outputs)
-}
-
-/// `BartForCausalLM`: the decoder with nothing to read.
-fn decoder_alone(size: &Sizes, limits: Limits, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
-    let source = seq2seq::source(limits, inputs, at)?;
-    let (hidden, _) = at.under("model", |at| stack(size, size.decoder, (source.ids, source.mask), None, None, at))?;
-    let logits = at.head(|at| words(size, "model.decoder.embed_tokens.weight", hidden, at))?;
-    Ok(vec![("hidden".into(), hidden), ("logits".into(), logits)])
-}
-
-fn words(size: &Sizes, embedding: &str, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
-    let logits = at.layer("lm_head", Layer::Linear { out: size.vocabulary, bias: false }, &[hidden])?;
-    if size.tied {
-        at.tie(&at.full_name("lm_head.weight"), &at.full_name(embedding))?;
+            _ => {
+                let target = seq2seq::target(self.vocabulary, self.positions, inputs, at)?;
+                (target.ids, target.mask)
+            }
+        };
+        let prefix = if head == Head::None { "" } else { BART.base_prefix };
+        let (encoder, decoder) = at.under(prefix, |at| {
+            at.layer("shared", Layer::Embedding { num: self.vocabulary, dim: self.hidden }, &[source.ids])?;
+            at.zero_row("shared.weight", self.padding);
+            let shared = self.tied.then(|| at.full_name("shared.weight"));
+            let encoder = self.stack("encoder", (source.ids, source.mask), None, shared.as_deref(), at)?;
+            let memory = Some((encoder.hidden, source.mask));
+            Ok((encoder, self.stack("decoder", (ids, mask), memory, shared.as_deref(), at)?))
+        })?;
+        let mut outputs = seq2seq::outputs(class, &encoder, &decoder);
+        let hidden = decoder.hidden;
+        let logits = at.head(|at| match head {
+            Head::Generation => self.generate(hidden, at).map(Some),
+            Head::Sequence => seq2seq::classify((hidden, source.ids), self.eos, self.hidden, self.labels, at).map(Some),
+            Head::Span => at.layer("qa_outputs", Layer::Linear { out: 2, bias: true }, &[hidden]).map(Some),
+            _ => Ok(None),
+        })?;
+        outputs.extend(logits.map(|logits| ("logits".to_string(), logits)));
+        Ok(outputs)
     }
-    Ok(logits)
-}
 
-/// One side: its last result and those of its layers.
-fn stack(
-    size: &Sizes,
-    side: Side,
-    (ids, mask): (NodeId, Option<NodeId>),
-    memory: Option<(NodeId, Option<NodeId>)>,
-    shared: Option<&str>,
-    at: &mut Builder,
-) -> Result<(NodeId, Vec<NodeId>)> {
-    at.under(side.path, |at| {
-        let words = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
-        let mut hidden = at.layer("embed_tokens", words, &[ids])?;
-        at.zero_row("embed_tokens.weight", size.padding);
-        if let Some(shared) = shared {
-            at.tie(&at.full_name("embed_tokens.weight"), shared)?;
+    /// Logits of the words, with a bias that is no parameter in the library but a buffer of its own shape.
+    fn generate(&self, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
+        let embedding = self.tied.then_some("model.shared.weight");
+        let words = words("lm_head", self.vocabulary, embedding, hidden, at)?;
+        let bias = Layer::Parameter { shape: [1, self.vocabulary].into(), usage: Use::Add };
+        let logits = at.layer("final_logits_bias", bias, &[words])?;
+        if let Some(id) = at.find(&at.full_name("final_logits_bias")) {
+            at.parameter_mut(id).role = Role::Bias;
+            at.parameter_mut(id).parts = Vec::new();
         }
-        if size.scaled {
-            hidden = at.layer("", Layer::Scale { factor: (size.hidden as f64).sqrt() }, &[hidden])?;
-        }
-        let num = size.positions.saturating_add(POSITIONS.reserved());
-        hidden = at.layer("embed_positions", Layer::Positions { num, ids: POSITIONS }, &[hidden])?;
-        hidden = norm("layernorm_embedding", hidden, at)?;
-        let mut results = Vec::new();
-        for i in 0..side.layers {
-            hidden = at.under(&format!("layers.{i}"), |at| layer(size, side, (hidden, mask), memory, at))?;
-            results.push(hidden);
-        }
-        Ok((hidden, results))
-    })
-}
-
-/// x ← norm(x + attention(x)); in the decoder x ← norm(x + attention(x, memory)); x ← norm(x + W₂ · act(W₁ · x)).
-fn layer(
-    size: &Sizes,
-    side: Side,
-    (input, mask): (NodeId, Option<NodeId>),
-    memory: Option<(NodeId, Option<NodeId>)>,
-    at: &mut Builder,
-) -> Result<NodeId> {
-    let sources: Vec<NodeId> = std::iter::once(input).chain(mask).collect();
-    let own = Attention { causal: side.decodes, ..attention(size, side) };
-    let attended = at.branch(|at| at.layer("self_attn", Layer::Attention(own), &sources))?;
-    let sum = at.layer("", Layer::Add, &[attended, input])?;
-    let mut hidden = norm("self_attn_layer_norm", sum, at)?;
-    if side.decodes {
-        // without a memory the weights are there and nobody needs what they give
-        let (read, mask) = memory.unwrap_or((hidden, None));
-        let sources: Vec<NodeId> = [hidden, read].into_iter().chain(mask).collect();
-        let cross = Attention { cross: true, ..attention(size, side) };
-        let attended = at.branch(|at| at.layer("encoder_attn", Layer::Attention(cross), &sources))?;
-        let sum = at.layer("", Layer::Add, &[attended, hidden])?;
-        let normed = norm("encoder_attn_layer_norm", sum, at)?;
-        hidden = if memory.is_some() { normed } else { hidden };
+        Ok(logits)
     }
-    let transformed = at.branch(|at| {
-        let wide = at.layer("fc1", Layer::Linear { out: side.intermediate, bias: true }, &[hidden])?;
-        let active = at.layer("", Layer::Activation(size.activation), &[wide])?;
-        at.layer("fc2", Layer::Linear { out: size.hidden, bias: true }, &[active])
-    })?;
-    let sum = at.layer("", Layer::Add, &[transformed, hidden])?;
-    norm("final_layer_norm", sum, at)
-}
 
-fn attention(size: &Sizes, side: Side) -> Attention {
-    let projections =
-        Projections::Separate { q: "q_proj".into(), k: "k_proj".into(), v: "v_proj".into(), out: "out_proj".into() };
-    Attention::new(side.heads, size.hidden / side.heads, projections)
-}
+    /// `BartForCausalLM`: the decoder with nothing to read.
+    fn decoder_alone(&self, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
+        let source = seq2seq::source(self.vocabulary, self.positions, inputs, at)?;
+        let decode = |at: &mut Builder| self.stack("decoder", (source.ids, source.mask), None, None, at);
+        let hidden = at.under(BART.base_prefix, decode)?.hidden;
+        let embedding = self.tied.then_some("model.decoder.embed_tokens.weight");
+        let logits = at.head(|at| words("lm_head", self.vocabulary, embedding, hidden, at))?;
+        Ok(vec![("hidden".into(), hidden), ("logits".into(), logits)])
+    }
 
-fn norm(name: &str, input: NodeId, at: &mut Builder) -> Result<NodeId> {
-    at.layer(name, Layer::LayerNorm { eps: 1e-5, bias: true }, &[input])
+    /// One side, whose embedding is the one of this name where the two are tied.
+    fn stack(
+        &self,
+        path: &str,
+        (ids, mask): (NodeId, Option<NodeId>),
+        memory: Option<Memory>,
+        shared: Option<&str>,
+        at: &mut Builder,
+    ) -> Result<Results> {
+        at.under(path, |at| {
+            let words = Layer::Embedding { num: self.vocabulary, dim: self.hidden };
+            let mut hidden = at.layer("embed_tokens", words, &[ids])?;
+            at.zero_row("embed_tokens.weight", self.padding);
+            if let Some(shared) = shared {
+                at.tie(&at.full_name("embed_tokens.weight"), shared)?;
+            }
+            if self.scaled {
+                hidden = at.layer("", Layer::Scale { factor: (self.hidden as f64).sqrt() }, &[hidden])?;
+            }
+            let num = self.positions.saturating_add(POSITIONS.reserved());
+            hidden = at.layer("embed_positions", Layer::Positions { num, ids: POSITIONS }, &[hidden])?;
+            let normed = named("layernorm_embedding")(hidden, at)?;
+            let side = if path == "encoder" { self.encoder } else { self.decoder };
+            self.layers.build(side, (normed, mask), memory, at)
+        })
+    }
 }

@@ -43,16 +43,7 @@ pub(super) const DISTILBERT: Encoder = Encoder {
     },
     pooler: None,
     heads: &[
-        (
-            Head::Language,
-            Tower::Words(Words {
-                bias: None,
-                dense: "vocab_transform",
-                activation: Active::Layers,
-                norm: "vocab_layer_norm",
-                decoder: "vocab_projector",
-            }),
-        ),
+        (Head::Language, Tower::Words(WORDS)),
         (Head::Sequence, CLASSIFIER),
         (Head::Choice, CLASSIFIER),
         (Head::Token, Each("classifier")),
@@ -63,3 +54,5 @@ pub(super) const DISTILBERT: Encoder = Encoder {
 
 const CLASSIFIER: Tower =
     First { dense: "pre_classifier", activation: Active::Fixed(Nonlinearity::Relu), out: "classifier" };
+
+const WORDS: Words = Words::new("vocab_transform", Active::Layers, "vocab_layer_norm", "vocab_projector");

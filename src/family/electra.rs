@@ -35,16 +35,7 @@ pub(super) const ELECTRA: Encoder = Encoder {
     pooler: None,
     heads: &[
         (Head::PreTraining, Other(discriminator)),
-        (
-            Head::Language,
-            Tower::Words(Words {
-                bias: None,
-                dense: "generator_predictions.dense",
-                activation: GELU,
-                norm: "generator_predictions.LayerNorm",
-                decoder: "generator_lm_head",
-            }),
-        ),
+        (Head::Language, Tower::Words(WORDS)),
         (Head::Sequence, First { dense: "classifier.dense", activation: GELU, out: "classifier.out_proj" }),
         (Head::Choice, Other(choice)),
         (Head::Token, Each("classifier")),
@@ -53,6 +44,8 @@ pub(super) const ELECTRA: Encoder = Encoder {
     ..BERT
 };
 
+const WORDS: Words =
+    Words::new("generator_predictions.dense", GELU, "generator_predictions.LayerNorm", "generator_lm_head");
 const GELU: Active = Active::Fixed(Nonlinearity::Gelu);
 
 /// Whether each token was replaced.

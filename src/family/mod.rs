@@ -7,6 +7,7 @@ mod aliases;
 mod asked;
 mod bart;
 mod bert;
+mod block;
 mod complete;
 mod config;
 mod deberta;

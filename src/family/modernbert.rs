@@ -2,6 +2,7 @@
 //! and attention to the neighbourhood in two layers of three.
 
 use super::bert::BERT;
+use super::block::{NormPlace, residual};
 use super::config::Reader;
 use super::encoder::Tower::Other;
 use super::encoder::{self, Body, Encoder, Feed, Keys, Model};
@@ -140,21 +141,20 @@ fn layer(
         out_bias: bias,
         ..Attention::new(model.heads, model.hidden / model.heads, projections)
     };
-    let attended = at.branch(|at| {
-        let normed = if index == 0 { input } else { norm("attn_norm", model, input, at)? };
-        let sources: Vec<NodeId> = std::iter::once(normed).chain(feed.text.mask).collect();
+    let attend = |input, at: &mut Builder| {
+        let sources: Vec<NodeId> = std::iter::once(input).chain(feed.text.mask).collect();
         at.layer("attn", Layer::Attention(attention), &sources)
-    })?;
-    let middle = at.layer("", Layer::Add, &[attended, input])?;
+    };
+    let normed = |input, at: &mut Builder| if index == 0 { Ok(input) } else { norm("attn_norm", model, input, at) };
+    let middle = residual(NormPlace::Before, input, normed, attend, at)?;
     let bias = model.config.flag("mlp_bias", false)?;
-    let transformed = at.branch(|at| {
-        let normed = norm("mlp_norm", model, middle, at)?;
-        let (active, gate) = super::decoder::halves("mlp.Wi", model.intermediate, bias, normed, at)?;
+    let transform = |input, at: &mut Builder| {
+        let (active, gate) = super::decoder::halves("mlp.Wi", model.intermediate, bias, input, at)?;
         let active = at.layer("", Layer::Activation(model.activation), &[active])?;
         let gated = at.layer("", Layer::Mul, &[active, gate])?;
         at.layer("mlp.Wo", Layer::Linear { out: model.hidden, bias }, &[gated])
-    })?;
-    at.layer("", Layer::Add, &[transformed, middle])
+    };
+    residual(NormPlace::Before, middle, |input, at| norm("mlp_norm", model, input, at), transform, at)
 }
 
 fn norm(name: &str, model: &Model, input: NodeId, at: &mut Builder) -> Result<NodeId> {

@@ -27,29 +27,19 @@ pub(super) const ROBERTA: Encoder = Encoder {
     keys: Keys { vocabulary: ("vocab_size", 50265), padding: Padding::Key(1), ..BERT.keys },
     positions: Positions::AfterPadding,
     heads: &[
-        (
-            Head::Language,
-            Tower::Words(Words {
-                bias: Some("lm_head.bias"),
-                dense: "lm_head.dense",
-                activation: Active::Fixed(Nonlinearity::Gelu),
-                norm: "lm_head.layer_norm",
-                decoder: "lm_head.decoder",
-            }),
-        ),
-        (
-            Head::Sequence,
-            First {
-                dense: "classifier.dense",
-                activation: Active::Fixed(Nonlinearity::Tanh),
-                out: "classifier.out_proj",
-            },
-        ),
+        (Head::Language, Tower::Words(WORDS)),
+        (Head::Sequence, First { dense: "classifier.dense", activation: TANH, out: "classifier.out_proj" }),
         (Head::Choice, Pooled("classifier")),
         (Head::Token, Each("classifier")),
         (Head::Span, Span("qa_outputs")),
     ],
     ..BERT
+};
+
+const TANH: Active = Active::Fixed(Nonlinearity::Tanh);
+const WORDS: Words = Words {
+    bias: Some("lm_head.bias"),
+    ..Words::new("lm_head.dense", Active::Fixed(Nonlinearity::Gelu), "lm_head.layer_norm", "lm_head.decoder")
 };
 
 /// XLM-RoBERTa.

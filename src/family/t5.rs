@@ -1,10 +1,11 @@
 //! T5 (Raffel et al., arXiv:1910.10683) and its version 1.1: norms without a shift before each branch, no biases, and a learned number
 //! for each head and distance in place of positions.
 
+use super::block::{NormPlace, residual};
 use super::config::Reader;
 use super::described::Described;
 use super::head::Head;
-use super::seq2seq::{self, Limits};
+use super::seq2seq::{self, Memory, Results};
 use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::family::error::FamilyError;
@@ -84,16 +85,16 @@ fn build(
     at: &mut Builder,
 ) -> Result<Outputs> {
     inputs.check(config.family, seq2seq::INPUTS)?;
-    let size = Sizes::read(defaults, config)?;
+    let t5 = T5Config::read(defaults, config)?;
     let head = seq2seq::head(config, class, architectures)?;
     let since = at.parameters().len();
-    let outputs = of_class(&size, head, class, inputs, at)?;
-    initialise(&size, config.family, since, at);
+    let outputs = of_class(&t5, head, class, inputs, at)?;
+    initialise(&t5, config.family, since, at);
     Ok(outputs)
 }
 
-/// The config, with the defaults of transformers' `T5Config`.
-struct Sizes {
+/// The config.
+struct T5Config {
     vocabulary: u64,
     hidden: u64,
     head_dim: u64,
@@ -113,8 +114,8 @@ struct Sizes {
     start: u64,
 }
 
-impl Sizes {
-    fn read(defaults: &Defaults, config: Reader) -> Result<Sizes> {
+impl T5Config {
+    fn read(defaults: &Defaults, config: Reader) -> Result<T5Config> {
         let layers = config.count("num_layers", defaults.layers)?;
         let feed_forward = config.text("feed_forward_proj", defaults.feed_forward)?;
         let (gated, activation) = match feed_forward.strip_prefix("gated-") {
@@ -148,7 +149,7 @@ impl Sizes {
             Some(_) if defaults.scales => config.flag("scale_decoder_outputs", tied)?,
             _ => tied,
         };
-        Ok(Sizes {
+        Ok(T5Config {
             vocabulary: config.size("vocab_size", defaults.vocabulary)?,
             hidden: config.size("d_model", 512)?,
             head_dim: config.size("d_kv", 64)?,
@@ -170,175 +171,147 @@ impl Sizes {
     }
 }
 
-fn of_class(size: &Sizes, head: Head, class: &Class, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
-    let limits = Limits { vocabulary: size.vocabulary, source: LONGEST, target: LONGEST };
-    let source = seq2seq::source(limits, inputs, at)?;
-    let prefix = if matches!(head, Head::Sequence | Head::Token) { "transformer" } else { "" };
-    let encoder_only = matches!(head, Head::Encoder | Head::Token);
-    let decoder_ids = match head {
-        _ if encoder_only => None,
+fn of_class(t5: &T5Config, head: Head, class: &Class, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
+    let source = seq2seq::source(t5.vocabulary, LONGEST, inputs, at)?;
+    let prefix = if matches!(head, Head::Sequence | Head::Token) { T5.base_prefix } else { "" };
+    let written = match head {
+        Head::Encoder | Head::Token => None,
         Head::Sequence | Head::Span => {
-            Some((at.layer("", Layer::ShiftRight { first: size.start }, &[source.ids])?, None))
+            Some((at.layer("", Layer::ShiftRight { first: t5.start }, &[source.ids])?, None))
         }
         _ => {
-            let target = seq2seq::target(limits, inputs, at)?;
+            let target = seq2seq::target(t5.vocabulary, LONGEST, inputs, at)?;
             Some((target.ids, target.mask))
         }
     };
-    let ((encoded, encoder), decoded) = at.under(prefix, |at| {
-        at.layer("shared", Layer::Embedding { num: size.vocabulary, dim: size.hidden }, &[source.ids])?;
-        let encoder = stack(size, Side::Encoder, source.ids, source.mask, None, at)?;
-        let decoder = match decoder_ids {
-            Some((ids, mask)) => Some(stack(size, Side::Decoder, ids, mask, Some((encoder.0, source.mask)), at)?),
-            None => None,
-        };
+    let (encoder, decoder) = at.under(prefix, |at| {
+        at.layer("shared", Layer::Embedding { num: t5.vocabulary, dim: t5.hidden }, &[source.ids])?;
+        let encoder = stack(t5, ("encoder", t5.layers), (source.ids, source.mask), None, at)?;
+        let memory = Some((encoder.hidden, source.mask));
+        let decode = |written| stack(t5, ("decoder", t5.decoder_layers), written, memory, at);
+        let decoder = written.map(decode).transpose()?;
         Ok((encoder, decoder))
     })?;
-    let Some((hidden, decoder)) = decoded else {
-        let mut outputs = vec![("hidden".to_string(), encoded)];
+    let Some(decoder) = decoder else {
+        let mut outputs = vec![("hidden".to_string(), encoder.hidden)];
         if head == Head::Token {
-            let kept = at.layer("", Layer::Dropout, &[encoded])?;
-            let classifier = Layer::Linear { out: size.labels, bias: true };
+            let kept = at.layer("", Layer::Dropout, &[encoder.hidden])?;
+            let classifier = Layer::Linear { out: t5.labels, bias: true };
             let logits = at.head(|at| at.layer("classifier", classifier, &[kept]))?;
             outputs.push(("logits".into(), logits));
         }
         return Ok(outputs);
     };
-    let mut outputs = seq2seq::results(class, (encoded, &encoder), (hidden, &decoder));
+    let mut outputs = seq2seq::outputs(class, &encoder, &decoder);
+    let hidden = decoder.hidden;
     let logits = at.head(|at| match head {
-        Head::Generation => lm_head(size, hidden, at).map(Some),
-        Head::Sequence => seq2seq::classify((hidden, source.ids), size.eos, size.hidden, size.labels, at).map(Some),
-        Head::Span => at.layer("qa_outputs", Layer::Linear { out: size.labels, bias: true }, &[hidden]).map(Some),
+        Head::Generation => words(t5, hidden, at).map(Some),
+        Head::Sequence => seq2seq::classify((hidden, source.ids), t5.eos, t5.hidden, t5.labels, at).map(Some),
+        Head::Span => at.layer("qa_outputs", Layer::Linear { out: t5.labels, bias: true }, &[hidden]).map(Some),
         _ => Ok(None),
     })?;
     outputs.extend(logits.map(|logits| ("logits".to_string(), logits)));
     Ok(outputs)
 }
 
-/// The words, which are the embedding where that is tied; then what goes in is scaled.
-fn lm_head(size: &Sizes, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
-    let hidden = match size.tied && size.scales {
-        true => at.layer("", Layer::Scale { factor: 1.0 / (size.hidden as f64).sqrt() }, &[hidden])?,
-        false => hidden,
-    };
-    let logits = at.layer("lm_head", Layer::Linear { out: size.vocabulary, bias: false }, &[hidden])?;
-    if size.tied {
-        at.tie(&at.full_name("lm_head.weight"), &at.full_name("shared.weight"))?;
+/// Logits of the words. Where they are the embedding, T5 scales what goes in.
+fn words(t5: &T5Config, mut hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
+    if t5.tied && t5.scales {
+        hidden = at.layer("", Layer::Scale { factor: 1.0 / (t5.hidden as f64).sqrt() }, &[hidden])?;
     }
-    Ok(logits)
+    seq2seq::words("lm_head", t5.vocabulary, t5.tied.then_some("shared.weight"), hidden, at)
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Encoder,
-    Decoder,
-}
-
-/// One side: its last result and those of its layers. `memory` is what the decoder reads, and its mask.
+/// One side, of so many layers; `memory` is what the decoder reads.
 fn stack(
-    size: &Sizes,
-    side: Side,
-    ids: NodeId,
-    mask: Option<NodeId>,
-    memory: Option<(NodeId, Option<NodeId>)>,
+    t5: &T5Config,
+    (path, count): (&str, u64),
+    (ids, mask): (NodeId, Option<NodeId>),
+    memory: Option<Memory>,
     at: &mut Builder,
-) -> Result<(NodeId, Vec<NodeId>)> {
-    let (path, layers) = match side {
-        Side::Encoder => ("encoder", size.layers),
-        Side::Decoder => ("decoder", size.decoder_layers),
-    };
+) -> Result<Results> {
     let shared = at.full_name("shared.weight");
     at.under(path, |at| {
-        let words = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
+        let words = Layer::Embedding { num: t5.vocabulary, dim: t5.hidden };
         let mut hidden = at.layer("embed_tokens", words, &[ids])?;
         at.tie(&at.full_name("embed_tokens.weight"), &shared)?;
         let table = at.full_name("block.0.layer.0.SelfAttention.relative_attention_bias.weight");
-        let mut results = Vec::new();
-        for i in 0..layers {
+        let mut layers = Vec::new();
+        for i in 0..count {
             let table = at.find(&table);
-            hidden = at.under(&format!("block.{i}"), |at| block(size, side, table, (hidden, mask), memory, at))?;
-            results.push(hidden);
+            hidden = at.under(&format!("block.{i}"), |at| block(t5, table, (hidden, mask), memory, at))?;
+            layers.push(hidden);
         }
-        Ok((norm("final_layer_norm", size, hidden, at)?, results))
+        Ok(Results { hidden: norm(t5, "final_layer_norm")(hidden, at)?, layers })
     })
 }
 
-/// x ← x + attention(norm(x)); in the decoder x ← x + attention(norm(x), memory); x ← x + feed_forward(norm(x)).
+/// Residual branches of attention, in the decoder of attention to the memory, and of a feed-forward network.
 fn block(
-    size: &Sizes,
-    side: Side,
+    t5: &T5Config,
     table: Option<ParameterId>,
     (input, mask): (NodeId, Option<NodeId>),
-    memory: Option<(NodeId, Option<NodeId>)>,
+    memory: Option<Memory>,
     at: &mut Builder,
 ) -> Result<NodeId> {
-    let attended = at.branch(|at| {
-        let normed = norm("layer.0.layer_norm", size, input, at)?;
-        let attention =
-            Attention { causal: side == Side::Decoder, kind: AttentionKind::Relative(size.buckets), ..attention(size) };
-        let sources: Vec<NodeId> = std::iter::once(normed).chain(mask).collect();
+    let attend = |input, at: &mut Builder| {
+        let kind = AttentionKind::Relative(t5.buckets);
+        let attention = Attention { causal: memory.is_some(), kind, ..attention(t5) };
+        let sources: Vec<NodeId> = std::iter::once(input).chain(mask).collect();
         // the first layer's distances are everyone's
         let shared = table.map(|id| ("relative_attention_bias.weight", id)).into_iter().collect();
-        let said = Said { shared, ..Said::default() };
-        at.layer_as("layer.0.SelfAttention", Layer::Attention(attention), &sources, said)
-    })?;
-    let mut hidden = at.layer("", Layer::Add, &[attended, input])?;
+        let options = Said { shared, ..Said::default() };
+        at.layer_as("layer.0.SelfAttention", Layer::Attention(attention), &sources, options)
+    };
+    let mut hidden = residual(NormPlace::Before, input, norm(t5, "layer.0.layer_norm"), attend, at)?;
     let mut last = 1;
-    if let Some((memory, mask)) = memory {
-        let attended = at.branch(|at| {
-            let normed = norm("layer.1.layer_norm", size, hidden, at)?;
-            let attention = Attention { cross: true, ..attention(size) };
-            let sources: Vec<NodeId> = [normed, memory].into_iter().chain(mask).collect();
+    if let Some((read, mask)) = memory {
+        let attend = |input, at: &mut Builder| {
+            let attention = Attention { cross: true, ..attention(t5) };
+            let sources: Vec<NodeId> = [input, read].into_iter().chain(mask).collect();
             at.layer("layer.1.EncDecAttention", Layer::Attention(attention), &sources)
-        })?;
-        hidden = at.layer("", Layer::Add, &[attended, hidden])?;
+        };
+        hidden = residual(NormPlace::Before, hidden, norm(t5, "layer.1.layer_norm"), attend, at)?;
         last = 2;
     }
-    let transformed = at.branch(|at| {
-        at.under(&format!("layer.{last}"), |at| {
-            let normed = norm("layer_norm", size, hidden, at)?;
-            at.under("DenseReluDense", |at| feed_forward(size, normed, at))
-        })
-    })?;
-    at.layer("", Layer::Add, &[transformed, hidden])
+    at.under(&format!("layer.{last}"), |at| {
+        let transform = |input, at: &mut Builder| at.under("DenseReluDense", |at| feed_forward(t5, input, at));
+        residual(NormPlace::Before, hidden, norm(t5, "layer_norm"), transform, at)
+    })
 }
 
-fn attention(size: &Sizes) -> Attention {
+fn attention(t5: &T5Config) -> Attention {
     let projections = Projections::Separate { q: "q".into(), k: "k".into(), v: "v".into(), out: "o".into() };
-    Attention {
-        scale: Some(1.0),
-        bias: false,
-        out_bias: false,
-        ..Attention::new(size.heads, size.head_dim, projections)
-    }
+    Attention { scale: Some(1.0), bias: false, out_bias: false, ..Attention::new(t5.heads, t5.head_dim, projections) }
 }
 
-fn feed_forward(size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
-    let wide = Layer::Linear { out: size.intermediate, bias: false };
-    let raised = at.layer(if size.gated { "wi_0" } else { "wi" }, wide.clone(), &[input])?;
-    let mut active = at.layer("", Layer::Activation(size.activation), &[raised])?;
-    if size.gated {
+fn feed_forward(t5: &T5Config, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    let wide = Layer::Linear { out: t5.intermediate, bias: false };
+    let raised = at.layer(if t5.gated { "wi_0" } else { "wi" }, wide.clone(), &[input])?;
+    let mut active = at.layer("", Layer::Activation(t5.activation), &[raised])?;
+    if t5.gated {
         let gate = at.layer("wi_1", wide, &[input])?;
         active = at.layer("", Layer::Mul, &[active, gate])?;
     }
     let kept = at.layer("", Layer::Dropout, &[active])?;
-    at.layer("wo", Layer::Linear { out: size.hidden, bias: false }, &[kept])
+    at.layer("wo", Layer::Linear { out: t5.hidden, bias: false }, &[kept])
 }
 
-fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
-    at.layer(name, Layer::RmsNorm { eps: size.eps, centred: false }, &[input])
+fn norm(t5: &T5Config, name: &str) -> impl Fn(NodeId, &mut Builder) -> Result<NodeId> {
+    let norm = Layer::RmsNorm { eps: t5.eps, centred: false };
+    move |input, at| at.layer(name, norm.clone(), &[input])
 }
 
 /// transformers' `_init_weights`, Mesh TensorFlow's in fact: each matrix by the width of what goes in, times `initializer_factor`.
-fn initialise(size: &Sizes, family: &str, since: ParameterId, at: &mut Builder) {
-    let (factor, width) = (size.factor, size.hidden as f64);
-    let (head, heads) = (size.head_dim as f64, size.heads as f64);
+fn initialise(t5: &T5Config, family: &str, since: ParameterId, at: &mut Builder) {
+    let (factor, width) = (t5.factor, t5.hidden as f64);
+    let (head, heads) = (t5.head_dim as f64, t5.heads as f64);
     let rules: &[(&[&str], f64, &str)] = &[
         (&["shared.weight", "embed_tokens.weight", "lm_head.weight"], factor, "words"),
         (&["classifier.weight"], factor, "a classifier of tokens"),
         (&["Attention.q.weight"], factor / (width * head).sqrt(), "queries (d_model · d_kv)^-1/2"),
         (&["Attention.o.weight"], factor / (heads * head).sqrt(), "(num_heads · d_kv)^-1/2"),
-        (&[".wo.weight"], factor / (size.intermediate as f64).sqrt(), "d_ff^-1/2"),
+        (&[".wo.weight"], factor / (t5.intermediate as f64).sqrt(), "d_ff^-1/2"),
         (&[".weight"], factor / width.sqrt(), "d_model^-1/2"),
     ];
     for (ends, std, what) in rules {

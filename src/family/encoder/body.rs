@@ -3,6 +3,7 @@
 use super::table::{Body, Feed, Model, Projection};
 use crate::error::Result;
 use crate::family::Inputs;
+use crate::family::block::{NormPlace, residual};
 use crate::family::text::text;
 use crate::graph::{Attention, Builder, Dim, Layer, NodeId, PositionIds, Projections, Said, Use};
 use crate::tensor::{Dtype, Role};
@@ -110,20 +111,19 @@ pub(crate) fn layer_around(
     at: &mut Builder,
 ) -> Result<NodeId> {
     let (names, input) = (&model.of.names, sources[0]);
-    let attended = at.branch(|at| {
+    let attend = |_, at: &mut Builder| {
         let attended = at.layer_as(names.attention, Layer::Attention(attention), sources, options)?;
         at.layer("", Layer::Dropout, &[attended])
-    })?;
-    let sum = at.layer("", Layer::Add, &[attended, input])?;
-    let middle = norm(names.attention_norm, model, sum, at)?;
-    let transformed = at.branch(|at| {
-        let wide = linear(names.wide, model.intermediate, middle, at)?;
+    };
+    let named = |name| move |input, at: &mut Builder| norm(name, model, input, at);
+    let middle = residual(NormPlace::After, input, named(names.attention_norm), attend, at)?;
+    let transform = |input, at: &mut Builder| {
+        let wide = linear(names.wide, model.intermediate, input, at)?;
         let active = at.layer("", Layer::Activation(model.activation), &[wide])?;
         let narrow = linear(names.narrow, model.hidden, active, at)?;
         at.layer("", Layer::Dropout, &[narrow])
-    })?;
-    let sum = at.layer("", Layer::Add, &[transformed, middle])?;
-    norm(names.norm, model, sum, at)
+    };
+    residual(NormPlace::After, middle, named(names.norm), transform, at)
 }
 
 /// A matrix with a bias.

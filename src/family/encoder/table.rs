@@ -143,6 +143,12 @@ pub(crate) struct Words {
     pub decoder: &'static str,
 }
 
+impl Words {
+    pub const fn new(dense: &'static str, activation: Active, norm: &'static str, decoder: &'static str) -> Words {
+        Words { bias: None, dense, activation, norm, decoder }
+    }
+}
+
 /// An encoder with the sizes of a config.
 pub(crate) struct Model<'a> {
     pub of: &'a Encoder,
