@@ -1,7 +1,5 @@
 //! Schemes with a formula, and the step from a formula and a layer to a scheme that needs neither.
 
-use std::fmt;
-
 use super::moments::{TRUNCATED_AT_TWO, truncated_moments};
 use super::nonlinearity::{LEAKY_SLOPE, leaky_gain};
 use super::{Fans, Nonlinearity, Scheme};
@@ -317,10 +315,4 @@ fn sparse(sparsity: f64, std: f64, shape: &[u64]) -> Resolved {
     let rows = shape.first().copied().unwrap_or(0);
     let share = if rows == 0 { 0.0 } else { super::sparse::zeros(sparsity, rows) as f64 / rows as f64 };
     Resolved { scheme: Scheme::Sparse { sparsity, std }, std: Some(std * (1.0 - share).max(0.0).sqrt()) }
-}
-
-impl fmt::Display for Formula {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::spec::write_formula(self, f)
-    }
 }

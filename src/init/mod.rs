@@ -11,6 +11,7 @@ mod draws;
 mod elementary;
 pub(crate) mod error;
 mod fans;
+mod fill;
 mod formula;
 mod generator;
 mod moments;

@@ -171,7 +171,7 @@ impl fmt::Display for SchemeSpec {
         match self {
             SchemeSpec::Auto => f.write_str("auto"),
             SchemeSpec::Match => f.write_str("match"),
-            SchemeSpec::Formula(formula) => write_formula(formula, f),
+            SchemeSpec::Formula(formula) => formula.fmt(f),
             SchemeSpec::Lsuv { tolerance, target } => {
                 let mut said = Vec::new();
                 if *tolerance != LSUV_TOLERANCE {
@@ -184,44 +184,48 @@ impl fmt::Display for SchemeSpec {
     }
 }
 
-/// Writes the canonical spelling, which parses back equal: parameters at their default are left out, but never what a
-/// reader could take for another library's default.
-pub(super) fn write_formula(formula: &Formula, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match formula {
-        Formula::Scaled(scaled) => write_call(scaled_name(scaled), &scaled_parameters(scaled), f),
-        Formula::Normal { mean, std } => {
-            let mut said = Vec::new();
-            push_unless(&mut said, "mean", *mean, 0.0);
-            said.push(("std", number(*std)));
-            write_call("normal", &said, f)
-        }
-        Formula::Uniform { low, high } => write_call("uniform", &[("low", number(*low)), ("high", number(*high))], f),
-        Formula::TruncatedNormal { mean, std, cut, correct_std } => {
-            let mut said = Vec::new();
-            push_unless(&mut said, "mean", *mean, 0.0);
-            said.push(("std", number(*std)));
-            if cut.low == -cut.high && cut.high >= 0.0 {
-                said.push(("cut", number(cut.high)));
-            } else {
-                said.extend([("low", number(cut.low)), ("high", number(cut.high))]);
+impl fmt::Display for Formula {
+    /// The canonical spelling, which parses back equal: parameters at their default are left out, but never what a reader could take
+    /// for another library's default.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Formula::Scaled(scaled) => write_call(scaled_name(scaled), &scaled_parameters(scaled), f),
+            Formula::Normal { mean, std } => {
+                let mut said = Vec::new();
+                push_unless(&mut said, "mean", *mean, 0.0);
+                said.push(("std", number(*std)));
+                write_call("normal", &said, f)
             }
-            said.push(("cut_in", spelt(cut.unit, UNITS)));
-            if *correct_std {
-                said.push(("correct_std", "true".into()));
+            Formula::Uniform { low, high } => {
+                write_call("uniform", &[("low", number(*low)), ("high", number(*high))], f)
             }
-            write_call("trunc_normal", &said, f)
-        }
-        Formula::Orthogonal { gain } => write_call("orthogonal", &gain_parameter(*gain, Gain::Factor(1.0)), f),
-        Formula::Dirac { groups } => {
-            let said: Vec<_> = groups.iter().map(|groups| ("groups", groups.to_string())).collect();
-            write_call("dirac", &said, f)
-        }
-        Formula::Constant { value } if value.to_bits() == 0 => f.write_str("zeros"),
-        Formula::Constant { value: 1.0 } => f.write_str("ones"),
-        Formula::Constant { value } => write_call("constant", &[("value", number(*value))], f),
-        Formula::Identity => f.write_str("identity"),
-        Formula::Sparse { sparsity, std } => {
-            write_call("sparse", &[("sparsity", number(*sparsity)), ("std", number(*std))], f)
+            Formula::TruncatedNormal { mean, std, cut, correct_std } => {
+                let mut said = Vec::new();
+                push_unless(&mut said, "mean", *mean, 0.0);
+                said.push(("std", number(*std)));
+                if cut.low == -cut.high && cut.high >= 0.0 {
+                    said.push(("cut", number(cut.high)));
+                } else {
+                    said.extend([("low", number(cut.low)), ("high", number(cut.high))]);
+                }
+                said.push(("cut_in", spelt(cut.unit, UNITS)));
+                if *correct_std {
+                    said.push(("correct_std", "true".into()));
+                }
+                write_call("trunc_normal", &said, f)
+            }
+            Formula::Orthogonal { gain } => write_call("orthogonal", &gain_parameter(*gain, Gain::Factor(1.0)), f),
+            Formula::Dirac { groups } => {
+                let said: Vec<_> = groups.iter().map(|groups| ("groups", groups.to_string())).collect();
+                write_call("dirac", &said, f)
+            }
+            Formula::Constant { value } if value.to_bits() == 0 => f.write_str("zeros"),
+            Formula::Constant { value: 1.0 } => f.write_str("ones"),
+            Formula::Constant { value } => write_call("constant", &[("value", number(*value))], f),
+            Formula::Identity => f.write_str("identity"),
+            Formula::Sparse { sparsity, std } => {
+                write_call("sparse", &[("sparsity", number(*sparsity)), ("std", number(*std))], f)
+            }
         }
     }
 }
