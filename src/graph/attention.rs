@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Layout;
+use super::parameter::Layout;
 
 /// How the attention of one node is made.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::node::called;
 use super::shape::{self, Flow, Kind, Site};
-use super::{
-    Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity, Parameter, ParameterId, called, parameters,
-};
+use super::{Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity, Parameter, ParameterId, parameters};
 use crate::error::Result;
 use crate::graph::error::GraphError;
 use crate::init::{Scheme, SchemeSpec};

@@ -3,8 +3,9 @@
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{ops, rotary_emb};
 
+use super::distances;
+use super::failure::{Failure, Tap};
 use super::layers::{Outcome, blocked, projected, rms_norm};
-use super::{Failure, Tap, distances};
 use crate::graph::{Attention, AttentionKind, Projections, Rope, RopeScaling};
 
 /// softmax(scale · q kᵀ) v over heads, projected. The last input that there can be is the mask of the keys.

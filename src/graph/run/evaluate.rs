@@ -2,8 +2,9 @@
 
 use candle_core::{D, Tensor};
 
+use super::failure::{Failure, Tap};
 use super::layers::Outcome;
-use super::{Failure, Tap, attention, experts, layers, window};
+use super::{attention, experts, layers, window};
 use crate::graph::{Layer, Layout, Node};
 
 /// The result of a node from its inputs and its parameters, both in order.

@@ -3,8 +3,8 @@
 use candle_core::{D, Device, Tensor};
 use candle_nn::ops;
 
+use super::failure::{Failure, Tap};
 use super::layers::{Outcome, activation, linear};
-use super::{Failure, Tap};
 use crate::graph::Experts;
 
 /// The weighted sum of what the chosen experts give. An expert that no position chose is not run.

@@ -3,7 +3,7 @@
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::graph::{Layout, Nonlinearity, PositionIds, Use};
 
 /// What a layer gave.

@@ -1,6 +1,5 @@
 //! What a run holds at most: activations until their last use, and the largest layer.
 
-use super::uses;
 use crate::graph::{Dim, Graph, Layer, Node, Parameter, Use};
 use crate::tensor::elements;
 
@@ -63,4 +62,18 @@ fn weights(node: &Node, parameters: &[Parameter]) -> u64 {
     }
     let shapes = node.parameters.iter().filter_map(|id| parameters.get(*id));
     shapes.fold(0, |sum, parameter| sum.saturating_add(elements(&parameter.shape).unwrap_or(u64::MAX)))
+}
+
+/// How often the result of each node is needed; 0 where no output depends on it.
+pub(super) fn uses(graph: &Graph) -> Vec<usize> {
+    let mut uses = vec![0; graph.nodes.len()];
+    for (_, node) in &graph.outputs {
+        uses[*node] += 1;
+    }
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        if uses[id] > 0 {
+            node.inputs.iter().for_each(|input| uses[*input] += 1);
+        }
+    }
+    uses
 }

@@ -6,6 +6,7 @@ mod convolution;
 mod distances;
 mod evaluate;
 mod experts;
+mod failure;
 mod feed;
 mod geometry;
 mod layers;
@@ -15,7 +16,9 @@ mod pool;
 mod tests;
 mod window;
 
+use failure::Failure;
 pub use layers::batch_norm_in_training;
+use live::uses;
 pub use live::{Extent, live_bytes};
 
 use std::collections::BTreeMap;
@@ -86,23 +89,11 @@ pub fn run(
     Ok(graph.outputs.iter().filter_map(result).collect())
 }
 
-/// Whether a batch is what the inputs that are needed declare.
-pub(super) fn check(graph: &Graph, batch: &BTreeMap<String, Tensor>) -> Result<()> {
-    feed::inputs(graph, &uses(graph), batch).map(|_| ())
-}
-
-/// How often the result of each node is needed; 0 where no output depends on it.
-fn uses(graph: &Graph) -> Vec<usize> {
-    let mut uses = vec![0; graph.nodes.len()];
-    for (_, node) in &graph.outputs {
-        uses[*node] += 1;
+impl Graph {
+    /// Whether a batch (by input name) is what the inputs declare: types, shapes, ids in range; the same errors as `run`'s.
+    pub fn check(&self, batch: &BTreeMap<String, Tensor>) -> Result<()> {
+        feed::inputs(self, &uses(self), batch).map(|_| ())
     }
-    for (id, node) in graph.nodes.iter().enumerate().rev() {
-        if uses[id] > 0 {
-            node.inputs.iter().for_each(|input| uses[*input] += 1);
-        }
-    }
-    uses
 }
 
 /// The inputs of a node; a value that nobody needs any more is given away.
@@ -130,25 +121,6 @@ fn weight(id: ParameterId, parameters: &[Parameter], weights: &Weights) -> Resul
     }
     let failed = |source| GraphError::Compute { layer: format!("parameter {}", owner.name), source: Box::new(source) };
     Ok(value.to_dtype(DType::F32).map_err(failed)?)
-}
-
-/// Why a layer gave no result.
-enum Failure {
-    /// There is no code for it, because of this.
-    NotRunnable(&'static str),
-    /// The tensor library refused.
-    Compute(candle_core::Error),
-    /// The hook did not want to go on.
-    Hook(Box<Error>),
-}
-
-/// Sees the product of the weight at this place among a node's parameters, before the bias is added, and what it acted on.
-type Tap<'a> = dyn FnMut(usize, &Tensor, Tensor) -> std::result::Result<Tensor, Failure> + 'a;
-
-impl From<candle_core::Error> for Failure {
-    fn from(source: candle_core::Error) -> Failure {
-        Failure::Compute(source)
-    }
 }
 
 fn named(graph: &Graph, node: NodeId, failure: Failure) -> Error {

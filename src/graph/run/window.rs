@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::Tap;
 use super::convolution::{Convolve, Product};
+use super::failure::Tap;
 use super::geometry::Geometry;
 use super::layers::{Outcome, over_channels};
 use super::pool::MaxPool;

@@ -1,6 +1,6 @@
 //! Layers that only rearrange or drop axes.
 
-use super::{Inferred, Site, reshaped};
+use super::site::{Inferred, Site, reshaped};
 use crate::error::Result;
 use crate::graph::Dim;
 use crate::tensor::{Shape, ShapeText};

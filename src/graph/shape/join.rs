@@ -1,6 +1,6 @@
 //! Layers that make one of several.
 
-use super::{Flow, Inferred, Kind, Site, reshaped};
+use super::site::{Flow, Inferred, Kind, Site, reshaped};
 use crate::error::{Error, Result};
 use crate::graph::error::GraphError;
 use crate::graph::{Dim, DimsText, NodeId};

@@ -1,6 +1,6 @@
 //! Layers that slide a window over the spatial axes of `(batch, channels, …)`.
 
-use super::{Inferred, Site, reshaped};
+use super::site::{Inferred, Site, reshaped};
 use crate::error::Result;
 use crate::graph::{Convolution, Dim};
 

@@ -1,5 +1,7 @@
 use super::*;
 use crate::error::Result;
+use crate::init::{Scheme, SchemeSpec};
+use crate::tensor::{Dtype, Role};
 
 mod shapes;
 
