@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::choose::{Choice, choose_followed, choose_single};
-use super::open::{Opened, Opening};
+use super::opening::{Opened, Opening};
 use super::part::Part;
 use super::pieces::{Rank, Split, refuse_incomplete_meta, refuse_splits, refuse_stated};
 use super::safetensors::{Index, parse_index};
@@ -22,35 +22,14 @@ pub(super) struct Alone<'a, 'o> {
 }
 
 impl Alone<'_, '_> {
-    /// A file that was named by itself: with the other parts of its model where their names are known, or as it is.
-    pub(super) fn named(&self, name: &str) -> Result<Opened> {
-        match self.followed(name) {
-            Ok(Choice::Unclear(names)) => self.opening.parts(Choice::Unclear(names)),
-            Ok(Choice::Indexed(index)) if index == name => self.opening.indexed(name),
-            Ok(choice) if !self.opening.options.part => {
-                let mut opened = self.opening.parts(choice)?;
-                if opened.files.len() > 1 {
-                    opened
-                        .notes
-                        .push(format!("{name} is a part of a model: all its {} parts are read", opened.files.len()));
-                }
-                Ok(opened)
-            }
-            Ok(_) => self.shown(name, format!("{name} is a part of a model, of which only this part is shown")),
-            // of a part that cannot be read by itself, that is the error
-            Err(error) if self.opening.options.part => self.shown(name, error.to_string()).map_err(|_| error),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn shown(&self, name: &str, note: String) -> Result<Opened> {
+    pub(super) fn shown(&self, name: &str, note: String) -> Result<Opened> {
         let mut opened = self.opening.several(vec![name.to_string()])?;
         opened.notes.push(note);
         Ok(opened)
     }
 
     /// What belongs to a file by its name and the names beside it.
-    fn followed(&self, name: &str) -> Result<Choice> {
+    pub(super) fn followed(&self, name: &str) -> Result<Choice> {
         let source = self.opening.source;
         if let Choice::Indexed(index) = choose_single(name) {
             return Ok(Choice::Indexed(index));

@@ -21,6 +21,8 @@ mod natural;
 mod numpy;
 mod onnx;
 mod open;
+mod opening;
+mod options;
 mod part;
 pub(crate) mod pieces;
 mod restated;
@@ -33,7 +35,8 @@ mod zip;
 pub(crate) mod zip_error;
 
 pub use natural::natural_cmp;
-pub use open::{OpenOptions, open, open_file};
+pub use open::{open, open_file};
+pub use options::OpenOptions;
 pub(crate) use part::row_bytes;
 pub use restated::Restated;
 

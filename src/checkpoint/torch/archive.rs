@@ -2,6 +2,7 @@
 //! beside it.
 
 use super::pickle::{Input, Values, load};
+use super::stored::hash_range;
 use crate::checkpoint::torch::error::TorchError;
 use crate::checkpoint::zip::{Archive, Packing, Place, unpack};
 use crate::error::Result;
@@ -32,7 +33,7 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
     let values = match archive.find(&name).map(|entry| archive.place(file, entry)).transpose()? {
         Some(Place { offset, bytes, packing: Packing::Stored }) => {
             let end = offset + bytes;
-            super::hash_range(file, offset, end, &mut hash)?;
+            hash_range(file, offset, end, &mut hash)?;
             load(&mut Input::new(file, offset, end))?
         }
         Some(place) => {

@@ -3,6 +3,7 @@
 
 use super::pickle::{Input, Node, Values, load};
 use super::rebuild;
+use super::stored::hash_range;
 use crate::checkpoint::torch::error::TorchError;
 use crate::checkpoint::zip::{Packing, Place};
 use crate::error::Result;
@@ -42,7 +43,7 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
     let end = input.offset();
     let storages = walk(file, &values, &keys, end)?;
     let mut hash = blake3::Hasher::new();
-    super::hash_range(file, 0, end, &mut hash)?;
+    hash_range(file, 0, end, &mut hash)?;
     Ok(Torch { values, storages, digest: format!("blake3:{}", hash.finalize().to_hex()) })
 }
 

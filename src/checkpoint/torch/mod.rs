@@ -55,20 +55,6 @@ pub(super) fn open_legacy(file: Arc<dyn Bytes>, options: &OpenOptions) -> Result
     Ok(opened.part(file.as_ref(), torch.digest))
 }
 
-/// Hashes a range of a file by pieces.
-fn hash_range(file: &dyn Bytes, start: u64, end: u64, hash: &mut blake3::Hasher) -> Result<()> {
-    let mut piece = vec![0; WINDOW as usize];
-    let mut at = start;
-    while at < end {
-        let count = (end - at).min(WINDOW) as usize;
-        let piece = piece.get_mut(..count).unwrap_or_default();
-        file.read_at(at, piece)?;
-        hash.update(piece);
-        at += count as u64;
-    }
-    Ok(())
-}
-
 /// The way from values to a reader.
 struct Opening<'a> {
     file: &'a Arc<dyn Bytes>,

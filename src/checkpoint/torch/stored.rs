@@ -173,3 +173,17 @@ pub(in crate::checkpoint) fn swap(dtype: Dtype, bytes: &mut [u8]) {
     };
     bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
 }
+
+/// Hashes a range of a file by pieces.
+pub(super) fn hash_range(file: &dyn Bytes, start: u64, end: u64, hash: &mut blake3::Hasher) -> Result<()> {
+    let mut piece = vec![0; WINDOW as usize];
+    let mut at = start;
+    while at < end {
+        let count = (end - at).min(WINDOW) as usize;
+        let piece = piece.get_mut(..count).unwrap_or_default();
+        file.read_at(at, piece)?;
+        hash.update(piece);
+        at += count as u64;
+    }
+    Ok(())
+}
