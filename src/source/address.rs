@@ -2,7 +2,6 @@
 
 use ureq::http::Uri;
 
-use super::transport::Failure;
 use crate::source::error::SourceError;
 
 /// An absolute `http://` or `https://` address.
@@ -73,7 +72,7 @@ impl Address {
     }
 
     /// An answer from here that no Hub gives; another attempt would be answered alike.
-    pub(super) fn wrong(&self, expected: &'static str) -> Failure {
-        SourceError::WrongAnswer { address: self.shown(), expected }.into()
+    pub(super) fn wrong(&self, expected: &'static str) -> SourceError {
+        SourceError::WrongAnswer { address: self.shown(), expected }
     }
 }

@@ -128,13 +128,13 @@ impl Download<'_> {
             self.transport.request(&Method::HEAD, address, Wanted::All, Follow::Endpoint, self.subject(), attempt)?;
         let headers = head.headers();
         if text(headers, "x-repo-commit").is_some_and(|commit| commit != self.commit) {
-            return Err(address.wrong("the commit that was asked for"));
+            return Err(address.wrong("the commit that was asked for").into());
         }
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, ETAG.as_str()));
         let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_string());
         let listed = || self.listed.map(|listed| listed.digits().to_string());
         let Some(etag) = etag.or_else(listed).filter(|etag| is_blob_name(etag)) else {
-            return Err(address.wrong("an etag"));
+            return Err(address.wrong("an etag").into());
         };
         let stated = Identity::of_etag(&etag);
         let identity = match (&stated, self.listed) {
@@ -208,7 +208,7 @@ impl Download<'_> {
             StatusCode::OK if offset == 0 => {}
             StatusCode::OK => self.restart(announced, part)?,
             _ => {
-                let failure = address.wrong("the range that was asked for");
+                let failure = address.wrong("the range that was asked for").into();
                 return self.again(announced, part, failure);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::Bytes;
+use super::bytes::Bytes;
 use super::hub::Snapshot;
 use super::local::{LocalFile, end};
 use super::together;

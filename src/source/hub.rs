@@ -335,7 +335,7 @@ fn request(
     let text = String::from_utf8_lossy(&text);
     let answer: Answer = serde_json::from_str(&text).map_err(|_| address.wrong("a commit and a list of files"))?;
     let is_asked = is_commit(&answer.sha) && (!is_commit(revision) || answer.sha == revision);
-    if is_asked { Ok(answer) } else { Err(address.wrong("the commit that was asked for")) }
+    if is_asked { Ok(answer) } else { Err(address.wrong("the commit that was asked for").into()) }
 }
 
 /// What the cache records of a commit, where the Hub told everything about every file.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::Bytes;
+use super::bytes::Bytes;
 use super::name::stays_inside;
 use crate::error::{Error, Result};
 use crate::handles::Handle;

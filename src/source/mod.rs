@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod bytes;
 mod cache;
 mod certificates;
 mod download;
@@ -20,44 +21,17 @@ mod transport;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::source::error::SourceError;
 
 pub use access::{Access, Patience};
+pub use bytes::{Bytes, PinnedFile};
 pub use local::{local_file, read_local};
 pub use reference::{Reference, aliases};
 
 use hub::Snapshot;
 use local::Directory;
-
-/// Bytes at an offset. No mapping into memory (a truncated file would kill the process) and no seek state.
-pub trait Bytes: Send + Sync {
-    /// The length in bytes.
-    fn len(&self) -> u64;
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// The name that errors mention: the last component of a path, or the file in a repository.
-    fn name(&self) -> &str;
-    /// Fills `out` from `offset`, or an error where the file ends before.
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()>;
-}
-
-/// A file of a source, pinned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PinnedFile {
-    /// Its name below the source.
-    pub name: String,
-    /// Its length.
-    pub bytes: u64,
-    /// `etag:…` of a Hub file, `blake3:…` of the header of a local one.
-    pub pin: String,
-}
 
 /// An opened reference: a set of named files, listed without being read or fetched. A reference to one file lists
 /// that file alone; the files beside it are still reachable by `file`, under names below its own folder.

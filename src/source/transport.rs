@@ -178,18 +178,18 @@ impl Transport {
                 return Err(self.refusal(&response, &at, subject, attempt));
             }
             let Some(next) = next_address(&at, response.headers()) else {
-                return Err(at.wrong("a redirect's address"));
+                return Err(at.wrong("a redirect's address").into());
             };
             let leaves = !next.same_origin(&self.endpoint) || response.headers().contains_key("x-linked-etag");
             if follow == Follow::Endpoint && leaves {
                 return Ok(response);
             }
             if at.is_https() && !next.is_https() {
-                return Err(at.wrong("a redirect that stays encrypted"));
+                return Err(at.wrong("a redirect that stays encrypted").into());
             }
             at = next;
         }
-        Err(address.wrong("at most 10 redirects"))
+        Err(address.wrong("at most 10 redirects").into())
     }
 
     fn send(
