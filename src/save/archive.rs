@@ -1,7 +1,7 @@
 //! Zip archives whose entries are stored as they are, so that every byte's place is known beforehand: what `torch.load` and `numpy.load`
 //! read. Data begin at multiples of 64, as PyTorch lays them. The checksums of tensors are filled in afterwards.
 
-use super::layout::{Span, Sum, WeightFile};
+use super::weights::{Span, Sum, WeightFile};
 use crate::error::Result;
 use crate::save::error::SaveError;
 

@@ -17,12 +17,14 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod torch;
+mod weights;
 
 pub use file::StagedFile;
-pub use layout::{Archive, Layout, Span, Sum, WeightFile};
+pub use layout::{Archive, Layout};
 pub use part::{files_in, is_laid_out};
 pub use staging::{Staging, admit, settle};
 pub use sums::{fill_in, sums_agree};
+pub use weights::{Span, Sum, WeightFile};
 
 /// What may stand where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

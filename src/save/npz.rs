@@ -1,7 +1,7 @@
 //! Arrays as `numpy.savez` writes them: one `.npy` for each in an archive without compression.
 
 use super::archive::{self, Entry};
-use super::layout::{Item, WeightFile};
+use super::weights::{Item, WeightFile};
 use crate::error::Result;
 use crate::save::error::SaveError;
 use crate::tensor::Dtype;

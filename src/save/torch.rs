@@ -2,7 +2,7 @@
 //! `torch.load(weights_only=True)`.
 
 use super::archive::{self, Entry};
-use super::layout::{Item, WeightFile};
+use super::weights::{Item, WeightFile};
 use crate::error::Result;
 use crate::save::error::SaveError;
 use crate::tensor::{Dtype, TensorInfo};
