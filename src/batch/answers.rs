@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{array, values};
+use super::values::{self, array};
 use crate::batch::error::BatchError;
 use crate::checkpoint::Reader;
 use crate::error::Result;

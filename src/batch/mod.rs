@@ -7,7 +7,6 @@ mod random;
 mod tests;
 mod values;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,13 +21,12 @@ use crate::plan::PlannedBatch;
 use crate::progress::Progress;
 use crate::source::error::SourceError;
 use crate::source::{Access, Bytes, Reference, Source, local_file};
-use crate::tensor::{Dtype, TensorInfo};
+use crate::tensor::Dtype;
 
 pub use answers::Answers;
+pub use values::Batch;
+use values::array;
 pub(crate) use values::tensor_of;
-
-/// One array for each input of the model, examples first: numbers in f32, ids in i64.
-pub type Batch = BTreeMap<String, Tensor>;
 
 /// The longest file of a batch, which is held in memory.
 const LONGEST: u64 = 64 << 30;
@@ -168,21 +166,4 @@ fn unknown(name: &str, graph: &Graph) -> crate::error::Error {
     let names: Vec<&str> = inputs(graph).map(|(node, _)| node.name.as_str()).collect();
     let near = nearest(name, names.iter().copied()).map(str::to_string);
     BatchError::Unknown { name: name.into(), inputs: names.join(", "), nearest: near }.into()
-}
-
-fn array(reader: &dyn Reader, index: usize, info: &TensorInfo, dtype: Dtype) -> Result<Tensor> {
-    let are_ids = dtype == Dtype::I64;
-    let array = || info.clone();
-    if info.shape.first().is_none_or(|rows| *rows == 0) {
-        return Err(BatchError::Empty { array: array() }.into());
-    }
-    if are_ids != values::is_whole(info.dtype) {
-        let expected = if are_ids { "whole numbers" } else { "floats" };
-        return Err(BatchError::Type { array: array(), expected }.into());
-    }
-    let bytes = values::read(reader, index, info)?;
-    match crate::adapt::float::non_finite(info.dtype, &bytes).total() {
-        0 => tensor_of(info, &bytes),
-        count => Err(BatchError::NonFinite { array: array(), count }.into()),
-    }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::Batch;
+use super::values::Batch;
 use crate::batch::error::BatchError;
 use crate::error::Result;
 use crate::graph::error::GraphError;

@@ -4,6 +4,7 @@ use candle_core::DType;
 
 use super::*;
 use crate::graph::{Builder, Dim};
+use crate::tensor::TensorInfo;
 
 #[test]
 fn whole_numbers_of_every_width_and_sign_become_i64() {

@@ -1,5 +1,7 @@
 //! Bytes of a checkpoint as tensors to compute with.
 
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Tensor};
 
 use crate::adapt::float::{Float, Real};
@@ -77,3 +79,24 @@ fn whole(bytes: &[u8], is_signed: bool) -> i64 {
         false => i64::try_from(u64::from_le_bytes(wide)).unwrap_or(i64::MAX),
     }
 }
+
+/// An array of numbers in f32 or of ids in i64, as its input is declared.
+pub(super) fn array(reader: &dyn Reader, index: usize, info: &TensorInfo, dtype: Dtype) -> Result<Tensor> {
+    let are_ids = dtype == Dtype::I64;
+    let array = || info.clone();
+    if info.shape.first().is_none_or(|rows| *rows == 0) {
+        return Err(BatchError::Empty { array: array() }.into());
+    }
+    if are_ids != is_whole(info.dtype) {
+        let expected = if are_ids { "whole numbers" } else { "floats" };
+        return Err(BatchError::Type { array: array(), expected }.into());
+    }
+    let bytes = read(reader, index, info)?;
+    match crate::adapt::float::non_finite(info.dtype, &bytes).total() {
+        0 => tensor_of(info, &bytes),
+        count => Err(BatchError::NonFinite { array: array(), count }.into()),
+    }
+}
+
+/// One array for each input of the model, examples first: numbers in f32, ids in i64.
+pub type Batch = BTreeMap<String, Tensor>;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Drift, Layer, Pass};
+use super::layer::{Drift, Layer};
+use super::pass::Pass;
 
 /// The signal or its gradient may change by a decade over the whole depth; three are too many. He under 30 ReLU layers stays within
 /// 0.2 of a decade, Xavier loses 4.4.

@@ -2,10 +2,10 @@
 
 use candle_core::{Result as Candle, Tensor, Var};
 
-use super::compute;
 use super::statistics::{Moments, moments};
 use super::symmetry::{Copies, Units};
 use crate::error::Result;
+use crate::graph::error::GraphError;
 use crate::graph::{Graph, Hook, Layer, Layout, Node, NodeId, Nonlinearity, ParameterId, batch_norm_in_training};
 use crate::model::Model;
 use crate::plan::Action;
@@ -187,4 +187,8 @@ fn dead(output: &Tensor, axis: usize) -> Candle<f64> {
 fn share(output: &Tensor, is: impl Fn(f32) -> bool) -> Candle<f64> {
     let values = output.flatten_all()?.to_vec1::<f32>()?;
     Ok(values.iter().filter(|value| is(**value)).count() as f64 / values.len().max(1) as f64)
+}
+
+pub(super) fn compute(name: &str, source: candle_core::Error) -> GraphError {
+    GraphError::Compute { layer: name.to_string(), source: Box::new(source) }
 }

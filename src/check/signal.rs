@@ -1,6 +1,6 @@
 //! How the signal and its gradient change over the depth of a model.
 
-use super::Layer;
+use super::layer::Layer;
 
 /// Below this a standard deviation counts as this, so that a signal that is gone altogether has a logarithm.
 const SMALLEST: f64 = 1e-38;

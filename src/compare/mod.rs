@@ -15,46 +15,7 @@ use crate::model::Model;
 use crate::progress::Progress;
 pub use batches::Split;
 pub use optimizer::Optimizer;
-
-/// How the trainings run; the same for every strategy.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
-    /// What takes the steps.
-    pub optimizer: Optimizer,
-    /// How often every training example is seen.
-    pub epochs: u64,
-    /// Examples of one step.
-    pub batch: u64,
-    /// The share of examples that are never trained on, and measured at the end.
-    pub holdout: f64,
-    /// The loss whose first passing is counted in steps; half of ln C where nobody says.
-    pub goal: Option<f64>,
-    /// Trainings at once. Each runs on one thread, so the number changes no bit.
-    pub threads: usize,
-}
-
-/// One training: a strategy with one seed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Trained {
-    /// The strategy.
-    pub strategy: String,
-    /// The seed of its values and of the order of its examples.
-    pub seed: u64,
-    /// The loss over all training examples before the first step; `None` where it is not finite, as below.
-    pub initial_loss: Option<f64>,
-    /// The mean loss of the last epoch.
-    pub final_loss: Option<f64>,
-    /// The share of held-out examples (or positions) that are classified rightly at the end; `None` without labels.
-    pub accuracy: Option<f64>,
-    /// Steps until the mean loss of an epoch was below the goal; `None` where it never was, or there is no goal.
-    pub steps: Option<u64>,
-    /// Whether the loss became NaN or infinite, or ended above ten times what it was.
-    pub diverged: bool,
-    /// Epochs that were trained.
-    pub epochs: u64,
-    /// The initial loss, then the mean loss of every epoch.
-    pub curve: Vec<Option<f64>>,
-}
+pub use training::{Candidate, Data, Settings, Trained};
 
 /// All trainings, strategies in order and seeds within them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,35 +33,6 @@ pub struct Comparison {
     /// The signal that stopped it before its end.
     #[serde(skip)]
     pub interrupted: Option<i32>,
-}
-
-/// The examples, and what is to be learnt of them.
-pub struct Data<'a> {
-    /// One array for each input.
-    pub inputs: &'a Batch,
-    /// The answers.
-    pub answers: &'a Answers,
-    /// Which are trained on.
-    pub split: &'a Split,
-}
-
-impl Data<'_> {
-    /// Bytes of the inputs of one example.
-    fn bytes_an_example(&self) -> u64 {
-        let bytes = |array: &candle_core::Tensor| (array.elem_count() * array.dtype().size_in_bytes()) as u64;
-        let all: u64 = self.inputs.values().map(bytes).sum();
-        all / crate::batch::rows(self.inputs).max(1)
-    }
-}
-
-/// A strategy with one seed, and how its model is made.
-pub struct Candidate<'a> {
-    /// The strategy.
-    pub strategy: String,
-    /// The seed.
-    pub seed: u64,
-    /// Makes the model, initialised.
-    pub make: Box<dyn Fn() -> Result<Model> + Sync + 'a>,
 }
 
 /// Trains every candidate. A signal ends all of them, and what there is by then is returned.

@@ -1,10 +1,11 @@
 //! One training of one model.
 
 use candle_core::{Device, Result as Candle, Tensor, Var};
+use serde::Serialize;
 
+use super::batches::Split;
 use super::batches::epoch;
-use super::optimizer::State;
-use super::{Candidate, Data, Settings, Trained};
+use super::optimizer::{Optimizer, State};
 use crate::batch::{self, Answers, Batch};
 use crate::error::Result;
 use crate::graph::error::GraphError;
@@ -20,6 +21,75 @@ const DIVERGED: f64 = 10.0;
 const MOMENTUM: f64 = 0.1;
 /// Examples that are measured at once.
 const MEASURED: usize = 256;
+
+/// How the trainings run; the same for every strategy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// What takes the steps.
+    pub optimizer: Optimizer,
+    /// How often every training example is seen.
+    pub epochs: u64,
+    /// Examples of one step.
+    pub batch: u64,
+    /// The share of examples that are never trained on, and measured at the end.
+    pub holdout: f64,
+    /// The loss whose first passing is counted in steps; half of ln C where nobody says.
+    pub goal: Option<f64>,
+    /// Trainings at once. Each runs on one thread, so the number changes no bit.
+    pub threads: usize,
+}
+
+/// One training: a strategy with one seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trained {
+    /// The strategy.
+    pub strategy: String,
+    /// The seed of its values and of the order of its examples.
+    pub seed: u64,
+    /// The loss over all training examples before the first step; `None` where it is not finite, as below.
+    pub initial_loss: Option<f64>,
+    /// The mean loss of the last epoch.
+    pub final_loss: Option<f64>,
+    /// The share of held-out examples (or positions) that are classified rightly at the end; `None` without labels.
+    pub accuracy: Option<f64>,
+    /// Steps until the mean loss of an epoch was below the goal; `None` where it never was, or there is no goal.
+    pub steps: Option<u64>,
+    /// Whether the loss became NaN or infinite, or ended above ten times what it was.
+    pub diverged: bool,
+    /// Epochs that were trained.
+    pub epochs: u64,
+    /// The initial loss, then the mean loss of every epoch.
+    pub curve: Vec<Option<f64>>,
+}
+
+/// The examples, and what is to be learnt of them.
+pub struct Data<'a> {
+    /// One array for each input.
+    pub inputs: &'a Batch,
+    /// The answers.
+    pub answers: &'a Answers,
+    /// Which are trained on.
+    pub split: &'a Split,
+}
+
+impl Data<'_> {
+    /// Bytes of the inputs of one example.
+    pub(super) fn bytes_an_example(&self) -> u64 {
+        let bytes = |array: &candle_core::Tensor| (array.elem_count() * array.dtype().size_in_bytes()) as u64;
+        let all: u64 = self.inputs.values().map(bytes).sum();
+        all / crate::batch::rows(self.inputs).max(1)
+    }
+}
+
+/// A strategy with one seed, and how its model is made.
+pub struct Candidate<'a> {
+    /// The strategy.
+    pub strategy: String,
+    /// The seed.
+    pub seed: u64,
+    /// Makes the model, initialised.
+    pub make: Box<dyn Fn() -> Result<Model> + Sync + 'a>,
+}
 
 /// Trains, and measures before and after. A signal ends it early.
 pub(super) fn train(

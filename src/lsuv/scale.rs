@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{Device, Tensor};
 
+use super::pass::{Done, Pass, Store, Visit};
 use super::targets::Targets;
 use super::variance::{of_channels, variance};
-use super::{Done, Pass, Store, Visit};
 use crate::error::Result;
 use crate::graph::error::GraphError;
 use crate::graph::{Dim, Graph, Hook, Layer, Node, Parameter, ParameterId};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::{Rewritten, Store};
+use super::pass::{Rewritten, Store};
 use crate::adapt::float::{Float, Real, non_finite};
 use crate::batch::tensor_of;
 use crate::error::Result;

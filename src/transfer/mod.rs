@@ -8,6 +8,7 @@ pub(crate) mod error;
 mod fresh;
 mod node;
 mod number;
+mod outcome;
 mod parallel;
 mod peak;
 mod planned;
@@ -33,42 +34,12 @@ use crate::tensor::Rows;
 use crate::transfer::error::TransferError;
 pub use difference::Difference;
 use node::Node;
+pub use outcome::{InputDigest, Options, Outcome};
 pub(crate) use parallel::each;
 pub use planned::Planned;
 use scratch::{PIECE, Scratch};
 pub use statistics::Statistics;
 use stored::Stored;
-
-/// How a transfer runs; nothing here changes a byte of the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Worker threads, at least one.
-    pub threads: usize,
-    /// Whether a cast may overflow to infinity.
-    pub allow_overflow: bool,
-}
-
-/// The digest of one source tensor, whole, in its stored type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputDigest {
-    /// Which source.
-    pub source: usize,
-    /// The tensor.
-    pub tensor: String,
-    /// `blake3:…`.
-    pub digest: String,
-}
-
-/// What is known of an assignment after it was written. Tied ones have no digest of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// `blake3:…` of the tensor's bytes; `None` for a tied one.
-    pub digest: Option<String>,
-    /// Every source tensor that its value mentions, in order of mention.
-    pub inputs: Vec<InputDigest>,
-    /// How many elements are NaN or infinite.
-    pub non_finite: u64,
-}
 
 /// Rows of one assignment into `out`, whose length is exactly theirs. A tied assignment is an error: its owner has the value.
 pub fn produce(

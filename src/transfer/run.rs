@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::node::Node;
+use super::outcome::{InputDigest, Options, Outcome};
 use super::queue::{Piece, Queue};
 use super::scratch::{Buffer, Scratch, size};
 use super::work::{Input, Item, Output, Source, Work};
-use super::{InputDigest, Options, Outcome};
 use crate::adapt::float::non_finite;
 use crate::checkpoint::Reader;
 use crate::error::{Error, Result};
