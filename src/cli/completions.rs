@@ -1,7 +1,7 @@
 //! `xfer completions`: for the shell.
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use xfer::text::Text;
 
 use super::output::data;
@@ -14,9 +14,9 @@ pub struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-/// Runs the command.
-pub fn command(args: &CompletionsArgs) -> Result<()> {
+/// Runs the command, of which `xfer` is the whole command line.
+pub fn command(args: &CompletionsArgs, mut xfer: Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "xfer", &mut script);
+    clap_complete::generate(args.shell, &mut xfer, "xfer", &mut script);
     data(&Text::own(String::from_utf8_lossy(&script)))
 }

@@ -401,7 +401,7 @@ pub fn conclude(
         return json_of(&measured);
     }
     let mut text = text::render(report, output.detail());
-    let state = match (*up_to_date, mismatched::summary(report)) {
+    let state = match (*up_to_date, mismatched::summary(&report.mismatched)) {
         (true, None) => "is already up to date".to_string(),
         (true, Some(mismatched)) => format!("is already up to date, in which {mismatched}"),
         (false, None) => state.to_string(),

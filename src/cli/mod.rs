@@ -75,7 +75,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::command(args, &signals),
         Command::Verify(args) => verify::command(args, &signals),
         Command::Arch(args) => arch::command(args, &signals),
-        Command::Completions(args) => completions::command(&args),
+        Command::Completions(args) => completions::command(&args, Cli::command()),
     };
     match signals.judge(result) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Opened;
 use crate::arch::{self, Architecture};
-use crate::checkpoint::{Checkpoint, Restated};
+use crate::checkpoint::{Checkpoint, Listing, Restated};
 use crate::error::Result;
 use crate::family::{self, Weights};
 
@@ -23,14 +22,12 @@ pub(super) fn source(checkpoint: Checkpoint, label: &str) -> Result<Checkpoint> 
 }
 
 /// The architecture, with the keys that its config does not state and a source of the same family has otherwise than by default.
-pub(super) fn architecture(architecture: Architecture, sources: &[Opened]) -> Result<Architecture> {
-    sources.iter().try_fold(architecture, |architecture, source| {
-        let listing = source.checkpoint.reader.listing();
-        match family::recognise(listing) {
-            Some((family, config)) => {
-                arch::by_source(architecture, source.source.label(), (family, config.as_ref(), listing))
-            }
-            None => Ok(architecture),
-        }
+pub(super) fn architecture<'a>(
+    architecture: Architecture,
+    mut sources: impl Iterator<Item = (&'a str, &'a Listing)>,
+) -> Result<Architecture> {
+    sources.try_fold(architecture, |architecture, (label, listing)| match family::recognise(listing) {
+        Some((family, config)) => arch::by_source(architecture, label, (family, config.as_ref(), listing)),
+        None => Ok(architecture),
     })
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::execution::{Execution, Finished, check_memory};
 use super::sources::{self, Opened, SourceArgument};
-use super::{Execution, Finished, check_memory, current, execute, fetch};
+use super::{current, execute, fetch};
 use crate::arch::Selector;
 use crate::error::Result;
 use crate::job::error::JobError;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Execution, PlanRequest, Written};
+use super::execution::{Execution, PlanRequest, Written, allow_memory};
 use crate::arch::{self, Architecture, Selector};
 use crate::batch;
 use crate::error::Result;
@@ -59,7 +59,7 @@ pub fn scale(
     let architecture = arch::open_path(staging.path(), access, progress)?;
     let graph = architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
     let batch = batch::open(pinned, graph, plan.seed, access, progress)?;
-    super::allow_memory(lsuv::peak(&architecture, &batch), execution)?;
+    allow_memory(lsuv::peak(&architecture, &batch), execution)?;
     let typed = execution.allow_dead.iter();
     let allow_dead = typed.map(|text| Selector::parse(text, "--allow-dead")).collect::<Result<Vec<_>>>()?;
     let pass = Pass {

@@ -6,6 +6,7 @@ mod completed;
 mod convert;
 mod current;
 pub(crate) mod error;
+mod execution;
 mod look;
 mod measured;
 mod saved;
@@ -13,16 +14,19 @@ mod sources;
 mod verify;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use check::{CheckRequest, Checked, check};
 pub use compare::{CompareRequest, compare};
 pub use convert::{ConvertRequest, convert};
+pub use execution::{Execution, Finished, PlanRequest};
 pub use look::{diff, inspect};
 pub use saved::read_plan;
 pub use sources::{Opened, SourceArgument};
 pub use verify::verify;
+
+use execution::{Written, allow_memory, check_memory};
 
 use crate::arch::{self, Architecture};
 use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
@@ -31,46 +35,10 @@ use crate::job::error::JobError;
 use crate::plan::{self, Plan, Planned, Question};
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::save::{self, Layout, Replace, Staging, Sync};
+use crate::save::{self, Layout, Replace, Staging};
 use crate::source::{Access, Reference, Source};
 use crate::threads::side_by_side;
 use crate::transfer;
-
-/// What `init` is asked to plan.
-#[derive(Clone, Debug)]
-pub struct PlanRequest {
-    /// `--from`, as typed and in order; empty where it was not given.
-    pub from: Vec<String>,
-    /// `--key`: which dictionary of a nested checkpoint.
-    pub key: Vec<String>,
-    /// `--arch`, as typed.
-    pub arch: String,
-    /// The rule flags.
-    pub flags: arch::Flags,
-    /// `--data`, as typed: what `lsuv` measures the model on.
-    pub data: Option<String>,
-    /// Seed, dtype, shards and the coverage contract.
-    pub options: plan::Options,
-    /// How to reach the Hub.
-    pub access: Access,
-}
-
-/// How a plan is carried out; nothing here changes a byte of the weights.
-#[derive(Clone, Debug)]
-pub struct Execution {
-    /// DIR.
-    pub out: PathBuf,
-    /// What may stand there.
-    pub replace: Replace,
-    /// Whether to wait for the disk.
-    pub sync: Sync,
-    /// Worker threads and casts that may overflow.
-    pub transfer: transfer::Options,
-    /// `--max-memory` in bytes.
-    pub max_memory: Option<u64>,
-    /// `--allow-dead`, as typed: weights that `lsuv` may leave as they are.
-    pub allow_dead: Vec<String>,
-}
 
 /// A plan, its sources still open.
 pub struct Prepared {
@@ -101,17 +69,6 @@ impl Prepared {
     }
 }
 
-/// What a run did.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// What `xfer.json` holds.
-    pub report: Report,
-    /// Whether DIR already was what the plan makes, so that nothing was written.
-    pub up_to_date: bool,
-    /// Bytes of source tensors that the values were made from.
-    pub bytes_read: u64,
-}
-
 /// Opens the sources and the architecture, measures what decisions need, and decides. Writes nothing.
 pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let mut prepared = decide(request, progress)?;
@@ -126,7 +83,7 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
     let (architecture, sources) = opened(request, &arguments, progress)?;
-    let architecture = completed::architecture(architecture, &sources)?;
+    let architecture = completed::architecture(architecture, sources.iter().map(Opened::listed))?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
     let questions = plan::questions(&views, &architecture)?;
     sources::fetch(&sources, questions.iter().flat_map(asked_about), progress)?;
@@ -210,13 +167,6 @@ fn execute(
     Ok(Finished { report, up_to_date: false, bytes_read })
 }
 
-/// An output that is not published yet.
-struct Written<'a> {
-    plan: &'a Plan,
-    layout: &'a Layout,
-    staging: &'a Staging,
-}
-
 fn write_companions(
     plan: &Plan,
     sources: &[Opened],
@@ -230,21 +180,6 @@ fn write_companions(
     match &layout.index {
         Some(index) => staging.write(Layout::INDEX, index.as_bytes()),
         None => Ok(()),
-    }
-}
-
-fn check_memory(plan: &Plan, readers: &[Arc<dyn Reader>], execution: &Execution) -> Result<()> {
-    match execution.max_memory {
-        Some(_) => allow_memory(transfer::peak(plan, readers, execution.transfer.threads)?, execution),
-        None => Ok(()),
-    }
-}
-
-/// An error where so many bytes are more than `--max-memory` allows.
-fn allow_memory(needed: u64, execution: &Execution) -> Result<()> {
-    match execution.max_memory {
-        Some(allowed) if needed > allowed => Err(JobError::Memory { needed, allowed }.into()),
-        Some(_) | None => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::completed;
 use crate::checkpoint::vocabulary::Vocabulary;
-use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
+use crate::checkpoint::{self, Checkpoint, Listing, OpenOptions, Reader};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::plan::{Content, Plan, PlannedSource, SourceView, is_companion};
@@ -99,6 +99,11 @@ impl Opened {
             companions: self.companions.clone(),
             adapter: self.adapter.clone(),
         }
+    }
+
+    /// Its name in reports, and its tensors.
+    pub fn listed(&self) -> (&str, &Listing) {
+        (self.source.label(), self.checkpoint.reader.listing())
     }
 
     /// The bytes of one of its tensors, or `None` where it has no such tensor.

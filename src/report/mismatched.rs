@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::collapse::collapse;
-use super::{Report, ReportedTensor};
+use super::collapse::{Line, collapse};
 use crate::hash::HashMap;
 use crate::plan::{Action, Assignment, Plan};
 use crate::tensor::{Name, Shape, ShapeText};
@@ -53,16 +52,11 @@ pub(super) fn is_mismatched(assignment: &Assignment) -> bool {
     assignment.action == Action::New && assignment.mismatched.is_some()
 }
 
-/// The same of a tensor of a report.
-pub(super) fn is_reported_mismatched(tensor: &ReportedTensor) -> bool {
-    tensor.action == Action::New && tensor.mismatched.is_some()
-}
-
 /// One line for the modules of each layer template that are mismatched alike: `encoder.layer.{0-11}.output.dense × 12 weight: expected
 /// [768, 3072], found [768, 1536]`.
-pub fn lines(report: &Report) -> Vec<String> {
-    let described = report.mismatched.iter().map(|module| (module.module.as_str(), shapes(module)));
-    let line = |line: super::collapse::Line<String>| match line.count {
+pub fn lines(modules: &[MismatchedModule]) -> Vec<String> {
+    let described = modules.iter().map(|module| (module.module.as_str(), shapes(module)));
+    let line = |line: Line<String>| match line.count {
         1 => format!("{}  {}", line.name, line.key),
         count => format!("{} × {count}  {}", line.name, line.key),
     };
@@ -83,8 +77,8 @@ fn shapes(module: &MismatchedModule) -> String {
 }
 
 /// What is to be said after an output is written, where any modules are mismatched: `2 mismatched modules were newly initialised`.
-pub fn summary(report: &Report) -> Option<String> {
-    match report.mismatched.len() {
+pub fn summary(modules: &[MismatchedModule]) -> Option<String> {
+    match modules.len() {
         0 => None,
         1 => Some("1 mismatched module was newly initialised".into()),
         count => Some(format!("{count} mismatched modules were newly initialised")),

@@ -321,6 +321,11 @@ impl ReportedFile {
 }
 
 impl ReportedTensor {
+    /// Whether it counts as mismatched: it is new although its module has a source.
+    pub(crate) fn is_mismatched(&self) -> bool {
+        self.action == Action::New && self.mismatched.is_some()
+    }
+
     fn assignment(&self) -> Assignment {
         Assignment {
             target: TensorInfo::new(self.name.clone(), self.dtype, self.shape.clone()),

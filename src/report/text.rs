@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::collapse::{Line, collapse};
-use super::mismatched::is_reported_mismatched;
 use super::{Report, ReportedTensor, mismatched};
 use crate::lsuv::Visit;
 use crate::plan::{Action, Unused, Value};
@@ -29,7 +28,7 @@ pub fn render(report: &Report, detail: Detail) -> Text {
     if detail == Detail::Brief {
         return out;
     }
-    let is_mismatched = is_reported_mismatched;
+    let is_mismatched = ReportedTensor::is_mismatched;
     section(&mut out, report, "new", |tensor| tensor.action == Action::New && !is_mismatched(tensor));
     section(&mut out, report, "mismatched: new, for the source of their module does not fit", is_mismatched);
     section(&mut out, report, "adapted", |tensor| tensor.action == Action::Adapted);
@@ -86,7 +85,7 @@ fn head(out: &mut Text, report: &Report) {
 const MOST_LINES: usize = 8;
 
 fn mismatched_modules(out: &mut Text, report: &Report) {
-    let lines = mismatched::lines(report);
+    let lines = mismatched::lines(&report.mismatched);
     for line in lines.iter().take(MOST_LINES) {
         let _ = writeln!(out, "    {line}");
     }

@@ -7,7 +7,7 @@ use super::chart::{Chart, Line};
 use super::{Column, escaped, figure, page, table};
 use crate::plan::{Action, Unused};
 use crate::report::collapse::collapse;
-use crate::report::mismatched::{self, is_reported_mismatched};
+use crate::report::mismatched;
 use crate::report::text::{count, explanation, figures, percent};
 use crate::report::{Counts, Report, ReportedTensor};
 use crate::tensor::{ShapeText, elements};
@@ -41,7 +41,7 @@ fn class(tensor: &ReportedTensor) -> &'static str {
         Action::Copied => "copied",
         Action::Adapted => "adapted",
         Action::Tied => "tied",
-        Action::New if is_reported_mismatched(tensor) => "mismatched",
+        Action::New if ReportedTensor::is_mismatched(tensor) => "mismatched",
         Action::New => "new",
     }
 }
@@ -78,9 +78,9 @@ fn summary(html: &mut String, report: &Report) {
         let _ = writeln!(html, "<li class=\"{name}\">{name}: {tensors} tensors, {} parameters</li>", count(parameters));
     }
     html.push_str("</ul>\n");
-    let Some(words) = mismatched::summary(report) else { return };
+    let Some(words) = mismatched::summary(&report.mismatched) else { return };
     let _ = writeln!(html, "<p>{words}:</p>\n<ul class=\"plain\">");
-    for line in mismatched::lines(report) {
+    for line in mismatched::lines(&report.mismatched) {
         let _ = writeln!(html, "<li>{}</li>", escaped(&line));
     }
     html.push_str("</ul>\n");
