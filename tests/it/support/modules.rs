@@ -226,13 +226,17 @@ fn without_tests(tokens: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// What the `use` declarations make known, and the tokens without them.
+/// What the `use` declarations make known, and the tokens without them and without `mod` declarations.
 fn imports(tokens: &[String]) -> (Vec<Import>, Vec<String>) {
     let (mut found, mut others) = (Vec::new(), Vec::new());
     let mut rest = tokens.iter();
     while let Some(token) = rest.next() {
-        // `use<'a>` is a part of a type
-        if token == "use" && rest.as_slice()[0] != "<" {
+        let after = rest.as_slice();
+        if token == "mod" && after.get(1).is_some_and(|end| end == ";") {
+            // a declaration uses nothing
+            rest.nth(1);
+        } else if token == "use" && after[0] != "<" {
+            // `use<'a>` is a part of a type
             let is_public = others.last().is_some_and(|before| ["pub", ")"].contains(&String::as_str(before)));
             others.push(tree(&mut rest, &[], is_public, &mut found).to_string());
         } else {
