@@ -1,10 +1,10 @@
 //! BERT (Devlin et al., arXiv:1810.04805) as transformers writes it: embeddings, an encoder whose norms come after the sum,
 //! a pooler over the first token, and the heads of its eight tasks.
 
+use super::dialect::{Dialect, rules};
 use super::encoder::Tower::{Each, Pair, Pooled, Span, WordsAndPair};
 use super::encoder::{self, Active, Encoder, Keys, Names, Padding, Positions, Projection, Tower, Width, Words};
 use super::head::Head;
-use super::{Dialect, Rule, same};
 
 /// BERT, from which its relatives differ.
 pub(super) const BERT: Encoder = Encoder {
@@ -78,9 +78,6 @@ pub(super) const WORDS: Words = Words {
 pub(super) const GAMMA_BETA: Dialect = Dialect {
     name: "gamma_beta",
     markers: &["{p}.LayerNorm.gamma", "{p}.LayerNorm.beta"],
-    rules: &[
-        Rule { ours: &["{p}.LayerNorm.weight"], theirs: &["{p}.LayerNorm.gamma"], read: same, write: same },
-        Rule { ours: &["{p}.LayerNorm.bias"], theirs: &["{p}.LayerNorm.beta"], read: same, write: same },
-    ],
+    rules: &[rules! { "{p}.LayerNorm.{weight,bias}" => "{p}.LayerNorm.{gamma,beta}" }],
     ..Dialect::PLAIN
 };

@@ -1,6 +1,6 @@
 //! RoBERTa as fairseq publishes it: the names of its transformer, and in its first version q, k and v in one matrix.
 
-use super::{Dialect, Rule, same};
+use super::dialect::{Dialect, Rule, joined, rules, thirds};
 
 /// Those of RoBERTa: both versions of fairseq, and the gamma and beta of old checkpoints.
 pub(super) const DIALECTS: &[Dialect] = &[
@@ -8,7 +8,7 @@ pub(super) const DIALECTS: &[Dialect] = &[
         name: "fairseq",
         markers: &["decoder.sentence_encoder.layers.{i}.self_attn.q_proj.weight"],
         alone: &["decoder.sentence_encoder.layers.0.self_attn.q_proj.weight", "decoder.lm_head.layer_norm.weight"],
-        rules: &SEPARATE,
+        rules: &[NAMES, SEPARATE],
         absent: TOKEN_TYPES,
         ..Dialect::PLAIN
     },
@@ -16,7 +16,7 @@ pub(super) const DIALECTS: &[Dialect] = &[
         name: "fairseq_fused",
         markers: &["decoder.sentence_encoder.layers.{i}.self_attn.in_proj_weight"],
         alone: &["decoder.sentence_encoder.layers.0.self_attn.in_proj_weight", "decoder.lm_head.layer_norm.weight"],
-        rules: &FUSED,
+        rules: &[NAMES, FUSED],
         absent: TOKEN_TYPES,
         ..Dialect::PLAIN
     },
@@ -26,139 +26,28 @@ pub(super) const DIALECTS: &[Dialect] = &[
 /// RoBERTa knows no types of tokens; transformers adds their table, and its own conversion fills it with zeros.
 const TOKEN_TYPES: &[&str] = &["embeddings.token_type_embeddings.weight"];
 
-const fn renamed(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
-    Rule { ours, theirs, read: same, write: same }
-}
+const NAMES: &[Rule] = rules! {
+    "roberta.embeddings.{word,position}_embeddings.weight" => "decoder.sentence_encoder.embed_{tokens,positions}.weight",
+    "roberta.embeddings.LayerNorm.{weight,bias}" => "decoder.sentence_encoder.emb_layer_norm.{weight,bias}",
+    "roberta.encoder.layer.{i}.attention.output.{dense,LayerNorm}.{weight,bias}" =>
+        "decoder.sentence_encoder.layers.{i}.{self_attn.out_proj,self_attn_layer_norm}.{weight,bias}",
+    "roberta.encoder.layer.{i}.intermediate.dense.{weight,bias}" => "decoder.sentence_encoder.layers.{i}.fc1.{weight,bias}",
+    "roberta.encoder.layer.{i}.output.{dense,LayerNorm}.{weight,bias}" =>
+        "decoder.sentence_encoder.layers.{i}.{fc2,final_layer_norm}.{weight,bias}",
+    "lm_head.{dense,layer_norm}.{weight,bias}" => "decoder.lm_head.{dense,layer_norm}.{weight,bias}",
+    "lm_head.decoder.weight" => "decoder.lm_head.weight",
+    "lm_head.bias" => "decoder.lm_head.bias",
+};
 
-/// q, k and v from equal pieces of one tensor.
-const fn thirds(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
-    Rule { ours, theirs, read: |_| vec![Vec::new(); 3], write: |_| vec![vec![crate::adapt::Op::Concat { axis: 0 }]] }
-}
+const SEPARATE: &[Rule] = rules! {
+    "roberta.encoder.layer.{i}.attention.self.{query,key,value}.{weight,bias}" =>
+        "decoder.sentence_encoder.layers.{i}.self_attn.{q,k,v}_proj.{weight,bias}",
+};
 
-const SEPARATE: [Rule; 26] = [
-    renamed(&["roberta.embeddings.word_embeddings.weight"], &["decoder.sentence_encoder.embed_tokens.weight"]),
-    renamed(&["roberta.embeddings.position_embeddings.weight"], &["decoder.sentence_encoder.embed_positions.weight"]),
-    renamed(&["roberta.embeddings.LayerNorm.weight"], &["decoder.sentence_encoder.emb_layer_norm.weight"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.dense.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.out_proj.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.LayerNorm.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn_layer_norm.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.intermediate.dense.weight"],
-        &["decoder.sentence_encoder.layers.{i}.fc1.weight"],
-    ),
-    renamed(&["roberta.encoder.layer.{i}.output.dense.weight"], &["decoder.sentence_encoder.layers.{i}.fc2.weight"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.output.LayerNorm.weight"],
-        &["decoder.sentence_encoder.layers.{i}.final_layer_norm.weight"],
-    ),
-    renamed(&["lm_head.dense.weight"], &["decoder.lm_head.dense.weight"]),
-    renamed(&["lm_head.layer_norm.weight"], &["decoder.lm_head.layer_norm.weight"]),
-    renamed(&["roberta.embeddings.LayerNorm.bias"], &["decoder.sentence_encoder.emb_layer_norm.bias"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.dense.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.out_proj.bias"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.LayerNorm.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn_layer_norm.bias"],
-    ),
-    renamed(&["roberta.encoder.layer.{i}.intermediate.dense.bias"], &["decoder.sentence_encoder.layers.{i}.fc1.bias"]),
-    renamed(&["roberta.encoder.layer.{i}.output.dense.bias"], &["decoder.sentence_encoder.layers.{i}.fc2.bias"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.output.LayerNorm.bias"],
-        &["decoder.sentence_encoder.layers.{i}.final_layer_norm.bias"],
-    ),
-    renamed(&["lm_head.dense.bias"], &["decoder.lm_head.dense.bias"]),
-    renamed(&["lm_head.layer_norm.bias"], &["decoder.lm_head.layer_norm.bias"]),
-    renamed(&["lm_head.decoder.weight"], &["decoder.lm_head.weight"]),
-    renamed(&["lm_head.bias"], &["decoder.lm_head.bias"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.self.query.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.q_proj.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.self.key.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.k_proj.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.self.value.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.v_proj.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.self.query.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.q_proj.bias"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.self.key.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.k_proj.bias"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.self.value.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.v_proj.bias"],
-    ),
-];
-
-const FUSED: [Rule; 22] = [
-    renamed(&["roberta.embeddings.word_embeddings.weight"], &["decoder.sentence_encoder.embed_tokens.weight"]),
-    renamed(&["roberta.embeddings.position_embeddings.weight"], &["decoder.sentence_encoder.embed_positions.weight"]),
-    renamed(&["roberta.embeddings.LayerNorm.weight"], &["decoder.sentence_encoder.emb_layer_norm.weight"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.dense.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.out_proj.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.LayerNorm.weight"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn_layer_norm.weight"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.intermediate.dense.weight"],
-        &["decoder.sentence_encoder.layers.{i}.fc1.weight"],
-    ),
-    renamed(&["roberta.encoder.layer.{i}.output.dense.weight"], &["decoder.sentence_encoder.layers.{i}.fc2.weight"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.output.LayerNorm.weight"],
-        &["decoder.sentence_encoder.layers.{i}.final_layer_norm.weight"],
-    ),
-    renamed(&["lm_head.dense.weight"], &["decoder.lm_head.dense.weight"]),
-    renamed(&["lm_head.layer_norm.weight"], &["decoder.lm_head.layer_norm.weight"]),
-    renamed(&["roberta.embeddings.LayerNorm.bias"], &["decoder.sentence_encoder.emb_layer_norm.bias"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.dense.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.out_proj.bias"],
-    ),
-    renamed(
-        &["roberta.encoder.layer.{i}.attention.output.LayerNorm.bias"],
-        &["decoder.sentence_encoder.layers.{i}.self_attn_layer_norm.bias"],
-    ),
-    renamed(&["roberta.encoder.layer.{i}.intermediate.dense.bias"], &["decoder.sentence_encoder.layers.{i}.fc1.bias"]),
-    renamed(&["roberta.encoder.layer.{i}.output.dense.bias"], &["decoder.sentence_encoder.layers.{i}.fc2.bias"]),
-    renamed(
-        &["roberta.encoder.layer.{i}.output.LayerNorm.bias"],
-        &["decoder.sentence_encoder.layers.{i}.final_layer_norm.bias"],
-    ),
-    renamed(&["lm_head.dense.bias"], &["decoder.lm_head.dense.bias"]),
-    renamed(&["lm_head.layer_norm.bias"], &["decoder.lm_head.layer_norm.bias"]),
-    renamed(&["lm_head.decoder.weight"], &["decoder.lm_head.weight"]),
-    renamed(&["lm_head.bias"], &["decoder.lm_head.bias"]),
-    thirds(
-        &[
-            "roberta.encoder.layer.{i}.attention.self.query.weight",
-            "roberta.encoder.layer.{i}.attention.self.key.weight",
-            "roberta.encoder.layer.{i}.attention.self.value.weight",
-        ],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.in_proj_weight"],
-    ),
-    thirds(
-        &[
-            "roberta.encoder.layer.{i}.attention.self.query.bias",
-            "roberta.encoder.layer.{i}.attention.self.key.bias",
-            "roberta.encoder.layer.{i}.attention.self.value.bias",
-        ],
-        &["decoder.sentence_encoder.layers.{i}.self_attn.in_proj_bias"],
-    ),
-];
+const FUSED: &[Rule] = rules! { thirds, joined;
+    [
+        "roberta.encoder.layer.{i}.attention.self.query.{weight,bias}",
+        "roberta.encoder.layer.{i}.attention.self.key.{weight,bias}",
+        "roberta.encoder.layer.{i}.attention.self.value.{weight,bias}"
+    ] => "decoder.sentence_encoder.layers.{i}.self_attn.in_proj_{weight,bias}",
+};

@@ -6,7 +6,8 @@ mod litgpt;
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
 use super::described::Described;
-use super::{Class, Dialect, Inputs, Outputs, Rule, initial, rope, same};
+use super::dialect::{Dialect, rules};
+use super::{Class, Inputs, Outputs, initial, rope};
 use crate::error::Result;
 use crate::graph::{Attention, AttentionKind, Builder, Layer, NodeId, Nonlinearity, Projections, Rope};
 
@@ -144,7 +145,7 @@ const DIALECTS: &[Dialect] = &[
     Dialect {
         name: "lm_head",
         markers: &["lm_head.weight"],
-        rules: &[Rule { ours: &["embed_out.weight"], theirs: &["lm_head.weight"], read: same, write: same }],
+        rules: &[rules! { "embed_out.weight" => "lm_head.weight" }],
         ..Dialect::PLAIN
     },
 ];

@@ -6,6 +6,7 @@ mod experts;
 mod frequencies;
 mod fused;
 mod gguf;
+mod gguf_rules;
 mod litgpt;
 mod megatron;
 mod meta;
@@ -26,7 +27,7 @@ use siblings::{Bias, Defaults, Windows};
 
 use super::config::Reader;
 use super::decoder::{self, Body, Feed, Heads, Spelling};
-use super::{Class, Config, Dialect, Family, Inputs, Outputs, Rule, Undetermined, same};
+use super::{Class, Config, Dialect, Family, Inputs, Outputs, Undetermined};
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::graph::{
@@ -43,11 +44,6 @@ const SPELLING: Spelling = Spelling {
     token_classifier: "score",
     lm_head: "lm_head",
 };
-
-/// The same tensor under another name.
-const fn renamed(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
-    Rule { ours, theirs, read: same, write: same }
-}
 
 impl Family for Llama {
     fn name(&self) -> &'static str {

@@ -13,6 +13,7 @@ mod config;
 mod deberta;
 mod decoder;
 mod described;
+mod dialect;
 mod distilbert;
 mod electra;
 mod encoder;
@@ -42,15 +43,15 @@ pub use aliases::same as same_keys;
 pub use asked::{Asked, AskedKey};
 pub use complete::{Completed, Divergence, Weights, complete, divergences, lacks_size};
 pub use config::Reader;
+pub use dialect::{Correspondence, Dialect, Rule, Undetermined};
 pub use ignored::is_ignored;
 pub use keys::{INERT, Known};
 pub use recognise::{described, recognise};
 
-use crate::adapt::Op;
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::error::FamilyError;
-use crate::graph::{Builder, Layout, NodeId};
+use crate::graph::{Builder, NodeId};
 
 /// A Hugging Face config, as JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,88 +62,6 @@ impl Config {
     pub fn class(&self) -> Option<&str> {
         self.0.get("architectures")?.get(0)?.as_str()
     }
-}
-
-/// One correspondence between the names of a family as Hugging Face writes it today (`ours`) and as a dialect writes
-/// it (`theirs`). Templates lie below the block's path; `{i}` is a layer, `{p}` any path. One side has one name, or both.
-#[derive(Clone, Copy)]
-pub struct Rule {
-    /// Names in this family's own spelling.
-    pub ours: &'static [&'static str],
-    /// Names in the dialect's.
-    pub theirs: &'static [&'static str],
-    /// What turns theirs into ours, in order. With several of `theirs` the first operation is applied to all of them together; with
-    /// several of `ours` there is one list for each, and empty lists mean equal pieces of axis 0. `{e}` on one side only numbers the
-    /// layers of a stack: its tensors are those of axis 0 of the one on the other side. A rule knows no sizes without a config: a reshape
-    /// to no axes leaves out the first one, which must be 1.
-    pub read: fn(&Config) -> Vec<Vec<Op>>,
-    /// What turns ours into theirs: the inverse, likewise.
-    pub write: fn(&Config) -> Vec<Vec<Op>>,
-}
-
-/// A spelling and layout in which a family's weights are published.
-pub struct Dialect {
-    /// Its name, as in `convert --to`.
-    pub name: &'static str,
-    /// Templates of which one present in a source, in a shape that passes `marker_shape`, is proof of this dialect.
-    pub markers: &'static [&'static str],
-    /// What the shape of a marker must be, where names alone prove nothing.
-    pub marker_shape: fn(&[u64]) -> bool,
-    /// Names that together prove family and dialect where a source has no config and spells nothing as the family does; empty where
-    /// the family's own names are there too.
-    pub alone: &'static [&'static str],
-    /// How it stores the matrices that the family stores as (in, out), where that is another way.
-    pub layout: Option<Layout>,
-    /// The correspondences; a name that no rule mentions is spelt alike.
-    pub rules: &'static [Rule],
-    /// Ends of the family's own names of what this dialect does without, as if it were 0.
-    pub absent: &'static [&'static str],
-    /// Whether it stores both tensors of what the family ties.
-    pub stores_ties: bool,
-    /// Ends of its names of what the model computes and no other dialect stores.
-    pub buffers: &'static [&'static str],
-}
-
-impl Dialect {
-    /// Spelt and laid out as the family does: what a dialect says nothing of.
-    pub const PLAIN: Dialect = Dialect {
-        name: "",
-        markers: &[],
-        marker_shape: |_| true,
-        alone: &[],
-        layout: None,
-        rules: &[],
-        absent: &[],
-        stores_ties: false,
-        buffers: &[],
-    };
-
-    /// Whether a tensor of the family's is one that this dialect does without.
-    pub fn lacks(&self, name: &str) -> bool {
-        ends_in(name, self.absent)
-    }
-
-    /// Whether a tensor of this name is one that the model computes.
-    pub fn computes(&self, name: &str) -> bool {
-        ends_in(name, self.buffers)
-    }
-}
-
-/// A layout in which a family's weights are published and that the names of its tensors do not determine.
-pub struct Undetermined {
-    /// Templates of which one present in a source is proof of it.
-    pub markers: &'static [&'static str],
-    /// What writes it.
-    pub by: &'static str,
-    /// What is not determined.
-    pub why: &'static str,
-    /// What writes the same weights in a layout that is.
-    pub remedy: &'static str,
-}
-
-/// Whether a name is one of these or ends in one after a dot.
-fn ends_in(name: &str, ends: &[&str]) -> bool {
-    ends.iter().any(|end| name.strip_suffix(end).is_some_and(|path| path.is_empty() || path.ends_with('.')))
 }
 
 /// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….
@@ -281,11 +200,6 @@ pub const FAMILIES: &[&dyn Family] = &[
     &bart::BART,
     &whisper::WHISPER,
 ];
-
-/// No operation in either direction: the dialect only spells differently.
-fn same(_config: &Config) -> Vec<Vec<Op>> {
-    vec![Vec::new()]
-}
 
 /// The family that answers to a `model_type`, or `None`.
 pub fn by_model_type(model_type: &str) -> Option<&'static dyn Family> {

@@ -2,51 +2,34 @@
 //! them head by head, as the family does. Both are read, and the first is written.
 
 use crate::adapt::{Op, RopeLayout, Run};
-use crate::family::{Config, Dialect, Rule, same};
-
-const fn renamed(ours: &'static [&'static str], theirs: &'static [&'static str]) -> Rule {
-    Rule { ours, theirs, read: same, write: same }
-}
+use crate::family::Config;
+use crate::family::dialect::{Dialect, Rule, rules};
 
 /// The dialect.
 pub(super) const LITGPT: Dialect = Dialect {
     name: "litgpt",
     markers: &["transformer.h.{i}.attn.qkv.weight", "transformer.h.{i}.attn.attn.weight"],
-    rules: &RULES,
+    rules: &[NAMES, QKV, QKV_BY_HEAD],
     stores_ties: true,
     ..Dialect::PLAIN
 };
 
-const RULES: [Rule; 18] = [
-    renamed(&["gpt_neox.embed_in.weight"], &["transformer.wte.weight"]),
-    renamed(&["embed_out.weight"], &["lm_head.weight"]),
-    renamed(&["gpt_neox.final_layer_norm.weight"], &["transformer.ln_f.weight"]),
-    renamed(&["gpt_neox.final_layer_norm.bias"], &["transformer.ln_f.bias"]),
-    renamed(&["gpt_neox.layers.{i}.input_layernorm.weight"], &["transformer.h.{i}.norm_1.weight"]),
-    renamed(&["gpt_neox.layers.{i}.input_layernorm.bias"], &["transformer.h.{i}.norm_1.bias"]),
-    renamed(&["gpt_neox.layers.{i}.post_attention_layernorm.weight"], &["transformer.h.{i}.norm_2.weight"]),
-    renamed(&["gpt_neox.layers.{i}.post_attention_layernorm.bias"], &["transformer.h.{i}.norm_2.bias"]),
-    renamed(&["gpt_neox.layers.{i}.attention.dense.weight"], &["transformer.h.{i}.attn.proj.weight"]),
-    renamed(&["gpt_neox.layers.{i}.attention.dense.bias"], &["transformer.h.{i}.attn.proj.bias"]),
-    renamed(&["gpt_neox.layers.{i}.mlp.dense_h_to_4h.weight"], &["transformer.h.{i}.mlp.fc.weight"]),
-    renamed(&["gpt_neox.layers.{i}.mlp.dense_h_to_4h.bias"], &["transformer.h.{i}.mlp.fc.bias"]),
-    renamed(&["gpt_neox.layers.{i}.mlp.dense_4h_to_h.weight"], &["transformer.h.{i}.mlp.proj.weight"]),
-    renamed(&["gpt_neox.layers.{i}.mlp.dense_4h_to_h.bias"], &["transformer.h.{i}.mlp.proj.bias"]),
-    Rule {
-        ours: &["gpt_neox.layers.{i}.attention.query_key_value.weight"],
-        theirs: &["transformer.h.{i}.attn.qkv.weight"],
-        read: to_heads,
-        write: from_heads,
-    },
-    Rule {
-        ours: &["gpt_neox.layers.{i}.attention.query_key_value.bias"],
-        theirs: &["transformer.h.{i}.attn.qkv.bias"],
-        read: to_heads,
-        write: from_heads,
-    },
-    renamed(&["gpt_neox.layers.{i}.attention.query_key_value.weight"], &["transformer.h.{i}.attn.attn.weight"]),
-    renamed(&["gpt_neox.layers.{i}.attention.query_key_value.bias"], &["transformer.h.{i}.attn.attn.bias"]),
-];
+const NAMES: &[Rule] = rules! {
+    "gpt_neox.embed_in.weight" => "transformer.wte.weight",
+    "embed_out.weight" => "lm_head.weight",
+    "gpt_neox.final_layer_norm.{weight,bias}" => "transformer.ln_f.{weight,bias}",
+    "gpt_neox.layers.{i}.{input_layernorm,post_attention_layernorm}.{weight,bias}" => "transformer.h.{i}.{norm_1,norm_2}.{weight,bias}",
+    "gpt_neox.layers.{i}.attention.dense.{weight,bias}" => "transformer.h.{i}.attn.proj.{weight,bias}",
+    "gpt_neox.layers.{i}.mlp.{dense_h_to_4h,dense_4h_to_h}.{weight,bias}" => "transformer.h.{i}.mlp.{fc,proj}.{weight,bias}",
+};
+
+const QKV: &[Rule] = rules! { to_heads, from_heads;
+    "gpt_neox.layers.{i}.attention.query_key_value.{weight,bias}" => "transformer.h.{i}.attn.qkv.{weight,bias}",
+};
+
+const QKV_BY_HEAD: &[Rule] = rules! {
+    "gpt_neox.layers.{i}.attention.query_key_value.{weight,bias}" => "transformer.h.{i}.attn.attn.{weight,bias}",
+};
 
 /// More heads than any model has: a config that states more is not believed.
 const MOST_HEADS: u64 = 1 << 16;

@@ -53,16 +53,6 @@ pub(super) fn pieces(config: &Config) -> Vec<Vec<Op>> {
     vec![piece(0, query), piece(query, key), piece(query.saturating_add(key), key)]
 }
 
-/// One above the other.
-pub(super) fn joined(_config: &Config) -> Vec<Vec<Op>> {
-    vec![vec![Op::Concat { axis: 0 }]]
-}
-
-/// Equal halves.
-pub(super) fn halves(_config: &Config) -> Vec<Vec<Op>> {
-    vec![Vec::new(); 2]
-}
-
 /// Groups of query heads that share a head of keys and of values: how many groups, the rows of the queries of a group, and of a head.
 struct Groups {
     count: u64,

@@ -1,6 +1,6 @@
 //! The siblings, each as what it has that Llama has not.
 
-use super::{experts, fused, gguf, litgpt, megatron, meta, torchtune};
+use super::{experts, fused, gguf_rules, litgpt, megatron, meta, torchtune};
 use crate::family::Dialect;
 
 /// One of the siblings: what it is called, and where it differs.
@@ -122,14 +122,7 @@ pub const LLAMA: Llama = Llama {
     ],
     span_prefix: "transformer",
     markers: &["layers.0.self_attn.q_proj.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],
-    dialects: &[
-        meta::META,
-        torchtune::NEIGHBOURS,
-        litgpt::LLAMA,
-        megatron::LLAMA,
-        gguf::dialect(&gguf::LLAMA, &["blk.{i}.attn_q.weight"]),
-        fused::FUSED,
-    ],
+    dialects: &[meta::META, torchtune::NEIGHBOURS, litgpt::LLAMA, megatron::LLAMA, gguf_rules::LLAMA, fused::FUSED],
     gguf: "llama",
     bias: Bias::Said,
     head_norms: false,
@@ -172,13 +165,7 @@ pub const MIXTRAL: Llama = Llama {
         "MixtralForQuestionAnswering",
     ],
     markers: &["layers.0.self_attn.q_proj.weight", "layers.0.block_sparse_moe.experts.0.w1.weight"],
-    dialects: &[
-        experts::MIXTRAL,
-        meta::MIXTRAL,
-        litgpt::MIXTRAL,
-        megatron::MIXTRAL,
-        gguf::dialect(&gguf::MIXTRAL, &["blk.{i}.attn_q.weight"]),
-    ],
+    dialects: &[experts::MIXTRAL, meta::MIXTRAL, litgpt::MIXTRAL, megatron::MIXTRAL, gguf_rules::MIXTRAL],
     bias: Bias::Never,
     windows: Windows::All(None),
     experts: Some(&Experts {
@@ -204,13 +191,7 @@ pub const MIXTRAL: Llama = Llama {
 /// With biases of q, k and v.
 pub const QWEN2: Llama = Llama {
     name: "qwen2",
-    dialects: &[
-        torchtune::QWEN2,
-        litgpt::SIBLING,
-        megatron::SIBLING,
-        gguf::dialect(&gguf::QWEN, &["blk.{i}.attn_q.weight"]),
-        fused::FUSED,
-    ],
+    dialects: &[torchtune::QWEN2, litgpt::SIBLING, megatron::SIBLING, gguf_rules::QWEN, fused::FUSED],
     gguf: "qwen2",
     model_types: &["qwen2"],
     architectures: &[
@@ -231,13 +212,7 @@ pub const QWEN2: Llama = Llama {
 /// With norms of q and k.
 pub const QWEN3: Llama = Llama {
     name: "qwen3",
-    dialects: &[
-        torchtune::QWEN3,
-        litgpt::SIBLING,
-        megatron::SIBLING,
-        gguf::dialect(&gguf::QWEN, &["blk.{i}.attn_q.weight"]),
-        fused::FUSED,
-    ],
+    dialects: &[torchtune::QWEN3, litgpt::SIBLING, megatron::SIBLING, gguf_rules::QWEN, fused::FUSED],
     gguf: "qwen3",
     model_types: &["qwen3"],
     architectures: &[
@@ -269,12 +244,7 @@ pub const QWEN3_MOE: Llama = Llama {
     ],
     span_prefix: "transformer",
     markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.experts.0.gate_proj.weight"],
-    dialects: &[
-        experts::QWEN3_MOE,
-        litgpt::QWEN3_MOE,
-        megatron::QWEN3_MOE,
-        gguf::dialect(&gguf::QWEN_MOE, &["blk.{i}.attn_q.weight"]),
-    ],
+    dialects: &[experts::QWEN3_MOE, litgpt::QWEN3_MOE, megatron::QWEN3_MOE, gguf_rules::QWEN_MOE],
     gguf: "qwen3moe",
     windows: Windows::Switched,
     experts: Some(&Experts {
@@ -300,13 +270,7 @@ pub const QWEN3_MOE: Llama = Llama {
 /// With fused projections.
 pub const PHI3: Llama = Llama {
     name: "phi3",
-    dialects: &[
-        torchtune::PHI3,
-        litgpt::PHI3,
-        megatron::PHI3,
-        gguf::dialect(&gguf::PHI, &["blk.{i}.attn_qkv.weight"]),
-        fused::SEPARATE,
-    ],
+    dialects: &[torchtune::PHI3, litgpt::PHI3, megatron::PHI3, gguf_rules::PHI, fused::SEPARATE],
     gguf: "phi3",
     model_types: &["phi3"],
     architectures: &["Phi3Model", "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3ForTokenClassification"],
@@ -330,12 +294,7 @@ pub const PHI3: Llama = Llama {
 /// With norms around zero and scaled embeddings.
 pub const GEMMA: Llama = Llama {
     name: "gemma",
-    dialects: &[
-        torchtune::GEMMA,
-        litgpt::SIBLING,
-        gguf::dialect(&gguf::GEMMA, &["blk.{i}.attn_q.weight"]),
-        fused::FUSED,
-    ],
+    dialects: &[torchtune::GEMMA, litgpt::SIBLING, gguf_rules::GEMMA, fused::FUSED],
     gguf: "gemma",
     model_types: &["gemma"],
     architectures: &["GemmaModel", "GemmaForCausalLM", "GemmaForSequenceClassification", "GemmaForTokenClassification"],
@@ -361,7 +320,7 @@ pub const GEMMA: Llama = Llama {
 /// The text part of Gemma 3: besides, norms on both sides of a branch and of q and k, and windows in five layers of six.
 pub const GEMMA3: Llama = Llama {
     name: "gemma3_text",
-    dialects: &[litgpt::GEMMA3, gguf::dialect(&gguf::GEMMA3, &["blk.{i}.attn_q.weight"]), fused::FUSED],
+    dialects: &[litgpt::GEMMA3, gguf_rules::GEMMA3, fused::FUSED],
     gguf: "gemma3",
     model_types: &["gemma3_text"],
     architectures: &["Gemma3TextModel", "Gemma3ForCausalLM", "Gemma3TextForSequenceClassification"],

@@ -54,7 +54,7 @@ impl Application<'_> {
         for layer in 0..layers {
             let mut bindings = self.bindings.clone();
             bindings.0.extend(self.sides.stacked.map(|wildcard| (wildcard.to_string(), layer.to_string())));
-            for to in self.sides.to {
+            for to in &self.sides.to {
                 let Some(name) = Pattern::parse(to).ok().and_then(|to| to.substitute(&bindings)) else { continue };
                 let made = self.unit(&name, codes.value.clone(), codes.info.clone(), inputs, false);
                 units.push(Unit { opaque: true, ..made });
@@ -91,7 +91,7 @@ impl Application<'_> {
             };
             let layers = members.iter().map(layer).collect::<Result<Vec<_>>>()?;
             let stack = vec![apply_one(layers, &Op::Stack)?];
-            let Some(name) = Pattern::parse(self.sides.to[slot])?.substitute(self.bindings) else { continue };
+            let Some(name) = Pattern::parse(&self.sides.to[slot])?.substitute(self.bindings) else { continue };
             results.extend(stack.into_iter().map(|(value, info)| self.unit(&name, value, info, &all, false)));
         }
         Ok(results)
@@ -108,8 +108,8 @@ impl Application<'_> {
         mut parts: Vec<(Value, TensorInfo)>,
         inputs: &[usize],
     ) -> Result<Option<Unit>> {
-        let (to, ops) = (self.sides.to, self.ops(slot));
-        let Some(name) = Pattern::parse(to[slot])?.substitute(bindings) else { return Ok(None) };
+        let (to, ops) = (&self.sides.to, self.ops(slot));
+        let Some(name) = Pattern::parse(&to[slot])?.substitute(bindings) else { return Ok(None) };
         if let Some(Op::RopePermute { heads: 0, .. }) = ops.first() {
             let source_name = inputs.first().map(|id| self.units[*id].name.to_string()).unwrap_or_default();
             return Err(PlanError::HeadsUnknown { dialect: self.dialect, source_name }.into());
@@ -174,17 +174,18 @@ const MOST_LAYERS: u64 = 1 << 16;
 
 /// One direction of a rule.
 pub(crate) struct Sides {
-    pub from: &'static [&'static str],
-    pub to: &'static [&'static str],
+    pub from: Vec<String>,
+    pub to: Vec<String>,
     pub ops: Vec<Vec<Op>>,
     /// The wildcard that only one side has: its tensors are the layers of one tensor on the other.
     pub stacked: Option<&'static str>,
 }
 
 impl Sides {
-    pub fn new(from: &'static [&'static str], to: &'static [&'static str], ops: Vec<Vec<Op>>) -> Sides {
-        let has = |texts: &[&str]| texts.iter().any(|text| text.contains(EXPERT));
-        Sides { from, to, ops, stacked: (has(from) != has(to)).then_some("e") }
+    pub fn new(from: Vec<String>, to: Vec<String>, ops: Vec<Vec<Op>>) -> Sides {
+        let has = |texts: &[String]| texts.iter().any(|text| text.contains(EXPERT));
+        let stacked = (has(&from) != has(&to)).then_some("e");
+        Sides { from, to, ops, stacked }
     }
 
     /// Whether many tensors become one.

@@ -95,8 +95,8 @@ pub(crate) fn refuse_undetermined(
 
 /// A name of the family's own as a dialect has it, where the dialect has another name for it.
 pub(crate) fn spelt(dialect: &Dialect, name: &str) -> Result<Option<String>> {
-    for rule in dialect.rules {
-        if let ([ours], [theirs]) = (rule.ours, rule.theirs)
+    for one in dialect.correspondences() {
+        if let ([ours], [theirs]) = (one.ours.as_slice(), one.theirs.as_slice())
             && let Some(bindings) = Pattern::parse(ours)?.matches(name)
         {
             return Ok(Pattern::parse(theirs)?.substitute(&bindings));
@@ -107,8 +107,10 @@ pub(crate) fn spelt(dialect: &Dialect, name: &str) -> Result<Option<String>> {
 
 /// The paths below which names fit the family's own side of a dialect, each once, in order.
 pub(crate) fn paths<'a>(dialect: &Dialect, names: impl Iterator<Item = &'a str>) -> Result<BTreeSet<String>> {
-    let ours = dialect.rules.iter().enumerate();
-    let ours = ours.flat_map(|(id, rule)| rule.ours.iter().enumerate().map(move |(slot, text)| (id, slot, *text)));
+    let all = dialect.correspondences();
+    let ours = all.iter().enumerate();
+    let ours =
+        ours.flat_map(|(id, one)| one.ours.iter().enumerate().map(move |(slot, text)| (id, slot, text.as_str())));
     let templates = Templates::parse(ours)?;
     Ok(names.filter_map(|name| templates.path(name)).map(str::to_string).collect())
 }

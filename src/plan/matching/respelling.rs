@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::adapt::error::AdaptError;
 use crate::arch::Bindings;
 use crate::error::{Error, Result};
-use crate::family::{Config, Dialect, Family, Rule};
+use crate::family::{Config, Correspondence, Dialect, Family};
 use crate::name::{below, join};
 use crate::plan::error::PlanError;
 use crate::plan::matching::application::{Application, Sides};
@@ -30,12 +30,12 @@ impl Respelling {
     /// The units respelt: first from the source's dialects into the family's own spelling, then into the target's.
     pub fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
         for (path, dialect) in &self.read {
-            let sides = |rule: &Rule| Sides::new(rule.theirs, rule.ours, (rule.read)(&self.config));
+            let sides = |one: Correspondence| Sides::new(one.theirs, one.ours, (one.rule.read)(&self.config));
             let places = Places { from: path, to: self.place(path, dialect), body: "" };
             units = respell(units, &places, dialect, sides)?;
         }
         for (path, dialect) in &self.write {
-            let sides = |rule: &Rule| Sides::new(rule.ours, rule.theirs, (rule.write)(&self.config));
+            let sides = |one: Correspondence| Sides::new(one.ours, one.theirs, (one.rule.write)(&self.config));
             let places = Places { from: path, to: path, body: self.family.base_prefix() };
             units = respell(units, &places, dialect, sides)?;
         }
@@ -46,7 +46,7 @@ impl Respelling {
     /// whole, with the prefix of the body, is left out, for no model has it there.
     fn place<'p>(&self, path: &'p str, dialect: &Dialect) -> &'p str {
         let is_whole = |name: &&str| below(name, self.family.base_prefix()).is_some();
-        let is_whole = dialect.rules.iter().flat_map(|rule| rule.ours).any(is_whole);
+        let is_whole = dialect.rules.iter().copied().flatten().flat_map(|rule| rule.ours).any(is_whole);
         if is_whole && is_around(path) { "" } else { path }
     }
 }
@@ -71,13 +71,13 @@ fn respell(
     mut units: Vec<Unit>,
     places: &Places,
     dialect: &'static Dialect,
-    sides: impl Fn(&Rule) -> Sides,
+    sides: impl Fn(Correspondence) -> Sides,
 ) -> Result<Vec<Unit>> {
-    let rules: Vec<Sides> = dialect.rules.iter().map(sides).collect();
+    let rules: Vec<Sides> = dialect.correspondences().into_iter().map(sides).collect();
     let from = rules
         .iter()
         .enumerate()
-        .flat_map(|(rule, sides)| sides.from.iter().enumerate().map(move |(slot, text)| (rule, slot, *text)));
+        .flat_map(|(rule, sides)| sides.from.iter().enumerate().map(move |(slot, text)| (rule, slot, text.as_str())));
     let templates = Templates::parse(from)?;
     // by rule and what its wildcards stand for
     let mut groups: BTreeMap<(usize, Vec<String>), Group> = BTreeMap::new();
