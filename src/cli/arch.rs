@@ -12,16 +12,16 @@ use super::progress::{Shown, Signals};
 
 const EXAMPLES: &str = "\
 Examples:
-  xfer arch my.json                     every parameter, its shape, role, fans and init rule
-  xfer arch --schema > xfer.schema.json for an editor, through \"$schema\"
-  xfer arch --ops                       the operations of map rules, and their arguments
-  xfer arch --snippet torch             the Python that writes a listing from any nn.Module";
+  xfer arch my.json                      print every parameter with its shape, role, fans and init rule
+  xfer arch --schema > xfer.schema.json  write the JSON Schema for an editor (\"$schema\")
+  xfer arch --ops                        print the operations of map rules and their arguments
+  xfer arch --snippet torch              print the Python code that exports a listing from any nn.Module";
 
-/// Print what an architecture file expands to
+/// Print the parameters of an architecture file
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ArchArgs {
-    /// An architecture file, a directory, or org/name[@rev] for its config
+    /// Architecture file, directory, or org/name[@rev] to use its config
     #[arg(required_unless_present_any = ["schema", "snippet", "ops"])]
     arch: Option<String>,
     /// Print the JSON Schema of architecture files
@@ -30,7 +30,7 @@ pub struct ArchArgs {
     /// Print the operations that `map` rules can apply
     #[arg(long, conflicts_with_all = ["schema", "snippet"])]
     ops: bool,
-    /// Print the code that writes a listing from a model of this framework
+    /// Print code that exports a listing from a model of this framework
     #[arg(long, value_name = "FRAMEWORK")]
     snippet: Option<String>,
     #[command(flatten)]

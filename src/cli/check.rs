@@ -17,36 +17,36 @@ use super::written;
 const EXAMPLES: &str = "\
 Examples:
   xfer check ./my
-      the weights in ./my, on a random batch
+      check the weights in ./my on a random batch
   xfer check net.json --init xavier_normal
-      an architecture with the values that `xfer init --from none` would give it
+      check the values that `xfer init --from none` would initialise
   xfer check net.json --init lsuv --data batch.safetensors
-      on a batch of your own; with an array `labels` or `targets` the gradient is that of the loss
+      use your own batch; with an array `labels` or `targets` the gradient is that of the loss
 
 Exit codes: 0 ok or warn, 4 fail.";
 
-/// Run a model once, forward and backward: does the signal vanish or explode, is anything dead, saturated or symmetric
+/// Run one forward and backward pass and report vanishing or exploding signals and dead, saturated or symmetric units
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// A directory or repository with weights and what describes them, or an architecture file
+    /// Directory or repository with weights and a config or xfer.json, or an architecture file
     #[arg(value_name = "MODEL")]
     model: String,
-    /// The batch: safetensors or npz with one array for each input, examples first, and `labels` or `targets` where there
-    /// are any; or random:64 [default: a random one]
+    /// Batch: a safetensors or npz file with one array per input, batch axis first, and optionally `labels` or `targets`;
+    /// or random:64 [default: a random batch]
     #[arg(long, value_name = "FILE|random:N")]
     data: Option<String>,
-    /// How new weights start, as in `xfer init`
+    /// Initialisation of new tensors, as for `xfer init`
     #[arg(long, value_name = "[PATTERN=]SCHEME")]
     init: Vec<String>,
-    /// Seed of every draw
+    /// Seed of all random values
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
     threads: ThreadArgs,
     #[command(flatten)]
     hub: HubArgs,
-    /// Write what was found as a page with pictures: one file, no network
+    /// Write the findings as a self-contained HTML page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]

@@ -17,66 +17,66 @@ use super::written;
 const EXAMPLES: &str = "\
 Examples:
   xfer compare --arch net.json --data digits.safetensors
-      zeros, small normals, xavier, he and lsuv, each with three seeds
+      compare zeros, small normals, xavier, he and lsuv with three seeds each
   xfer compare --arch net.json --data digits.npz --init he_normal --init 'he_normal(mode=fan_out)' --epochs 5
-      strategies of one's own
+      compare other initialisations
   xfer compare --arch router.json --data tickets.safetensors --from bert-base --optimizer adamw --lr 5e-5
-      and what `xfer init --from bert-base` gives
+      also compare a transfer from bert-base
 
-The data file holds one array for each input, examples first, and `labels` (i64 classes, [N] or [N, T], -100 is ignored)
+The data file holds one array per input, batch axis first, and `labels` (i64 classes, [N] or [N, T], -100 is ignored)
 or `targets` (f32).";
 
-/// Train briefly under several initialisations and show which of them learns
+/// Train briefly with several initialisations and compare their losses
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CompareArgs {
-    /// The model: an architecture file, a directory, or org/name[@rev] for its config
+    /// Model: an architecture file, a directory, or org/name[@rev] to use its config
     #[arg(long)]
     arch: String,
-    /// Inputs and answers: safetensors or npz
+    /// Training data with labels or targets: a safetensors or npz file
     #[arg(long, value_name = "FILE")]
     data: String,
-    /// Add what `xfer init --from` gives: org/name[@rev], hf://…, an alias, a directory or a file
+    /// Also compare a transfer, as `xfer init --from` makes it: org/name[@rev], hf://…, an alias, a directory or a file
     #[arg(long, value_name = "[NAME=]SRC")]
     from: Vec<String>,
-    /// Strategies, as in `xfer init` [default: zeros, normal(std=0.01), xavier_normal, he_normal, lsuv]
+    /// Initialisations to compare, as for `xfer init` [default: zeros, normal(std=0.01), xavier_normal, he_normal, lsuv]
     #[arg(long, value_name = "[PATTERN=]SCHEME")]
     init: Vec<String>,
-    /// What takes the steps
+    /// Optimizer
     #[arg(long, value_enum, default_value = "sgd")]
     optimizer: OptimizerArg,
-    /// The step
+    /// Learning rate
     #[arg(long, default_value_t = 0.01, value_parser = positive)]
     lr: f64,
-    /// How much of the last step SGD takes again
+    /// SGD momentum
     #[arg(long, default_value_t = 0.9, value_parser = share)]
     momentum: f64,
-    /// How often every example is seen
+    /// Number of epochs
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: u64,
-    /// Examples of one step
+    /// Batch size
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
-    /// Seeds of each strategy
+    /// Number of seeds per initialisation
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// The share of examples that are held out
+    /// Fraction of the examples that is held out for evaluation
     #[arg(long, default_value_t = 0.2, value_parser = share)]
     holdout: f64,
-    /// Count the steps to this loss [default: half of ln C]
+    /// Loss at which the number of steps is reported [default: half of ln C for C classes]
     #[arg(long, value_name = "LOSS")]
     goal: Option<f64>,
     #[command(flatten)]
     threads: ThreadArgs,
     #[command(flatten)]
     hub: HubArgs,
-    /// Write the table and the loss curves as a page: one file, no network
+    /// Write the table and the loss curves as a self-contained HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Print one JSON object on stdout instead of text
     #[arg(long)]
     json: bool,
-    /// No progress
+    /// Do not print progress
     #[arg(short, long)]
     quiet: bool,
 }
@@ -93,7 +93,7 @@ enum OptimizerArg {
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err(format!("`{text}` is no positive number")),
+        _ => Err(format!("`{text}` is not a positive number")),
     }
 }
 
@@ -117,6 +117,6 @@ pub fn command(args: CompareArgs, signals: &Signals) -> Result<()> {
         data(&comparison::text(&found))?
     }
     let Some(signal) = found.interrupted else { return Ok(()) };
-    talk("interrupted: this is what there was by then");
+    talk("interrupted: these are the results so far");
     Err(Silent(Interrupted(signal).exit()).into())
 }

@@ -9,7 +9,7 @@ use super::output::data;
 /// Print completions for a shell
 #[derive(Args)]
 pub struct CompletionsArgs {
-    /// Which shell
+    /// Shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }

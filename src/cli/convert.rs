@@ -15,35 +15,36 @@ use super::size;
 const EXAMPLES: &str = "\
 Examples:
   xfer convert bert-base ./bert-bf16 --dtype bf16
-      a directory in Hugging Face's layout, its config and tokenizer carried along
+      write a Hugging Face directory in bf16, with its config and tokenizer
   xfer convert ./sharded model.safetensors
-      all tensors in one file
+      write all tensors to one file
   xfer convert ./bert encoder.safetensors --only 'bert.encoder.**'
-      some of them";
+      write only some tensors";
 
-/// Write a checkpoint in another type, sharding or file, tensor for tensor
+/// Convert a checkpoint to another dtype, sharding, file format or naming
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ConvertArgs {
-    /// org/name[@rev], hf://…, an alias, a directory or a file
+    /// Checkpoint: org/name[@rev], hf://…, an alias, a directory or a file
     #[arg(value_name = "SRC")]
     from: String,
-    /// A directory, or a file ending in .safetensors, .pt (.pth, .bin, .ckpt) or .npz
+    /// Output: a directory, or a file that ends in .safetensors, .pt (.pth, .bin, .ckpt) or .npz
     #[arg(value_name = "DST")]
     out: PathBuf,
-    /// Element type of the floats that are written [default: as they are stored]
+    /// Floating-point type of the output [default: as stored]
     #[arg(long, value_enum)]
     dtype: Option<DtypeArg>,
-    /// Spell and lay out tensors as this dialect of their family, or `hf` for Hugging Face's own [default: as they are]
+    /// Write tensor names and layouts of this dialect, or `hf` for those of transformers [default: as stored]
     #[arg(long, value_name = "DIALECT")]
     to: Option<String>,
-    /// Largest size of a weight file of a directory, decimal [default: 5GB]
+    /// Maximum size of a weight file of a directory, in decimal units [default: 5GB]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     max_shard_size: Option<u64>,
-    /// Write these source tensors alone; repeatable
+    /// Write only these source tensors; can be repeated
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all [default: the usual ones]
+    /// Key of the state_dict in a nested PyTorch checkpoint, for example state_dict or model.ema; `.` for the whole file
+    /// [default: the usual keys]
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]

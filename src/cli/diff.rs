@@ -13,23 +13,23 @@ use super::progress::{Shown, Signals};
 const EXAMPLES: &str = "\
 Examples:
   xfer diff bert-base ./my-bert
-      names, shapes and types, from the headers alone
+      compare names, shapes and types; read only the headers
   xfer diff before.safetensors after.safetensors --values
-      how far apart the values of each tensor are
+      also compare the values of each tensor
   xfer diff model.gguf ./my-llama --values
-      two dialects of one family, both as Hugging Face spells and stores them
+      compare two naming schemes of one family, both converted to that of transformers
 
-Exit codes: 0 nothing differs, 4 something does.";
+Exit codes: 0 no differences, 4 differences.";
 
-/// Show which tensors of two checkpoints differ, in name, shape, type and, on demand, values
+/// Compare the tensors of two checkpoints: names, shapes, dtypes and, with --values, values
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DiffArgs {
-    /// org/name[@rev], hf://…, an alias, a directory or a file
+    /// First checkpoint: org/name[@rev], hf://…, an alias, a directory or a file
     a: String,
-    /// The other
+    /// Second checkpoint
     b: String,
-    /// Compare values too: the largest absolute and relative difference of each tensor
+    /// Also compare values and print the largest absolute and relative difference of each tensor
     #[arg(long)]
     values: bool,
     #[command(flatten)]

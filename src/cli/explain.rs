@@ -9,12 +9,12 @@ use xfer::report::explain;
 
 use super::output::{data, json_of};
 
-/// Say why a tensor has the value that it has: the step, the rule, the expression, the runners-up
+/// Explain where the value of a tensor comes from: rule, expression and rejected candidates
 #[derive(Args)]
 pub struct ExplainArgs {
-    /// An output directory, or a plan
+    /// Output directory or plan
     place: PathBuf,
-    /// The tensor, as it is called in the output
+    /// Name of the tensor in the output
     name: String,
     /// Print one JSON object on stdout instead of text
     #[arg(long)]

@@ -25,61 +25,61 @@ use super::{size, written};
 const EXAMPLES: &str = "\
 Examples:
   xfer init --from bert-base --arch my.json
-      my.json is a Hugging Face config, native layers or a listing; the output is ./my
+      my.json is a Hugging Face config, a native file or a listing; the output is ./my
   xfer init --from ./minilm --arch ./minilm --set num_hidden_layers=3 --depth encoder.layer=every:2 --out half
-      every second layer of a checkpoint
+      keep every second layer of a checkpoint
   xfer init --from ./bert --arch ./bert --labels billing,refund,other --init 'classifier.**=xavier_uniform' --out router
-      a new classifier on top of what is there
+      replace the classifier
   xfer init --from old=./a --from new=./b --arch my.json --map 'enc.**=old:encoder.**' --map 'dec.**=new:decoder.**'
-      two sources
+      combine two sources
   xfer init --from none --arch my.json --init he_normal --seed 7
-      a model from scratch
+      initialise a model from scratch
   xfer init --from none --arch my.json --init lsuv --data batch.safetensors
-      a model from scratch, every layer scaled to unit variance on a batch";
+      initialise a model from scratch and scale every layer to unit variance on a batch";
 
-/// Transfer pretrained weights into an architecture and initialise the rest
+/// Transfer pretrained weights into an architecture and initialise the remaining tensors
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InitArgs {
-    /// Where the weights come from: org/name[@rev], hf://…, an alias (xfer inspect --aliases), a directory, a file, or
-    /// `none`; with several, each needs a name
+    /// Source of the weights: org/name[@rev], hf://…, an alias (xfer inspect --aliases), a directory, a file, or `none`;
+    /// each of several sources needs a name
     #[arg(long, value_name = "[NAME=]SRC", required = true)]
     from: Vec<String>,
-    /// What they must become: an architecture file, a directory, or org/name[@rev] for its config
+    /// Target architecture: an architecture file, a directory, or org/name[@rev] to use its config
     #[arg(long)]
     arch: String,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
     contract: ContractArgs,
-    /// The batch that `lsuv` measures the model on: safetensors with one array for each input, examples first; or
-    /// random:64, drawn from the declared inputs
+    /// Batch for `lsuv`: a safetensors file with one array per input, batch axis first; or random:64 to generate one from
+    /// the declared inputs
     #[arg(long, value_name = "FILE|random:N")]
     data: Option<String>,
-    /// Seed of every draw
+    /// Seed of all random values
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Element type of the floats that are written; unsaid, the architecture decides
+    /// Floating-point type of the output [default: as the architecture specifies]
     #[arg(long, value_enum)]
     dtype: Option<DtypeArg>,
-    /// Largest size of a weight file, decimal
+    /// Maximum size of a weight file, in decimal units
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size::parse)]
     max_shard_size: u64,
-    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all; NAME=KEY for one source of
-    /// several [default: the usual ones]
+    /// Key of the state_dict in a nested PyTorch checkpoint, for example state_dict or model.ema; `.` for the whole file;
+    /// NAME=KEY for one of several sources [default: the usual keys]
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,
-    /// Where to write; by default the stem of the ARCH file, in the working directory
+    /// Output directory [default: the name of the ARCH file without its extension, in the working directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
     execution: ExecutionArgs,
-    /// Print the plan and stop
+    /// Print the plan and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Write the plan as JSON, for `xfer run`
+    /// Write the plan as JSON for `xfer run`
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     #[command(flatten)]
@@ -89,23 +89,24 @@ pub struct InitArgs {
 /// What the user says about single tensors.
 #[derive(Args, Default)]
 pub struct RuleArgs {
-    /// Take the target tensors TO from the source tensors FROM, as 'enc.{i}.**=bert.encoder.layer.{i}.**'
+    /// Take the target tensors TO from the source tensors FROM, for example
+    /// 'enc.{i}.**=bert.encoder.layer.{i}.**'
     #[arg(long, value_name = "TO=FROM[|op…]")]
     map: Vec<String>,
-    /// Which source layers fill the repeated block PATH: indices, ranges and `new`, or one of first, last, every:k[+o],
-    /// spaced, stack, interleave, interpolate, expand
+    /// Source layers for the repeated block PATH: indices, ranges and `new`, or one of first, last, every:k[+o], spaced,
+    /// stack, interleave, interpolate, expand
     #[arg(long, value_name = "PATH=LIST")]
     depth: Vec<String>,
-    /// How new tensors are initialised, as 'classifier.**=xavier_uniform' or he_normal(mode=fan_out)
+    /// Initialisation of new tensors, for example 'classifier.**=xavier_uniform' or he_normal(mode=fan_out)
     #[arg(long, value_name = "[PATTERN=]SCHEME")]
     init: Vec<String>,
-    /// Initialise these afresh although a source exists
+    /// Initialise these target tensors even if the source has them
     #[arg(long, value_name = "PATTERN")]
     reinit: Vec<String>,
-    /// Class names of the head, in order
+    /// Class names of the classifier, in order
     #[arg(long, value_name = "A,B,C")]
     labels: Option<String>,
-    /// Change a key of a Hugging Face config, as num_hidden_layers=6
+    /// Override a key of the Hugging Face config, for example num_hidden_layers=6
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -113,16 +114,16 @@ pub struct RuleArgs {
 /// The coverage contract.
 #[derive(Args)]
 struct ContractArgs {
-    /// Declare target tensors as new
+    /// Target tensors that are expected to be new
     #[arg(long, value_name = "PATTERN")]
     new: Vec<String>,
-    /// Declare source tensors as unused
+    /// Source tensors that are expected to be unused
     #[arg(long, value_name = "PATTERN")]
     unused: Vec<String>,
-    /// Everything new, mismatched or unused must be declared
+    /// Fail if a tensor is new, mismatched or unused without being declared
     #[arg(long)]
     strict: bool,
-    /// The smallest share of the target's parameters, heads aside, that must be found
+    /// Minimum fraction of the target's parameters, without heads, that the source must provide
     #[arg(long, value_name = "F", default_value_t = 0.5, value_parser = share)]
     min_coverage: f64,
 }
@@ -130,13 +131,13 @@ struct ContractArgs {
 /// How to reach the Hub.
 #[derive(Args)]
 pub struct HubArgs {
-    /// Branch, tag or commit of a Hub source
+    /// Branch, tag or commit of a Hub repository
     #[arg(long, value_name = "R")]
     revision: Option<String>,
-    /// The Hugging Face cache [default: HF_HUB_CACHE, HF_HOME/hub]
+    /// Hugging Face cache directory [default: HF_HUB_CACHE, or HF_HOME/hub]
     #[arg(long, value_name = "D")]
     cache_dir: Option<PathBuf>,
-    /// Use the cache alone; HF_HUB_OFFLINE=1 says the same
+    /// Use only files in the cache, as with HF_HUB_OFFLINE=1
     #[arg(long)]
     offline: bool,
 }
@@ -144,7 +145,7 @@ pub struct HubArgs {
 /// How many threads work; no byte of a result depends on it.
 #[derive(Args)]
 pub struct ThreadArgs {
-    /// Worker threads [default: all cores]
+    /// Number of worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
@@ -162,19 +163,19 @@ impl ThreadArgs {
 pub struct ExecutionArgs {
     #[command(flatten)]
     threads: ThreadArgs,
-    /// Refuse to start a transfer that needs more memory
+    /// Fail before the transfer starts if it needs more memory than this
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     max_memory: Option<u64>,
-    /// Replace an output directory that xfer wrote
+    /// Replace an existing output directory if xfer wrote it
     #[arg(long)]
     force: bool,
-    /// Do not wait for the disk before publishing
+    /// Do not wait until the data are on the disk (no fsync)
     #[arg(long)]
     no_sync: bool,
-    /// Let a cast overflow to infinity
+    /// Allow values to become infinite when they are cast
     #[arg(long)]
     allow_overflow: bool,
-    /// Let weights that `lsuv` finds dead, not finite or not used stay as they are
+    /// Do not fail if `lsuv` finds these weights dead, non-finite or unused; leave them unscaled
     #[arg(long, value_name = "PATTERN")]
     allow_dead: Vec<String>,
     #[command(flatten)]
@@ -184,10 +185,10 @@ pub struct ExecutionArgs {
 /// Where the report goes beside stdout and the output directory.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReportArgs {
-    /// Write the JSON report here too
+    /// Write a copy of the JSON report to this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write the report as a page with pictures: one file, no network
+    /// Write the report as a self-contained HTML page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -215,13 +216,13 @@ impl ReportArgs {
 /// `--dtype`.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum DtypeArg {
-    /// Each tensor keeps its own
+    /// Keep the type of each tensor
     Keep,
-    /// Single precision
+    /// 32-bit floating point
     F32,
-    /// Half precision
+    /// 16-bit floating point
     F16,
-    /// Half the bits and the range of single precision
+    /// bfloat16: 16 bits with the range of f32
     Bf16,
 }
 
@@ -241,7 +242,7 @@ impl DtypeArg {
 pub fn share(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err(format!("`{text}` is no share between 0 and 1")),
+        _ => Err(format!("`{text}` is not a number between 0 and 1")),
     }
 }
 

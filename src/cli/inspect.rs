@@ -14,24 +14,25 @@ use super::progress::{Shown, Signals};
 const EXAMPLES: &str = "\
 Examples:
   xfer inspect bert-base
-      from the headers alone
+      read only the headers
   xfer inspect ./my --stats
-      what the values of each tensor are like";
+      also print statistics of the values";
 
-/// Print what is in a checkpoint: format, tensors, dtypes, parameters, family
+/// Print the contents of a checkpoint: format, family, tensors, dtypes and parameter counts
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InspectArgs {
-    /// org/name[@rev], hf://…, an alias, a directory or a file
+    /// Checkpoint: org/name[@rev], hf://…, an alias, a directory or a file
     #[arg(required_unless_present = "aliases")]
     source: Option<String>,
-    /// Print the aliases and what they stand for
+    /// Print the aliases and the repositories that they stand for
     #[arg(long)]
     aliases: bool,
-    /// Read all values too: mean, standard deviation, extremes, NaN and infinite ones of each tensor
+    /// Also read all values and print mean, standard deviation, minimum, maximum, NaN and infinities of each tensor
     #[arg(long)]
     stats: bool,
-    /// Which dictionary of a nested PyTorch checkpoint, as state_dict or model.ema; `.` for all [default: the usual ones]
+    /// Key of the state_dict in a nested PyTorch checkpoint, for example state_dict or model.ema; `.` for the whole file
+    /// [default: the usual keys]
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]

@@ -24,16 +24,16 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  xfer init --from bert-base --arch my.json              transfer into my.json's architecture, write ./my
-  xfer init --from bert-base --arch my.json --dry-run    decide and print, write nothing
+  xfer init --from bert-base --arch my.json              transfer into the architecture of my.json, write ./my
+  xfer init --from bert-base --arch my.json --dry-run    print the plan, write nothing
   xfer init --from ./checkpoint --arch org/name --set num_hidden_layers=6 --depth encoder.layer=every:2 --out six
-  xfer explain my classifier.weight                      why this tensor has this value
-  xfer arch my.json                                      what an architecture file expands to
+  xfer explain my classifier.weight                      print where the value of this tensor comes from
+  xfer arch my.json                                      print the parameters of an architecture file
 
-Exit codes: 0 done or up to date, 1 fault of the machine, 2 command line, 3 wrong input, 4 coverage contract,
-5 source missing or refused, 75 temporary (retry), 130 and 143 interrupted.";
+Exit codes: 0 success or up to date, 1 system error, 2 usage error, 3 invalid input, 4 coverage or check failed,
+5 source not found or access denied, 75 temporary failure (retry), 130 and 143 interrupted.";
 
-/// Moves pretrained weights into a new architecture: every tensor copied, adapted, tied or newly initialised, and accounted for.
+/// Transfer pretrained weights into a new architecture: every tensor is copied, adapted, tied or initialised, and reported
 #[derive(Parser)]
 #[command(name = "xfer", version, about, after_help = EXAMPLES, max_term_width = 120)]
 struct Cli {

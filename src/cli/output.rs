@@ -17,10 +17,10 @@ pub struct OutputArgs {
     /// Print one JSON object on stdout instead of text
     #[arg(long)]
     pub json: bool,
-    /// Print less: the coverage alone, no progress
+    /// Print only the coverage, without progress
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print more: copied tensors too
+    /// List copied tensors too
     #[arg(short, long)]
     pub verbose: bool,
 }

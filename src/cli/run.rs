@@ -16,13 +16,13 @@ Example:
   xfer init --from bert-base --arch my.json --dry-run --plan plan.json
   xfer run plan.json --out my";
 
-/// Carry out a plan that `xfer init --plan FILE` wrote
+/// Execute a plan written by `xfer init --plan FILE`
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// The plan
+    /// Plan file
     plan: PathBuf,
-    /// Where to write
+    /// Output directory
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]

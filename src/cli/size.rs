@@ -14,7 +14,7 @@ const UNITS: &[(&str, u64)] = &[
 
 /// Parses a size; decimal units as Hugging Face's `max_shard_size`, binary ones with an `i`; case does not matter.
 pub fn parse(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size; write it as 5GB, 500MB or 48MiB");
+    let wrong = || format!("`{text}` is not a size; write it as 5GB, 500MB or 48MiB");
     let lower = text.trim().to_ascii_lowercase();
     let (digits, factor) = UNITS
         .iter()
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
         None => digits.trim().parse::<u64>().map_err(|_| wrong())?.checked_mul(factor).ok_or_else(wrong)?,
         Some(_) => decimal(digits.trim(), factor).ok_or_else(wrong)?,
     };
-    if number == 0 { Err(format!("`{text}`: a size is at least one byte")) } else { Ok(number) }
+    if number == 0 { Err(format!("`{text}`: a size must be at least one byte")) } else { Ok(number) }
 }
 
 fn decimal(digits: &str, factor: u64) -> Option<u64> {

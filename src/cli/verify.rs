@@ -15,15 +15,15 @@ use super::progress::{Shown, Signals};
 const EXAMPLES: &str = "\
 Example:
   xfer verify my
-      reads every tensor and file of ./my, compares them with my/xfer.json, and draws new values again from the seed
+      read every tensor and file of ./my, compare them with my/xfer.json, and generate new values again from the seed
 
-Exit codes: 0 everything is what the report says, 4 something differs, 3 there is no report.";
+Exit codes: 0 the output matches its report, 4 it differs, 3 there is no report.";
 
-/// Prove that an output is what its report says it is
+/// Verify that an output directory matches its report
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct VerifyArgs {
-    /// An output directory
+    /// Output directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
