@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Components that trainers and compilers put around modules (`torch.compile`, DDP, FSDP, activation checkpointing), so that no module of a
+/// model has such a name.
+pub const WRAPPERS: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+
 /// A text that is stored once and held in many places: a copy costs no memory.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);

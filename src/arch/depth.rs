@@ -62,7 +62,7 @@ pub enum ListItem {
 }
 
 /// More layers than this in one list are a slip.
-const MOST_LAYERS: u64 = 1_000_000;
+pub(super) const MOST_LAYERS: u64 = 1_000_000;
 
 impl DepthList {
     /// The word or the items that a list is written with, for messages.

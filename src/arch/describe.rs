@@ -6,6 +6,7 @@ use super::pattern::digits;
 use super::{Architecture, Form, Rules};
 use crate::graph::{DimsText, Graph, Layer, Parameter};
 use crate::hash::HashMap;
+use crate::ranges;
 use crate::tensor::{Role, ShapeText};
 use crate::text::Text;
 
@@ -166,22 +167,9 @@ fn merge(rows: Vec<Row>, position: usize) -> Vec<Row> {
 fn name(row: &Row) -> String {
     let component = |component: &Component| match component {
         Component::Text(text) => text.clone(),
-        Component::Indices(indices) => match indices[..] {
-            [only] => only.to_string(),
-            _ => format!("{{{}}}", ranges(indices)),
-        },
+        Component::Indices(indices) => ranges::one_or_set(indices),
     };
     row.name.iter().map(component).collect::<Vec<_>>().join(".")
-}
-
-fn ranges(indices: &[u64]) -> String {
-    let mut sorted = indices.to_vec();
-    sorted.sort_unstable();
-    let runs = sorted.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
-        [first, .., last] if last - first > 1 => format!("{first}-{last}"),
-        _ => run.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
-    });
-    runs.collect::<Vec<_>>().join(", ")
 }
 
 fn role(parameter: &Parameter) -> String {

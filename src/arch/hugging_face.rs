@@ -158,7 +158,7 @@ fn set(config: &mut Config, family: &'static dyn Family, typed: &[String]) -> Re
 }
 
 /// More classes than this by `num_labels` are a slip.
-const MOST_LABELS: u64 = 1_000_000;
+pub(crate) const MOST_LABELS: u64 = 1_000_000;
 
 /// JSON where it parses, else a string. One class name stands for a list of it.
 fn value_of(key: &str, text: &str) -> Value {

@@ -33,6 +33,7 @@ mod vocabulary;
 
 pub use depth::{DepthItem, DepthList, ListItem};
 pub use describe::describe;
+pub(crate) use hugging_face::MOST_LABELS;
 pub use missing::by_source;
 pub use open::{open, open_path};
 pub use pattern::{Bindings, Pattern};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::beside::Beside;
+use super::depth;
 use super::file_rules;
 use super::json::{Document, Node, Read, Wrong};
 use super::layers::Plain;
@@ -12,9 +13,6 @@ use crate::error::{Result, nearest};
 use crate::family::Config;
 use crate::graph::{Builder, Dim, Layer, NodeId, Said};
 use crate::tensor::Dtype;
-
-/// More layers than this, copies counted, are refused before anything is built.
-const MOST_LAYERS: u64 = 1_000_000;
 
 /// Builds a layers file that was checked against its table.
 pub fn from_document(document: &Document, beside: &Beside) -> Result<Architecture> {
@@ -47,8 +45,8 @@ fn count(layers: &[Node]) -> Read<u64> {
         }
         let copies = node.maybe::<u64>("repeat")?.unwrap_or(1);
         total = total.saturating_add(inside.saturating_add(1).saturating_mul(copies));
-        if total > MOST_LAYERS {
-            let problem = Problem::Limit { what: "layers", found: total, limit: MOST_LAYERS };
+        if total > depth::MOST_LAYERS {
+            let problem = Problem::Limit { what: "layers", found: total, limit: depth::MOST_LAYERS };
             return Err(Wrong { at: node.get("repeat").map_or(node.at, |repeat| repeat.at), problem });
         }
     }

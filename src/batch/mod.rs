@@ -61,7 +61,7 @@ fn digest(path: &Path) -> Result<String> {
         hasher.update(piece);
         at += count;
     }
-    Ok(format!("blake3:{}", hasher.finalize().to_hex()))
+    Ok(crate::digest::text(hasher.finalize()))
 }
 
 /// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no

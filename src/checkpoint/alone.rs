@@ -11,8 +11,6 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::pieces::error::PartError;
 use crate::error::Result;
 
-/// The longest index that is read, in bytes.
-const INDEX_LIMIT: u64 = 100_000_000;
 /// What the names of indices of shards end with.
 const INDEX_ENDING: &str = ".index.json";
 
@@ -54,7 +52,7 @@ impl Alone<'_, '_> {
     fn indices(&self, beside: &[String]) -> Result<Vec<Index>> {
         let mut indices = Vec::new();
         for name in beside.iter().filter(|name| name.ends_with(INDEX_ENDING)) {
-            let bytes = self.opening.source.read(name, INDEX_LIMIT, self.opening.progress)?;
+            let bytes = self.opening.source.read(name, super::opening::INDEX_LIMIT, self.opening.progress)?;
             // an index that nobody asked for may be anything
             indices.extend(parse_index(name, &bytes).ok());
         }

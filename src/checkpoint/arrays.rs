@@ -11,13 +11,11 @@ use super::torch::{Gather, InMemory, Stored, WINDOW, swap};
 use super::zip::{Packing, Place, unpack};
 use super::{Extent, Listing, Reader};
 use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file_format::CheckpointFormat;
 use crate::checkpoint::format_error::FormatError;
 use crate::error::{Error, Result};
 use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
-
-/// The largest compressed array that is unpacked.
-const UNPACKED_LIMIT: u64 = 4 << 30;
 
 /// How the elements follow each other.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +61,7 @@ impl Array {
 
 /// What a format found in a file.
 pub(super) struct Found {
-    /// The format, as listings name it.
-    pub(super) format: &'static str,
+    pub(super) format: CheckpointFormat,
     /// Every tensor and where it lies.
     pub(super) arrays: Vec<(TensorInfo, Array)>,
     /// Key and value pairs of the header.
@@ -167,7 +164,7 @@ impl Arrays {
             return Ok(bytes.clone());
         }
         *slot = None;
-        let bytes = unpack(array.file.as_ref(), &info.name, array.place, UNPACKED_LIMIT)?;
+        let bytes = unpack(array.file.as_ref(), &info.name, array.place, crate::checkpoint::zip::UNPACKED_LIMIT)?;
         let unpacked = Arc::new(InMemory { name: array.file.name().into(), bytes });
         *slot = Some((number, unpacked.clone()));
         Ok(unpacked)

@@ -42,7 +42,12 @@ mod tests {
 
     fn listing(shapes: &[u64]) -> Listing {
         let tensor = |(number, size): (usize, &u64)| TensorInfo::new(format!("w{number}"), Dtype::F32, vec![*size]);
-        Listing::new("safetensors", shapes.iter().enumerate().map(tensor).collect(), Vec::new(), None)
+        Listing::new(
+            crate::checkpoint::CheckpointFormat::Safetensors,
+            shapes.iter().enumerate().map(tensor).collect(),
+            Vec::new(),
+            None,
+        )
     }
 
     #[test]

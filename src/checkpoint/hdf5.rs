@@ -1,6 +1,7 @@
 //! HDF5, as Keras writes it: whole models, weights alone, and since version 3 an archive `.keras` that holds them. Tensors are called by
 //! their path in the file, and keep Keras' layout: kernels `(in, out)` and `(…, in, out)`.
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,9 +32,6 @@ const CONFIG: &str = "config.json";
 const CONFIG_LIMIT: u64 = 64_000_000;
 /// Where Keras keeps what is no weight of the model.
 const OPTIMIZER: &[&str] = &["optimizer_weights", "optimizer"];
-/// The largest packed entry that is unpacked.
-const UNPACKED_LIMIT: u64 = 4 << 30;
-
 /// Opens a file; reads groups and headers, no array.
 pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     open_stating(file, BTreeMap::new())
@@ -51,7 +49,8 @@ fn open_stating(file: Arc<dyn Bytes>, layers: BTreeMap<String, (String, Variable
     let digest = digest(&arrays);
     let mut variables = named(&mut arrays, layers);
     variables.extend(of_whole_model(&hdf5.root(), &arrays));
-    Found { format: "hdf5", arrays, metadata: Vec::new(), digest, notes }.into_part_stating(file.as_ref(), variables)
+    Found { format: CheckpointFormat::Hdf5, arrays, metadata: Vec::new(), digest, notes }
+        .into_part_stating(file.as_ref(), variables)
 }
 
 /// The weights in an archive of Keras 3, or `None` where the archive is none.
@@ -62,7 +61,7 @@ pub(super) fn open_keras(file: &Arc<dyn Bytes>) -> Result<Option<Part>> {
     let inner: Arc<dyn Bytes> = match place.packing {
         Packing::Stored => Arc::new(Inside { file: file.clone(), place }),
         Packing::Deflated(_) => {
-            let bytes = unpack(file.as_ref(), WEIGHTS, place, UNPACKED_LIMIT)?;
+            let bytes = unpack(file.as_ref(), WEIGHTS, place, crate::checkpoint::zip::UNPACKED_LIMIT)?;
             Arc::new(InMemory { name: file.name().into(), bytes })
         }
     };
@@ -134,7 +133,7 @@ fn digest(arrays: &[(TensorInfo, Array)]) -> String {
     for (info, array) in arrays {
         hash.update(format!("{} {} {:?} {}\n", info.name, info.dtype, info.shape, array.place.offset).as_bytes());
     }
-    format!("blake3:{}", hash.finalize().to_hex())
+    crate::digest::text(hash.finalize())
 }
 
 /// What the library says of a file, in our words.

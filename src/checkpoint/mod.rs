@@ -9,6 +9,7 @@ mod choose;
 mod claims;
 mod cursor;
 pub(crate) mod error;
+mod file_format;
 mod format;
 pub(crate) mod format_error;
 mod gguf;
@@ -34,6 +35,7 @@ pub mod vocabulary;
 mod zip;
 pub(crate) mod zip_error;
 
+pub use file_format::CheckpointFormat;
 pub use natural::natural_cmp;
 pub use open::{open, open_file};
 pub use options::OpenOptions;
@@ -50,8 +52,8 @@ use crate::tensor::{Name, Rows, TensorInfo};
 /// What a checkpoint holds, from its headers alone.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// The format, as `safetensors`.
-    pub format: &'static str,
+    /// The file format.
+    pub format: CheckpointFormat,
     /// Every tensor, in natural order of the names (layer 2 before layer 10).
     pub tensors: Vec<TensorInfo>,
     /// Key and value pairs of the header.
@@ -81,7 +83,7 @@ impl PartialEq for Listing {
 impl Listing {
     /// Puts the tensors into natural order (a stable sort). Names are distinct; of two equal ones `position` finds the first.
     pub fn new(
-        format: &'static str,
+        format: CheckpointFormat,
         mut tensors: Vec<TensorInfo>,
         metadata: Vec<(String, String)>,
         config: Option<String>,

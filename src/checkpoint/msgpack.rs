@@ -1,6 +1,7 @@
 //! Flax: msgpack maps whose leaves are arrays, each an extension of type 1 that holds `(shape, dtype name, bytes)`. Names are the
 //! keys from the outside in, joined by dots; kernels keep the layout of Flax, `(in, out)` and `(…, in, out)`.
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::sync::Arc;
 
 use super::arrays::{Array, Found};
@@ -48,7 +49,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     }
     let digest = cursor.digest();
     let notes = passed.iter().map(|name| format!("stepped over `{name}`: it is no array")).collect();
-    Found { format: "msgpack", arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
+    Found { format: CheckpointFormat::Msgpack, arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
 }
 
 /// A value up to where its content begins.

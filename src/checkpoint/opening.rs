@@ -17,7 +17,7 @@ use crate::source::{Bytes, PinnedFile, Source};
 const CONFIG_LIMIT: u64 = 16_000_000;
 
 /// The longest index that is read, in bytes; a million tensors take about as much.
-const INDEX_LIMIT: u64 = 100_000_000;
+pub(super) const INDEX_LIMIT: u64 = 100_000_000;
 
 /// Files in which ModelOpt, AutoGPTQ, AutoAWQ and quanto state how they quantised the weights beside them.
 const QUANTIZATION: &[&str] =
@@ -160,7 +160,7 @@ impl Opening<'_> {
         let named: Vec<(&str, &Part)> = written.iter().copied().zip(&opened.parts).collect();
         opened.notes = check_shards(&index, &named)?;
         opened.parts.iter().try_for_each(refuse_stated)?;
-        let digest = || format!("blake3:{}", blake3::hash(&bytes).to_hex());
+        let digest = || crate::digest::of(&bytes);
         let pin = self.source.etag(index_name).unwrap_or_else(digest);
         opened.files.insert(0, PinnedFile { name: index_name.into(), bytes: bytes.len() as u64, pin });
         Ok(opened)
@@ -216,7 +216,7 @@ fn pin_of_data(file: &dyn Bytes) -> Result<String> {
     const START: u64 = 1 << 20;
     let mut start = vec![0; file.len().min(START) as usize];
     file.read_at(0, &mut start)?;
-    Ok(format!("blake3:{}", blake3::hash(&start).to_hex()))
+    Ok(crate::digest::of(&start))
 }
 
 pub(super) fn head(file: &dyn Bytes) -> Result<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! Files of one checkpoint, opened one by one and joined.
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -87,7 +88,7 @@ impl Joined {
         metadata.dedup();
         entries.sort_by(|(_, a), (_, b)| natural_cmp(&a.name, &b.name));
         refuse_twice(&entries, parts)?;
-        let format = readers.first().map_or("", |reader| reader.listing().format);
+        let format = readers.first().map_or(CheckpointFormat::Safetensors, |reader| reader.listing().format);
         let (places, tensors) = entries.into_iter().unzip();
         let listing = Listing::new(format, tensors, metadata, config).with_ties(ties).with_variables(variables);
         Ok(Joined { listing, places, readers })

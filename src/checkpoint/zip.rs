@@ -7,6 +7,9 @@ use crate::error::Result;
 use crate::hash::HashMap;
 use crate::source::Bytes;
 
+/// The most bytes that one compressed entry may unpack to; no library compresses weights of its own accord.
+pub(in crate::checkpoint) const UNPACKED_LIMIT: u64 = 4 << 30;
+
 /// The longest directory that is read, in bytes; a million entries take half as much.
 const DIRECTORY_LIMIT: u64 = 256 << 20;
 /// Bytes of the end record without its comment, and of the two records that 64-bit archives have before it.

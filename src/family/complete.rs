@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::asked::{Asked, AskedKey};
 use super::config::Reader;
-use super::recognise::WRAPPERS;
+use super::recognise::is_wrapper;
 use super::{Class, Config, Family, Inputs, aliases};
 use crate::checkpoint::Listing;
 use crate::error::Result;
@@ -93,7 +93,7 @@ impl Built {
 fn plain<'a>(family: &'static dyn Family, name: &'a str) -> &'a str {
     let mut rest = name;
     while let Some((first, inner)) = rest.split_once('.') {
-        if first != family.base_prefix() && !WRAPPERS.contains(&first) {
+        if first != family.base_prefix() && !is_wrapper(first) {
             break;
         }
         rest = inner;

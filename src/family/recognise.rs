@@ -3,10 +3,15 @@
 use super::llama::{is_model_config, is_params};
 use super::{Config, FAMILIES, Family, by_model_type};
 use crate::checkpoint::Listing;
+use crate::name::WRAPPERS;
 
-/// Path components that wrap a model and say nothing about what it is.
-pub(super) const WRAPPERS: &[&str] =
-    &["module", "_orig_mod", "_fsdp_wrapped_module", "model", "state_dict", "model_state_dict"];
+/// Path components of containers around a model, which do not tell what it is.
+const CONTAINERS: &[&str] = &["model", "state_dict", "model_state_dict"];
+
+/// Whether a path component wraps a model.
+pub(super) fn is_wrapper(component: &str) -> bool {
+    WRAPPERS.contains(&component) || CONTAINERS.contains(&component)
+}
 
 /// The family of a source without a config of transformers, with the config that its own description amounts to and the name of the file
 /// that holds the description, where it is one beside the weights.
@@ -65,7 +70,7 @@ fn marked(family: &dyn Family, markers: &[&str], paths: &[&str], source: &Listin
         let inner = path.strip_suffix('.').and_then(|path| path.rsplit('.').next());
         let plain = match inner {
             None => path.is_empty(),
-            Some(component) => component == family.base_prefix() || WRAPPERS.contains(&component),
+            Some(component) => component == family.base_prefix() || is_wrapper(component),
         };
         plain && markers.iter().all(|marker| source.position(&format!("{path}{marker}")).is_some())
     })

@@ -284,5 +284,5 @@ fn changed(source_name: &str, file: &str, expected: &str, found: &str) -> crate:
 
 /// `blake3:…`.
 pub fn digest(bytes: &[u8]) -> String {
-    format!("blake3:{}", blake3::hash(bytes).to_hex())
+    crate::digest::of(bytes)
 }

@@ -95,10 +95,7 @@ impl Store for Staged<'_> {
         }
         file.write_at(place.span.offset, &bytes)?;
         f32::decode(float, &bytes, &mut values);
-        Ok(Rewritten {
-            factor: norm(&values) / before,
-            digest: Some(format!("blake3:{}", blake3::hash(&bytes).to_hex())),
-        })
+        Ok(Rewritten { factor: norm(&values) / before, digest: Some(crate::digest::of(&bytes)) })
     }
 }
 

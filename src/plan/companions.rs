@@ -232,7 +232,7 @@ fn tokenizer_files(tokenizer: &TargetVocabulary) -> impl Iterator<Item = Compani
             Ok(text) => Content::Text(text.into()),
             Err(_) => {
                 let location = std::path::Path::new(&tokenizer.folder).join(name).display().to_string();
-                Content::File { location, digest: format!("blake3:{}", blake3::hash(bytes).to_hex()) }
+                Content::File { location, digest: crate::digest::of(bytes) }
             }
         };
         Companion { name: name.clone(), content }

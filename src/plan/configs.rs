@@ -22,11 +22,8 @@ pub(crate) fn labels(config: &Map<String, Json>) -> Option<Vec<String>> {
         return is_dense.then(|| rows.into_iter().map(|(_, name)| name).collect());
     }
     let count = config.get("num_labels").and_then(Json::as_u64)?;
-    (count <= MOST_LABELS).then(|| (0..count).map(|row| format!("LABEL_{row}")).collect())
+    (count <= crate::arch::MOST_LABELS).then(|| (0..count).map(|row| format!("LABEL_{row}")).collect())
 }
-
-/// More classes than this are no number of labels but a mistake, and would be listed one by one.
-const MOST_LABELS: u64 = 10_000_000;
 
 /// Whether the class that a config names has a head whose rows are its labels.
 pub(crate) fn has_label_head(config: &Map<String, Json>) -> bool {

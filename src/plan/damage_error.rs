@@ -1,4 +1,5 @@
 use crate::error::{Exit, Fault};
+use crate::ranges;
 use crate::tensor::{Shape, ShapeText};
 
 /// A source is damaged: its tensors cannot all be those of one model.
@@ -22,7 +23,7 @@ pub enum DamageError {
     #[error(
         "tensor {target}: expected {} as in layers {} of the source, found {}{}{}",
         ShapeText(expected),
-        list(intact),
+        ranges::set(intact),
         ShapeText(found),
         of(target, tensor),
         others(layers)
@@ -54,19 +55,11 @@ fn and_more(more: usize) -> String {
 fn others(layers: &[u64]) -> String {
     match layers {
         [] | [_] => String::new(),
-        layers => format!(" (not as expected in layers {})", list(layers)),
+        layers => format!(" (not as expected in layers {})", ranges::set(layers)),
     }
 }
 
 /// Layers as people write them: `{0-2, 4}`.
-pub(super) fn list(layers: &[u64]) -> String {
-    let runs = layers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).map(|run| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        _ => run.iter().map(u64::to_string).collect(),
-    });
-    format!("{{{}}}", runs.collect::<Vec<_>>().join(", "))
-}
-
 /// What is known of checkpoints without weights.
 const GATHER: &str = "a checkpoint that DeepSpeed ZeRO-3 saved without gathering has no weights: set \
                       stage3_gather_16bit_weights_on_model_save, or consolidate it with zero_to_fp32.py";

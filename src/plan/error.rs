@@ -1,9 +1,9 @@
-use super::damage_error::list;
 use super::fit::error::few;
 use crate::error::{Error, Exit, Fault, quoted};
 use crate::plan::damage_error::DamageError;
 use crate::plan::fit::error::FitError;
 use crate::plan::quantized::error::QuantizedError;
+use crate::ranges;
 use crate::tensor::{Shape, ShapeText};
 
 /// A plan cannot be made, or breaks the coverage contract.
@@ -99,7 +99,11 @@ pub enum PlanError {
         sources.join(", ")
     )]
     Order { path: String, source_path: String, targets: Vec<String>, sources: Vec<String>, is_longer: bool },
-    #[error("{block}.*.{tail} is missing in layers {} of the source and found in {}", list(missing), list(found))]
+    #[error(
+        "{block}.*.{tail} is missing in layers {} of the source and found in {}",
+        ranges::set(missing),
+        ranges::set(found)
+    )]
     Hole { block: String, tail: String, missing: Vec<u64>, found: Vec<u64> },
     /// Tensors of a repeated block without a source, beside unused ones.
     #[error(
@@ -131,7 +135,7 @@ pub enum PlanError {
     /// More layers than the source has, and no word about them.
     #[error(
         "layers {} of {block} are wholly new: the target has {target_layers}, the source {source_layers}",
-        list(layers)
+        ranges::set(layers)
     )]
     NewLayers { block: String, layers: Vec<u64>, target_layers: u64, source_layers: u64 },
     #[error(

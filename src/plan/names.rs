@@ -1,13 +1,10 @@
 //! Dotted names: wrappers, suffixes, integers in them, and the names that mean something everywhere.
 
-use crate::name::{join, last, parent};
+use crate::name::{WRAPPERS, join, last, parent};
 use crate::tensor::Name;
 
 /// Components that containers put around a model's own, wherever they stand, and that a model may have too.
 const CONTAINERS: &[&str] = &["model", "state_dict", "model_state_dict"];
-
-/// Components that trainers put around modules, so that no module of a model is called so.
-const AROUND: &[&str] = &["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// State without learning that its owner can compute anew but a constant cannot stand for.
 const COMPUTED: &[&str] = &[
@@ -73,7 +70,7 @@ pub(crate) fn is_around(path: &str) -> bool {
 
 /// Whether a component only wraps a model's own.
 pub(crate) fn is_wrapper(part: &str) -> bool {
-    AROUND.contains(&part) || CONTAINERS.contains(&part)
+    WRAPPERS.contains(&part) || CONTAINERS.contains(&part)
 }
 
 /// A name without some components, or `None` where it has none of them or nothing else.
@@ -93,7 +90,7 @@ fn without(name: &str, is_around: impl Fn(&str) -> bool) -> Option<String> {
 
 /// The name without what `torch.compile`, `DistributedDataParallel` and their like put into it; one of nothing else stays.
 pub(crate) fn unwrapped(name: &str) -> String {
-    without(name, |part| AROUND.contains(&part)).unwrap_or_else(|| name.to_string())
+    without(name, |part| WRAPPERS.contains(&part)).unwrap_or_else(|| name.to_string())
 }
 
 /// The name that a layer norm's `gamma` or `beta` has today, where the last component is one as a whole.

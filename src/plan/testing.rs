@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::arch::{AdaptRule, Architecture, FamilyBlock, Form, InitRule, Selector, TargetVocabulary, VocabRule};
-use crate::checkpoint::Listing;
 use crate::checkpoint::vocabulary::Vocabulary;
+use crate::checkpoint::{CheckpointFormat, Listing};
 use crate::error::Result;
 use crate::family::{Class, Config, Inputs};
 use crate::graph::{Builder, Parameter, Part};
@@ -30,7 +30,11 @@ pub(crate) fn stored(tensors: &[(&str, &[u64])]) -> Stored {
 /// A checkpoint of these tensors.
 pub(crate) fn stored_as(tensors: &[(&str, Dtype, &[u64])]) -> Stored {
     let tensors = tensors.iter().map(|(name, dtype, shape)| TensorInfo::new(*name, *dtype, *shape)).collect();
-    Stored { listing: Listing::new("safetensors", tensors, Vec::new(), None), vocabulary: None, companions: Vec::new() }
+    Stored {
+        listing: Listing::new(CheckpointFormat::Safetensors, tensors, Vec::new(), None),
+        vocabulary: None,
+        companions: Vec::new(),
+    }
 }
 
 impl Stored {
@@ -74,7 +78,7 @@ pub(crate) fn written(plan: &Plan) -> Stored {
         super::Content::Source { .. } | super::Content::File { .. } => String::new(),
     });
     Stored {
-        listing: Listing::new("safetensors", tensors, Vec::new(), config),
+        listing: Listing::new(CheckpointFormat::Safetensors, tensors, Vec::new(), config),
         vocabulary: None,
         companions: Vec::new(),
     }
@@ -137,7 +141,7 @@ pub(crate) fn checkpoint_of(architecture: &Architecture, dtype: Dtype) -> Stored
     let tensors = written.map(|p| TensorInfo::new(p.name.clone(), p.dtype.unwrap_or(dtype), p.shape.clone())).collect();
     let config = architecture.config.as_ref().map(|config| serde_json::to_string(&config.0).unwrap());
     Stored {
-        listing: Listing::new("safetensors", tensors, Vec::new(), config),
+        listing: Listing::new(CheckpointFormat::Safetensors, tensors, Vec::new(), config),
         vocabulary: None,
         companions: Vec::new(),
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::hash::HashMap;
+use crate::ranges;
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +130,7 @@ impl<K: Clone> Group<'_, K> {
                 .into_iter()
                 .filter_map(|id| {
                     let (numbers, count) = merged.remove(&id)?;
-                    let suffix = std::iter::once(ranges(numbers)).chain(id.1).collect();
+                    let suffix = std::iter::once(ranges::one_or_set(&numbers)).chain(id.1).collect();
                     Some((id.0, suffix, count))
                 })
                 .collect();
@@ -142,26 +143,6 @@ fn canonical_integer(component: &str) -> Option<u64> {
     let digits = !component.is_empty() && component.bytes().all(|b| b.is_ascii_digit());
     let canonical = digits && (component == "0" || !component.starts_with('0'));
     canonical.then(|| component.parse().ok()).flatten()
-}
-
-/// `3` for one number, `{0-2, 4-6}` for several.
-pub fn ranges(mut numbers: Vec<u64>) -> String {
-    numbers.sort_unstable();
-    numbers.dedup();
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for n in numbers {
-        match runs.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(n) => *last = n,
-            _ => runs.push((n, n)),
-        }
-    }
-    if let [(only, last)] = runs.as_slice()
-        && only == last
-    {
-        return only.to_string();
-    }
-    let spelt = runs.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") });
-    format!("{{{}}}", spelt.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

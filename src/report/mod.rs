@@ -313,7 +313,7 @@ impl Report {
 impl ReportedFile {
     fn of(companion: &Companion) -> ReportedFile {
         let digest = match &companion.content {
-            Content::Text(text) => format!("blake3:{}", blake3::hash(text.as_bytes()).to_hex()),
+            Content::Text(text) => crate::digest::of(text.as_bytes()),
             Content::Source { digest, .. } | Content::File { digest, .. } => digest.clone(),
         };
         ReportedFile { name: companion.name.clone(), digest }

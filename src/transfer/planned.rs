@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::produce;
 use super::scratch::{room, size};
 use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::{Extent, Listing, Reader, row_bytes};
+use crate::checkpoint::{CheckpointFormat, Extent, Listing, Reader, row_bytes};
 use crate::error::Result;
 use crate::hash::HashMap;
 use crate::plan::{Assignment, Plan, Value};
@@ -26,7 +26,7 @@ pub struct Planned {
 impl Planned {
     /// The tensors of a plan over its sources. A tied tensor has no values of its own and is left out.
     pub fn new(plan: Plan, readers: Vec<Arc<dyn Reader>>) -> Planned {
-        let format = readers.first().map_or("", |reader| reader.listing().format);
+        let format = readers.first().map_or(CheckpointFormat::Safetensors, |reader| reader.listing().format);
         let is_written = |assignment: &Assignment| !matches!(assignment.value, Value::Tied { .. });
         let mut assignments: Vec<Assignment> = plan.assignments.into_iter().filter(is_written).collect();
         let tensors = assignments.iter().map(|assignment| assignment.target.clone()).collect();

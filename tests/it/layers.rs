@@ -11,7 +11,19 @@ use crate::support::modules::{Modules, Use, cycles};
 
 /// From the bottom up. Modules of one rank do not know each other.
 const RANKS: &[&[&str]] = &[
-    &["handles", "hash", "instructions", "model_types", "name", "shape", "text", "threads", "unfinished"],
+    &[
+        "digest",
+        "handles",
+        "hash",
+        "instructions",
+        "model_types",
+        "name",
+        "ranges",
+        "shape",
+        "text",
+        "threads",
+        "unfinished",
+    ],
     &["error"],
     &["tensor"],
     &["progress"],

@@ -9,12 +9,12 @@ digits: layers, 8 tensors, 42,634 parameters
 input   x [batch, 64] f32
 output  output [batch, 10]
 
-name                     shape       role    fans       init
-hidden.0.fc.weight       [128, 64]   linear  64 → 128   auto, before relu
-hidden.{0-2}.fc.bias     [128]       bias               auto
-hidden.{1, 2}.fc.weight  [128, 128]  linear  128 → 128  auto, before relu
-out.weight               [10, 128]   linear  128 → 10   zeros
-out.bias                 [10]        bias               auto
+name                    shape       role    fans       init
+hidden.0.fc.weight      [128, 64]   linear  64 → 128   auto, before relu
+hidden.{0-2}.fc.bias    [128]       bias               auto
+hidden.{1-2}.fc.weight  [128, 128]  linear  128 → 128  auto, before relu
+out.weight              [10, 128]   linear  128 → 10   zeros
+out.bias                [10]        bias               auto
 ";
     assert_eq!(describe(&architecture).as_str(), expected);
 }
@@ -27,12 +27,12 @@ fn rows_merge_only_where_everything_but_the_index_is_equal() {
     };
     let described = text(&["h.0.w", "h.2.w", "h.1.w", "h.10.w", "h.4.w", "g.0.1.w", "g.1.1.w", "h.x.w"]);
     assert!(described.contains("h.{0-2, 4, 10}.w"), "{described}");
-    assert!(described.contains("g.{0, 1}.1.w"), "{described}");
+    assert!(described.contains("g.{0-1}.1.w"), "{described}");
     assert!(described.contains("h.x.w"), "{described}");
     let nested = text(&["l.0.a.0.w", "l.0.a.1.w", "l.1.a.0.w", "l.1.a.1.w"]);
-    assert!(nested.contains("l.{0, 1}.a.{0, 1}.w"), "{nested}");
+    assert!(nested.contains("l.{0-1}.a.{0-1}.w"), "{nested}");
     let ragged = text(&["l.0.a.0.w", "l.0.a.1.w", "l.1.a.0.w"]);
-    assert!(!ragged.contains("l.{0, 1}.a.{0, 1}.w"), "{ragged}");
+    assert!(!ragged.contains("l.{0-1}.a.{0-1}.w"), "{ragged}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::open;
 use crate::arch::{Architecture, missing};
-use crate::checkpoint::Listing;
+use crate::checkpoint::{CheckpointFormat, Listing};
 use crate::family::{Config, by_model_type};
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -30,7 +30,7 @@ fn listing(case: &Value, config: Option<&Map<String, Value>>) -> Listing {
     };
     let tensors = stored.map(|(name, sizes)| TensorInfo::new(name.as_str(), Dtype::F32, shape(sizes)));
     let config = config.map(|config| Value::Object(config.clone()).to_string());
-    Listing::new("safetensors", tensors.collect(), Vec::new(), config)
+    Listing::new(CheckpointFormat::Safetensors, tensors.collect(), Vec::new(), config)
 }
 
 fn shapes(architecture: &Architecture) -> BTreeMap<String, (Vec<u64>, bool)> {
@@ -143,7 +143,12 @@ fn a_stated_change_from_which_defaults_follow_is_left_alone() {
     let built = open(&Value::Object(source.clone()).to_string()).unwrap();
     let tensors =
         built.parameters.iter().map(|p| TensorInfo::new(p.name.clone(), Dtype::F32, p.shape.clone())).collect();
-    let weights = Listing::new("safetensors", tensors, Vec::new(), Some(Value::Object(source.clone()).to_string()));
+    let weights = Listing::new(
+        CheckpointFormat::Safetensors,
+        tensors,
+        Vec::new(),
+        Some(Value::Object(source.clone()).to_string()),
+    );
     let (family, theirs) = (by_model_type("llama").unwrap(), Config(source.clone()));
     let mut narrow = source.clone();
     narrow.insert("hidden_size".into(), json!(16));

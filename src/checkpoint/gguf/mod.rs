@@ -7,6 +7,7 @@ mod metadata;
 #[cfg(test)]
 mod tests;
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     }
     metadata.sort_unstable();
     let digest = cursor.digest();
-    Found { format: "gguf", arrays, metadata, digest, notes }.into_part(file.as_ref())
+    Found { format: CheckpointFormat::Gguf, arrays, metadata, digest, notes }.into_part(file.as_ref())
 }
 
 fn read_counts(cursor: &mut Cursor) -> Result<(u64, u64)> {

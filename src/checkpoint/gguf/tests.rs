@@ -1,4 +1,5 @@
 use crate::checkpoint::Reader;
+use crate::checkpoint::file_format::CheckpointFormat;
 use crate::checkpoint::tests::laws::{
     Expected, fixture, open_bytes, reads_as_expected, refusal, refuses_prefixes, survives_mutation,
 };
@@ -11,7 +12,7 @@ fn tiny() -> Vec<u8> {
 fn every_type_and_block_reads_as_the_reference_does() {
     let expected: Vec<Expected> = serde_json::from_slice(&fixture("gguf/expected.json")).unwrap();
     let reader = open_bytes("tiny.gguf", &tiny()).unwrap();
-    assert_eq!(reader.listing().format, "gguf");
+    assert_eq!(reader.listing().format, CheckpointFormat::Gguf);
     reads_as_expected(reader.as_ref(), &expected);
     let quantised = reader.listing().position("quantised.Q4_K").unwrap();
     let plain = reader.listing().position("token_embd.weight").unwrap();

@@ -5,6 +5,7 @@ mod header;
 #[cfg(test)]
 mod tests;
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::sync::Arc;
 
 use self::header::{Elements, Header, LIMIT, PREFIX};
@@ -29,7 +30,7 @@ pub(super) fn open_array(file: Arc<dyn Bytes>) -> Result<Part> {
         Ok(array) => vec![array],
         Err((tensor, found)) => return Err(FormatError::Elements { file: file.name().into(), tensor, found }.into()),
     };
-    let found = Found { format: "npy", arrays, metadata: Vec::new(), digest, notes: Vec::new() };
+    let found = Found { format: CheckpointFormat::Npy, arrays, metadata: Vec::new(), digest, notes: Vec::new() };
     found.into_part(file.as_ref())
 }
 
@@ -54,8 +55,8 @@ pub(super) fn open_archive(file: Arc<dyn Bytes>) -> Result<Part> {
     if arrays.is_empty() {
         return Err(FormatError::Empty { file: file.name().into() }.into());
     }
-    let digest = format!("blake3:{}", hash.finalize().to_hex());
-    Found { format: "npz", arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
+    let digest = crate::digest::text(hash.finalize());
+    Found { format: CheckpointFormat::Npz, arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
 }
 
 /// An array, or the name and the content of what holds no numbers.
@@ -77,7 +78,7 @@ fn read_header(file: &dyn Bytes, called: &str, place: Place) -> Result<(Header, 
         return Err(FormatError::Ends { file: called.into(), offset, wanted, end: place.bytes }.into());
     }
     let header = unpack_start(file, called, place, length.min(LIMIT + PREFIX as u64))?;
-    let digest = format!("blake3:{}", blake3::hash(&header).to_hex());
+    let digest = crate::digest::of(&header);
     Ok((header::parse(called, &header)?, digest))
 }
 

@@ -1,3 +1,4 @@
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -35,7 +36,7 @@ fn file_of(header: &str, data: &[u8]) -> Vec<u8> {
 fn every_type_and_order_reads_as_numpy_does() {
     for file in ["numpy/arrays.npz", "numpy/packed.npz"] {
         let reader = open_bytes("m.npz", &fixture(file)).unwrap();
-        assert_eq!(reader.listing().format, "npz");
+        assert_eq!(reader.listing().format, CheckpointFormat::Npz);
         reads_as_expected(reader.as_ref(), &named(expected().arrays));
     }
 }

@@ -6,6 +6,7 @@ mod kernels;
 mod layers;
 mod wire;
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -88,7 +89,7 @@ pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
         return Err(FormatError::Empty { file: file.name().into() }.into());
     }
     let (digest, files) = (cursor.digest(), opening.files);
-    let found = Found { format: "onnx", arrays, metadata: model.metadata, digest, notes };
+    let found = Found { format: CheckpointFormat::Onnx, arrays, metadata: model.metadata, digest, notes };
     let variables = kernels.into_iter().map(|(name, kernel)| (name, Variable { stored: None, kernel: Some(kernel) }));
     let mut part = found.into_part_stating(file.as_ref(), variables.collect())?;
     part.beside = files.into_iter().collect();

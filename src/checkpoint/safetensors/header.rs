@@ -52,7 +52,7 @@ pub(super) fn read(file: &dyn Bytes) -> Result<Header> {
     let Parsed { raw, mut metadata } = parse(name, &json)?;
     metadata.sort_unstable();
     let entries = validate(name, raw, 8 + length, file.len())?;
-    Ok(Header { entries, metadata, digest: format!("blake3:{}", hash.finalize().to_hex()) })
+    Ok(Header { entries, metadata, digest: crate::digest::text(hash.finalize()) })
 }
 
 fn read_length(file: &dyn Bytes) -> Result<[u8; 8]> {

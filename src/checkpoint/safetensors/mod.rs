@@ -10,6 +10,7 @@ pub(super) use index::{Index, check_shards, parse_index, stays_inside};
 
 use super::part::{Part, row_bytes};
 use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file_format::CheckpointFormat;
 use crate::checkpoint::{Extent, Listing, Reader};
 use crate::error::Result;
 use crate::source::Bytes;
@@ -35,7 +36,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     let (name, bytes) = (file.name().to_string(), file.len());
     let split = |entry: header::Entry| (Place { offset: entry.offset, len: entry.len }, entry.info);
     let (places, tensors) = header.entries.into_iter().map(split).unzip();
-    let listing = Listing::new("safetensors", tensors, header.metadata, None);
+    let listing = Listing::new(CheckpointFormat::Safetensors, tensors, header.metadata, None);
     let reader = Arc::new(Safetensors { file, listing, places });
     Ok(Part { name, bytes, digest: header.digest, reader, key: None, beside: Vec::new(), notes: Vec::new() })
 }

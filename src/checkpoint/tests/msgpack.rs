@@ -1,4 +1,5 @@
 use super::laws::{Expected, fixture, open_bytes, reads_as_expected, refusal, refuses_prefixes, survives_mutation};
+use crate::checkpoint::file_format::CheckpointFormat;
 use crate::checkpoint::msgpack::open;
 use crate::checkpoint::tests::memory;
 
@@ -10,7 +11,7 @@ fn tiny() -> Vec<u8> {
 fn every_type_and_an_array_in_pieces_read_as_flax_reads_them() {
     let expected: Vec<Expected> = serde_json::from_slice(&fixture("flax/expected.json")).unwrap();
     let reader = open_bytes("flax_model.msgpack", &tiny()).unwrap();
-    assert_eq!(reader.listing().format, "msgpack");
+    assert_eq!(reader.listing().format, CheckpointFormat::Msgpack);
     assert!(reader.listing().position("params.bert.encoder.layer.10.kernel").is_some());
     reads_as_expected(reader.as_ref(), &expected);
 }

@@ -2,6 +2,7 @@ use std::cmp::Ordering;
 
 use proptest::prelude::*;
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use crate::checkpoint::{Listing, natural_cmp};
 use crate::tensor::{Dtype, TensorInfo};
 
@@ -21,7 +22,7 @@ fn numbers_may_be_longer_than_any_integer() {
 #[test]
 fn a_listing_finds_every_tensor_at_its_place() {
     let tensors = (0..1000).rev().map(|n| TensorInfo::new(format!("l.{n}"), Dtype::F32, [n])).collect();
-    let listing = Listing::new("safetensors", tensors, Vec::new(), None);
+    let listing = Listing::new(CheckpointFormat::Safetensors, tensors, Vec::new(), None);
     for n in 0..1000 {
         assert_eq!(listing.position(&format!("l.{n}")), Some(n));
         assert_eq!(listing.tensors[n].shape, [n as u64]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::laws::{
     Expected, fixture, open_bytes, read, reads_as_expected, refusal, refuses_prefixes, survives_mutation,
 };
+use crate::checkpoint::file_format::CheckpointFormat;
 use crate::checkpoint::onnx::open;
 use crate::checkpoint::tests::directory::source;
 use crate::checkpoint::tests::memory;
@@ -23,7 +24,7 @@ fn tiny() -> Vec<u8> {
 #[test]
 fn raw_and_typed_data_constants_and_recovered_layers_read_as_the_reference_does() {
     let reader = open_bytes("tiny.onnx", &tiny()).unwrap();
-    assert_eq!(reader.listing().format, "onnx");
+    assert_eq!(reader.listing().format, CheckpointFormat::Onnx);
     let metadata = [("licence".to_string(), "none".to_string()), ("producer_name".into(), "pytorch".into())];
     assert_eq!(reader.listing().metadata, metadata);
     reads_as_expected(reader.as_ref(), &expected("tiny"));

@@ -45,7 +45,7 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
         None => return Err(no_pickle(file.name(), &archive)),
     };
     hash.update(&archive.directory);
-    let digest = format!("blake3:{}", hash.finalize().to_hex());
+    let digest = crate::digest::text(hash.finalize());
     let is_big_endian = is_big_endian(file, &archive, &prefix)?;
     Ok(Torch { archive, prefix, values, is_big_endian, digest })
 }

@@ -44,7 +44,7 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
     let storages = walk(file, &values, &keys, end)?;
     let mut hash = blake3::Hasher::new();
     hash_range(file, 0, end, &mut hash)?;
-    Ok(Torch { values, storages, digest: format!("blake3:{}", hash.finalize().to_hex()) })
+    Ok(Torch { values, storages, digest: crate::digest::text(hash.finalize()) })
 }
 
 impl Torch {

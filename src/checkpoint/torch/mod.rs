@@ -14,6 +14,7 @@ mod tests;
 mod tree;
 mod world;
 
+use crate::checkpoint::file_format::CheckpointFormat;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,9 +35,6 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::source::Bytes;
 use crate::tensor::{Name, Rows, TensorInfo};
-
-/// The largest compressed storage that is unpacked; PyTorch itself compresses none.
-const UNPACKED_LIMIT: u64 = 4 << 30;
 
 /// Opens a zip archive of PyTorch since 1.6, or of TorchScript.
 pub(super) fn open_archive(file: Arc<dyn Bytes>, options: &OpenOptions) -> Result<Part> {
@@ -109,7 +107,7 @@ impl Opening<'_> {
     ) -> Torch {
         let ties = ties(&tensors);
         let (infos, stored): (Vec<TensorInfo>, Vec<Stored>) = tensors.into_iter().unzip();
-        let listing = Listing::new("pytorch", infos, metadata, None).with_ties(ties);
+        let listing = Listing::new(CheckpointFormat::PyTorch, infos, metadata, None).with_ties(ties);
         let (file, is_big_endian) = (self.file.clone(), self.is_big_endian);
         Torch { file, listing, tensors: stored, storages, is_big_endian, unpacked: Mutex::new(None) }
     }
@@ -224,7 +222,7 @@ impl Torch {
         }
         *slot = None;
         let name = format!("storage {storage}");
-        let bytes = unpack(self.file.as_ref(), &name, place, UNPACKED_LIMIT)?;
+        let bytes = unpack(self.file.as_ref(), &name, place, crate::checkpoint::zip::UNPACKED_LIMIT)?;
         let unpacked = Arc::new(archive::Unpacked { name: self.file.name().into(), bytes });
         *slot = Some((storage, unpacked.clone()));
         Ok(unpacked)

@@ -11,7 +11,8 @@ use crate::family::Config;
 /// family's default, and to the error that the shapes then give.
 pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
     let get = |key: &str| source.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
-    let architecture = get("general.architecture").filter(|name| *name == of.gguf && source.format == "gguf")?;
+    let architecture = get("general.architecture")
+        .filter(|name| *name == of.gguf && source.format == crate::checkpoint::CheckpointFormat::Gguf)?;
     let own = |key: &str| get(&format!("{architecture}.{key}"));
     // Mistral's and Mixtral's files call themselves llama
     let has_experts = own("expert_count").and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count > 0);
@@ -53,7 +54,10 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
 /// What the metadata of such a file say that no config carries.
 pub(super) fn unknown(source: &Listing) -> Option<String> {
     let get = |key: &str| source.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
-    let key = format!("{}.rope.scaling.type", get("general.architecture").filter(|_| source.format == "gguf")?);
+    let key = format!(
+        "{}.rope.scaling.type",
+        get("general.architecture").filter(|_| source.format == crate::checkpoint::CheckpointFormat::Gguf)?
+    );
     frequencies::is_unknown(get(&key)).then_some(key)
 }
 

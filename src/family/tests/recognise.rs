@@ -6,7 +6,7 @@ use crate::tensor::{Dtype, TensorInfo};
 
 fn source(config: Option<&str>, names: &[&str]) -> Listing {
     let tensors = names.iter().map(|name| TensorInfo::new(*name, Dtype::F32, [3, 24])).collect();
-    Listing::new("safetensors", tensors, Vec::new(), config.map(str::to_string))
+    Listing::new(crate::checkpoint::CheckpointFormat::Safetensors, tensors, Vec::new(), config.map(str::to_string))
 }
 
 #[test]

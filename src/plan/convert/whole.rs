@@ -10,6 +10,7 @@ use crate::plan::convert::dialect::respell;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::{places, spell};
 use crate::plan::matching::known::parameter_names;
+use crate::ranges;
 
 /// What containers of layers are called.
 const CONTAINERS: &[&str] = &["layers", "layer", "blocks", "block", "h", "resblocks"];
@@ -57,7 +58,7 @@ fn lacking(source: &SourceView, expected: &Layers, held: &Layers) -> Result<()> 
             return Err(PartError::Layers {
                 source_name: source.reference.clone(),
                 block: block.clone(),
-                held: ranges(found),
+                held: ranges::runs(found.iter().copied()),
                 layers: layers.len() as u64,
                 missing: spell(block, *missing, tail),
             }
@@ -81,22 +82,10 @@ fn later(source: &SourceView, held: &Layers) -> Result<()> {
         let all: BTreeSet<u64> = own().flat_map(|(_, layers)| layers.iter().copied()).collect();
         let shared = own().filter(|((_, tail), layers)| tail.contains('.') && layers.len() > 1).count();
         if shared > 1 && all.first().is_some_and(|first| *first > 0) {
-            let (source_name, block, held) = (source.reference.clone(), block.to_string(), ranges(&all));
+            let (source_name, block, held) =
+                (source.reference.clone(), block.to_string(), ranges::runs(all.iter().copied()));
             return Err(PartError::Later { source_name, block, held }.into());
         }
     }
     Ok(())
-}
-
-/// `0-3, 5`.
-fn ranges(layers: &BTreeSet<u64>) -> String {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for layer in layers {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *layer => *last = *layer,
-            _ => runs.push((*layer, *layer)),
-        }
-    }
-    let run = |(first, last): &(u64, u64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
-    runs.iter().map(run).collect::<Vec<_>>().join(", ")
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::checkpoint::Listing;
 use crate::checkpoint::kernel::{Cell, Form, Kernel, Part, Recurrent, Variable};
+use crate::checkpoint::{CheckpointFormat as Format, Listing};
 use crate::hash::HashMap;
 use crate::plan::matching::stored_layout::{Framework, Stored, leaf};
 use crate::tensor::TensorInfo;
@@ -89,12 +89,13 @@ fn part(leaf: &str) -> Option<Part> {
 fn naming(source: &Listing) -> Naming {
     let stated = source.metadata.iter().find(|(key, _)| key == "format").map(|(_, value)| value.as_str());
     match (source.format, stated) {
-        ("hdf5", _) => return Naming::Of(Framework::Keras),
-        ("msgpack", _) => return Naming::Of(Framework::Flax),
-        ("safetensors" | "npz" | "npy", Some("flax" | "jax")) => return Naming::Of(Framework::Flax),
-        ("safetensors" | "npz" | "npy", Some("tf" | "keras")) => return Naming::Of(Framework::Keras),
-        ("safetensors" | "npz" | "npy", None) => {}
-        (_, _) => return Naming::Other,
+        (Format::Hdf5, _) => return Naming::Of(Framework::Keras),
+        (Format::Msgpack, _) => return Naming::Of(Framework::Flax),
+        (Format::Safetensors | Format::Npz | Format::Npy, Some("flax" | "jax")) => return Naming::Of(Framework::Flax),
+        (Format::Safetensors | Format::Npz | Format::Npy, Some("tf" | "keras")) => return Naming::Of(Framework::Keras),
+        (Format::Safetensors | Format::Npz | Format::Npy, None) => {}
+        (Format::Safetensors | Format::Npz | Format::Npy, Some(_))
+        | (Format::PyTorch | Format::Gguf | Format::Onnx, _) => return Naming::Other,
     }
     let is_of_keras = |name: &str| matches!(leaf(name), "recurrent_kernel" | "depthwise_kernel" | "moving_variance");
     match source.tensors.iter().any(|tensor| is_of_keras(&tensor.name)) {

@@ -190,7 +190,12 @@ mod tests {
     use super::*;
 
     fn of(config: serde_json::Value) -> Option<(String, Option<u64>)> {
-        let listing = Listing::new("safetensors", Vec::new(), Vec::new(), Some(config.to_string()));
+        let listing = Listing::new(
+            crate::checkpoint::CheckpointFormat::Safetensors,
+            Vec::new(),
+            Vec::new(),
+            Some(config.to_string()),
+        );
         Announcement::of(&listing).map(|found| (found.method, found.bits))
     }
 

@@ -1,5 +1,6 @@
 //! Damage is an error that names the tensor; a change of the architecture is not.
 
+use crate::checkpoint::CheckpointFormat;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -25,8 +26,12 @@ fn reshaped(mut source: Stored, change: impl Fn(&Name, &Shape) -> Option<Shape>)
         }
     }
     let listing = &source.listing;
-    source.listing =
-        crate::checkpoint::Listing::new("safetensors", listing.tensors.clone(), Vec::new(), listing.config.clone());
+    source.listing = crate::checkpoint::Listing::new(
+        CheckpointFormat::Safetensors,
+        listing.tensors.clone(),
+        Vec::new(),
+        listing.config.clone(),
+    );
     source
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::{Options, Outcome};
 use crate::adapt::Op;
 use crate::adapt::tests::{Stored, whole};
-use crate::checkpoint::{Extent, Listing, Reader};
+use crate::checkpoint::{CheckpointFormat, Extent, Listing, Reader};
 use crate::error::{Error, Result};
 use crate::init::{Generator, Scheme};
 use crate::plan::{Action, Assignment, InitPart, Plan, Step, Target, Value};
@@ -56,7 +56,7 @@ pub(super) struct Memory {
 impl Memory {
     pub fn of(tensors: &[Stored], gives: Gives) -> Arc<dyn Reader> {
         let infos: Vec<TensorInfo> = tensors.iter().map(|t| t.info.clone()).collect();
-        let listing = Listing::new("memory", infos, Vec::new(), None);
+        let listing = Listing::new(CheckpointFormat::Safetensors, infos, Vec::new(), None);
         let mut bytes = vec![0xee; 13];
         let mut offsets = Vec::new();
         for info in &listing.tensors {
@@ -255,7 +255,7 @@ pub(super) fn all_written(plan: &Plan, files: &[Vec<u8>]) -> Vec<Option<Vec<u8>>
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
-    format!("blake3:{}", blake3::hash(bytes).to_hex())
+    crate::digest::of(bytes)
 }
 
 /// Stops after so many questions.

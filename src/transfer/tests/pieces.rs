@@ -1,6 +1,7 @@
 //! Pieces: their digests merge, long rows are cut, memory is as announced.
 
 use super::*;
+use crate::checkpoint::CheckpointFormat;
 use crate::tensor::Dtype;
 use crate::transfer::digest::Digest;
 use crate::transfer::node::{Kind, Node};
@@ -42,7 +43,7 @@ impl Reader for Listed {
 }
 
 fn listed(tensors: &[TensorInfo]) -> [Arc<dyn Reader>; 1] {
-    [Arc::new(Listed(Listing::new("listed", tensors.to_vec(), Vec::new(), None)))]
+    [Arc::new(Listed(Listing::new(CheckpointFormat::Safetensors, tensors.to_vec(), Vec::new(), None)))]
 }
 
 fn of_info(info: &TensorInfo) -> Value {

@@ -1,6 +1,7 @@
 //! The tensors of every file of `fixtures/torch` are those that PyTorch reads.
 
 use super::{cases, found, open_fixture};
+use crate::checkpoint::file_format::CheckpointFormat;
 
 #[test]
 fn every_fixture_has_the_names_types_shapes_and_bytes_that_torch_reads() {
@@ -121,7 +122,7 @@ fn shards_are_joined_by_their_index_with_the_config_beside_them() {
         ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", "pytorch_model.bin.index.json"];
     assert_eq!(files, shards);
     assert_eq!(checkpoint.reader.listing().config.as_deref(), Some("{}\n"));
-    assert_eq!(checkpoint.reader.listing().format, "pytorch");
+    assert_eq!(checkpoint.reader.listing().format, CheckpointFormat::PyTorch);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //! (`model.language_model.layers.0` and `model.layers.0` are the same layer of the same text model).
 
 use crate::hash::HashMap;
+use crate::name::WRAPPERS;
 use crate::plan::matching::unit::Unit;
 use crate::tensor::{Name, Shape};
 
-/// Components that wrap a model and do not tell its parts apart.
-const WRAPPERS: &[&str] =
-    &["model", "language_model", "text_model", "base_model", "module", "_orig_mod", "_fsdp_wrapped_module"];
+/// Components of containers that do not tell the parts of a model apart.
+const CONTAINERS: &[&str] = &["model", "language_model", "text_model", "base_model"];
 
 /// How many of the last components narrow a search.
 const TAIL: usize = 3;
@@ -66,7 +66,8 @@ fn ends(long: &str, short: &str) -> bool {
 }
 
 fn core(name: &str) -> String {
-    let parts: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
+    let parts: Vec<&str> =
+        name.split('.').filter(|part| !WRAPPERS.contains(part) && !CONTAINERS.contains(part)).collect();
     parts.join(".")
 }
 

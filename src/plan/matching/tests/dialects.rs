@@ -1,4 +1,5 @@
 use crate::adapt::tests::{Stored, whole};
+use crate::checkpoint::CheckpointFormat;
 use crate::graph::Layout;
 use crate::plan::matching::tests::*;
 use crate::tensor::TensorInfo;
@@ -80,7 +81,7 @@ fn nanogpt() -> Listing {
     }
     let head = TensorInfo::new("_orig_mod.lm_head.weight", Dtype::F32, [9, 4]);
     listing.tensors.push(head);
-    Listing::new("zip", listing.tensors, Vec::new(), None)
+    Listing::new(CheckpointFormat::PyTorch, listing.tensors, Vec::new(), None)
 }
 
 fn is_matrix(name: &str) -> bool {
@@ -229,7 +230,7 @@ fn fixture(file: &str) -> Vec<Stored> {
 
 fn listing_of(tensors: &[Stored], config: Option<&str>) -> Listing {
     let infos = tensors.iter().map(|tensor| tensor.info.clone()).collect();
-    Listing::new("safetensors", infos, Vec::new(), config.map(str::to_string))
+    Listing::new(CheckpointFormat::Safetensors, infos, Vec::new(), config.map(str::to_string))
 }
 
 fn named<'a>(tensors: &'a [Stored], name: &str) -> &'a Stored {

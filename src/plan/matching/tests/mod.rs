@@ -14,7 +14,7 @@ mod ties;
 
 use crate::arch::FamilyBlock;
 use crate::arch::{Flags, Form, Rules};
-use crate::checkpoint::Listing;
+use crate::checkpoint::{CheckpointFormat, Listing};
 use crate::family::{Class, Inputs, by_name};
 use crate::graph::{Builder, Parameter};
 use crate::plan::matching::*;
@@ -50,7 +50,7 @@ fn spelt_out(name: &str) -> Vec<String> {
 
 fn listing(text: &str) -> Listing {
     let tensors = lines(text).into_iter().map(|(name, shape, _)| TensorInfo::new(name, Dtype::F32, shape)).collect();
-    Listing::new("safetensors", tensors, Vec::new(), None)
+    Listing::new(CheckpointFormat::Safetensors, tensors, Vec::new(), None)
 }
 
 fn architecture(text: &str) -> Architecture {
@@ -112,7 +112,7 @@ fn saved(architecture: &Architecture) -> Listing {
     let tensors =
         stored.map(|one| TensorInfo::new(one.name.clone(), one.dtype.unwrap_or(Dtype::F32), one.shape.clone()));
     let config = architecture.blocks.first().map(|block| serde_json::to_string(&block.config.0).unwrap());
-    Listing::new("safetensors", tensors.collect(), Vec::new(), config)
+    Listing::new(CheckpointFormat::Safetensors, tensors.collect(), Vec::new(), config)
 }
 
 /// The same with every name changed.

@@ -1,3 +1,4 @@
+use crate::checkpoint::CheckpointFormat;
 use crate::plan::matching::tests::*;
 
 #[test]
@@ -87,7 +88,7 @@ fn one_source_for_two_alike_parts_of_the_target_is_an_ambiguity() {
 fn a_head_s_dense_layer_is_not_fed_from_another_head_s() {
     let source = saved(&bert(&bert_config("BertForPreTraining", 1)));
     let pooled = source.tensors.iter().filter(|tensor| !tensor.name.starts_with("cls.")).cloned();
-    let pooled = Listing::new("safetensors", pooled.collect(), Vec::new(), source.config.clone());
+    let pooled = Listing::new(CheckpointFormat::Safetensors, pooled.collect(), Vec::new(), source.config.clone());
     let case = case(pooled, bert(&bert_config("BertForMaskedLM", 1)));
     let matched = case.matched().clean();
     assert_eq!(matched.from("cls.predictions.transform.dense.weight"), "new");
