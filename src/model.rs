@@ -63,11 +63,6 @@ impl Model {
         self.variables.get(self.owner(name))
     }
 
-    /// Every variable, by the name of its owner.
-    pub fn variables(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
-    }
-
     /// The value of a parameter, for `graph::run`.
     pub fn weight(&self, parameter: &Parameter) -> Result<Tensor> {
         self.tensor(&parameter.name)

@@ -41,11 +41,6 @@ fn affine<R: Real>(float: Float, scale: f64, offset: f64, bytes: &[u8], out: &mu
     }
 }
 
-/// Whether the operation is its own inverse, bit for bit: the sign.
-pub(super) fn is_sign(scale: f64, offset: f64) -> bool {
-    scale.abs() == 1.0 && offset == 0.0
-}
-
 pub(super) fn lerp_out(t: f64, infos: &[&TensorInfo]) -> Result<TensorInfo> {
     let (a, b) = inputs::two(LERP, infos)?;
     inputs::float(LERP, a)?;

@@ -37,11 +37,3 @@ pub(super) fn apply(dtype: Dtype, blocks: &[Block], out: &mut [u8]) {
         float::map::<f32>(from, block.bytes, to, out, |x| x);
     }
 }
-
-/// The type that a cast back goes to, where every value survives the way there.
-pub(super) fn inverse(dtype: Dtype, infos: &[&TensorInfo]) -> Option<Dtype> {
-    let from = infos.first()?.dtype;
-    let exact = from == dtype
-        || matches!((from, dtype), (Dtype::F16 | Dtype::Bf16, Dtype::F32 | Dtype::F64) | (Dtype::F32, Dtype::F64));
-    exact.then_some(from)
-}

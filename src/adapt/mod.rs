@@ -165,15 +165,6 @@ pub enum Op {
     },
 }
 
-/// Whether an operation keeps bytes or changes values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Any element type of whole bytes; every byte of the result is a byte of an input.
-    Moves,
-    /// Floats only; in f32 (f64 for f64), cast once.
-    Computes,
-}
-
 /// What an input must supply for some rows of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Demand {

@@ -1,36 +1,12 @@
 //! The operations' methods: each matches the closed set and hands over to the operation's file.
 
-use super::{Block, Demand, Kind, Op, Scan};
+use super::{Block, Demand, Op, Scan};
 use super::{affine, cast, combine, concat, dequantize, gather, inputs, mean, narrow, permute, reshape, resize, rope};
 use crate::adapt::error::AdaptError;
 use crate::error::Result;
 use crate::tensor::{Rows, TensorInfo};
 
 impl Op {
-    /// Whether it keeps bytes.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Op::Transpose
-            | Op::Permute { .. }
-            | Op::Reshape { .. }
-            | Op::Narrow { .. }
-            | Op::Concat { .. }
-            | Op::Stack
-            | Op::Gather { .. }
-            | Op::RopePermute { .. } => Kind::Moves,
-            Op::Cast { .. }
-            | Op::Affine { .. }
-            | Op::Lerp { .. }
-            | Op::MeanHeads { .. }
-            | Op::MeanRows
-            | Op::WeightNorm { .. }
-            | Op::LowRank { .. }
-            | Op::Dequantize { .. }
-            | Op::MeanCovariance { .. }
-            | Op::ResizeRows { .. } => Kind::Computes,
-        }
-    }
-
     /// Whether it makes one of several inputs that each mean another thing, so that they are never concatenated before it.
     pub fn joins(&self) -> bool {
         matches!(
@@ -253,55 +229,6 @@ impl Op {
             | Op::ResizeRows { .. } => Ok(None),
         }
     }
-
-    /// For each input, the operations that give it back from the result, applied in order; `None` where that is not exact for
-    /// every input. Operations that move undo bit for bit; a widening cast undoes every value (a NaN stays a NaN).
-    pub fn inverse(&self, inputs: &[TensorInfo]) -> Option<Vec<Vec<Op>>> {
-        self.out(inputs).ok()?;
-        let infos: Vec<&TensorInfo> = inputs.iter().collect();
-        let first = infos.first()?;
-        let one = |op: Op| Some(vec![vec![op]]);
-        match self {
-            Op::Transpose => one(Op::Transpose),
-            Op::Permute { order } => one(Op::Permute { order: permute::inverse(order) }),
-            Op::Reshape { .. } => one(Op::Reshape { shape: first.shape.clone() }),
-            Op::Narrow { axis, start: _, len } => (first.shape.get(*axis) == Some(len)).then(|| vec![Vec::new()]),
-            Op::Concat { axis } => Some(pieces(*axis, &infos)),
-            Op::Stack => Some(layers(&infos)),
-            Op::Gather { axis, runs } => {
-                let back = gather::inverse(*axis, runs, &infos)?;
-                Some(back.into_iter().map(|runs| vec![Op::Gather { axis: *axis, runs: runs.into() }]).collect())
-            }
-            Op::RopePermute { heads, rotary, to } => {
-                one(Op::RopePermute { heads: *heads, rotary: *rotary, to: to.inverse() })
-            }
-            Op::Cast { dtype } => cast::inverse(*dtype, &infos).and_then(|dtype| one(Op::Cast { dtype })),
-            Op::Affine { scale, offset } => affine::is_sign(*scale, *offset).then(|| vec![vec![self.clone()]]),
-            Op::Lerp { .. } | Op::MeanHeads { .. } | Op::MeanRows | Op::ResizeRows { .. } => None,
-            // norms are lost in the product, and a sum does not tell its parts
-            Op::WeightNorm { .. } | Op::LowRank { .. } | Op::Dequantize { .. } | Op::MeanCovariance { .. } => None,
-        }
-    }
-}
-
-/// The pieces of a concatenation.
-fn pieces(axis: usize, infos: &[&TensorInfo]) -> Vec<Vec<Op>> {
-    let mut start = 0u64;
-    let mut back = Vec::with_capacity(infos.len());
-    for info in infos {
-        let len = info.shape.get(axis).copied().unwrap_or(0);
-        back.push(vec![Op::Narrow { axis, start, len }]);
-        start = start.saturating_add(len);
-    }
-    back
-}
-
-/// The layers of a stack.
-fn layers(infos: &[&TensorInfo]) -> Vec<Vec<Op>> {
-    let layer = |(i, info): (usize, &&TensorInfo)| {
-        vec![Op::Narrow { axis: 0, start: i as u64, len: 1 }, Op::Reshape { shape: info.shape.clone() }]
-    };
-    infos.iter().enumerate().map(layer).collect()
 }
 
 fn without_empty(demand: Demand) -> Demand {

@@ -147,14 +147,3 @@ fn tiles<const UNIT: usize>([a, b]: [Stride; 2], bytes: &[u8], out: &mut [u8]) {
         }
     }
 }
-
-/// The order that puts the axes back.
-pub(super) fn inverse(order: &[usize]) -> Vec<usize> {
-    let mut back = vec![0; order.len()];
-    for (to, from) in order.iter().enumerate() {
-        if let Some(slot) = back.get_mut(*from) {
-            *slot = to;
-        }
-    }
-    back
-}

@@ -69,13 +69,3 @@ fn origin(to: RopeLayout, rotary: u64, row: u64) -> u64 {
         RopeLayout::ToNeighbours => half + row / 2,
     }
 }
-
-impl RopeLayout {
-    /// The other direction.
-    pub fn inverse(self) -> RopeLayout {
-        match self {
-            RopeLayout::ToHalves => RopeLayout::ToNeighbours,
-            RopeLayout::ToNeighbours => RopeLayout::ToHalves,
-        }
-    }
-}

@@ -65,10 +65,6 @@ pub enum ListItem {
 pub(super) const MOST_LAYERS: u64 = 1_000_000;
 
 impl DepthList {
-    /// The word or the items that a list is written with, for messages.
-    pub const FORM: &'static str =
-        "first, last, every:K, every:K+O, spaced, stack, interleave, interpolate, expand, or items as 0-5,new,-1";
-
     /// For each of the target's layers what fills it. An index that the source lacks, and a list that is longer or
     /// shorter than the target's block, are errors with both numbers.
     pub fn resolve(&self, target_layers: u64, source_layers: u64) -> Result<Vec<DepthItem>> {

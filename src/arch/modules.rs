@@ -147,14 +147,14 @@ fn linear(shape: &Shape, pieces: u64) -> Facts {
     if pieces == 0 || out % pieces != 0 {
         return linear(shape, 1);
     }
-    let part = Part { rows, fans: Fans { fan_in, fan_out: rows } };
+    let part = Part { rows, fans: Fans::linear(fan_in, rows) };
     let parts = std::iter::repeat_n(part, usize::try_from(pieces).unwrap_or(1)).collect();
     Facts { role: Role::Linear, layout: Layout::OutIn, parts }
 }
 
 fn in_out(shape: &Shape) -> Facts {
     let [fan_in, fan_out] = shape[..] else { return Facts::unknown() };
-    let parts = vec![Part { rows: fan_in, fans: Fans { fan_in, fan_out } }];
+    let parts = vec![Part { rows: fan_in, fans: Fans::linear(fan_in, fan_out) }];
     Facts { role: Role::Linear, layout: Layout::InOut, parts }
 }
 
@@ -164,17 +164,13 @@ fn taps(kernel: &[u64]) -> u64 {
 
 fn convolution(shape: &Shape, groups: u64) -> Facts {
     let [out, inputs, kernel @ ..] = &shape[..] else { return Facts::unknown() };
-    let taps = taps(kernel);
-    let fans = Fans { fan_in: inputs.saturating_mul(taps), fan_out: (out / groups).saturating_mul(taps) };
+    let fans = Fans::conv(*out, *inputs, taps(kernel), groups);
     Facts { role: Role::Conv { groups }, layout: Layout::OutIn, parts: vec![Part { rows: *out, fans }] }
 }
 
-/// An output sums over every `stride`-th tap only.
 fn transposed(shape: &Shape, groups: u64, strides: u64) -> Facts {
     let [inputs, outputs, kernel @ ..] = &shape[..] else { return Facts::unknown() };
-    let taps = taps(kernel);
-    let fan_in = ((inputs / groups).saturating_mul(taps) / strides).max(1);
-    let fans = Fans { fan_in, fan_out: outputs.saturating_mul(taps) };
+    let fans = Fans::conv_transpose(*inputs, *outputs, taps(kernel), strides, groups);
     Facts { role: Role::ConvTranspose { groups }, layout: Layout::InOut, parts: vec![Part { rows: *inputs, fans }] }
 }
 

@@ -73,13 +73,6 @@ pub struct AdaptRule {
     pub prefix: Option<[u64; 2]>,
 }
 
-impl AdaptRule {
-    /// A rule for these targets that says nothing yet.
-    pub fn new(target: Selector) -> AdaptRule {
-        AdaptRule { target, positions: None, heads: None, rows: None, prefix: None }
-    }
-}
-
 /// How key and value heads become fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -51,17 +51,6 @@ impl Vocabulary {
         Ok(())
     }
 
-    /// Token to id, for matching; of equal tokens the last id, as a Python dictionary would hold it.
-    pub fn by_token(&self) -> HashMap<&str, u64> {
-        let pairs = self.tokens.iter().enumerate();
-        pairs.filter_map(|(id, token)| Some((token.as_deref()?, id as u64))).collect()
-    }
-
-    /// The token that has a role, or `None`.
-    pub fn role(&self, role: &str) -> Option<&str> {
-        self.special.iter().find(|(known, _)| known == role).map(|(_, token)| token.as_str())
-    }
-
     fn put(&mut self, file: &str, token: String, id: u64) -> Result<()> {
         let place = usize::try_from(id).ok().filter(|_| id < LIMIT);
         let Some(place) = place else {

@@ -8,7 +8,7 @@ use super::{Dim, DimsText, FamilyInit, Graph, Layer, Node, NodeId, Nonlinearity,
 use crate::error::Result;
 use crate::graph::error::GraphError;
 use crate::init::{Scheme, SchemeSpec};
-use crate::tensor::{Dtype, Name, Role, Shape, ShapeText, TensorInfo};
+use crate::tensor::{Dtype, Name, ShapeText, TensorInfo};
 
 /// What a user of the builder may say about a layer beside its kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -181,13 +181,6 @@ impl Builder {
     pub fn describe(&self, node: NodeId) -> String {
         let Node { name, layer, inputs, .. } = &self.nodes[node];
         called(&self.nodes, name, layer, inputs)
-    }
-
-    /// A tensor of the `state_dict` that is not learned and that no node uses.
-    pub fn buffer(&mut self, name: &str, shape: Shape, dtype: Dtype) -> Result<ParameterId> {
-        let mut parameter = Parameter::new(self.full_name(name), shape, Role::Buffer);
-        parameter.dtype = Some(dtype);
-        self.insert(parameter)
     }
 
     /// The parameter of this full name, or `None`.

@@ -83,7 +83,7 @@ fn matrix(path: &str, pieces: &[u64], fan_in: u64, before_output: bool) -> Decla
     let rows = pieces.iter().sum();
     let mut matrix = declared(below(path, "weight"), [rows, fan_in].into(), Role::Linear, "Linear");
     matrix.parameter.parts =
-        pieces.iter().map(|rows| Part { rows: *rows, fans: Fans { fan_in, fan_out: *rows } }).collect();
+        pieces.iter().map(|rows| Part { rows: *rows, fans: Fans::linear(fan_in, *rows) }).collect();
     Declared { weight: true, before_output, ..matrix }
 }
 
@@ -124,25 +124,22 @@ fn convolution(convolution: &Convolution, channels: u64) -> Vec<Declared> {
     let inputs = channels / groups;
     let role = Role::Conv { groups: *groups };
     let mut weight = declared("weight".into(), kernel(*out, inputs, convolution), role, &module);
-    let taps = taps(convolution);
-    let fans = Fans { fan_in: inputs.saturating_mul(taps), fan_out: (out / groups).saturating_mul(taps) };
+    let fans = Fans::conv(*out, inputs, taps(convolution), *groups);
     weight.parameter.parts = vec![Part { rows: *out, fans }];
     let mut parameters = vec![Declared { weight: true, before_output: true, ..weight }];
     parameters.extend(convolution.bias.then(|| bias("", *out, &module)));
     parameters
 }
 
-/// Stored `(in, out / groups, …)`. An output sums over every `stride`-th tap only, so its `fan_in` is divided by the strides.
+/// Stored `(in, out / groups, …)`.
 fn transposed(convolution: &Convolution, channels: u64) -> Vec<Declared> {
     let Convolution { out, groups, .. } = convolution;
     let module = format!("ConvTranspose{}d", convolution.kernel.len());
     let outputs = out / groups;
     let role = Role::ConvTranspose { groups: *groups };
     let mut weight = declared("weight".into(), kernel(channels, outputs, convolution), role, &module);
-    let taps = taps(convolution);
     let strides = convolution.stride.iter().fold(1u64, |product, stride| product.saturating_mul(*stride));
-    let fan_in = ((channels / groups).saturating_mul(taps) / strides.max(1)).max(1);
-    let fans = Fans { fan_in, fan_out: outputs.saturating_mul(taps) };
+    let fans = Fans::conv_transpose(channels, outputs, taps(convolution), strides, *groups);
     weight.parameter.layout = Layout::InOut;
     weight.parameter.parts = vec![Part { rows: channels, fans }];
     let mut parameters = vec![Declared { weight: true, before_output: true, ..weight }];

@@ -24,9 +24,6 @@ pub enum InitError {
         ShapeText(shape)
     )]
     NoFans { scheme: String, shape: Shape },
-    /// A layer's fans exceed 64 bits, or its groups do not divide its channels.
-    #[error("no fans for {layer} of {input} inputs, {output} outputs, {kernel} kernel elements and {groups} groups")]
-    ImpossibleFans { layer: &'static str, input: u64, output: u64, kernel: u64, groups: u64 },
     #[error("scheme {scheme} needs a tensor of {expected} axes, found shape {}", ShapeText(shape))]
     Rank { scheme: &'static str, expected: &'static str, shape: Shape },
     #[error("scheme dirac: {groups} groups do not divide {channels} output channels")]
@@ -56,7 +53,6 @@ impl Fault for InitError {
             | InitError::Conflict { .. }
             | InitError::Malformed { .. }
             | InitError::NoFans { .. }
-            | InitError::ImpossibleFans { .. }
             | InitError::Rank { .. }
             | InitError::Groups { .. }
             | InitError::Impossible { .. }
@@ -85,7 +81,6 @@ impl Fault for InitError {
             InitError::Groups { channels, .. } => vec![format!("choose a divisor of {channels}: dirac(groups=…)")],
             InitError::BadValue { nearest: None, .. }
             | InitError::Conflict { .. }
-            | InitError::ImpossibleFans { .. }
             | InitError::Impossible { .. }
             | InitError::EmptyInterval { .. }
             | InitError::Range { .. }

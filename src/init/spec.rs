@@ -28,18 +28,6 @@ pub enum SchemeSpec {
 /// The tolerance on the variance of LSUV where none is said (Mishkin and Matas 2016).
 const LSUV_TOLERANCE: f64 = 0.1;
 
-impl SchemeSpec {
-    /// A scheme whose parameters stand apart, as the other keys of an `init` rule in an architecture file; `text` may have
-    /// some too. The same errors as from one text, and one parameter said twice is an error.
-    pub fn with_parameters(text: &str, parameters: &[(String, String)]) -> Result<SchemeSpec> {
-        let mut arguments = Arguments::read(text)?;
-        for (name, value) in parameters {
-            arguments.add(name, value)?;
-        }
-        of(&arguments)
-    }
-}
-
 impl std::str::FromStr for SchemeSpec {
     type Err = Error;
     /// Accepts our names and PyTorch's and Keras' synonyms (`kaiming_normal`, `glorot_uniform`, `RandomNormal`, `zeros_`, …);

@@ -157,7 +157,7 @@ pub(crate) fn init(pattern: Option<&str>, scheme: &str) -> InitRule {
 }
 
 pub(crate) fn adapt(pattern: &str, change: impl FnOnce(&mut AdaptRule)) -> AdaptRule {
-    let mut rule = AdaptRule::new(selector(pattern));
+    let mut rule = AdaptRule { target: selector(pattern), positions: None, heads: None, rows: None, prefix: None };
     change(&mut rule);
     rule
 }

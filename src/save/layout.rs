@@ -76,11 +76,6 @@ impl Layout {
         };
         Ok(Layout { files: vec![file], index: None })
     }
-
-    /// The bytes of all weight files.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
-    }
 }
 
 fn items(assignments: &[Assignment]) -> Result<Vec<Item<'_>>> {

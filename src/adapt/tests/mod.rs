@@ -117,6 +117,30 @@ pub(crate) fn whole(op: &Op, inputs: &[Stored]) -> Result<Stored> {
     Ok(Stored { info, bytes })
 }
 
+/// Whether every byte of the result is a byte of an input.
+pub(crate) fn keeps_bytes(op: &Op) -> bool {
+    match op {
+        Op::Transpose
+        | Op::Permute { .. }
+        | Op::Reshape { .. }
+        | Op::Narrow { .. }
+        | Op::Concat { .. }
+        | Op::Stack
+        | Op::Gather { .. }
+        | Op::RopePermute { .. } => true,
+        Op::Cast { .. }
+        | Op::Affine { .. }
+        | Op::Lerp { .. }
+        | Op::MeanHeads { .. }
+        | Op::MeanRows
+        | Op::WeightNorm { .. }
+        | Op::LowRank { .. }
+        | Op::Dequantize { .. }
+        | Op::MeanCovariance { .. }
+        | Op::ResizeRows { .. } => false,
+    }
+}
+
 pub(crate) fn run(input: usize, start: u64, step: i64, len: u64) -> Run {
     Run { input, start, step, len }
 }

@@ -77,18 +77,6 @@ fn canonical_spellings_say_what_a_reader_could_mistake() {
 }
 
 #[test]
-fn parameters_may_stand_apart_from_the_name() {
-    let apart = [("mode".to_string(), "fan_out".to_string()), ("a".to_string(), "0.2".to_string())];
-    assert_eq!(SchemeSpec::with_parameters("he_normal", &apart).unwrap(), spec("he_normal(mode=fan_out, a=0.2)"));
-    assert_eq!(
-        SchemeSpec::with_parameters("he_normal(a=0.2)", &apart[..1]).unwrap(),
-        spec("he_normal(mode=fan_out, a=0.2)")
-    );
-    let twice = SchemeSpec::with_parameters("he_normal(a=0.2)", &apart).unwrap_err();
-    assert!(matches!(twice.downcast_ref(), Some(InitError::Conflict { first: "a", second: "a", .. })), "{twice}");
-}
-
-#[test]
 fn slips_are_answered_with_the_nearest_word() {
     for (text, nearest) in [
         ("he_norml", "he_normal"),
