@@ -119,7 +119,7 @@ impl BartConfig {
         Ok(outputs)
     }
 
-    /// Logits of the words, with a bias that is no parameter in the library but a buffer of its own shape.
+    /// Logits of the words, plus a bias of shape [1, vocabulary], a buffer in the library.
     fn generate(&self, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
         let embedding = self.tied.then_some("model.shared.weight");
         let words = words("lm_head", self.vocabulary, embedding, hidden, at)?;

@@ -55,7 +55,7 @@ pub(super) const DEBERTA: Encoder = Encoder {
 const CLASSIFIER: Tower =
     First { dense: "pooler.dense", activation: Active::Key("pooler_hidden_act", "gelu"), out: "classifier" };
 
-/// BERT's body with a table of distances for the attention of all layers, and a convolution beside the first layer.
+/// BERT's body with a table of distances for the attention of all layers, and a convolution parallel to the first layer.
 fn body(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
     refuse(model)?;
     let (convolution, attention) = (convolution(model)?, attention(model)?);
@@ -68,7 +68,7 @@ fn body(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
         let input = layers.last().copied().unwrap_or(embedded);
         let sources: Vec<NodeId> = std::iter::once(input).chain(table).chain(feed.text.mask).collect();
         let hidden = at.under(&format!("encoder.layer.{i}"), |at| {
-            encoder::layer_around(model, attention.clone(), &sources, Said::default(), at)
+            encoder::layer_around(model, attention.clone(), &sources, None, at)
         })?;
         layers.push(match &convolution {
             Some(convolution) if i == 0 => convolved(model, convolution, (embedded, hidden), feed, at)?,
@@ -91,7 +91,7 @@ fn refuse(model: &Model) -> Result<()> {
     })
 }
 
-/// The convolution beside the first layer, and its activation, where there is one.
+/// The convolution parallel to the first layer, and its activation, where there is one.
 fn convolution(model: &Model) -> Result<Option<(Convolution, Nonlinearity)>> {
     let config = model.config;
     let kernel = config.count("conv_kernel_size", 0)?;
@@ -114,8 +114,8 @@ fn convolution(model: &Model) -> Result<Option<(Convolution, Nonlinearity)>> {
     Ok(Some((convolution, config.activation("conv_act", "tanh")?)))
 }
 
-/// The attention of all layers. A head may have a width of its own; what its output's projection takes is the width of the model all the
-/// same, so that there are such weights and transformers cannot run them.
+/// The attention of all layers. Where `attention_head_size` is stated, the output's projection still takes the width of the model: such
+/// weights exist, and transformers cannot run them.
 fn attention(model: &Model) -> Result<Attention> {
     let config = model.config;
     let kinds = kinds(config)?;
@@ -149,7 +149,7 @@ fn attention(model: &Model) -> Result<Attention> {
 /// How many distances there are on either side, and the longest where they are in buckets.
 fn span(model: &Model) -> Result<(u64, Option<u64>)> {
     let config = model.config;
-    // below 1 both count as unsaid there
+    // transformers takes a value below 1 as not stated
     let above = |key: &str| -> Result<Option<u64>> {
         match config.get(key).and_then(serde_json::Value::as_i64) {
             Some(number) if number < 1 => Ok(None),

@@ -1,5 +1,5 @@
-//! ELECTRA (Clark et al., arXiv:2003.10555): BERT whose embeddings have a width of their own and no pooler; a generator and a
-//! discriminator.
+//! ELECTRA (Clark et al., arXiv:2003.10555): BERT without a pooler, whose embeddings may be narrower than its layers; a
+//! generator and a discriminator.
 
 use super::Outputs;
 use super::bert::BERT;

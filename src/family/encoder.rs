@@ -95,7 +95,7 @@ pub(super) fn initialise(model: &Model, since: ParameterId, at: &mut Builder) ->
     Ok(())
 }
 
-/// The same, and normal tables of distances.
+/// Like `initialise`, with normal tables of distances.
 pub(super) fn initialise_tables_too(model: &Model, since: ParameterId, at: &mut Builder) -> Result<()> {
     let std = initial::deviation(model.range);
     let by = format!("{}: initializer_range {std}", model.of.name);

@@ -4,8 +4,8 @@ use crate::graph::{Builder, ParameterId};
 use crate::init::Scheme;
 use crate::tensor::Role;
 
-/// Matrices and tables N(0, range), norms 1, biases 0, for all parameters from `since` on that have no rule yet. A range of 0 counts
-/// as unsaid there. Where a table has a row of padding, its builder says so (`Builder::zero_row`).
+/// Matrices and tables N(0, range), norms 1, biases 0, for all parameters from `since` on that have no rule yet. transformers
+/// takes a range of 0 as not stated. The row of padding of a table is declared by `Builder::zero_row`.
 pub(super) fn base(family: &str, range: f64, since: ParameterId, at: &mut Builder) {
     let std = deviation(range);
     let drawn = Scheme::Normal { mean: 0.0, std };

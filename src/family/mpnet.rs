@@ -4,7 +4,7 @@
 use super::encoder::{self, Encoder, Feed, Keys, Model, Names, Padding};
 use super::roberta::ROBERTA;
 use crate::error::Result;
-use crate::graph::{Attention, AttentionKind, Buckets, Builder, Layer, NodeId, Said};
+use crate::graph::{Attention, AttentionKind, Buckets, Builder, Layer, NodeId};
 
 /// The family.
 pub(super) const MPNET: Encoder = Encoder {
@@ -43,10 +43,10 @@ pub(super) const MPNET: Encoder = Encoder {
 const BUCKETS: Buckets = Buckets { buckets: 32, max_distance: 128 };
 
 fn layers(model: &Model, first: NodeId, feed: Feed, at: &mut Builder) -> Result<Vec<NodeId>> {
-    const KEY: &str = "relative_attention_num_buckets";
-    let buckets = model.config.size(KEY, BUCKETS.buckets)?;
-    if buckets != BUCKETS.buckets {
-        return Err(model.config.unsupported(KEY, buckets, "32, which transformers uses in any case"));
+    let (key, buckets) = ("relative_attention_num_buckets", BUCKETS.buckets);
+    let stated = model.config.size(key, buckets)?;
+    if stated != buckets {
+        return Err(model.config.unsupported(key, stated, "32, which transformers uses in any case"));
     }
     let since = at.parameters().len();
     at.layer("encoder.relative_attention_bias", Layer::Table { num: buckets, dim: model.heads }, &[])?;
@@ -54,8 +54,8 @@ fn layers(model: &Model, first: NodeId, feed: Feed, at: &mut Builder) -> Result<
     let layer = |_, input, at: &mut Builder| {
         let attention = Attention { kind: AttentionKind::Relative(BUCKETS), ..encoder::attention(model) };
         let sources: Vec<NodeId> = std::iter::once(input).chain(feed.text.mask).collect();
-        let shared = table.map(|id| ("relative_attention_bias.weight", id)).into_iter().collect();
-        encoder::layer_around(model, attention, &sources, Said { shared, ..Said::default() }, at)
+        let shared = table.map(|id| ("relative_attention_bias.weight", id));
+        encoder::layer_around(model, attention, &sources, shared, at)
     };
     let layers = encoder::layers_of(model, first, layer, at)?;
     // the encoder's module has the table after its layers

@@ -258,7 +258,7 @@ fn block(
         let kind = AttentionKind::Relative(t5.buckets);
         let attention = Attention { causal: memory.is_some(), kind, ..attention(t5) };
         let sources: Vec<NodeId> = std::iter::once(input).chain(mask).collect();
-        // the first layer's distances are everyone's
+        // all layers use the table of the first
         let shared = table.map(|id| ("relative_attention_bias.weight", id)).into_iter().collect();
         let options = Said { shared, ..Said::default() };
         at.layer_as("layer.0.SelfAttention", Layer::Attention(attention), &sources, options)

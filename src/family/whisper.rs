@@ -62,7 +62,7 @@ struct WhisperConfig {
 impl WhisperConfig {
     fn read(config: Reader) -> Result<WhisperConfig> {
         let hidden = config.size("d_model", 384)?;
-        // transformers states it and does not scale
+        // transformers has this key and does not scale
         config.flag("scale_embedding", false)?;
         let source = config.size("max_source_positions", 1500)?;
         let frames = source.checked_mul(2).ok_or_else(|| {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::family::Inputs;
 use crate::family::block::{NormPlace, residual};
 use crate::family::text::text;
-use crate::graph::{Attention, Builder, Dim, Layer, NodeId, PositionIds, Projections, Said, Use};
+use crate::graph::{Attention, Builder, Dim, Layer, NodeId, ParameterId, PositionIds, Projections, Said, Use};
 use crate::tensor::{Dtype, Role};
 
 /// The inputs of an encoder whose tokens have types.
@@ -92,7 +92,7 @@ pub(crate) fn embedded(model: &Model, positions: Option<PositionIds>, feed: Feed
 /// x ← LayerNorm(x + attention(x)); x ← LayerNorm(x + W₂ · act(W₁ · x)).
 pub(crate) fn layer(model: &Model, input: NodeId, feed: Feed, at: &mut Builder) -> Result<NodeId> {
     let sources: Vec<NodeId> = std::iter::once(input).chain(feed.text.mask).collect();
-    layer_around(model, attention(model), &sources, Said::default(), at)
+    layer_around(model, attention(model), &sources, None, at)
 }
 
 /// The attention of such a layer.
@@ -102,16 +102,18 @@ pub(crate) fn attention(model: &Model) -> Attention {
     Attention { causal: model.causal, ..Attention::new(model.heads, model.hidden / model.heads, projections) }
 }
 
-/// The layer around another attention; the first of the attention's sources is the layer's input.
+/// The layer around another attention, the first of whose sources is the layer's input. A shared parameter is that of another layer, with
+/// its name below the attention.
 pub(crate) fn layer_around(
     model: &Model,
     attention: Attention,
     sources: &[NodeId],
-    options: Said,
+    shared: Option<(&'static str, ParameterId)>,
     at: &mut Builder,
 ) -> Result<NodeId> {
     let (names, input) = (&model.of.names, sources[0]);
     let attend = |_, at: &mut Builder| {
+        let options = Said { shared: shared.into_iter().collect(), ..Said::default() };
         let attended = at.layer_as(names.attention, Layer::Attention(attention), sources, options)?;
         at.layer("", Layer::Dropout, &[attended])
     };
@@ -136,7 +138,7 @@ pub(crate) fn norm(name: &str, model: &Model, input: NodeId, at: &mut Builder) -
     at.layer(name, Layer::LayerNorm { eps: model.eps, bias: true }, &[input])
 }
 
-/// A vector beside the layers, added to `input`; without an input it is written and used for nothing.
+/// A vector that is added to `input`; without an input it is stored and not used.
 pub(crate) fn parameter(name: &str, size: u64, role: Role, input: Option<NodeId>, at: &mut Builder) -> Result<NodeId> {
     let usage = if input.is_some() { Use::Add } else { Use::None };
     let sources: Vec<NodeId> = input.into_iter().collect();

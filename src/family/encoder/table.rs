@@ -107,7 +107,7 @@ pub(crate) struct Names {
 pub(crate) enum Tower {
     /// Logits of each token of the vocabulary.
     Words(Words),
-    /// The same, and logits of this path, output name and size (`None`: the number of labels) from the pooled text.
+    /// Like `Words`, and logits of the pooled text: their path, the name of the output, and how many (`None`: the number of labels).
     WordsAndPair(Words, &'static str, &'static str, Option<u64>),
     /// Logits of the pooled text, without a dropout.
     Pair(&'static str),
@@ -135,7 +135,7 @@ pub(crate) enum Active {
 
 /// A head of a language model: a transform, its norm, and the decoder, which is the embedding where the two are tied.
 pub(crate) struct Words {
-    /// The decoder's bias, where the head has one beside the decoder.
+    /// The decoder's bias, where it is a parameter of the head.
     pub bias: Option<&'static str>,
     pub dense: &'static str,
     pub activation: Active,
@@ -261,7 +261,7 @@ fn refuse(config: Reader, keys: &Keys) -> Result<()> {
         return Err(config.unsupported("position_embedding_type", positions, "absolute"));
     }
     if keys.decodes {
-        config.only("add_cross_attention", false, "false: a model without an encoder beside it")?;
+        config.only("add_cross_attention", false, "false: no attention to an encoder")?;
     }
     Ok(())
 }

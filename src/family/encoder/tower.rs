@@ -75,7 +75,7 @@ pub(crate) fn first_token(
     at.layer("", Layer::Activation(activation), &[dense])
 }
 
-/// A head of a language model. Where the decoder is not tied, transformers writes the bias beside it and uses it for nothing.
+/// A head of a language model. Where the decoder is not tied, transformers stores the bias of the head and does not use it.
 pub(crate) fn words(of: &Words, model: &Model, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
     if let Some(bias) = of.bias {
         parameter(bias, model.vocabulary, Role::Bias, None, at)?;

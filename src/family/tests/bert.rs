@@ -88,7 +88,7 @@ fn each_layer_is_two_residual_branches() {
 }
 
 #[test]
-fn a_block_stands_under_its_path_and_has_a_pooler_only_where_it_is_wanted() {
+fn a_block_is_below_its_path_and_has_a_pooler_only_where_its_output_is_used() {
     let (with, _) = wired(&["input_ids"], &["pooled"]);
     let (without, _) = wired(&["input_ids"], &["hidden", "layer.1"]);
     let bare: Vec<String> = built(&tiny(json!({}))).0.into_iter().map(|p| format!("trunk.{}", p.name)).collect();
