@@ -11,7 +11,7 @@ use super::{Architecture, FamilyBlock, Form, self_contained};
 use crate::arch::error::{ArchError, Problem};
 use crate::error::{Result, nearest};
 use crate::family::Config;
-use crate::graph::{Builder, Dim, Layer, NodeId, Said};
+use crate::graph::{Builder, Dim, Layer, LayerOptions, NodeId};
 use crate::tensor::Dtype;
 
 /// Builds a layers file that was checked against its table.
@@ -275,7 +275,12 @@ impl<'a> Native<'a> {
             None => None,
         };
         let input_size = self.read(node.maybe("in"))?;
-        Ok(vec![at.layer_as(name, layer, &inputs, Said { head, init, input_size, ..Said::default() })?])
+        Ok(vec![at.layer_with(
+            name,
+            layer,
+            &inputs,
+            LayerOptions { head, init, input_size, ..LayerOptions::default() },
+        )?])
     }
 
     /// The problem of a layer that has nothing to take: no input of the file, or several of which none is named.

@@ -8,7 +8,8 @@ use super::head::Head;
 use super::{Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::{
-    Attention, AttentionKind, Builder, Convolution, Disentangled, Layer, NodeId, Nonlinearity, PositionIds, Said,
+    Attention, AttentionKind, Builder, Convolution, Disentangled, Layer, LayerOptions, NodeId, Nonlinearity,
+    PositionIds,
 };
 use crate::tensor::Role;
 
@@ -245,7 +246,7 @@ fn words(model: &Model, _head: Head, body: &Body, at: &mut Builder) -> Result<Ou
         let normed = encoder::norm("LayerNorm", model, active, at)?;
         let shared = owner.map(|id| ("weight", id)).into_iter().collect();
         let words = Layer::Linear { out: model.vocabulary, bias: false };
-        let logits = at.layer_as("words", words, &[normed], Said { shared, ..Said::default() })?;
+        let logits = at.layer_with("words", words, &[normed], LayerOptions { shared, ..LayerOptions::default() })?;
         encoder::outputs(encoder::parameter("bias", model.vocabulary, Role::Bias, Some(logits), at)?)
     })
 }

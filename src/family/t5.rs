@@ -10,7 +10,8 @@ use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::family::error::FamilyError;
 use crate::graph::{
-    Attention, AttentionKind, Buckets, Builder, Layer, NodeId, Nonlinearity, Parameter, ParameterId, Projections, Said,
+    Attention, AttentionKind, Buckets, Builder, Layer, LayerOptions, NodeId, Nonlinearity, Parameter, ParameterId,
+    Projections,
 };
 use crate::init::Scheme;
 use crate::tensor::Role;
@@ -260,8 +261,8 @@ fn block(
         let sources: Vec<NodeId> = std::iter::once(input).chain(mask).collect();
         // all layers use the table of the first
         let shared = table.map(|id| ("relative_attention_bias.weight", id)).into_iter().collect();
-        let options = Said { shared, ..Said::default() };
-        at.layer_as("layer.0.SelfAttention", Layer::Attention(attention), &sources, options)
+        let options = LayerOptions { shared, ..LayerOptions::default() };
+        at.layer_with("layer.0.SelfAttention", Layer::Attention(attention), &sources, options)
     };
     let mut hidden = residual(NormPlace::Before, input, norm(t5, "layer.0.layer_norm"), attend, at)?;
     let mut last = 1;

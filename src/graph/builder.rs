@@ -10,9 +10,9 @@ use crate::graph::error::GraphError;
 use crate::init::{Scheme, SchemeSpec};
 use crate::tensor::{Dtype, Name, ShapeText, TensorInfo};
 
-/// What a user of the builder may say about a layer beside its kind.
+/// Options of a layer that do not follow from its kind.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Said {
+pub struct LayerOptions {
     /// Whether it belongs to a head.
     pub head: bool,
     /// The scheme of its weights.
@@ -120,7 +120,7 @@ impl Builder {
     }
 
     /// An input of the model, by its name whatever the path. `shape` has the batch first, and only there; `dtype` is `F32`, or
-    /// `I64` for ids, below `max` where that is said.
+    /// `I64` for ids, below `max` where that is stated.
     pub fn input(&mut self, name: &str, shape: Vec<Dim>, dtype: Dtype, max: Option<u64>) -> Result<NodeId> {
         self.input_or(name, shape, dtype, max, None)
     }
@@ -148,13 +148,13 @@ impl Builder {
     /// (`{path}.{name}.weight`, …). An unnamed layer with weights, a shape that does not fit (both shapes and both layers named),
     /// an overflow or two parameters of one name is an error.
     pub fn layer(&mut self, name: &str, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
-        self.layer_as(name, layer, inputs, Said::default())
+        self.layer_with(name, layer, inputs, LayerOptions::default())
     }
 
-    /// The same with what a file says beside the kind.
-    pub fn layer_as(&mut self, name: &str, layer: Layer, inputs: &[NodeId], said: Said) -> Result<NodeId> {
+    /// A layer with options.
+    pub fn layer_with(&mut self, name: &str, layer: Layer, inputs: &[NodeId], options: LayerOptions) -> Result<NodeId> {
         let full = if name.is_empty() { String::new() } else { self.full_name(name) };
-        let inferred = self.infer(&full, &layer, inputs, &said)?;
+        let inferred = self.infer(&full, &layer, inputs, &options)?;
         let rank = inputs.first().map_or(0, |node| self.shape(*node).len());
         let declared = parameters::of(&layer, inferred.width, rank, inputs.len());
         if full.is_empty() && !declared.is_empty() {
@@ -164,7 +164,7 @@ impl Builder {
         let before_output = declared.iter().position(|parameter| parameter.before_output);
         let mut ids = Vec::with_capacity(declared.len());
         for parameter in declared {
-            ids.push(self.declare(&full, parameter, &said)?);
+            ids.push(self.declare(&full, parameter, &options)?);
         }
         let before_output = before_output.map(|index| ids[index]);
         let node = self.push(full, layer, inputs, ids, inferred.flow)?;
@@ -297,7 +297,7 @@ enum Next {
 }
 
 impl Builder {
-    fn infer(&self, full: &str, layer: &Layer, inputs: &[NodeId], said: &Said) -> Result<shape::Inferred> {
+    fn infer(&self, full: &str, layer: &Layer, inputs: &[NodeId], options: &LayerOptions) -> Result<shape::Inferred> {
         let site = Site {
             layer,
             here: &|| called(&self.nodes, full, layer, inputs),
@@ -305,7 +305,7 @@ impl Builder {
             inputs: inputs.iter().map(|node| (*node, &self.flows[*node])).collect(),
         };
         let inferred = shape::infer(&site)?;
-        match said.input_size {
+        match options.input_size {
             Some(stated) if stated != inferred.width => {
                 Err(site.misfit(0, format!("{stated} inputs as its `in` says")))
             }
@@ -313,16 +313,16 @@ impl Builder {
         }
     }
 
-    fn declare(&mut self, path: &str, declared: parameters::Declared, said: &Said) -> Result<ParameterId> {
+    fn declare(&mut self, path: &str, declared: parameters::Declared, options: &LayerOptions) -> Result<ParameterId> {
         let parameters::Declared { mut parameter, weight, .. } = declared;
-        let shared = said.shared.iter().find(|(name, _)| *name == parameter.name);
+        let shared = options.shared.iter().find(|(name, _)| *name == parameter.name);
         if let Some((_, id)) = shared.filter(|(_, id)| self.parameters[*id].shape == parameter.shape) {
             return Ok(*id);
         }
         parameter.name =
             if parameter.name.is_empty() { path.into() } else { format!("{path}.{}", parameter.name).into() };
-        parameter.head = self.head || said.head;
-        parameter.layer_init = said.init.clone().filter(|_| weight).map(Box::new);
+        parameter.head = self.head || options.head;
+        parameter.layer_init = options.init.clone().filter(|_| weight).map(Box::new);
         self.insert(parameter)
     }
 

@@ -15,7 +15,7 @@ mod tests;
 
 pub use crate::init::Nonlinearity;
 pub use attention::{Attention, AttentionKind, Buckets, Disentangled, HeadNorms, Projections, Rope, RopeScaling};
-pub use builder::{Builder, Said};
+pub use builder::{Builder, LayerOptions};
 pub use layer::{Convolution, Experts, Layer, PositionIds, Use};
 pub use node::{Dim, DimsText, Graph, Node, NodeId};
 pub use parameter::{FamilyInit, Layout, Parameter, ParameterId, Part};

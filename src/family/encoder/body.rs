@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::family::Inputs;
 use crate::family::block::{NormPlace, residual};
 use crate::family::text::text;
-use crate::graph::{Attention, Builder, Dim, Layer, NodeId, ParameterId, PositionIds, Projections, Said, Use};
+use crate::graph::{Attention, Builder, Dim, Layer, LayerOptions, NodeId, ParameterId, PositionIds, Projections, Use};
 use crate::tensor::{Dtype, Role};
 
 /// The inputs of an encoder whose tokens have types.
@@ -113,8 +113,8 @@ pub(crate) fn layer_around(
 ) -> Result<NodeId> {
     let (names, input) = (&model.of.names, sources[0]);
     let attend = |_, at: &mut Builder| {
-        let options = Said { shared: shared.into_iter().collect(), ..Said::default() };
-        let attended = at.layer_as(names.attention, Layer::Attention(attention), sources, options)?;
+        let options = LayerOptions { shared: shared.into_iter().collect(), ..LayerOptions::default() };
+        let attended = at.layer_with(names.attention, Layer::Attention(attention), sources, options)?;
         at.layer("", Layer::Dropout, &[attended])
     };
     let named = |name| move |input, at: &mut Builder| norm(name, model, input, at);

@@ -148,8 +148,8 @@ fn a_weight_is_followed_by_the_one_activation_that_takes_all_of_its_result() {
 #[test]
 fn what_a_file_says_of_a_layer_reaches_its_weights_only() {
     let (mut builder, x) = builder_with("x", &[8]);
-    let said = Said { head: true, init: Some(SchemeSpec::Auto), ..Said::default() };
-    builder.layer_as("fc", linear(3), &[x], said).unwrap();
+    let options = LayerOptions { head: true, init: Some(SchemeSpec::Auto), ..LayerOptions::default() };
+    builder.layer_with("fc", linear(3), &[x], options).unwrap();
     let (parameters, _) = builder.finish(Vec::new()).unwrap();
     assert!(parameters.iter().all(|parameter| parameter.head));
     assert_eq!(parameters[0].layer_init, Some(Box::new(SchemeSpec::Auto)));

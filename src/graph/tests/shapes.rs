@@ -155,10 +155,10 @@ fn sizes_that_overflow_are_refused() {
 #[test]
 fn a_stated_input_size_is_checked_against_the_axis_that_weights_act_on() {
     let (mut builder, x) = builder_with("x", &[8, 5, 6]);
-    let said = |size| Said { input_size: Some(size), ..Said::default() };
-    builder.layer_as("a", linear(3), &[x], said(6)).unwrap();
-    builder.layer_as("b", Layer::Conv(conv2d(4, 3, 1, 1, 1)), &[x], said(8)).unwrap();
-    let error = builder.layer_as("c", Layer::Conv(conv2d(4, 3, 1, 1, 1)), &[x], said(6)).unwrap_err();
+    let options = |size| LayerOptions { input_size: Some(size), ..LayerOptions::default() };
+    builder.layer_with("a", linear(3), &[x], options(6)).unwrap();
+    builder.layer_with("b", Layer::Conv(conv2d(4, 3, 1, 1, 1)), &[x], options(8)).unwrap();
+    let error = builder.layer_with("c", Layer::Conv(conv2d(4, 3, 1, 1, 1)), &[x], options(6)).unwrap_err();
     assert_eq!(error.to_string(), "conv2d c takes 6 inputs as its `in` says, but input x gives [batch, 8, 5, 6]");
 }
 
