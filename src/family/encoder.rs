@@ -67,7 +67,7 @@ fn bare(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
 /// The class that the config names: the body, below its prefix where it has a head, and the head.
 fn of_config(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<Outputs> {
     let head = head::of(model.config, model.of.architectures)?;
-    let tower = tower::of(model, head);
+    let tower = tower::of(model, head)?;
     let prefix = if tower.is_some() { model.of.base_prefix } else { "" };
     let (body, pooled) = at.under(prefix, |at| {
         let body = (model.of.body)(model, inputs, at)?;

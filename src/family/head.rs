@@ -1,7 +1,7 @@
 //! What a class of a model ends in, by the end of its name.
 
 use super::config::Reader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::family::error::FamilyError;
 
 /// What a class has on its body.
@@ -52,8 +52,11 @@ const HEADS: &[(&str, Head)] = &[
 pub(super) fn of(config: Reader, known: &'static [&'static str]) -> Result<Head> {
     let Some(name) = config.architecture()? else { return Ok(Head::None) };
     let head = HEADS.iter().find(|(end, _)| name.ends_with(end)).filter(|_| known.contains(&name));
-    match head {
-        Some((_, head)) => Ok(*head),
-        None => Err(FamilyError::Architecture { family: config.family, name: name.into(), known }.into()),
-    }
+    head.map(|(_, head)| *head).ok_or_else(|| unknown(config, known))
+}
+
+/// The error that the class that the config names is not one of `known`.
+pub(super) fn unknown(config: Reader, known: &'static [&'static str]) -> Error {
+    let name = config.architecture().ok().flatten().unwrap_or_default().to_string();
+    FamilyError::Architecture { family: config.family, name, known }.into()
 }

@@ -58,21 +58,16 @@ struct Defaults {
     layers: u64,
     heads: u64,
     feed_forward: &'static str,
-    /// Whether what a tied decoder of words takes is scaled.
-    scales: bool,
+    /// Whether the decoder of words is the embedding unless the config states otherwise, and then takes what is scaled. The published mT5
+    /// have one apart from it.
+    tied: bool,
 }
 
 const T5_DEFAULTS: Defaults =
-    Defaults { vocabulary: 32128, intermediate: 2048, layers: 6, heads: 8, feed_forward: "relu", scales: true };
+    Defaults { vocabulary: 32128, intermediate: 2048, layers: 6, heads: 8, feed_forward: "relu", tied: true };
 
-const MT5_DEFAULTS: Defaults = Defaults {
-    vocabulary: 250_112,
-    intermediate: 1024,
-    layers: 8,
-    heads: 6,
-    feed_forward: "gated-gelu",
-    scales: false,
-};
+const MT5_DEFAULTS: Defaults =
+    Defaults { vocabulary: 250_112, intermediate: 1024, layers: 8, heads: 6, feed_forward: "gated-gelu", tied: false };
 
 /// No text is too long for distances; this is what examples are made of.
 const LONGEST: u64 = 1 << 20;
@@ -145,9 +140,9 @@ impl T5Config {
             return Err(FamilyError::Contradiction { family: config.family, key, value, other, other_value }.into());
         }
         // version 5 states that the two are tied, and by another key that what goes in is not scaled, where version 4 stated neither
-        let tied = config.flag("tie_word_embeddings", true)?;
+        let tied = config.flag("tie_word_embeddings", defaults.tied)?;
         let scaled = match config.get("scale_decoder_outputs") {
-            Some(_) if defaults.scales => config.flag("scale_decoder_outputs", tied)?,
+            Some(_) if defaults.tied => config.flag("scale_decoder_outputs", tied)?,
             _ => tied,
         };
         Ok(T5Config {
@@ -164,7 +159,7 @@ impl T5Config {
             eps: config.number("layer_norm_epsilon", 1e-6)?,
             factor: config.number("initializer_factor", 1.0)?,
             tied: tied && scaled,
-            scales: defaults.scales,
+            scales: defaults.tied,
             labels: config.labels()?,
             eos: config.id("eos_token_id", Some(1))?.unwrap_or(1),
             start: start.unwrap_or(0),

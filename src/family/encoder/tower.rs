@@ -4,13 +4,19 @@ use super::body::{linear, norm, parameter};
 use super::table::{Active, Body, Model, Tower, Words};
 use crate::error::Result;
 use crate::family::Outputs;
-use crate::family::head::Head;
+use crate::family::head::{self, Head};
 use crate::graph::{Builder, Layer, NodeId, Nonlinearity};
 use crate::tensor::Role;
 
-/// The tower of a head, or `None` for the body alone.
-pub(crate) fn of(model: &Model, head: Head) -> Option<&'static Tower> {
-    model.of.heads.iter().find(|(known, _)| *known == head).map(|(_, tower)| tower)
+/// The tower of a head, or `None` for the body alone; a head without a tower is an error.
+pub(crate) fn of(model: &Model, head: Head) -> Result<Option<&'static Tower>> {
+    if head == Head::None {
+        return Ok(None);
+    }
+    match model.of.heads.iter().find(|(known, _)| *known == head) {
+        Some((_, tower)) => Ok(Some(tower)),
+        None => Err(head::unknown(model.config, model.of.architectures)),
+    }
 }
 
 impl Tower {
