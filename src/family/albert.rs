@@ -2,7 +2,7 @@
 
 use super::bert::BERT;
 use super::encoder::Tower::{Each, Pooled, Span, WordsAndPair};
-use super::encoder::{self, Active, Encoder, Feed, Keys, Model, Names, Projection, Tower, Width, Words};
+use super::encoder::{self, Active, Encoder, Feed, Model, Projection, Tower, Width, Words};
 use super::head::Head;
 use crate::error::Result;
 use crate::graph::{Builder, NodeId};
@@ -25,27 +25,22 @@ pub(super) const ALBERT: Encoder = Encoder {
         "encoder.embedding_hidden_mapping_in.weight",
         "encoder.albert_layer_groups.0.albert_layers.0.attention.query.weight",
     ],
-    keys: Keys {
-        vocabulary: ("vocab_size", 30000),
-        hidden: ("hidden_size", 4096),
-        heads: ("num_attention_heads", 64),
-        intermediate: ("intermediate_size", 16384),
-        activation: ("hidden_act", "gelu_new"),
-        decodes: false,
-        ..BERT.keys
-    },
+    vocabulary: ("vocab_size", 30000),
+    hidden: ("hidden_size", 4096),
+    heads: ("num_attention_heads", 64),
+    intermediate: ("intermediate_size", 16384),
+    activation: ("hidden_act", "gelu_new"),
+    decodes: false,
     embedding_width: Width::Key("embedding_size", 128),
     projection: Projection::Always("encoder.embedding_hidden_mapping_in"),
-    names: Names {
-        attention: "attention",
-        projections: ["query", "key", "value", "dense"],
-        attention_norm: "attention.LayerNorm",
-        wide: "ffn",
-        narrow: "ffn_output",
-        norm: "full_layer_layer_norm",
-    },
+    attention: "attention",
+    projections: ["query", "key", "value", "dense"],
+    attention_norm: "attention.LayerNorm",
+    wide: "ffn",
+    narrow: "ffn_output",
+    norm: "full_layer_layer_norm",
     pooler: Some("pooler"),
-    heads: &[
+    towers: &[
         (Head::PreTraining, WordsAndPair(WORDS, "sop_classifier.classifier", "sop_logits", None)),
         (Head::Language, Tower::Words(WORDS)),
         (Head::Sequence, Pooled("classifier")),
@@ -53,7 +48,7 @@ pub(super) const ALBERT: Encoder = Encoder {
         (Head::Token, Each("classifier")),
         (Head::Span, Span("qa_outputs")),
     ],
-    layers: groups,
+    stack: groups,
     ..BERT
 };
 

@@ -3,7 +3,7 @@
 
 use super::dialect::{Dialect, rules};
 use super::encoder::Tower::{Each, Pair, Pooled, Span, WordsAndPair};
-use super::encoder::{self, Active, Encoder, Keys, Names, Padding, Positions, Projection, Tower, Width, Words};
+use super::encoder::{self, Active, Encoder, Padding, Positions, Projection, Tower, Width, Words};
 use super::head::Head;
 
 /// BERT, from which its relatives differ.
@@ -24,34 +24,30 @@ pub(super) const BERT: Encoder = Encoder {
     base_prefix: "bert",
     markers: &["embeddings.token_type_embeddings.weight", "encoder.layer.0.attention.self.query.weight"],
     dialects: &[GAMMA_BETA],
-    keys: Keys {
-        vocabulary: ("vocab_size", 30522),
-        hidden: ("hidden_size", 768),
-        layers: ("num_hidden_layers", 12),
-        heads: ("num_attention_heads", 12),
-        intermediate: ("intermediate_size", 3072),
-        activation: ("hidden_act", "gelu"),
-        positions: ("max_position_embeddings", 512),
-        types: Some(2),
-        eps: (Some("layer_norm_eps"), 1e-12),
-        padding: Padding::Key(0),
-        decodes: true,
-    },
-    positions: Positions::FromZero,
+    vocabulary: ("vocab_size", 30522),
+    hidden: ("hidden_size", 768),
+    layers: ("num_hidden_layers", 12),
+    heads: ("num_attention_heads", 12),
+    intermediate: ("intermediate_size", 3072),
+    activation: ("hidden_act", "gelu"),
+    positions: ("max_position_embeddings", 512),
+    types: Some(2),
+    eps: (Some("layer_norm_eps"), 1e-12),
+    padding: Padding::Key(0),
+    decodes: true,
+    position_ids: Positions::FromZero,
     words: "embeddings.word_embeddings",
     embedding_width: Width::OfLayers,
     projection: Projection::IfNeeded("embeddings_project"),
     layer: "encoder.layer",
-    names: Names {
-        attention: "attention",
-        projections: ["self.query", "self.key", "self.value", "output.dense"],
-        attention_norm: "attention.output.LayerNorm",
-        wide: "intermediate.dense",
-        narrow: "output.dense",
-        norm: "output.LayerNorm",
-    },
+    attention: "attention",
+    projections: ["self.query", "self.key", "self.value", "output.dense"],
+    attention_norm: "attention.output.LayerNorm",
+    wide: "intermediate.dense",
+    narrow: "output.dense",
+    norm: "output.LayerNorm",
     pooler: Some("pooler.dense"),
-    heads: &[
+    towers: &[
         (Head::PreTraining, WordsAndPair(WORDS, "cls.seq_relationship", "seq_relationship_logits", Some(2))),
         (Head::Language, Tower::Words(WORDS)),
         (Head::NextSentence, Pair("cls.seq_relationship")),
@@ -61,7 +57,7 @@ pub(super) const BERT: Encoder = Encoder {
         (Head::Span, Span("qa_outputs")),
     ],
     body: encoder::body,
-    layers: encoder::layers,
+    stack: encoder::stack,
     initialise: encoder::initialise,
 };
 

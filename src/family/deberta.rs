@@ -3,7 +3,7 @@
 use super::bert::{BERT, WORDS};
 use super::config::Reader;
 use super::encoder::Tower::{Each, First, Other, Span};
-use super::encoder::{self, Active, Body, Encoder, Feed, Keys, Model, Names, Tower, Width};
+use super::encoder::{self, Active, Body, Encoder, Feed, Model, Tower, Width};
 use super::head::Head;
 use super::{Inputs, Outputs};
 use crate::error::Result;
@@ -27,21 +27,18 @@ pub(super) const DEBERTA: Encoder = Encoder {
     ],
     base_prefix: "deberta",
     markers: &["encoder.rel_embeddings.weight", "encoder.layer.0.attention.self.query_proj.weight"],
-    keys: Keys {
-        vocabulary: ("vocab_size", 128_100),
-        hidden: ("hidden_size", 1536),
-        layers: ("num_hidden_layers", 24),
-        heads: ("num_attention_heads", 24),
-        intermediate: ("intermediate_size", 6144),
-        types: Some(0),
-        eps: (Some("layer_norm_eps"), 1e-7),
-        decodes: false,
-        ..BERT.keys
-    },
+    vocabulary: ("vocab_size", 128_100),
+    hidden: ("hidden_size", 1536),
+    layers: ("num_hidden_layers", 24),
+    heads: ("num_attention_heads", 24),
+    intermediate: ("intermediate_size", 6144),
+    types: Some(0),
+    eps: (Some("layer_norm_eps"), 1e-7),
+    decodes: false,
     embedding_width: Width::LikeLayers("embedding_size"),
-    names: Names { projections: ["self.query_proj", "self.key_proj", "self.value_proj", "output.dense"], ..BERT.names },
+    projections: ["self.query_proj", "self.key_proj", "self.value_proj", "output.dense"],
     pooler: None,
-    heads: &[
+    towers: &[
         (Head::Language, Other(words)),
         (Head::Sequence, CLASSIFIER),
         (Head::Choice, CLASSIFIER),

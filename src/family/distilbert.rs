@@ -2,7 +2,7 @@
 
 use super::bert::BERT;
 use super::encoder::Tower::{Each, First, Span};
-use super::encoder::{Active, Encoder, Keys, Names, Tower, Words};
+use super::encoder::{Active, Encoder, Tower, Words};
 use super::head::Head;
 use crate::graph::Nonlinearity;
 
@@ -21,28 +21,23 @@ pub(super) const DISTILBERT: Encoder = Encoder {
     base_prefix: "distilbert",
     markers: &["transformer.layer.0.attention.q_lin.weight", "transformer.layer.0.ffn.lin1.weight"],
     dialects: &[],
-    keys: Keys {
-        hidden: ("dim", 768),
-        layers: ("n_layers", 6),
-        heads: ("n_heads", 12),
-        intermediate: ("hidden_dim", 3072),
-        activation: ("activation", "gelu"),
-        types: None,
-        eps: (None, 1e-12),
-        decodes: false,
-        ..BERT.keys
-    },
+    hidden: ("dim", 768),
+    layers: ("n_layers", 6),
+    heads: ("n_heads", 12),
+    intermediate: ("hidden_dim", 3072),
+    activation: ("activation", "gelu"),
+    types: None,
+    eps: (None, 1e-12),
+    decodes: false,
     layer: "transformer.layer",
-    names: Names {
-        attention: "attention",
-        projections: ["q_lin", "k_lin", "v_lin", "out_lin"],
-        attention_norm: "sa_layer_norm",
-        wide: "ffn.lin1",
-        narrow: "ffn.lin2",
-        norm: "output_layer_norm",
-    },
+    attention: "attention",
+    projections: ["q_lin", "k_lin", "v_lin", "out_lin"],
+    attention_norm: "sa_layer_norm",
+    wide: "ffn.lin1",
+    narrow: "ffn.lin2",
+    norm: "output_layer_norm",
     pooler: None,
-    heads: &[
+    towers: &[
         (Head::Language, Tower::Words(WORDS)),
         (Head::Sequence, CLASSIFIER),
         (Head::Choice, CLASSIFIER),

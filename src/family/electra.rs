@@ -4,7 +4,7 @@
 use super::Outputs;
 use super::bert::BERT;
 use super::encoder::Tower::{Each, First, Other, Span};
-use super::encoder::{self, Active, Body, Encoder, Keys, Model, Tower, Width, Words};
+use super::encoder::{self, Active, Body, Encoder, Model, Tower, Width, Words};
 use super::head::Head;
 use crate::error::Result;
 use crate::graph::{Builder, Layer, Nonlinearity};
@@ -25,15 +25,12 @@ pub(super) const ELECTRA: Encoder = Encoder {
     ],
     base_prefix: "electra",
     markers: &["electra.embeddings.word_embeddings.weight", "electra.encoder.layer.0.attention.self.query.weight"],
-    keys: Keys {
-        hidden: ("hidden_size", 256),
-        heads: ("num_attention_heads", 4),
-        intermediate: ("intermediate_size", 1024),
-        ..BERT.keys
-    },
+    hidden: ("hidden_size", 256),
+    heads: ("num_attention_heads", 4),
+    intermediate: ("intermediate_size", 1024),
     embedding_width: Width::Key("embedding_size", 128),
     pooler: None,
-    heads: &[
+    towers: &[
         (Head::PreTraining, Other(discriminator)),
         (Head::Language, Tower::Words(WORDS)),
         (Head::Sequence, First { dense: "classifier.dense", activation: GELU, out: "classifier.out_proj" }),

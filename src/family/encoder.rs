@@ -5,11 +5,9 @@ mod table;
 mod tower;
 
 pub(super) use body::{
-    INPUTS, attention, body, embedded, feed, layer, layer_around, layers, layers_of, linear, norm, parameter,
+    INPUTS, attention, body, embedded, feed, layer, layer_around, layers_of, linear, norm, parameter, stack,
 };
-pub(super) use table::{
-    Active, Body, Encoder, Feed, Keys, Model, Names, Padding, Positions, Projection, Tower, Width, Words,
-};
+pub(super) use table::{Active, Body, Encoder, Feed, Model, Padding, Positions, Projection, Tower, Width, Words};
 pub(super) use tower::{classifier, embedding, first_token, outputs, words};
 
 use super::config::Reader;
@@ -30,7 +28,7 @@ impl Family for Encoder {
         self.architectures
     }
     fn inputs(&self) -> &'static [&'static str] {
-        if self.keys.types.is_none() { &INPUTS[..2] } else { INPUTS }
+        if self.types.is_none() { &INPUTS[..2] } else { INPUTS }
     }
     fn base_prefix(&self) -> &'static str {
         self.base_prefix

@@ -5,7 +5,7 @@ use super::bert::BERT;
 use super::block::{NormPlace, residual};
 use super::config::Reader;
 use super::encoder::Tower::Other;
-use super::encoder::{self, Body, Encoder, Feed, Keys, Model};
+use super::encoder::{self, Body, Encoder, Feed, Model};
 use super::head::Head;
 use super::{Inputs, Outputs, initial, rope};
 use crate::error::Result;
@@ -29,20 +29,17 @@ pub(super) const MODERNBERT: Encoder = Encoder {
     base_prefix: "model",
     markers: &["embeddings.tok_embeddings.weight", "layers.0.attn.Wqkv.weight", "layers.0.mlp.Wi.weight"],
     dialects: &[],
-    keys: Keys {
-        vocabulary: ("vocab_size", 50368),
-        layers: ("num_hidden_layers", 22),
-        intermediate: ("intermediate_size", 1152),
-        activation: ("hidden_activation", "gelu"),
-        positions: ("max_position_embeddings", 8192),
-        types: None,
-        eps: (Some("norm_eps"), 1e-5),
-        decodes: false,
-        ..BERT.keys
-    },
+    vocabulary: ("vocab_size", 50368),
+    layers: ("num_hidden_layers", 22),
+    intermediate: ("intermediate_size", 1152),
+    activation: ("hidden_activation", "gelu"),
+    positions: ("max_position_embeddings", 8192),
+    types: None,
+    eps: (Some("norm_eps"), 1e-5),
+    decodes: false,
     words: "embeddings.tok_embeddings",
     pooler: None,
-    heads: &[
+    towers: &[
         (Head::Language, Other(words)),
         (Head::Sequence, Other(of_text)),
         (Head::Choice, Other(of_text)),

@@ -1,7 +1,7 @@
 //! MPNet (Song et al., arXiv:2004.09297): RoBERTa without types of tokens, whose layers share a learned number for each head and distance
 //! (T5's buckets).
 
-use super::encoder::{self, Encoder, Feed, Keys, Model, Names, Padding};
+use super::encoder::{self, Encoder, Feed, Model, Padding};
 use super::roberta::ROBERTA;
 use crate::error::Result;
 use crate::graph::{Attention, AttentionKind, Buckets, Builder, Layer, NodeId};
@@ -21,20 +21,14 @@ pub(super) const MPNET: Encoder = Encoder {
     base_prefix: "mpnet",
     markers: &["encoder.relative_attention_bias.weight", "encoder.layer.0.attention.attn.q.weight"],
     dialects: &[],
-    keys: Keys {
-        vocabulary: ("vocab_size", 30527),
-        types: None,
-        padding: Padding::Fixed(1),
-        decodes: false,
-        ..ROBERTA.keys
-    },
-    names: Names {
-        attention: "attention.attn",
-        projections: ["q", "k", "v", "o"],
-        attention_norm: "attention.LayerNorm",
-        ..ROBERTA.names
-    },
-    layers,
+    vocabulary: ("vocab_size", 30527),
+    types: None,
+    padding: Padding::Fixed(1),
+    decodes: false,
+    attention: "attention.attn",
+    projections: ["q", "k", "v", "o"],
+    attention_norm: "attention.LayerNorm",
+    stack,
     initialise: encoder::initialise_tables_too,
     ..ROBERTA
 };
@@ -42,7 +36,7 @@ pub(super) const MPNET: Encoder = Encoder {
 /// The buckets that transformers computes, whatever the config states.
 const BUCKETS: Buckets = Buckets { buckets: 32, max_distance: 128 };
 
-fn layers(model: &Model, first: NodeId, feed: Feed, at: &mut Builder) -> Result<Vec<NodeId>> {
+fn stack(model: &Model, first: NodeId, feed: Feed, at: &mut Builder) -> Result<Vec<NodeId>> {
     let (key, buckets) = ("relative_attention_num_buckets", BUCKETS.buckets);
     let stated = model.config.size(key, buckets)?;
     if stated != buckets {

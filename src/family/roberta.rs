@@ -3,7 +3,7 @@
 
 use super::bert::BERT;
 use super::encoder::Tower::{Each, First, Pooled, Span};
-use super::encoder::{Active, Encoder, Keys, Padding, Positions, Tower, Words};
+use super::encoder::{Active, Encoder, Padding, Positions, Tower, Words};
 use super::fairseq;
 use super::head::Head;
 use crate::graph::Nonlinearity;
@@ -24,9 +24,10 @@ pub(super) const ROBERTA: Encoder = Encoder {
     base_prefix: "roberta",
     markers: &["lm_head.layer_norm.weight", "roberta.encoder.layer.0.attention.self.query.weight"],
     dialects: fairseq::DIALECTS,
-    keys: Keys { vocabulary: ("vocab_size", 50265), padding: Padding::Key(1), ..BERT.keys },
-    positions: Positions::AfterPadding,
-    heads: &[
+    vocabulary: ("vocab_size", 50265),
+    padding: Padding::Key(1),
+    position_ids: Positions::AfterPadding,
+    towers: &[
         (Head::Language, Tower::Words(WORDS)),
         (Head::Sequence, First { dense: "classifier.dense", activation: TANH, out: "classifier.out_proj" }),
         (Head::Choice, Pooled("classifier")),
@@ -55,7 +56,7 @@ pub(super) const XLM_ROBERTA: Encoder = Encoder {
         "XLMRobertaForTokenClassification",
         "XLMRobertaForQuestionAnswering",
     ],
-    keys: Keys { vocabulary: ("vocab_size", 30522), ..ROBERTA.keys },
+    vocabulary: ("vocab_size", 30522),
     ..ROBERTA
 };
 

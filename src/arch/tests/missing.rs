@@ -71,6 +71,10 @@ fn a_key_that_is_missing_is_that_of_the_weights_or_an_error_names_it() {
             {
                 continue;
             }
+            // one copy is stored, and a bare mT5 stores none of the head: it may be either
+            if key == "tie_word_embeddings" && full["model_type"] == "mt5" {
+                continue;
+            }
             if shapes(&built) == expected {
                 let same = missing::by_own_weights(built, &weights).unwrap();
                 assert_eq!((shapes(&same), same.notes), (expected.clone(), Vec::new()), "{what}: a false alarm");

@@ -19,12 +19,12 @@ pub(crate) fn body(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<B
         Projection::IfNeeded(_) if model.width == model.hidden => embedded,
         Projection::IfNeeded(name) | Projection::Always(name) => linear(name, model.hidden, embedded, at)?,
     };
-    let layers = (model.of.layers)(model, first, feed, at)?;
+    let layers = (model.of.stack)(model, first, feed, at)?;
     Ok(Body { feed, hidden: layers.last().copied().unwrap_or(first), layers })
 }
 
 /// The layers of BERT, one after the other.
-pub(crate) fn layers(model: &Model, first: NodeId, feed: Feed, at: &mut Builder) -> Result<Vec<NodeId>> {
+pub(crate) fn stack(model: &Model, first: NodeId, feed: Feed, at: &mut Builder) -> Result<Vec<NodeId>> {
     layers_of(model, first, |_, hidden, at| layer(model, hidden, feed, at), at)
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn layer(model: &Model, input: NodeId, feed: Feed, at: &mut Builder) 
 
 /// The attention of such a layer.
 pub(crate) fn attention(model: &Model) -> Attention {
-    let [q, k, v, out] = model.of.names.projections.map(str::to_string);
+    let [q, k, v, out] = model.of.projections.map(str::to_string);
     let projections = Projections::Separate { q, k, v, out };
     Attention { causal: model.causal, ..Attention::new(model.heads, model.hidden / model.heads, projections) }
 }
@@ -111,21 +111,21 @@ pub(crate) fn layer_around(
     shared: Option<(&'static str, ParameterId)>,
     at: &mut Builder,
 ) -> Result<NodeId> {
-    let (names, input) = (&model.of.names, sources[0]);
+    let (of, input) = (model.of, sources[0]);
     let attend = |_, at: &mut Builder| {
         let options = LayerOptions { shared: shared.into_iter().collect(), ..LayerOptions::default() };
-        let attended = at.layer_with(names.attention, Layer::Attention(attention), sources, options)?;
+        let attended = at.layer_with(of.attention, Layer::Attention(attention), sources, options)?;
         at.layer("", Layer::Dropout, &[attended])
     };
     let named = |name| move |input, at: &mut Builder| norm(name, model, input, at);
-    let middle = residual(NormPlace::After, input, named(names.attention_norm), attend, at)?;
+    let middle = residual(NormPlace::After, input, named(of.attention_norm), attend, at)?;
     let transform = |input, at: &mut Builder| {
-        let wide = linear(names.wide, model.intermediate, input, at)?;
+        let wide = linear(of.wide, model.intermediate, input, at)?;
         let active = at.layer("", Layer::Activation(model.activation), &[wide])?;
-        let narrow = linear(names.narrow, model.hidden, active, at)?;
+        let narrow = linear(of.narrow, model.hidden, active, at)?;
         at.layer("", Layer::Dropout, &[narrow])
     };
-    residual(NormPlace::After, middle, named(names.norm), transform, at)
+    residual(NormPlace::After, middle, named(of.norm), transform, at)
 }
 
 /// A matrix with a bias.

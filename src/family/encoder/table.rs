@@ -15,30 +15,7 @@ pub(crate) struct Encoder {
     pub base_prefix: &'static str,
     pub markers: &'static [&'static str],
     pub dialects: &'static [Dialect],
-    pub keys: Keys,
-    pub positions: Positions,
-    /// The path of the embedding of tokens, below the body's.
-    pub words: &'static str,
-    pub embedding_width: Width,
-    /// The matrix from that width to the width of the layers.
-    pub projection: Projection,
-    /// The path of the numbered layers.
-    pub layer: &'static str,
-    pub names: Names,
-    /// The path of the pooler, a matrix of the first token and tanh.
-    pub pooler: Option<&'static str>,
-    pub heads: &'static [(Head, Tower)],
-    /// The whole body.
-    pub body: fn(&Model, &Inputs, &mut Builder) -> Result<Body>,
-    /// The layers of the body: the result of each.
-    pub layers: fn(&Model, NodeId, Feed, &mut Builder) -> Result<Vec<NodeId>>,
-    /// transformers' `_init_weights`, for the parameters from an id on.
-    pub initialise: fn(&Model, ParameterId, &mut Builder) -> Result<()>,
-}
-
-/// The keys of a config and their defaults in transformers.
-#[derive(Clone, Copy)]
-pub(crate) struct Keys {
+    // the keys of a config, with their defaults in transformers
     pub vocabulary: (&'static str, u64),
     pub hidden: (&'static str, u64),
     pub layers: (&'static str, u64),
@@ -53,6 +30,30 @@ pub(crate) struct Keys {
     pub padding: Padding,
     /// Whether the family has decoders.
     pub decodes: bool,
+    pub position_ids: Positions,
+    pub embedding_width: Width,
+    /// The matrix from that width to the width of the layers.
+    pub projection: Projection,
+    /// The path of the embedding of tokens, below the body's.
+    pub words: &'static str,
+    /// The path of the numbered layers, and the names of a layer's parts below its path.
+    pub layer: &'static str,
+    pub attention: &'static str,
+    /// Query, key, value and output, below the attention.
+    pub projections: [&'static str; 4],
+    pub attention_norm: &'static str,
+    pub wide: &'static str,
+    pub narrow: &'static str,
+    pub norm: &'static str,
+    /// The path of the pooler, a matrix of the first token and tanh.
+    pub pooler: Option<&'static str>,
+    pub towers: &'static [(Head, Tower)],
+    /// The whole body.
+    pub body: fn(&Model, &Inputs, &mut Builder) -> Result<Body>,
+    /// The layers of the body: the result of each.
+    pub stack: fn(&Model, NodeId, Feed, &mut Builder) -> Result<Vec<NodeId>>,
+    /// transformers' `_init_weights`, for the parameters from an id on.
+    pub initialise: fn(&Model, ParameterId, &mut Builder) -> Result<()>,
 }
 
 /// The id of padding.
@@ -89,18 +90,6 @@ pub(crate) enum Projection {
     /// Only where the widths differ.
     IfNeeded(&'static str),
     Always(&'static str),
-}
-
-/// The names of a layer's parts below its path.
-#[derive(Clone, Copy)]
-pub(crate) struct Names {
-    pub attention: &'static str,
-    /// Query, key, value and output, below the attention.
-    pub projections: [&'static str; 4],
-    pub attention_norm: &'static str,
-    pub wide: &'static str,
-    pub narrow: &'static str,
-    pub norm: &'static str,
 }
 
 /// What a class adds to the body.
@@ -193,30 +182,29 @@ pub(crate) struct Body {
 impl<'a> Model<'a> {
     /// An encoder with the sizes that a config states.
     pub fn read(of: &'a Encoder, config: Reader<'a>) -> Result<Model<'a>> {
-        let keys = &of.keys;
-        refuse(config, keys)?;
+        refuse(of, config)?;
         let size = |(key, default): (&'static str, u64)| config.size(key, default);
-        let (hidden, heads) = (size(keys.hidden)?, size(keys.heads)?);
-        config.divides((keys.hidden.0, hidden), (keys.heads.0, heads))?;
-        let positions = size(keys.positions)?;
+        let (hidden, heads) = (size(of.hidden)?, size(of.heads)?);
+        config.divides((of.hidden.0, hidden), (of.heads.0, heads))?;
+        let positions = size(of.positions)?;
         Ok(Model {
             of,
             config,
-            vocabulary: size(keys.vocabulary)?,
+            vocabulary: size(of.vocabulary)?,
             hidden,
-            layers: config.count(keys.layers.0, keys.layers.1)?,
+            layers: config.count(of.layers.0, of.layers.1)?,
             heads,
-            intermediate: size(keys.intermediate)?,
-            activation: config.activation(keys.activation.0, keys.activation.1)?,
+            intermediate: size(of.intermediate)?,
+            activation: config.activation(of.activation.0, of.activation.1)?,
             positions,
             position_ids: position_ids(of, config, positions)?,
-            types: types(config, keys)?,
-            eps: keys.eps.0.map_or(Ok(keys.eps.1), |key| config.number(key, keys.eps.1))?,
+            types: types(of, config)?,
+            eps: of.eps.0.map_or(Ok(of.eps.1), |key| config.number(key, of.eps.1))?,
             range: config.number("initializer_range", 0.02)?,
-            causal: keys.decodes && config.flag("is_decoder", false)?,
+            causal: of.decodes && config.flag("is_decoder", false)?,
             tied: config.flag("tie_word_embeddings", true)?,
             labels: config.labels()?,
-            padding: match keys.padding {
+            padding: match of.padding {
                 Padding::Key(default) => config.id("pad_token_id", Some(default))?,
                 Padding::Fixed(id) => Some(id),
             },
@@ -231,7 +219,7 @@ impl<'a> Model<'a> {
 
 /// Which row each position has.
 fn position_ids(of: &Encoder, config: Reader, positions: u64) -> Result<PositionIds> {
-    let padding = match (of.positions, of.keys.padding) {
+    let padding = match (of.position_ids, of.padding) {
         (Positions::FromZero, _) => return Ok(PositionIds::PLAIN),
         (Positions::AfterPadding, Padding::Key(default)) => config.count("pad_token_id", default)?,
         (Positions::AfterPadding, Padding::Fixed(id)) => id,
@@ -245,9 +233,9 @@ fn position_ids(of: &Encoder, config: Reader, positions: u64) -> Result<Position
 }
 
 /// How many types of tokens there are. Where the library has a table of none it cannot run.
-fn types(config: Reader, keys: &Keys) -> Result<u64> {
+fn types(of: &Encoder, config: Reader) -> Result<u64> {
     const KEY: &str = "type_vocab_size";
-    match keys.types {
+    match of.types {
         None => Ok(0),
         Some(0) => config.count(KEY, 0),
         Some(default) => config.size(KEY, default),
@@ -255,12 +243,12 @@ fn types(config: Reader, keys: &Keys) -> Result<u64> {
 }
 
 /// What BERT and its relatives exist with and is not built here.
-fn refuse(config: Reader, keys: &Keys) -> Result<()> {
+fn refuse(of: &Encoder, config: Reader) -> Result<()> {
     let positions = config.text("position_embedding_type", "absolute")?;
     if positions != "absolute" {
         return Err(config.unsupported("position_embedding_type", positions, "absolute"));
     }
-    if keys.decodes {
+    if of.decodes {
         config.only("add_cross_attention", false, "false: no attention to an encoder")?;
     }
     Ok(())

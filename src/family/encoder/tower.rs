@@ -13,7 +13,7 @@ pub(crate) fn of(model: &Model, head: Head) -> Result<Option<&'static Tower>> {
     if head == Head::None {
         return Ok(None);
     }
-    match model.of.heads.iter().find(|(known, _)| *known == head) {
+    match model.of.towers.iter().find(|(known, _)| *known == head) {
         Some((_, tower)) => Ok(Some(tower)),
         None => Err(head::unknown(model.config, model.of.architectures)),
     }
