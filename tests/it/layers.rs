@@ -114,8 +114,7 @@ fn uses_are_read_through_braces_parents_and_names_that_are_handed_on() {
     folder.write("a/mod.rs", "mod inner;\npub(crate) use inner::Inner;\nuse crate::{b::{self, B}, c::C as D};");
     folder.write("a/inner.rs", "use super::super::c;\npub struct Inner<'a>(&'a c::C);");
     folder.write("b.rs", "use crate::a::Inner;\npub struct B(Inner);\nimpl B { pub(in crate::c) fn f(&self) {} }");
-    let leaf =
-        "pub struct C; // crate::b::B\n#[cfg(test)]\nmod tests { use crate::b::B; }\npub fn f() { \"crate::b::B\" }";
+    let leaf = "pub struct C; mod d { use super::C; } // crate::b::B\n#[cfg(test)]\nmod tests { use crate::b::B; }\npub fn f() { \"crate::b::B\" }";
     folder.write("c.rs", leaf);
     let uses = || Modules::read(&folder.path("."), "lib.rs").uses();
     let text = |uses: &[&Use]| {

@@ -35,7 +35,7 @@ impl Modules {
         let mut modules = BTreeMap::new();
         let mut open = vec![(Vec::new(), PathBuf::from(root))];
         while let Some((path, file)) = open.pop() {
-            let tokens = without_tests(tokens(&fs::read_to_string(source.join(&file)).unwrap()));
+            let tokens = within_inline(without_tests(tokens(&fs::read_to_string(source.join(&file)).unwrap())));
             let folder = match file.file_stem().unwrap().to_str().unwrap() {
                 "mod" | "lib" | "main" => file.parent().unwrap().to_path_buf(),
                 _ => file.with_extension(""),
@@ -59,10 +59,9 @@ impl Modules {
     pub fn uses(&self) -> BTreeSet<Use> {
         let mut found = BTreeSet::new();
         for (path, module) in &self.0 {
-            let used = self.paths_in(path, module).filter_map(|used| self.definition(path, &used));
-            found.extend(
-                used.filter(|to| *to != &module.file).map(|to| Use { from: module.file.clone(), to: to.clone() }),
-            );
+            let paths: BTreeSet<Vec<String>> = self.paths_in(path, module).collect();
+            let used = paths.iter().filter_map(|used| self.definition(path, used)).filter(|to| *to != &module.file);
+            found.extend(used.map(|to| Use { from: module.file.clone(), to: to.clone() }));
         }
         found
     }
@@ -226,6 +225,21 @@ fn without_tests(tokens: Vec<String>) -> Vec<String> {
     kept
 }
 
+/// The tokens with `super` as `self` in a module that lies in braces: what is above it is the file.
+fn within_inline(mut tokens: Vec<String>) -> Vec<String> {
+    // of each brace that is open, whether it is a module's
+    let mut braces = Vec::new();
+    for at in 0..tokens.len() {
+        match tokens[at].as_str() {
+            "{" => braces.push(at > 1 && tokens[at - 2] == "mod"),
+            "}" => drop(braces.pop()),
+            "super" if tokens[at - 1] != "::" && braces.contains(&true) => tokens[at] = "self".into(),
+            _ => {}
+        }
+    }
+    tokens
+}
+
 /// What the `use` declarations make known, and the tokens without them and without `mod` declarations.
 fn imports(tokens: &[String]) -> (Vec<Import>, Vec<String>) {
     let (mut found, mut others) = (Vec::new(), Vec::new());
@@ -243,6 +257,8 @@ fn imports(tokens: &[String]) -> (Vec<Import>, Vec<String>) {
             others.push(token.clone());
         }
     }
+    // in a module that lies in braces these are the names of the file around it
+    found.retain(|import| import.path != ["self", import.name.as_str()]);
     (found, others)
 }
 
