@@ -1,11 +1,5 @@
 //! Keys of a config that have two names. Either is read; both with different values are an error.
 
-use serde_json::Value;
-
-use super::Config;
-use crate::error::Result;
-use crate::family::error::FamilyError;
-
 /// For each family, names that transformers reads as another key (its `attribute_map`), and that key as the family here reads it.
 /// `fixtures/configs/make.py` writes transformers' table, which a test compares.
 const ALIASES: &[(&str, &[(&str, &str)])] = &[
@@ -67,25 +61,4 @@ pub(super) fn names<'a>(family: &str, key: &'a str) -> impl Iterator<Item = &'a 
 pub fn same(family: &str, key: &str) -> Vec<String> {
     let own = of(family).find(|(alias, _)| *alias == key).map_or(key, |(_, own)| own);
     names(family, own).map(str::to_string).collect()
-}
-
-/// An error where two names of one key have different values.
-pub(super) fn check(family: &'static str, config: &Config) -> Result<()> {
-    let stated = |key: &str| config.0.get(key).filter(|value| !value.is_null());
-    for (alias, key) in of(family) {
-        let (Some(first), Some(second)) = (stated(alias), stated(key)) else { continue };
-        if !are_equal(first, second) {
-            let (value, other_value) = (first.to_string(), second.to_string());
-            return Err(FamilyError::Contradiction { family, key: alias, value, other: key, other_value }.into());
-        }
-    }
-    Ok(())
-}
-
-/// `torch.float16` is `float16`.
-fn are_equal(a: &Value, b: &Value) -> bool {
-    match (a.as_str(), b.as_str()) {
-        (Some(a), Some(b)) => a.trim_start_matches("torch.") == b.trim_start_matches("torch."),
-        _ => a == b,
-    }
 }

@@ -5,8 +5,9 @@ use super::block::NormPlace;
 use super::config::Reader;
 use super::described::Described;
 use super::head::Head;
+use super::initial;
+use super::model::{Class, Inputs, Outputs};
 use super::seq2seq::{self, Layers, Memory, Results, Side, named, words};
-use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::graph::{Builder, Layer, NodeId, PositionIds, Use};
 use crate::tensor::Role;
@@ -25,21 +26,20 @@ pub const BART: Described = Described {
     inputs: seq2seq::INPUTS,
     base_prefix: "model",
     markers: &["encoder.layernorm_embedding.weight", "decoder.layers.0.encoder_attn.q_proj.weight"],
-    dialects: &[],
-    build,
+    ..Described::new((), build)
 };
 
 const POSITIONS: PositionIds = PositionIds::From { offset: 2 };
 
-fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    inputs.check(BART.name, seq2seq::INPUTS)?;
+fn build(of: &Described, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    inputs.check(of.name, of.inputs)?;
     let bart = BartConfig::read(config)?;
     let since = at.parameters().len();
-    let outputs = match seq2seq::head(config, class, BART.architectures)? {
+    let outputs = match seq2seq::head(config, class, of.architectures)? {
         Head::Language => bart.decoder_alone(inputs, at)?,
         head => bart.whole(head, class, inputs, at)?,
     };
-    initial::base(BART.name, bart.range, since, at);
+    initial::base(of.name, bart.range, since, at);
     Ok(outputs)
 }
 

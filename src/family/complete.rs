@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::aliases;
 use super::asked::{Asked, AskedKey};
-use super::config::Reader;
+use super::config::{Config, Reader};
+use super::model::{Class, Family, Inputs};
 use super::recognise::is_wrapper;
-use super::{Class, Config, Family, Inputs, aliases};
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::error::FamilyError;
@@ -32,7 +33,7 @@ pub enum Weights {
 }
 
 /// Completes a config by the weights that belong to it. `None` where nothing is missing, where the default of everything that is missing
-/// agrees with the weights, and where these are not spelt as the family spells them. Where the weights contradict a default and several
+/// agrees with the weights, and where these do not have the family's names. Where the weights contradict a default and several
 /// values fit them, it is an error that names the key.
 pub fn complete(
     family: &'static dyn Family,
@@ -41,7 +42,7 @@ pub fn complete(
     whose: Weights,
 ) -> Result<Option<Completed>> {
     let stored = Stored::of(family, weights);
-    let Some(mut best) = Built::of(family, config).filter(|built| stored.is_spelt_alike(built)) else {
+    let Some(mut best) = Built::of(family, config).filter(|built| stored.has_names_of(built)) else {
         return Ok(None);
     };
     let mut completed = Completed { config: config.clone(), choices: Vec::new() };
@@ -74,7 +75,7 @@ impl Built {
         Some(Built { tensors: at.parameters().iter().map(one).collect(), keys: asked.keys() })
     }
 
-    /// The same with one key stated.
+    /// What is built of the config with one key stated.
     fn with(family: &'static dyn Family, config: &Config, key: &str, value: &Value) -> Option<Built> {
         let mut config = config.clone();
         config.0.insert(key.into(), value.clone());
@@ -117,7 +118,7 @@ impl Stored {
     }
 
     /// Whether most of what is built has its name here.
-    fn is_spelt_alike(&self, built: &Built) -> bool {
+    fn has_names_of(&self, built: &Built) -> bool {
         let owned = || built.tensors.iter().filter(|(_, (_, is_tied))| !is_tied);
         let known = owned().filter(|(name, _)| self.tensors.contains_key(*name)).count();
         known * 2 > owned().count() || known * 2 > self.tensors.len()
@@ -357,15 +358,20 @@ pub fn divergences(family: &'static dyn Family, config: &Config, source: &Config
         if is_new || is_inside || states(config, key) {
             continue;
         }
-        let Some(said) = value(source, key).filter(|said| asked.default.as_ref() != Some(said)) else { continue };
-        if asked.derived && derived_default(family, source, key).as_ref() == Some(&said) {
+        let Some(stated) = value(source, key).filter(|stated| asked.default.as_ref() != Some(stated)) else { continue };
+        if asked.derived && derived_default(family, source, key).as_ref() == Some(&stated) {
             continue;
         }
-        let with = Built::with(family, config, key, &said);
+        let with = Built::with(family, config, key, &stated);
         let changes_tensors = with.map_or(asked.default.is_some(), |with| now.differing(&with).next().is_some());
         // what is stated as it would be anyway, or is about what the source has none of
         if asked.default.is_some() || theirs.keys.iter().any(|(known, _)| known == key) {
-            found.push(Divergence { key: key.clone(), default: asked.default.clone(), source: said, changes_tensors });
+            found.push(Divergence {
+                key: key.clone(),
+                default: asked.default.clone(),
+                source: stated,
+                changes_tensors,
+            });
         }
     }
     found

@@ -3,10 +3,21 @@
 use serde_json::Value;
 
 use super::asked::Asked;
-use super::{Config, activation, aliases};
+use super::{activation, aliases};
 use crate::error::{Error, Result};
 use crate::family::error::FamilyError;
 use crate::init::Nonlinearity;
+
+/// A Hugging Face config, as JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config(pub serde_json::Map<String, serde_json::Value>);
+
+impl Config {
+    /// The class that `architectures` names first.
+    pub fn class(&self) -> Option<&str> {
+        self.0.get("architectures")?.get(0)?.as_str()
+    }
+}
 
 /// Keys of every config that change names or shapes in a way that is built for no family.
 const NEVER: &[(&str, &str)] = &[
@@ -29,7 +40,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader that records what is asked. A config that states a key under two names with different values is an error.
     pub fn new(family: &'static str, config: &'a Config, asked: &'a Asked) -> Result<Reader<'a>> {
-        aliases::check(family, config)?;
+        check_aliases(family, config)?;
         let reader = Reader { family, config, asked };
         for (key, known) in NEVER {
             let is_set =
@@ -206,5 +217,26 @@ impl<'a> Reader<'a> {
         let list = value.as_array().ok_or_else(|| self.wrong("architectures", value, "a list of class names"))?;
         let Some(first) = list.first() else { return Ok(None) };
         first.as_str().map(Some).ok_or_else(|| self.wrong("architectures", value, "a list of class names"))
+    }
+}
+
+/// An error where two names of one key have different values.
+fn check_aliases(family: &'static str, config: &Config) -> Result<()> {
+    let stated = |key: &str| config.0.get(key).filter(|value| !value.is_null());
+    for (alias, key) in aliases::of(family) {
+        let (Some(first), Some(second)) = (stated(alias), stated(key)) else { continue };
+        if !are_equal(first, second) {
+            let (value, other_value) = (first.to_string(), second.to_string());
+            return Err(FamilyError::Contradiction { family, key: alias, value, other: key, other_value }.into());
+        }
+    }
+    Ok(())
+}
+
+/// `torch.float16` is `float16`.
+fn are_equal(a: &Value, b: &Value) -> bool {
+    match (a.as_str(), b.as_str()) {
+        (Some(a), Some(b)) => a.trim_start_matches("torch.") == b.trim_start_matches("torch."),
+        _ => a == b,
     }
 }

@@ -5,7 +5,7 @@ use super::config::Reader;
 use super::encoder::Tower::{Each, First, Other, Span};
 use super::encoder::{self, Active, Body, Encoder, Feed, Model, Tower, Width};
 use super::head::Head;
-use super::{Inputs, Outputs};
+use super::model::{Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::{
     Attention, AttentionKind, Builder, Convolution, Disentangled, Layer, LayerOptions, NodeId, Nonlinearity,

@@ -1,108 +1,76 @@
 //! What decoders have in common: their inputs, and the heads that transformers puts on all of them.
 
 use super::config::Reader;
-use super::{Class, Inputs, Outputs};
+use super::head::{self, Head};
+use super::model::{Class, Inputs, Outputs};
+use super::text::{Text, text};
 use crate::error::Result;
-use crate::family::error::FamilyError;
 use crate::graph::error::GraphError;
 use crate::graph::{Builder, Dim, Layer, NodeId, Part};
 use crate::init::Fans;
-use crate::tensor::Dtype;
 
 /// The inputs of a decoder.
 pub(super) const INPUTS: &[&str] = &["input_ids", "attention_mask"];
 
-/// The ids and the mask, where there is one.
-#[derive(Clone, Copy)]
-pub(super) struct Feed {
-    pub ids: NodeId,
-    pub mask: Option<NodeId>,
-}
-
-/// The inputs: those that are wired; without any, both are the model's own, the mask optional.
+/// The inputs of a decoder whose texts have at most so many tokens.
 pub(super) fn feed(
     family: &'static str,
     vocabulary: u64,
-    positions: u64,
+    longest: u64,
     inputs: &Inputs,
     at: &mut Builder,
-) -> Result<Feed> {
+) -> Result<Text> {
     inputs.check(family, INPUTS)?;
-    let axes = || vec![Dim::Batch, Dim::UpTo(positions)];
-    let ids = match inputs.get("input_ids") {
-        Some(node) => node,
-        None => at.input("input_ids", axes(), Dtype::I64, Some(vocabulary))?,
-    };
-    let mask = match inputs.get("attention_mask") {
-        None if inputs.wired.is_empty() => Some(at.input_or("attention_mask", axes(), Dtype::I64, Some(2), Some(1))?),
-        wired => wired,
-    };
-    Ok(Feed { ids, mask })
+    text(["input_ids", "attention_mask"], vocabulary, Dim::UpTo(longest), inputs, at)
 }
 
-/// What stands on the body.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Head {
-    /// Nothing.
-    None,
-    /// `lm_head`, a row for each token.
-    Language,
-    /// `score` of the last token that is no padding.
-    Sequence,
-    /// A classifier of every token.
-    Token,
-    /// The first and the last token of an answer.
-    Span,
-}
-
-/// The ends of class names and what they say.
-const HEADS: &[(&str, Head)] = &[
-    // the family adds the second
-    ("DoubleHeadsModel", Head::Language),
-    ("ForCausalLM", Head::Language),
-    ("LMHeadModel", Head::Language),
-    ("ForSequenceClassification", Head::Sequence),
-    ("ForTokenClassification", Head::Token),
-    ("ForQuestionAnswering", Head::Span),
-    ("Model", Head::None),
-];
-
-/// The head of the class that the config names, one of `known`.
-pub(super) fn head(config: Reader, known: &'static [&'static str]) -> Result<Head> {
-    let Some(name) = config.architecture()? else { return Ok(Head::None) };
-    let unknown = || FamilyError::Architecture { family: config.family, name: name.into(), known };
-    let head = HEADS.iter().find(|(end, _)| name.ends_with(end)).filter(|_| known.contains(&name));
-    Ok(head.ok_or_else(unknown)?.1)
-}
-
-/// How a decoder spells its body and heads.
-pub(super) struct Spelling<'a> {
+/// The paths of a decoder's body and heads.
+pub(super) struct Names {
     /// The path of the body below a head.
-    pub base_prefix: &'a str,
-    /// The same below a head for answers, where some of llama's siblings kept an old name.
-    pub span_prefix: &'a str,
+    pub base_prefix: &'static str,
+    /// The path of the body below a head for answers, where some relatives of Llama kept an old name.
+    pub span_prefix: &'static str,
     /// The path of the token embedding below the body.
-    pub embedding: &'a str,
+    pub embedding: &'static str,
     /// The path of the classifier of tokens.
-    pub token_classifier: &'a str,
+    pub token_classifier: &'static str,
     /// The path of the language model's head.
-    pub lm_head: &'a str,
+    pub lm_head: &'static str,
 }
 
-/// The sizes that heads need.
+/// What heads need of a config.
 pub(super) struct Heads {
-    pub head: Head,
-    pub vocabulary: u64,
-    pub labels: u64,
+    head: Head,
+    vocabulary: u64,
+    labels: u64,
     /// Whether `lm_head` is the token embedding.
-    pub tied: bool,
+    tied: bool,
     /// The id of padding, which no sequence is classified by.
-    pub padding: Option<u64>,
+    padding: Option<u64>,
+}
+
+impl Heads {
+    /// Those of the class that the config names, one of `known`; `tied` and `padding` are defaults.
+    pub fn read(
+        config: Reader,
+        known: &'static [&'static str],
+        vocabulary: u64,
+        tied: bool,
+        padding: Option<u64>,
+    ) -> Result<Heads> {
+        Ok(Heads {
+            head: head::of(config, known)?,
+            vocabulary,
+            labels: config.labels()?,
+            tied: config.flag("tie_word_embeddings", tied)?,
+            padding: config.id("pad_token_id", padding)?,
+        })
+    }
 }
 
 /// The result of a body.
 pub(super) struct Body {
-    pub feed: Feed,
+    pub text: Text,
     pub hidden: NodeId,
     pub layers: Vec<NodeId>,
 }
@@ -111,7 +79,7 @@ pub(super) struct Body {
 pub(super) fn class(
     class: &Class,
     heads: impl FnOnce() -> Result<Heads>,
-    spelling: &Spelling,
+    names: &Names,
     body: impl FnOnce(&mut Builder) -> Result<Body>,
     at: &mut Builder,
 ) -> Result<Outputs> {
@@ -123,11 +91,11 @@ pub(super) fn class(
     let heads = heads()?;
     let prefix = match heads.head {
         Head::None => "",
-        Head::Span => spelling.span_prefix,
-        Head::Language | Head::Sequence | Head::Token => spelling.base_prefix,
+        Head::Span => names.span_prefix,
+        _ => names.base_prefix,
     };
     let body = at.under(prefix, body)?;
-    let logits = at.head(|at| logits(&heads, spelling, &body, at))?;
+    let logits = at.head(|at| logits(&heads, names, &body, at))?;
     let mut outputs = vec![("hidden".to_string(), body.hidden)];
     outputs.extend(logits.map(|logits| ("logits".to_string(), logits)));
     Ok(outputs)
@@ -150,29 +118,36 @@ pub(super) fn halves(name: &str, rows: u64, bias: bool, input: NodeId, at: &mut 
     Ok((first, second))
 }
 
-fn logits(heads: &Heads, spelling: &Spelling, body: &Body, at: &mut Builder) -> Result<Option<NodeId>> {
+fn logits(heads: &Heads, names: &Names, body: &Body, at: &mut Builder) -> Result<Option<NodeId>> {
     Ok(match heads.head {
-        Head::None => None,
         Head::Language => {
             let logits =
-                at.layer(spelling.lm_head, Layer::Linear { out: heads.vocabulary, bias: false }, &[body.hidden])?;
+                at.layer(names.lm_head, Layer::Linear { out: heads.vocabulary, bias: false }, &[body.hidden])?;
             if heads.tied {
-                let embedding = format!("{}.{}.weight", spelling.base_prefix, spelling.embedding);
-                let head = format!("{}.weight", spelling.lm_head);
+                let embedding = format!("{}.{}.weight", names.base_prefix, names.embedding);
+                let head = format!("{}.weight", names.lm_head);
                 at.tie(&at.full_name(&head), &at.full_name(&embedding))?;
             }
             Some(logits)
         }
         Head::Sequence => {
             let last = Layer::Last { padding: heads.padding };
-            let last = at.layer("", last, &[body.hidden, body.feed.ids])?;
+            let last = at.layer("", last, &[body.hidden, body.text.ids])?;
             Some(at.layer("score", Layer::Linear { out: heads.labels, bias: false }, &[last])?)
         }
         Head::Token => {
             let kept = at.layer("", Layer::Dropout, &[body.hidden])?;
             let classifier = Layer::Linear { out: heads.labels, bias: true };
-            Some(at.layer(spelling.token_classifier, classifier, &[kept])?)
+            Some(at.layer(names.token_classifier, classifier, &[kept])?)
         }
         Head::Span => Some(at.layer("qa_outputs", Layer::Linear { out: 2, bias: true }, &[body.hidden])?),
+        // no decoder has such classes
+        Head::None
+        | Head::Encoder
+        | Head::PreTraining
+        | Head::Generation
+        | Head::NextSentence
+        | Head::Choice
+        | Head::Audio => None,
     })
 }

@@ -1,6 +1,6 @@
 //! Dialects: the names and layouts other than its own in which the weights of a family are published, as tables of rules.
 
-use super::Config;
+use super::config::Config;
 use crate::adapt::Op;
 use crate::graph::Layout;
 
@@ -162,7 +162,7 @@ pub(super) fn thirds(_config: &Config) -> Vec<Vec<Op>> {
 /// the names alone differ.
 macro_rules! rules {
     ($read:expr, $write:expr; $($ours:tt => $theirs:tt),* $(,)?) => {
-        &[$($crate::family::Rule {
+        &[$($crate::family::dialect::Rule {
             ours: rules!(@names $ours),
             theirs: rules!(@names $theirs),
             read: $read,

@@ -1,11 +1,11 @@
 //! ELECTRA (Clark et al., arXiv:2003.10555): BERT without a pooler, whose embeddings may be narrower than its layers; a
 //! generator and a discriminator.
 
-use super::Outputs;
 use super::bert::BERT;
 use super::encoder::Tower::{Each, First, Other, Span};
 use super::encoder::{self, Active, Body, Encoder, Model, Tower, Width, Words};
 use super::head::Head;
+use super::model::Outputs;
 use crate::error::Result;
 use crate::graph::{Builder, Layer, Nonlinearity};
 

@@ -11,7 +11,9 @@ pub(super) use table::{Active, Body, Encoder, Feed, Model, Padding, Positions, P
 pub(super) use tower::{classifier, embedding, first_token, outputs, words};
 
 use super::config::Reader;
-use super::{Class, Dialect, Family, Inputs, Outputs, head, initial};
+use super::dialect::Dialect;
+use super::model::{Class, Family, Inputs, Outputs};
+use super::{head, initial};
 use crate::error::Result;
 use crate::graph::{Builder, NodeId, Nonlinearity, ParameterId};
 use crate::init::Scheme;

@@ -1,29 +1,46 @@
 //! GPT-2 (Radford et al., 2019) as transformers writes it: learned positions, norms before each branch, and matrices stored (in, out).
 
 use super::config::Reader;
-use super::decoder::{self, Body, Feed, Heads, Spelling};
-use super::{Class, Dialect, Family, Inputs, Outputs};
+use super::decoder::{self, Body, Heads, Names};
+use super::described::Described;
+use super::dialect::Dialect;
+use super::initial::{self, deviation};
+use super::model::{Class, Inputs, Outputs};
+use super::text::Text;
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Layer, Layout, NodeId, Nonlinearity, ParameterId, PositionIds, Projections};
 use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The family.
-pub struct Gpt2;
+pub const GPT2: Described = Described {
+    name: "gpt2",
+    model_types: &["gpt2"],
+    architectures: &[
+        "GPT2Model",
+        "GPT2LMHeadModel",
+        DOUBLE_HEADS,
+        "GPT2ForSequenceClassification",
+        "GPT2ForTokenClassification",
+        "GPT2ForQuestionAnswering",
+    ],
+    inputs: decoder::INPUTS,
+    base_prefix: NAMES.base_prefix,
+    markers: &["wpe.weight", "h.0.attn.c_attn.weight", "h.0.mlp.c_fc.weight"],
+    dialects: &[NANOGPT, super::openai::GPT2],
+    in_out: &[
+        "h.{i}.attn.c_attn.weight",
+        "h.{i}.attn.c_proj.weight",
+        "h.{i}.mlp.c_fc.weight",
+        "h.{i}.mlp.c_proj.weight",
+    ],
+    ..Described::new((), build)
+};
 
 /// A language model that also gives a number for each text.
 const DOUBLE_HEADS: &str = "GPT2DoubleHeadsModel";
 
-const ARCHITECTURES: &[&str] = &[
-    "GPT2Model",
-    "GPT2LMHeadModel",
-    DOUBLE_HEADS,
-    "GPT2ForSequenceClassification",
-    "GPT2ForTokenClassification",
-    "GPT2ForQuestionAnswering",
-];
-
-const SPELLING: Spelling = Spelling {
+const NAMES: Names = Names {
     base_prefix: "transformer",
     span_prefix: "transformer",
     embedding: "wte",
@@ -31,56 +48,22 @@ const SPELLING: Spelling = Spelling {
     lm_head: "lm_head",
 };
 
-impl Family for Gpt2 {
-    fn name(&self) -> &'static str {
-        "gpt2"
+fn build(of: &Described, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    let gpt2 = Gpt2Config::read(config)?;
+    let since = at.parameters().len();
+    let heads = || Heads::read(config, of.architectures, gpt2.vocabulary, true, None);
+    let mut outputs = decoder::class(class, heads, &NAMES, |at| body(&gpt2, inputs, at), at)?;
+    if *class != Class::Bare && config.architecture()? == Some(DOUBLE_HEADS) {
+        let hidden = outputs.iter().find(|(name, _)| name == "hidden").map(|(_, node)| *node);
+        let summary = hidden.map(|hidden| at.head(|at| summary(config, &gpt2, hidden, at))).transpose()?;
+        outputs.extend(summary.map(|summary| ("mc_logits".to_string(), summary)));
     }
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gpt2"]
-    }
-    fn architectures(&self) -> &'static [&'static str] {
-        ARCHITECTURES
-    }
-    fn inputs(&self) -> &'static [&'static str] {
-        decoder::INPUTS
-    }
-    fn base_prefix(&self) -> &'static str {
-        SPELLING.base_prefix
-    }
-    fn markers(&self) -> &'static [&'static str] {
-        &["wpe.weight", "h.0.attn.c_attn.weight", "h.0.mlp.c_fc.weight"]
-    }
-    fn dialects(&self) -> &'static [Dialect] {
-        DIALECTS
-    }
-    fn in_out(&self) -> &'static [&'static str] {
-        &["h.{i}.attn.c_attn.weight", "h.{i}.attn.c_proj.weight", "h.{i}.mlp.c_fc.weight", "h.{i}.mlp.c_proj.weight"]
-    }
-    fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-        let size = Sizes::read(config)?;
-        let since = at.parameters().len();
-        let heads = || {
-            Ok(Heads {
-                head: decoder::head(config, ARCHITECTURES)?,
-                vocabulary: size.vocabulary,
-                labels: config.labels()?,
-                tied: config.flag("tie_word_embeddings", true)?,
-                padding: config.id("pad_token_id", None)?,
-            })
-        };
-        let mut outputs = decoder::class(class, heads, &SPELLING, |at| body(&size, inputs, at), at)?;
-        if *class != Class::Bare && config.architecture()? == Some(DOUBLE_HEADS) {
-            let hidden = outputs.iter().find(|(name, _)| name == "hidden").map(|(_, node)| *node);
-            let summary = hidden.map(|hidden| at.head(|at| summary(config, &size, hidden, at))).transpose()?;
-            outputs.extend(summary.map(|summary| ("mc_logits".to_string(), summary)));
-        }
-        initialise(&size, since, at);
-        Ok(outputs)
-    }
+    initialise(&gpt2, since, at);
+    Ok(outputs)
 }
 
 /// The config, with the defaults of transformers' `GPT2Config`.
-struct Sizes {
+struct Gpt2Config {
     vocabulary: u64,
     hidden: u64,
     layers: u64,
@@ -96,14 +79,14 @@ struct Sizes {
     scaled_by_layer: bool,
 }
 
-impl Sizes {
-    fn read(config: Reader) -> Result<Sizes> {
+impl Gpt2Config {
+    fn read(config: Reader) -> Result<Gpt2Config> {
         config.only("add_cross_attention", false, "false: a GPT-2 without an encoder beside it")?;
         let (hidden, heads) = (config.size("n_embd", 768)?, config.size("n_head", 12)?);
         if hidden % heads != 0 {
             return Err(config.wrong("n_embd", hidden, format!("a multiple of n_head, which is {heads}")));
         }
-        Ok(Sizes {
+        Ok(Gpt2Config {
             vocabulary: config.size("vocab_size", 50257)?,
             hidden,
             layers: config.count("n_layer", 12)?,
@@ -119,33 +102,33 @@ impl Sizes {
     }
 }
 
-fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
-    let feed = decoder::feed("gpt2", size.vocabulary, size.positions, inputs, at)?;
-    let words = at.layer("wte", Layer::Embedding { num: size.vocabulary, dim: size.hidden }, &[feed.ids])?;
-    let placed = at.layer("wpe", Layer::Positions { num: size.positions, ids: PositionIds::PLAIN }, &[words])?;
+fn body(gpt2: &Gpt2Config, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
+    let text = decoder::feed("gpt2", gpt2.vocabulary, gpt2.positions, inputs, at)?;
+    let words = at.layer("wte", Layer::Embedding { num: gpt2.vocabulary, dim: gpt2.hidden }, &[text.ids])?;
+    let placed = at.layer("wpe", Layer::Positions { num: gpt2.positions, ids: PositionIds::PLAIN }, &[words])?;
     let mut hidden = at.layer("", Layer::Dropout, &[placed])?;
     let mut layers = Vec::new();
-    for i in 0..size.layers {
-        hidden = at.under(&format!("h.{i}"), |at| layer(size, i, hidden, feed, at))?;
+    for i in 0..gpt2.layers {
+        hidden = at.under(&format!("h.{i}"), |at| layer(gpt2, i, hidden, text, at))?;
         layers.push(hidden);
     }
-    Ok(Body { feed, hidden: norm("ln_f", size, hidden, at)?, layers })
+    Ok(Body { text, hidden: norm("ln_f", gpt2, hidden, at)?, layers })
 }
 
 /// x ← x + attention(norm(x)); x ← x + W₂ · act(W₁ · norm(x)).
-fn layer(size: &Sizes, index: u64, input: NodeId, feed: Feed, at: &mut Builder) -> Result<NodeId> {
+fn layer(gpt2: &Gpt2Config, index: u64, input: NodeId, text: Text, at: &mut Builder) -> Result<NodeId> {
     let attended = at.branch(|at| {
-        let normed = norm("ln_1", size, input, at)?;
-        let sources: Vec<NodeId> = std::iter::once(normed).chain(feed.mask).collect();
-        let attended = at.layer("attn", Layer::Attention(attention(size, index)), &sources)?;
+        let normed = norm("ln_1", gpt2, input, at)?;
+        let sources: Vec<NodeId> = std::iter::once(normed).chain(text.mask).collect();
+        let attended = at.layer("attn", Layer::Attention(attention(gpt2, index)), &sources)?;
         at.layer("", Layer::Dropout, &[attended])
     })?;
     let middle = at.layer("", Layer::Add, &[attended, input])?;
     let transformed = at.branch(|at| {
-        let normed = norm("ln_2", size, middle, at)?;
-        let wide = at.layer("mlp.c_fc", Layer::Conv1D { out: size.intermediate }, &[normed])?;
-        let active = at.layer("", Layer::Activation(size.activation), &[wide])?;
-        let narrow = at.layer("mlp.c_proj", Layer::Conv1D { out: size.hidden }, &[active])?;
+        let normed = norm("ln_2", gpt2, middle, at)?;
+        let wide = at.layer("mlp.c_fc", Layer::Conv1D { out: gpt2.intermediate }, &[normed])?;
+        let active = at.layer("", Layer::Activation(gpt2.activation), &[wide])?;
+        let narrow = at.layer("mlp.c_proj", Layer::Conv1D { out: gpt2.hidden }, &[active])?;
         at.layer("", Layer::Dropout, &[narrow])
     })?;
     at.layer("", Layer::Add, &[transformed, middle])
@@ -153,7 +136,7 @@ fn layer(size: &Sizes, index: u64, input: NodeId, feed: Feed, at: &mut Builder) 
 
 /// A number for each text (or a row, where the config wants no labels of it), from one of its positions or from their mean. Where
 /// the config leaves the position to the caller it is the last, as in transformers where he does not say.
-fn summary(config: Reader, size: &Sizes, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
+fn summary(config: Reader, gpt2: &Gpt2Config, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
     let read = match config.text("summary_type", "cls_index")? {
         "cls_index" | "last" => Layer::Last { padding: None },
         "first" => Layer::Select { axis: 1, index: 0 },
@@ -164,7 +147,7 @@ fn summary(config: Reader, size: &Sizes, hidden: NodeId, at: &mut Builder) -> Re
     let projects = config.flag("summary_use_proj", true)?;
     let one = projects && config.flag("summary_proj_to_labels", true)?;
     if projects {
-        let dense = Layer::Linear { out: if one { 1 } else { size.hidden }, bias: true };
+        let dense = Layer::Linear { out: if one { 1 } else { gpt2.hidden }, bias: true };
         summary = at.layer("multiple_choice_head.summary", dense, &[summary])?;
     }
     if !config.text("summary_activation", "")?.is_empty() {
@@ -173,43 +156,39 @@ fn summary(config: Reader, size: &Sizes, hidden: NodeId, at: &mut Builder) -> Re
     if one { at.layer("", Layer::Select { axis: 1, index: 0 }, &[summary]) } else { Ok(summary) }
 }
 
-fn attention(size: &Sizes, index: u64) -> Attention {
-    let width = size.hidden / size.heads;
-    let root = if size.scaled { (width as f64).sqrt() } else { 1.0 };
-    let layer = if size.scaled_by_layer { index as f64 + 1.0 } else { 1.0 };
+fn attention(gpt2: &Gpt2Config, index: u64) -> Attention {
+    let width = gpt2.hidden / gpt2.heads;
+    let root = if gpt2.scaled { (width as f64).sqrt() } else { 1.0 };
+    let layer = if gpt2.scaled_by_layer { index as f64 + 1.0 } else { 1.0 };
     let projections = Projections::Fused { qkv: "c_attn".into(), out: "c_proj".into() };
     Attention {
         causal: true,
         scale: Some(1.0 / (root * layer)),
         layout: Layout::InOut,
-        ..Attention::new(size.heads, width, projections)
+        ..Attention::new(gpt2.heads, width, projections)
     }
 }
 
-fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
-    at.layer(name, Layer::LayerNorm { eps: size.eps, bias: true }, &[input])
+fn norm(name: &str, gpt2: &Gpt2Config, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    at.layer(name, Layer::LayerNorm { eps: gpt2.eps, bias: true }, &[input])
 }
 
 /// transformers' `_init_weights`: matrices and embeddings N(0, initializer_range), the ends of the 2 L residual branches narrower
-/// by √(2 L), norms 1, biases 0. A range of 0 counts as unsaid there.
-fn initialise(size: &Sizes, since: ParameterId, at: &mut Builder) {
-    let std = if size.range > 0.0 { size.range } else { 0.02 };
-    let ends = std / (2.0 * size.layers.max(1) as f64).sqrt();
-    let by = format!("gpt2: initializer_range {std} / √(2 · {} layers)", size.layers);
+/// by √(2 L), norms 1, biases 0. A range of 0 counts as none there.
+fn initialise(gpt2: &Gpt2Config, since: ParameterId, at: &mut Builder) {
+    let std = deviation(gpt2.range);
+    let ends = std / (2.0 * gpt2.layers.max(1) as f64).sqrt();
+    let by = format!("gpt2: initializer_range {std} / √(2 · {} layers)", gpt2.layers);
     at.init_rule(since, Scheme::Normal { mean: 0.0, std: ends }, &by, |p| p.name.ends_with("c_proj.weight"));
     let by = format!("gpt2: initializer_range {std}");
     at.init_rule(since, Scheme::Normal { mean: 0.0, std }, &by, |parameter| {
         matches!(parameter.role, Role::Linear | Role::Embedding | Role::Position)
     });
-    at.init_rule(since, Scheme::Constant { value: 1.0 }, "gpt2: norms start at 1", |p| p.role == Role::Norm);
-    at.init_rule(since, Scheme::Constant { value: 0.0 }, "gpt2: biases start at 0", |p| p.role == Role::Bias);
+    initial::norms_and_biases("gpt2", since, at);
 }
 
-/// nanoGPT's and OpenAI's own.
-const DIALECTS: &[Dialect] = &[NANOGPT, super::openai::GPT2];
-
 /// Karpathy's nanoGPT has the names of transformers and matrices stored as `Linear` does, (out, in). Only a matrix that is not
-/// square tells the two apart: here q, k and v stand below each other, there beside each other.
+/// square tells the two apart: here q, k and v are blocks of rows, there of columns.
 const NANOGPT: Dialect = Dialect {
     name: "nanogpt",
     markers: &["h.{i}.attn.c_attn.weight"],

@@ -4,10 +4,12 @@
 mod litgpt;
 
 use super::config::Reader;
-use super::decoder::{self, Body, Feed, Heads, Spelling};
+use super::decoder::{self, Body, Heads, Names};
 use super::described::Described;
 use super::dialect::{Dialect, rules};
-use super::{Class, Inputs, Outputs, initial, rope};
+use super::model::{Class, Inputs, Outputs};
+use super::text::Text;
+use super::{initial, rope};
 use crate::error::Result;
 use crate::graph::{Attention, AttentionKind, Builder, Layer, NodeId, Nonlinearity, Projections, Rope};
 
@@ -23,13 +25,13 @@ pub const GPT_NEOX: Described = Described {
         "GPTNeoXForQuestionAnswering",
     ],
     inputs: decoder::INPUTS,
-    base_prefix: SPELLING.base_prefix,
+    base_prefix: NAMES.base_prefix,
     markers: &["layers.0.attention.query_key_value.weight", "layers.0.mlp.dense_h_to_4h.weight", "embed_in.weight"],
     dialects: DIALECTS,
-    build,
+    ..Described::new((), build)
 };
 
-const SPELLING: Spelling = Spelling {
+const NAMES: Names = Names {
     base_prefix: "gpt_neox",
     span_prefix: "gpt_neox",
     embedding: "embed_in",
@@ -37,25 +39,17 @@ const SPELLING: Spelling = Spelling {
     lm_head: "embed_out",
 };
 
-fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    let size = Sizes::read(config)?;
+fn build(of: &Described, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    let neox = NeoXConfig::read(config)?;
     let since = at.parameters().len();
-    let heads = || {
-        Ok(Heads {
-            head: decoder::head(config, GPT_NEOX.architectures)?,
-            vocabulary: size.vocabulary,
-            labels: config.labels()?,
-            tied: config.flag("tie_word_embeddings", false)?,
-            padding: config.id("pad_token_id", None)?,
-        })
-    };
-    let outputs = decoder::class(class, heads, &SPELLING, |at| body(&size, inputs, at), at)?;
-    initial::base(GPT_NEOX.name, size.range, since, at);
+    let heads = || Heads::read(config, of.architectures, neox.vocabulary, false, None);
+    let outputs = decoder::class(class, heads, &NAMES, |at| body(&neox, inputs, at), at)?;
+    initial::base(of.name, neox.range, since, at);
     Ok(outputs)
 }
 
 /// The config, with the defaults of transformers' `GPTNeoXConfig`.
-struct Sizes {
+struct NeoXConfig {
     vocabulary: u64,
     hidden: u64,
     layers: u64,
@@ -73,11 +67,11 @@ struct Sizes {
 const ROPE: rope::Keys =
     rope::Keys { theta: ("rotary_emb_base", 10_000.0), share: ("rotary_pct", 0.25), turns_share: true };
 
-impl Sizes {
-    fn read(config: Reader) -> Result<Sizes> {
+impl NeoXConfig {
+    fn read(config: Reader) -> Result<NeoXConfig> {
         let (hidden, heads) = (config.size("hidden_size", 6144)?, config.size("num_attention_heads", 64)?);
         config.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
-        Ok(Sizes {
+        Ok(NeoXConfig {
             vocabulary: config.size("vocab_size", 50432)?,
             hidden,
             layers: config.count("num_hidden_layers", 44)?,
@@ -94,52 +88,52 @@ impl Sizes {
     }
 }
 
-fn body(size: &Sizes, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
-    let feed = decoder::feed(GPT_NEOX.name, size.vocabulary, size.positions, inputs, at)?;
-    let embedding = Layer::Embedding { num: size.vocabulary, dim: size.hidden };
-    let mut hidden = at.layer(SPELLING.embedding, embedding, &[feed.ids])?;
+fn body(neox: &NeoXConfig, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
+    let text = decoder::feed(GPT_NEOX.name, neox.vocabulary, neox.positions, inputs, at)?;
+    let embedding = Layer::Embedding { num: neox.vocabulary, dim: neox.hidden };
+    let mut hidden = at.layer(NAMES.embedding, embedding, &[text.ids])?;
     let mut layers = Vec::new();
-    for i in 0..size.layers {
-        hidden = at.under(&format!("layers.{i}"), |at| layer(size, hidden, feed, at))?;
+    for i in 0..neox.layers {
+        hidden = at.under(&format!("layers.{i}"), |at| layer(neox, hidden, text, at))?;
         layers.push(hidden);
     }
-    Ok(Body { feed, hidden: norm("final_layer_norm", size, hidden, at)?, layers })
+    Ok(Body { text, hidden: norm("final_layer_norm", neox, hidden, at)?, layers })
 }
 
 /// x ← x + attention(norm(x)) + feed_forward(norm'(x)); one after the other where the config says so.
-fn layer(size: &Sizes, input: NodeId, feed: Feed, at: &mut Builder) -> Result<NodeId> {
+fn layer(neox: &NeoXConfig, input: NodeId, text: Text, at: &mut Builder) -> Result<NodeId> {
     let attended = at.branch(|at| {
-        let normed = norm("input_layernorm", size, input, at)?;
-        let sources: Vec<NodeId> = std::iter::once(normed).chain(feed.mask).collect();
-        at.layer("attention", Layer::Attention(attention(size)), &sources)
+        let normed = norm("input_layernorm", neox, input, at)?;
+        let sources: Vec<NodeId> = std::iter::once(normed).chain(text.mask).collect();
+        at.layer("attention", Layer::Attention(attention(neox)), &sources)
     })?;
     let middle = at.layer("", Layer::Add, &[attended, input])?;
-    let from = if size.parallel { input } else { middle };
+    let from = if neox.parallel { input } else { middle };
     let transformed = at.branch(|at| {
-        let normed = norm("post_attention_layernorm", size, from, at)?;
-        let wide = at.layer("mlp.dense_h_to_4h", Layer::Linear { out: size.intermediate, bias: true }, &[normed])?;
-        let active = at.layer("", Layer::Activation(size.activation), &[wide])?;
-        at.layer("mlp.dense_4h_to_h", Layer::Linear { out: size.hidden, bias: true }, &[active])
+        let normed = norm("post_attention_layernorm", neox, from, at)?;
+        let wide = at.layer("mlp.dense_h_to_4h", Layer::Linear { out: neox.intermediate, bias: true }, &[normed])?;
+        let active = at.layer("", Layer::Activation(neox.activation), &[wide])?;
+        at.layer("mlp.dense_4h_to_h", Layer::Linear { out: neox.hidden, bias: true }, &[active])
     })?;
     at.layer("", Layer::Add, &[transformed, middle])
 }
 
-fn attention(size: &Sizes) -> Attention {
+fn attention(neox: &NeoXConfig) -> Attention {
     let projections = Projections::PerHead { qkv: "query_key_value".into(), out: "dense".into() };
     Attention {
         causal: true,
-        kind: AttentionKind::Rope(size.rope.clone()),
-        bias: size.bias,
-        out_bias: size.bias,
-        ..Attention::new(size.heads, size.hidden / size.heads, projections)
+        kind: AttentionKind::Rope(neox.rope.clone()),
+        bias: neox.bias,
+        out_bias: neox.bias,
+        ..Attention::new(neox.heads, neox.hidden / neox.heads, projections)
     }
 }
 
-fn norm(name: &str, size: &Sizes, input: NodeId, at: &mut Builder) -> Result<NodeId> {
-    at.layer(name, Layer::LayerNorm { eps: size.eps, bias: true }, &[input])
+fn norm(name: &str, neox: &NeoXConfig, input: NodeId, at: &mut Builder) -> Result<NodeId> {
+    at.layer(name, Layer::LayerNorm { eps: neox.eps, bias: true }, &[input])
 }
 
-/// litgpt's, and that of transformers 5, which calls the head in memory as those of other decoders; what it writes is called as ever.
+/// litgpt's, and that of transformers 5 in memory, where the head has the name that other decoders have; what it saves has the old name.
 const DIALECTS: &[Dialect] = &[
     litgpt::LITGPT,
     Dialect {

@@ -36,6 +36,8 @@ const HEADS: &[(&str, Head)] = &[
     ("ForPreTraining", Head::PreTraining),
     ("ForMaskedLM", Head::Language),
     ("ForCausalLM", Head::Language),
+    // the second head is GPT-2's alone
+    ("DoubleHeadsModel", Head::Language),
     ("LMHeadModel", Head::Language),
     ("ForConditionalGeneration", Head::Generation),
     ("ForNextSentencePrediction", Head::NextSentence),

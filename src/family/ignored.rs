@@ -1,6 +1,6 @@
 //! What the classes of each family ignore in a checkpoint: `_keys_to_ignore_on_load_unexpected` of transformers 5.
 
-use super::Family;
+use super::model::Family;
 
 /// Tensors that a class ignores.
 struct Ignored {

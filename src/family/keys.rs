@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::aliases;
 use super::asked::Asked;
+use super::config::Config;
 use super::config::Reader;
-use super::{Class, Config, Family, Inputs, aliases};
+use super::model::{Class, Family, Inputs};
 use crate::graph::Builder;
 
 /// Keys that change neither a name, a shape nor a number of what is built: dropout rates and what training, text generation and files need.

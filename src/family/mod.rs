@@ -26,6 +26,7 @@ mod ignored;
 mod initial;
 mod keys;
 mod llama;
+mod model;
 mod modernbert;
 mod mpnet;
 mod openai;
@@ -42,134 +43,14 @@ mod whisper;
 pub use aliases::same as same_keys;
 pub use asked::{Asked, AskedKey};
 pub use complete::{Completed, Divergence, Weights, complete, divergences, lacks_size};
-pub use config::Reader;
+pub use config::{Config, Reader};
 pub use dialect::{Correspondence, Dialect, Rule, Undetermined};
 pub use ignored::is_ignored;
 pub use keys::{INERT, Known};
+pub use model::{Class, Family, Inputs, Outputs, output};
 pub use recognise::{described, recognise};
 
-use crate::checkpoint::Listing;
-use crate::error::Result;
-use crate::family::error::FamilyError;
-use crate::graph::{Builder, NodeId};
-
-/// A Hugging Face config, as JSON.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config(pub serde_json::Map<String, serde_json::Value>);
-
-impl Config {
-    /// The class that `architectures` names first.
-    pub fn class(&self) -> Option<&str> {
-        self.0.get("architectures")?.get(0)?.as_str()
-    }
-}
-
-/// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….
-pub type Outputs = Vec<(String, NodeId)>;
-
-/// Which of the family's classes is built.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Class {
-    /// What the config's `architectures` names (the bare model where it names none).
-    OfConfig,
-    /// The bare model without its base prefix (a block inside native layers whose output is `hidden`, `pooled` or layers).
-    Bare,
-}
-
-/// How a family is built into a larger model.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Inputs {
-    /// The nodes that feed it, by the family's input names; what is missing the family declares or assumes.
-    pub wired: Vec<(String, NodeId)>,
-    /// The results that will be used, by name; empty for all. A bare model has no layers that serve only other results.
-    pub wanted: Vec<String>,
-}
-
-impl Inputs {
-    /// The node that feeds an input, or `None` where none is wired.
-    pub fn get(&self, name: &str) -> Option<NodeId> {
-        self.wired.iter().find(|(wired, _)| wired == name).map(|(_, node)| *node)
-    }
-
-    /// Whether a result will be used.
-    pub fn wants(&self, output: &str) -> bool {
-        self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == output)
-    }
-
-    /// An error that names the first wired input which is none of `known`.
-    fn check(&self, family: &'static str, known: &'static [&'static str]) -> Result<()> {
-        match self.wired.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((name, _)) => Err(FamilyError::Input { family, name: name.clone(), known }.into()),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The node of the result called `name`, or an error that lists the results that there are.
-pub fn output(family: &dyn Family, outputs: &Outputs, name: &str) -> Result<NodeId> {
-    let found = outputs.iter().find(|(output, _)| output == name);
-    let known = || outputs.iter().map(|(output, _)| output.as_str()).collect::<Vec<_>>().join(", ");
-    let missing = || FamilyError::Output { family: family.name(), name: name.into(), known: known() };
-    Ok(found.ok_or_else(missing)?.1)
-}
-
-/// A family of models.
-pub trait Family: Sync {
-    /// Its name, also as a layer type.
-    fn name(&self) -> &'static str;
-    /// The `model_type`s that it answers to.
-    fn model_types(&self) -> &'static [&'static str];
-    /// The classes that `architectures` may name, for messages.
-    fn architectures(&self) -> &'static [&'static str];
-    /// The names of its inputs, the one that a preceding layer feeds first.
-    fn inputs(&self) -> &'static [&'static str];
-    /// Declares parameters and nodes of a class, under the builder's path. An unknown class or a config value that cannot be is an error.
-    /// Every key of the config that it depends on is asked for through the reader, also where another key makes it idle.
-    fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
-    /// The same of a config that nobody has read yet.
-    fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-        self.declare(Reader::new(self.name(), config, &Asked::default())?, inputs, class, at)
-    }
-    /// The path that the body has inside a model with a head, as `bert`.
-    fn base_prefix(&self) -> &'static str;
-    /// Names below the body's path that together prove this family where a source has no config.
-    fn markers(&self) -> &'static [&'static str];
-    /// Its dialects, the plain one not among them.
-    fn dialects(&self) -> &'static [Dialect];
-    /// Layouts of its weights that are refused, because nothing in them says which of several they have.
-    fn undetermined(&self) -> &'static [Undetermined] {
-        &[]
-    }
-    /// Templates, below the body's path, of the matrices that it stores as (in, out).
-    fn in_out(&self) -> &'static [&'static str] {
-        &[]
-    }
-    /// A config for a source that has none of transformers, from its listing and what describes it, or `None`.
-    fn config_of(&self, _source: &Listing) -> Option<Config> {
-        None
-    }
-    /// The keys of what describes such a source that `config_of` does not know and that may change what the model computes.
-    fn unknown_keys(&self, _source: &Listing) -> Vec<String> {
-        Vec::new()
-    }
-    /// The names of small tensors that such a source stores and that a config states.
-    fn tables(&self) -> &'static [&'static str] {
-        &[]
-    }
-    /// The config of `config_of` with what these tensors hold.
-    fn with_tables(&self, config: Config, _tables: &[(String, Vec<f64>)]) -> Config {
-        config
-    }
-    /// The config of `config_of` where it was measured that embedding and head are one, or are not.
-    fn retied(&self, mut config: Config, _source: &Listing, tied: Option<bool>) -> Config {
-        if let Some(tied) = tied {
-            config.0.insert("tie_word_embeddings".into(), tied.into());
-        }
-        config
-    }
-}
-
-/// The name of every family's own spelling, as in `convert --to`.
+/// The name of every family's own names and layout, as in `convert --to`.
 pub const HUGGING_FACE: &str = "hf";
 
 /// Every family, in display order.
@@ -184,7 +65,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &albert::ALBERT,
     &deberta::DEBERTA,
     &modernbert::MODERNBERT,
-    &gpt2::Gpt2,
+    &gpt2::GPT2,
     &gpt_neox::GPT_NEOX,
     &llama::GEMMA3,
     &llama::QWEN3_MOE,
@@ -195,6 +76,8 @@ pub const FAMILIES: &[&dyn Family] = &[
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::GEMMA,
+    &llama::OLMO2,
+    &llama::SMOLLM3,
     &t5::T5,
     &t5::MT5,
     &bart::BART,

@@ -1,6 +1,6 @@
 //! GPT-2 and Whisper as OpenAI publishes them: other names, and GPT-2's matrices as convolutions of one place, `(1, in, out)`.
 
-use super::Config;
+use super::config::Config;
 use super::dialect::{Dialect, Rule, rules};
 use crate::adapt::Op;
 

@@ -1,7 +1,9 @@
 //! Which family a source is of: its config says so, else the names of its tensors.
 
+use super::config::Config;
 use super::llama::{is_model_config, is_params};
-use super::{Config, FAMILIES, Family, by_model_type};
+use super::model::Family;
+use super::{FAMILIES, by_model_type};
 use crate::checkpoint::Listing;
 use crate::name::WRAPPERS;
 
@@ -42,7 +44,7 @@ pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config
     Some((family, config))
 }
 
-/// The family whose names stand in a source.
+/// The family whose names a source has.
 fn named(source: &Listing) -> Option<&'static dyn Family> {
     let sets = FAMILIES.iter().copied().flat_map(|family| {
         let alone = family.dialects().iter().map(|dialect| dialect.alone);
@@ -64,7 +66,7 @@ fn parsed(text: &str) -> Option<Config> {
     serde_json::from_str(text).ok().map(Config)
 }
 
-/// Whether all markers of the family stand below one of these paths that ends in nothing, in its base prefix or in wrappers.
+/// Whether all markers of the family are below one of these paths that ends in nothing, in its base prefix or in wrappers.
 fn marked(family: &dyn Family, markers: &[&str], paths: &[&str], source: &Listing) -> bool {
     paths.iter().any(|path| {
         let inner = path.strip_suffix('.').and_then(|path| path.rsplit('.').next());

@@ -1,4 +1,4 @@
-//! What a config says about its rotary embedding: `rope_parameters` as transformers 5 writes it, `rope_theta` and `rope_scaling`
+//! The rotary embedding that a config states: `rope_parameters` as transformers 5 writes it, `rope_theta` and `rope_scaling`
 //! as it was before.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::graph::{Rope, RopeScaling};
 /// A kind of scaling that there is no code for.
 const PROPORTIONAL: &str = " with rope_scaling of type proportional";
 
-/// The keys that a family has beside `rope_parameters`, and their defaults.
+/// The keys of a family apart from `rope_parameters`, with their defaults.
 pub(super) struct Keys {
     /// That of the base.
     pub theta: (&'static str, f64),
@@ -39,13 +39,13 @@ pub(super) fn read(config: Reader, head_dim: u64, theta: f64, layers: Option<&st
     )
 }
 
-/// The same for a family that has its own names of the keys.
+/// The rotary embedding of a family with other names of the keys.
 pub(super) fn of_keys(config: Reader, head_dim: u64, keys: &Keys, layers: Option<&str>) -> Result<Rope> {
-    let said = parameters(config, layers)?;
-    let number = |key: &str| said.as_ref().and_then(|said| said.get(key)).filter(|value| !value.is_null());
+    let stated = parameters(config, layers)?;
+    let number = |key: &str| stated.as_ref().and_then(|stated| stated.get(key)).filter(|value| !value.is_null());
     let (theta, share) = (config.number(keys.theta.0, keys.theta.1)?, config.number(keys.share.0, keys.share.1)?);
     config.get("original_max_position_embeddings");
-    // layers that slide have a key of their own beside the object, where they have one
+    // layers that slide have another key, where they have one
     for (key, inside) in [(keys.theta.0, "rope_theta"), (keys.share.0, "partial_rotary_factor")] {
         if layers != Some("sliding_attention") {
             agree(config, key, config.get(key), number(inside))?;
@@ -65,7 +65,7 @@ pub(super) fn of_keys(config: Reader, head_dim: u64, keys: &Keys, layers: Option
         let must = format!("a share that is an even number of the {head_dim} dimensions of a head");
         return Err(config.wrong(keys.share.0, part, must));
     }
-    Ok(Rope { theta, rotary, scaling: scaling(config, said.as_ref())? })
+    Ok(Rope { theta, rotary, scaling: scaling(config, stated.as_ref())? })
 }
 
 /// The parameters for a kind of layer, of both objects that may hold them. An error where these contradict each other.
@@ -91,7 +91,7 @@ fn object<'a>(config: Reader<'a>, key: &str, layers: Option<&str>) -> Result<Opt
     })
 }
 
-/// An error where a value that stands beside `rope_parameters` is not the one in it.
+/// An error where a key and the same value in `rope_parameters` differ.
 pub(super) fn agree(config: Reader, key: &'static str, beside: Option<&Value>, inside: Option<&Value>) -> Result<()> {
     let (Some(beside), Some(inside)) = (beside, inside) else { return Ok(()) };
     let are_equal = match (beside.as_f64(), inside.as_f64()) {
@@ -113,22 +113,22 @@ fn positive(config: Reader, key: &str, value: Option<&Value>, default: f64) -> R
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err(config.wrong(key, number, "a number above 0")) }
 }
 
-fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScaling> {
-    let Some(said) = said else { return Ok(RopeScaling::Unscaled) };
-    let kind = said.get("rope_type").or_else(|| said.get("type")).and_then(Value::as_str).unwrap_or("default");
+fn scaling(config: Reader, stated: Option<&Map<String, Value>>) -> Result<RopeScaling> {
+    let Some(stated) = stated else { return Ok(RopeScaling::Unscaled) };
+    let kind = stated.get("rope_type").or_else(|| stated.get("type")).and_then(Value::as_str).unwrap_or("default");
     let number = |key: &str| {
-        let value = said.get(key).and_then(Value::as_f64).filter(|number| number.is_finite() && *number > 0.0);
-        value.ok_or_else(|| config.wrong(&format!("rope_scaling.{key}"), text(said.get(key)), "a number above 0"))
+        let value = stated.get(key).and_then(Value::as_f64).filter(|number| number.is_finite() && *number > 0.0);
+        value.ok_or_else(|| config.wrong(&format!("rope_scaling.{key}"), text(stated.get(key)), "a number above 0"))
     };
     Ok(match kind {
         "default" => RopeScaling::Unscaled,
         // it stretches texts beyond max_position_embeddings alone, and the graph takes none
         "dynamic" => RopeScaling::Unscaled,
         "linear" => RopeScaling::Linear { factor: number("factor")? },
-        // Phi-3's first configs called LongRoPE so
-        "longrope" | "su" => long(config, said)?,
-        "yarn" if said.contains_key("short_factor") => long(config, said)?,
-        "yarn" => yarn(config, said)?,
+        // LongRoPE's name in Phi-3's first configs
+        "longrope" | "su" => long(config, stated)?,
+        "yarn" if stated.contains_key("short_factor") => long(config, stated)?,
+        "yarn" => yarn(config, stated)?,
         "proportional" => RopeScaling::NotRunnable(PROPORTIONAL),
         "llama3" => {
             let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
@@ -136,7 +136,7 @@ fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScal
                 let must = format!("below high_freq_factor, which is {high}");
                 return Err(config.wrong("rope_scaling.low_freq_factor", low, must));
             }
-            let original = original(config, said)?;
+            let original = original(config, stated)?;
             RopeScaling::Llama3 { factor: number("factor")?, low, high, original }
         }
         _ => RopeScaling::NotRunnable(" with a rope_scaling of unknown type"),
@@ -144,8 +144,8 @@ fn scaling(config: Reader, said: Option<&Map<String, Value>>) -> Result<RopeScal
 }
 
 /// A number that may be missing or null.
-fn optional(config: Reader, said: &Map<String, Value>, key: &str) -> Result<Option<f64>> {
-    match said.get(key).filter(|value| !value.is_null()) {
+fn optional(config: Reader, stated: &Map<String, Value>, key: &str) -> Result<Option<f64>> {
+    match stated.get(key).filter(|value| !value.is_null()) {
         Some(value) => positive(config, &format!("rope_scaling.{key}"), Some(value), 1.0).map(Some),
         None => Ok(None),
     }
@@ -157,31 +157,31 @@ fn longest(config: Reader) -> Result<f64> {
 }
 
 /// The length that it was trained on: of the config (Phi-3's have a default), of the object of parameters, or what its texts may have.
-fn original(config: Reader, said: &Map<String, Value>) -> Result<f64> {
+fn original(config: Reader, stated: &Map<String, Value>) -> Result<f64> {
     const KEY: &str = "original_max_position_embeddings";
     match config.get(KEY) {
         Some(_) => Ok(config.size(KEY, 1)? as f64),
         None if config.family == "phi3" => Ok(4096.0),
-        None => match optional(config, said, KEY)? {
+        None => match optional(config, stated, KEY)? {
             Some(original) => Ok(original),
             None => longest(config),
         },
     }
 }
 
-/// LongRoPE's; cosines and sines grow with the root of 1 + ln(factor) / ln(original) where no attention_factor is said.
+/// LongRoPE's; cosines and sines grow with the root of 1 + ln(factor) / ln(original) without an attention_factor.
 #[expect(clippy::disallowed_methods, reason = "a factor of activations, which reach an output through `lsuv` alone")]
-fn long(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
+fn long(config: Reader, stated: &Map<String, Value>) -> Result<RopeScaling> {
     let factors = |key: &str| {
         let wrong = |value| config.wrong(&format!("rope_scaling.{key}"), text(value), "a list of numbers above 0");
-        let value = said.get(key);
+        let value = stated.get(key);
         let list = value.and_then(Value::as_array).ok_or_else(|| wrong(value))?;
         let number = |item: &Value| item.as_f64().filter(|number| number.is_finite() && *number > 0.0);
         list.iter().map(|item| number(item).ok_or_else(|| wrong(Some(item)))).collect::<Result<Arc<[f64]>>>()
     };
-    let original = original(config, said)?;
-    let factor = optional(config, said, "factor")?.unwrap_or(longest(config)? / original);
-    let attention = match optional(config, said, "attention_factor")? {
+    let original = original(config, stated)?;
+    let factor = optional(config, stated, "factor")?.unwrap_or(longest(config)? / original);
+    let attention = match optional(config, stated, "attention_factor")? {
         Some(attention) => attention,
         None if factor > 1.0 && original > 1.0 => (1.0 + factor.ln() / original.ln()).sqrt(),
         None => 1.0,
@@ -190,9 +190,9 @@ fn long(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
 }
 
 /// YaRN's, with the defaults of transformers.
-fn yarn(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
-    let number = |key: &str| optional(config, said, key);
-    let original = original(config, said)?;
+fn yarn(config: Reader, stated: &Map<String, Value>) -> Result<RopeScaling> {
+    let number = |key: &str| optional(config, stated, key);
+    let original = original(config, stated)?;
     let factor = number("factor")?.unwrap_or(longest(config)? / original);
     let attention = number("attention_factor")?;
     let scales = match (number("mscale")?, number("mscale_all_dim")?) {
@@ -200,7 +200,7 @@ fn yarn(config: Reader, said: &Map<String, Value>) -> Result<RopeScaling> {
         _ => [1.0, 0.0],
     };
     let (fast, slow) = (number("beta_fast")?.unwrap_or(32.0), number("beta_slow")?.unwrap_or(1.0));
-    let truncated = said.get("truncate").and_then(Value::as_bool).unwrap_or(true);
+    let truncated = stated.get("truncate").and_then(Value::as_bool).unwrap_or(true);
     Ok(RopeScaling::Yarn { factor, fast, slow, original, attention, scales, truncated })
 }
 

@@ -3,8 +3,8 @@
 use super::block::{NormPlace, residual};
 use super::config::Reader;
 use super::head::{self, Head};
+use super::model::{Class, Inputs, Outputs};
 use super::text::{Text, text};
-use super::{Class, Inputs, Outputs};
 use crate::error::Result;
 use crate::graph::{Attention, Builder, Dim, Layer, NodeId, Nonlinearity, Projections};
 

@@ -5,8 +5,9 @@ use super::block::{NormPlace, residual};
 use super::config::Reader;
 use super::described::Described;
 use super::head::Head;
+use super::initial;
+use super::model::{Class, Inputs, Outputs};
 use super::seq2seq::{self, Memory, Results};
-use super::{Class, Inputs, Outputs, initial};
 use crate::error::Result;
 use crate::family::error::FamilyError;
 use crate::graph::{
@@ -17,7 +18,7 @@ use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The family.
-pub const T5: Described = Described {
+pub const T5: Described<Defaults> = Described {
     name: "t5",
     model_types: &["t5"],
     architectures: &[
@@ -31,12 +32,14 @@ pub const T5: Described = Described {
     inputs: seq2seq::INPUTS,
     base_prefix: "transformer",
     markers: &["encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"],
-    dialects: &[],
-    build: |config, inputs, class, at| build(&T5_DEFAULTS, T5.architectures, config, inputs, class, at),
+    ..Described::new(
+        Defaults { vocabulary: 32128, intermediate: 2048, layers: 6, heads: 8, feed_forward: "relu", tied: true },
+        build,
+    )
 };
 
 /// mT5 (Xue et al., arXiv:2010.11934): T5 1.1 with words of a hundred languages.
-pub const MT5: Described = Described {
+pub const MT5: Described<Defaults> = Described {
     name: "mt5",
     model_types: &["mt5"],
     architectures: &[
@@ -47,12 +50,19 @@ pub const MT5: Described = Described {
         "MT5ForTokenClassification",
         "MT5ForQuestionAnswering",
     ],
-    build: |config, inputs, class, at| build(&MT5_DEFAULTS, MT5.architectures, config, inputs, class, at),
+    table: Defaults {
+        vocabulary: 250_112,
+        intermediate: 1024,
+        layers: 8,
+        heads: 6,
+        feed_forward: "gated-gelu",
+        tied: false,
+    },
     ..T5
 };
 
 /// The defaults of a config in transformers.
-struct Defaults {
+pub struct Defaults {
     vocabulary: u64,
     intermediate: u64,
     layers: u64,
@@ -63,29 +73,22 @@ struct Defaults {
     tied: bool,
 }
 
-const T5_DEFAULTS: Defaults =
-    Defaults { vocabulary: 32128, intermediate: 2048, layers: 6, heads: 8, feed_forward: "relu", tied: true };
-
-const MT5_DEFAULTS: Defaults =
-    Defaults { vocabulary: 250_112, intermediate: 1024, layers: 8, heads: 6, feed_forward: "gated-gelu", tied: false };
-
 /// No text is too long for distances; this is what examples are made of.
 const LONGEST: u64 = 1 << 20;
 
 fn build(
-    defaults: &Defaults,
-    architectures: &'static [&'static str],
+    of: &Described<Defaults>,
     config: Reader,
     inputs: &Inputs,
     class: &Class,
     at: &mut Builder,
 ) -> Result<Outputs> {
-    inputs.check(config.family, seq2seq::INPUTS)?;
-    let t5 = T5Config::read(defaults, config)?;
-    let head = seq2seq::head(config, class, architectures)?;
+    inputs.check(of.name, of.inputs)?;
+    let t5 = T5Config::read(&of.table, config)?;
+    let head = seq2seq::head(config, class, of.architectures)?;
     let since = at.parameters().len();
     let outputs = of_class(&t5, head, class, inputs, at)?;
-    initialise(&t5, config.family, since, at);
+    initialise(&t5, of.name, since, at);
     Ok(outputs)
 }
 

@@ -1,6 +1,6 @@
 //! The inputs that every model of texts has: token ids and an attention mask.
 
-use super::Inputs;
+use super::model::Inputs;
 use crate::error::Result;
 use crate::graph::{Builder, Dim, NodeId};
 use crate::tensor::Dtype;

@@ -5,8 +5,9 @@ use super::block::NormPlace;
 use super::config::Reader;
 use super::described::Described;
 use super::head::Head;
+use super::model::{Class, Inputs, Outputs};
 use super::seq2seq::{self, Layers, Results, Side, named, words};
-use super::{Class, Inputs, Outputs, initial, openai};
+use super::{initial, openai};
 use crate::error::Result;
 use crate::graph::{Builder, Convolution, Dim, Layer, NodeId, Nonlinearity, PositionIds};
 use crate::init::Scheme;
@@ -21,13 +22,13 @@ pub const WHISPER: Described = Described {
     base_prefix: "model",
     markers: &["encoder.conv1.weight", "decoder.layers.0.encoder_attn.q_proj.weight", "encoder.embed_positions.weight"],
     dialects: openai::WHISPER,
-    build,
+    ..Described::new((), build)
 };
 
-fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
-    inputs.check(WHISPER.name, WHISPER.inputs)?;
+fn build(of: &Described, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
+    inputs.check(of.name, of.inputs)?;
     let whisper = WhisperConfig::read(config)?;
-    let head = seq2seq::head(config, class, WHISPER.architectures)?;
+    let head = seq2seq::head(config, class, of.architectures)?;
     let since = at.parameters().len();
     let outputs = match head {
         Head::Audio => whisper.classify(config, inputs, at)?,
@@ -38,7 +39,7 @@ fn build(config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Re
     });
     let equal = Scheme::Constant { value: 1.0 / (whisper.encoder.layers as f64 + 1.0) };
     at.init_rule(since, equal, "whisper: equal weights", |parameter| parameter.role == Role::Token);
-    initial::base(WHISPER.name, whisper.range, since, at);
+    initial::base(of.name, whisper.range, since, at);
     Ok(outputs)
 }
 

@@ -31,7 +31,7 @@ pub struct Attention {
     pub out_bias: bool,
     /// The width that the output's projection takes, where it is not that of all heads together: such an attention does not run.
     pub out_width: Option<u64>,
-    /// The norms over each head of q and k, before they are placed.
+    /// The norms of q and k, before these are rotated.
     pub norms: Option<HeadNorms>,
     /// Whether q, k and v are one tensor.
     pub projections: Projections,
@@ -172,7 +172,7 @@ pub enum RopeScaling {
     NotRunnable(&'static str),
 }
 
-/// RMS norms over the heads of q and of k, one scale for all heads of each.
+/// RMS norms of q and of k.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadNorms {
     /// The name of the query's.
@@ -183,6 +183,8 @@ pub struct HeadNorms {
     pub eps: f64,
     /// Whether the scale is 1 + weight.
     pub centred: bool,
+    /// Whether all heads are normed together, each number with its own weight; otherwise each head is, with the weights of the others.
+    pub whole: bool,
 }
 
 /// The names of an attention's projections below its path.

@@ -200,9 +200,11 @@ fn attention(attention: &Attention, width: u64) -> Vec<Declared> {
     };
     parameters.extend(linear(out, width, attention.out_width.unwrap_or(queries), attention.out_bias, true));
     let mut parameters = stored(attention.layout, parameters);
-    let norms = attention.norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
-    parameters
-        .extend(norms.map(|name| declared(below(name, "weight"), [attention.head_dim].into(), Role::Norm, "RMSNorm")));
+    if let Some(norms) = &attention.norms {
+        let width = |all: u64| if norms.whole { all } else { attention.head_dim };
+        let norm = |name: &str, width| declared(below(name, "weight"), [width].into(), Role::Norm, "RMSNorm");
+        parameters.extend([norm(&norms.q, width(queries)), norm(&norms.k, width(keys))]);
+    }
     if let AttentionKind::Relative(relative) = attention.kind {
         let mut bias = table(relative.buckets, attention.heads, Role::Token);
         bias.parameter.name = "relative_attention_bias.weight".into();

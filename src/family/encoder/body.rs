@@ -2,8 +2,8 @@
 
 use super::table::{Body, Feed, Model, Projection};
 use crate::error::Result;
-use crate::family::Inputs;
 use crate::family::block::{NormPlace, residual};
+use crate::family::model::Inputs;
 use crate::family::text::text;
 use crate::graph::{Attention, Builder, Dim, Layer, LayerOptions, NodeId, ParameterId, PositionIds, Projections, Use};
 use crate::tensor::{Dtype, Role};

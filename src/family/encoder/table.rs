@@ -2,9 +2,10 @@
 
 use crate::error::Result;
 use crate::family::config::Reader;
+use crate::family::dialect::Dialect;
 use crate::family::head::Head;
+use crate::family::model::{Inputs, Outputs};
 use crate::family::text::Text;
-use crate::family::{Dialect, Inputs, Outputs};
 use crate::graph::{Builder, NodeId, Nonlinearity, ParameterId, PositionIds};
 
 /// An encoder: every field is a place where two published families differ.

@@ -3,8 +3,8 @@
 use super::body::{linear, norm, parameter};
 use super::table::{Active, Body, Model, Tower, Words};
 use crate::error::Result;
-use crate::family::Outputs;
 use crate::family::head::{self, Head};
+use crate::family::model::Outputs;
 use crate::graph::{Builder, Layer, NodeId, Nonlinearity};
 use crate::tensor::Role;
 

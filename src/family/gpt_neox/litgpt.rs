@@ -2,7 +2,7 @@
 //! them head by head, as the family does. Both are read, and the first is written.
 
 use crate::adapt::{Op, RopeLayout, Run};
-use crate::family::Config;
+use crate::family::config::Config;
 use crate::family::dialect::{Dialect, Rule, rules};
 
 /// The dialect.

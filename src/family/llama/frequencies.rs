@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::siblings::{Llama, Windows};
-use crate::family::Config;
+use super::table::{Llama, Windows};
+use crate::family::config::Config;
 
 /// The factors by which frequencies are divided: at every length (Llama 3.1), or at long and at short ones (Phi-3).
 pub(super) const TABLES: &[&str] = &[ALL, LONG, SHORT];

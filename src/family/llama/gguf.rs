@@ -3,20 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use super::frequencies;
-use super::siblings::Llama;
-use crate::checkpoint::Listing;
-use crate::family::Config;
+use super::table::Llama;
+use crate::checkpoint::{CheckpointFormat, Listing};
+use crate::family::config::Config;
+use crate::family::described::Described;
 
 /// A config from the metadata of a GGUF file of this architecture, or `None` where it is no such file. A missing number is left to the
 /// family's default, and to the error that the shapes then give.
-pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
-    let get = |key: &str| source.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
-    let architecture = get("general.architecture")
-        .filter(|name| *name == of.gguf && source.format == crate::checkpoint::CheckpointFormat::Gguf)?;
+pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> {
+    let get = |key: &str| metadata(source, key);
+    let architecture = architecture(source).filter(|name| *name == of.table.gguf)?;
     let own = |key: &str| get(&format!("{architecture}.{key}"));
     // Mistral's and Mixtral's files call themselves llama
     let has_experts = own("expert_count").and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count > 0);
-    if has_experts != of.experts.is_some() {
+    if has_experts != of.table.experts.is_some() {
         return None;
     }
     let mut config = Map::new();
@@ -33,7 +33,7 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
     for (key, theirs) in NUMBERS {
         number(key, own(theirs));
     }
-    if let Some(experts) = of.experts {
+    if let Some(experts) = of.table.experts {
         number(experts.count.0, own("expert_count"));
         if experts.intermediate.0 != "intermediate_size" {
             number(experts.intermediate.0, own("expert_feed_forward_length"));
@@ -47,21 +47,34 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
         config.insert("vocab_size".into(), json!(rows));
     }
     config.insert("tie_word_embeddings".into(), json!(source.position("output.weight").is_none()));
-    frequencies::state(of, &mut config, own);
+    frequencies::state(&of.table, &mut config, own);
     Some(Config(config))
 }
 
-/// What the metadata of such a file say that no config carries.
-pub(super) fn unknown(source: &Listing) -> Option<String> {
-    let get = |key: &str| source.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
-    let key = format!(
-        "{}.rope.scaling.type",
-        get("general.architecture").filter(|_| source.format == crate::checkpoint::CheckpointFormat::Gguf)?
-    );
-    frequencies::is_unknown(get(&key)).then_some(key)
+fn metadata<'a>(source: &'a Listing, key: &str) -> Option<&'a str> {
+    source.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
 }
 
-/// Keys of a config, and what llama.cpp calls them below the architecture's name.
+/// The architecture that a GGUF file states.
+fn architecture(source: &Listing) -> Option<&str> {
+    metadata(source, "general.architecture").filter(|_| source.format == CheckpointFormat::Gguf)
+}
+
+/// What the metadata of such a file state and no config carries: another kind of rotary scaling, and the windows of OLMo 3, whose files
+/// have OLMo 2's architecture.
+pub(super) fn unknown(of: &Llama, source: &Listing) -> Vec<String> {
+    let get = |key: &str| metadata(source, key);
+    let Some(architecture) = architecture(source) else { return Vec::new() };
+    let key = |end: &str| format!("{architecture}.{end}");
+    let (scaling, window) = (key("rope.scaling.type"), key("attention.sliding_window"));
+    let has_window = of.gguf == OLMO && architecture == OLMO && get(&window).is_some();
+    let scaling = frequencies::is_unknown(get(&scaling)).then_some(scaling);
+    scaling.into_iter().chain(has_window.then_some(window)).collect()
+}
+
+const OLMO: &str = "olmo2";
+
+/// Keys of a config, and their names in GGUF below the architecture's name.
 const NUMBERS: &[(&str, &str)] = &[
     ("hidden_size", "embedding_length"),
     ("num_hidden_layers", "block_count"),

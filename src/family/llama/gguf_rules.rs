@@ -1,16 +1,16 @@
 //! The names of Llama and its relatives in GGUF files (llama.cpp's `gguf-py/gguf/tensor_mapping.py`), in groups that architectures share.
 
 use super::frequencies::TABLES;
-use super::projections::rope;
+use super::projections::{key_from_neighbours, key_to_neighbours, query_from_neighbours, query_to_neighbours};
 use crate::adapt::Op;
-use crate::family::Config;
+use crate::family::config::Config;
 use crate::family::dialect::{Dialect, Rule, rules};
 
 const fn dialect(rules: &'static [&'static [Rule]]) -> Dialect {
     Dialect { name: "gguf", markers: &["blk.{i}.attn_q.weight"], rules, buffers: TABLES, ..Dialect::PLAIN }
 }
 
-/// Llama and Mistral, whose rotary pairs are neighbours.
+/// Llama, Mistral and SmolLM3, whose rotary pairs are neighbours.
 pub(super) const LLAMA: Dialect =
     dialect(&[EMBEDDINGS, VALUE_OUTPUT, NEIGHBOURS_QUERY, NEIGHBOURS_KEY, FEED_FORWARD, NORMS]);
 pub(super) const MIXTRAL: Dialect =
@@ -19,6 +19,8 @@ pub(super) const MIXTRAL: Dialect =
 pub(super) const QWEN: Dialect = dialect(&[EMBEDDINGS, VALUE_OUTPUT, QUERY_KEY, FEED_FORWARD, NORMS, HEAD_NORMS]);
 pub(super) const QWEN_MOE: Dialect =
     dialect(&[EMBEDDINGS, VALUE_OUTPUT, QUERY_KEY, FEED_FORWARD, NORMS, HEAD_NORMS, QWEN_EXPERTS]);
+pub(super) const OLMO2: Dialect =
+    dialect(&[EMBEDDINGS, VALUE_OUTPUT, QUERY_KEY, FEED_FORWARD, NORMS_AFTER, HEAD_NORMS]);
 pub(super) const PHI: Dialect =
     Dialect { markers: &["blk.{i}.attn_qkv.weight"], ..dialect(&[EMBEDDINGS, NORMS, FUSED]) };
 pub(super) const GEMMA: Dialect =
@@ -40,11 +42,11 @@ const QUERY_KEY: &[Rule] = rules! {
 };
 
 /// Queries and keys whose rotary pairs are neighbours.
-const NEIGHBOURS_QUERY: &[Rule] = rules! { rope::read_q, rope::write_q;
+const NEIGHBOURS_QUERY: &[Rule] = rules! { query_from_neighbours, query_to_neighbours;
     "model.layers.{i}.self_attn.q_proj.{weight,bias}" => "blk.{i}.attn_q.{weight,bias}",
 };
 
-const NEIGHBOURS_KEY: &[Rule] = rules! { rope::read_k, rope::write_k;
+const NEIGHBOURS_KEY: &[Rule] = rules! { key_from_neighbours, key_to_neighbours;
     "model.layers.{i}.self_attn.k_proj.{weight,bias}" => "blk.{i}.attn_k.{weight,bias}",
 };
 
@@ -55,6 +57,12 @@ const FEED_FORWARD: &[Rule] = rules! {
 const NORMS: &[Rule] = rules! {
     "model.norm.weight" => "output_norm.weight",
     "model.layers.{i}.{input,post_attention}_layernorm.weight" => "blk.{i}.{attn,ffn}_norm.weight",
+};
+
+/// OLMo 2's.
+const NORMS_AFTER: &[Rule] = rules! {
+    "model.norm.weight" => "output_norm.weight",
+    "model.layers.{i}.post_{attention,feedforward}_layernorm.weight" => "blk.{i}.post_{attention,ffw}_norm.weight",
 };
 
 const HEAD_NORMS: &[Rule] = rules! {

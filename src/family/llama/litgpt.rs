@@ -18,7 +18,11 @@ pub(super) const LLAMA: Dialect = Dialect {
 pub(super) const SIBLING: Dialect = Dialect { alone: &[], ..LLAMA };
 
 /// Gemma 3, with norms on both sides of a branch.
-pub(super) const GEMMA3: Dialect = Dialect { rules: &[COMMON, QKV, QKV_BY_GROUP, SEPARATE, NORMS_AROUND], ..SIBLING };
+pub(super) const GEMMA3: Dialect =
+    Dialect { rules: &[COMMON, QKV, QKV_BY_GROUP, SEPARATE, NORMS_AFTER, NORM_BETWEEN], ..SIBLING };
+
+/// OLMo 2, with norms after each branch.
+pub(super) const OLMO2: Dialect = Dialect { rules: &[COMMON, QKV, QKV_BY_GROUP, SEPARATE, NORMS_AFTER], ..SIBLING };
 
 pub(super) const MIXTRAL: Dialect = Dialect {
     alone: &["transformer.h.0.norm_1.weight", "transformer.h.0.mlp.experts.0.fc_1.weight", "transformer.wte.weight"],
@@ -65,10 +69,12 @@ const SECOND_NORM: &[Rule] = rules! {
     "model.layers.{i}.post_attention_layernorm.weight" => "transformer.h.{i}.norm_2.weight",
 };
 
-const NORMS_AROUND: &[Rule] = rules! {
-    "model.layers.{i}.post_attention_layernorm.weight" => "transformer.h.{i}.post_attention_norm.weight",
+const NORMS_AFTER: &[Rule] = rules! {
+    "model.layers.{i}.post_{attention,feedforward}_layernorm.weight" => "transformer.h.{i}.post_{attention,mlp}_norm.weight",
+};
+
+const NORM_BETWEEN: &[Rule] = rules! {
     "model.layers.{i}.pre_feedforward_layernorm.weight" => "transformer.h.{i}.norm_2.weight",
-    "model.layers.{i}.post_feedforward_layernorm.weight" => "transformer.h.{i}.post_mlp_norm.weight",
 };
 
 const MIXTRAL_EXPERTS: &[Rule] = rules! {

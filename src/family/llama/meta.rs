@@ -1,7 +1,7 @@
 //! Llama as Meta publishes it, and Mistral as Mistral AI does (`consolidated.*`, `params.json`): other names, and rotary embeddings
 //! whose pairs are neighbours, where transformers' are halves of a head.
 
-use super::projections::rope;
+use super::projections::{key_from_neighbours, key_to_neighbours, query_from_neighbours, query_to_neighbours};
 use crate::family::dialect::{Dialect, Rule, rules};
 
 /// Llama and Mistral.
@@ -28,11 +28,11 @@ const COMMON: &[Rule] = rules! {
     "model.layers.{i}.self_attn.{v,o}_proj.{weight,bias}" => "layers.{i}.attention.w{v,o}.{weight,bias}",
 };
 
-const QUERY: &[Rule] = rules! { rope::read_q, rope::write_q;
+const QUERY: &[Rule] = rules! { query_from_neighbours, query_to_neighbours;
     "model.layers.{i}.self_attn.q_proj.{weight,bias}" => "layers.{i}.attention.wq.{weight,bias}",
 };
 
-const KEY: &[Rule] = rules! { rope::read_k, rope::write_k;
+const KEY: &[Rule] = rules! { key_from_neighbours, key_to_neighbours;
     "model.layers.{i}.self_attn.k_proj.{weight,bias}" => "layers.{i}.attention.wk.{weight,bias}",
 };
 

@@ -1,6 +1,6 @@
 //! Which layers are mixtures of experts, and of how many.
 
-use super::siblings::{Defaults, Experts};
+use super::table::{Defaults, Experts};
 use crate::error::Result;
 use crate::family::config::Reader;
 use crate::family::error::FamilyError;

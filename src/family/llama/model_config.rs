@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::siblings::Llama;
+use super::table::{Llama, Norms};
 use crate::checkpoint::Listing;
-use crate::family::Config;
+use crate::family::config::Config;
+use crate::family::described::Described;
 
 /// Keys that are translated, or without effect on what the model computes.
 const KNOWN: &[&str] = &[
@@ -116,6 +117,7 @@ pub(super) fn unknown(of: &Llama, source: &Listing) -> Vec<String> {
         "scale_embeddings" => of.gemma,
         "gelu_approximate" => of.gemma,
         "norm_topk_prob" => of.experts.is_some(),
+        "norm_qk_type" | "post_attention_norm" | "post_mlp_norm" => of.norms == Norms::After,
         _ => KNOWN.contains(&key),
     };
     let unread = |(key, value): &(String, Value)| says(value) && !is_own(key) && !is_neutral(key, value);
@@ -141,6 +143,7 @@ fn sibling(stated: &Map<String, Value>) -> Option<&'static str> {
         return None;
     }
     Some(match stated.get("mlp_class_name")?.as_str()? {
+        "LLaMAMLP" if is("norm_qk") && stated.get("norm_qk_type") == Some(&json!("olmo2")) => "olmo2",
         "LLaMAMLP" if is("norm_qk") => "qwen3",
         "LLaMAMLP" if is("attn_bias") => "qwen2",
         "LLaMAMLP" if has_window => "mistral",
@@ -153,7 +156,7 @@ fn sibling(stated: &Map<String, Value>) -> Option<&'static str> {
 }
 
 /// The config, or `None` where there is no `model_config.yaml` or it is another sibling's.
-pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
+pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> {
     let stated = parsed(source)?;
     if sibling(&stated)? != of.name {
         return None;
@@ -178,7 +181,7 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
     set("num_key_value_heads", json!(number("n_query_groups").unwrap_or(heads)));
     set("head_dim", json!(number("head_size").or_else(|| width.checked_div(heads))?));
     set("vocab_size", json!(vocabulary.or_else(|| number("vocab_size"))?));
-    set(of.defaults.activation.0, json!(of.defaults.activation.1));
+    set(of.table.defaults.activation.0, json!(of.table.defaults.activation.1));
     set("rms_norm_eps", says("norm_eps").cloned().unwrap_or(json!(1e-5)));
     set("max_position_embeddings", says("block_size").cloned().unwrap_or(json!(4096)));
     set("tie_word_embeddings", json!(source.position("lm_head.weight").is_some()));
@@ -189,7 +192,7 @@ pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
     if of.name == "mistral" || of.name == "mixtral" {
         set("sliding_window", says("sliding_window_size").cloned().unwrap_or(Value::Null));
     }
-    if let Some(experts) = of.experts {
+    if let Some(experts) = of.table.experts {
         set(experts.count.0, json!(number("n_expert")?));
         set("num_experts_per_tok", json!(number("n_expert_per_token")?));
         let expert = rows("transformer.h.0.mlp.experts.0.fc_1.weight").or_else(|| number("moe_intermediate_size"));

@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::siblings::Llama;
+use super::table::Llama;
 use crate::checkpoint::Listing;
-use crate::family::Config;
+use crate::family::config::Config;
+use crate::family::described::Described;
 
 /// Keys without a counterpart in a config: they size a cache or a shard, or follow from what is stored.
 const WITHOUT_EFFECT: &[&str] =
@@ -53,7 +54,7 @@ pub(super) fn unknown(source: &Listing) -> Vec<String> {
 }
 
 /// The config, or `None` where there is no `params.json` or it is another sibling's.
-pub(super) fn config(of: &Llama, source: &Listing) -> Option<Config> {
+pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> {
     let stated = parsed(source)?;
     let says = |key: &str| stated.get(key).filter(|value| !value.is_null());
     let is_mistral = ["hidden_dim", "sliding_window", "moe"].iter().any(|key| stated.contains_key(*key));

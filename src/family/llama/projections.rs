@@ -1,11 +1,11 @@
 //! The rows of q, k and v: how many heads a config states, the order of rotary pairs within a head, and the order of heads in a fused matrix.
 
 use crate::adapt::{Op, RopeLayout, Run};
-use crate::family::Config;
+use crate::family::config::Config;
 
 /// Which heads.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Heads {
+enum Heads {
     /// Those of queries.
     Query,
     /// Those of keys and values.
@@ -26,7 +26,7 @@ fn heads(config: &Config, of: Heads) -> Option<(u64, u64)> {
 }
 
 /// The rows of a projection, or `None` where the config does not state them.
-pub(super) fn rows(config: &Config, of: Heads) -> Option<u64> {
+fn rows(config: &Config, of: Heads) -> Option<u64> {
     let (heads, width) = heads(config, of)?;
     heads.checked_mul(width)
 }
@@ -37,7 +37,7 @@ fn unknown() -> Vec<Op> {
 }
 
 /// The rows of each head in the other order of rotary pairs.
-pub(super) fn turned(config: &Config, of: Heads, to: RopeLayout) -> Vec<Vec<Op>> {
+fn turned(config: &Config, of: Heads, to: RopeLayout) -> Vec<Vec<Op>> {
     match heads(config, of) {
         Some((heads, rotary)) => vec![vec![Op::RopePermute { heads, rotary, to }]],
         None => vec![unknown()],
@@ -119,24 +119,20 @@ pub(super) fn grouped(config: &Config) -> Vec<Vec<Op>> {
     vec![vec![Op::Gather { axis: 0, runs: (0..groups.count).flat_map(of_group).collect::<Vec<_>>().into() }]]
 }
 
-/// `turned`, as functions of a rule.
-pub(super) mod rope {
-    use super::{Config, Heads, Op, RopeLayout, turned};
+/// Queries whose rotary pairs are halves of a head, from neighbours.
+pub(super) fn query_from_neighbours(config: &Config) -> Vec<Vec<Op>> {
+    turned(config, Heads::Query, RopeLayout::ToHalves)
+}
 
-    /// Queries, from neighbours.
-    pub(in super::super) fn read_q(config: &Config) -> Vec<Vec<Op>> {
-        turned(config, Heads::Query, RopeLayout::ToHalves)
-    }
-    /// Queries, to neighbours.
-    pub(in super::super) fn write_q(config: &Config) -> Vec<Vec<Op>> {
-        turned(config, Heads::Query, RopeLayout::ToNeighbours)
-    }
-    /// Keys, from neighbours.
-    pub(in super::super) fn read_k(config: &Config) -> Vec<Vec<Op>> {
-        turned(config, Heads::Key, RopeLayout::ToHalves)
-    }
-    /// Keys, to neighbours.
-    pub(in super::super) fn write_k(config: &Config) -> Vec<Vec<Op>> {
-        turned(config, Heads::Key, RopeLayout::ToNeighbours)
-    }
+pub(super) fn query_to_neighbours(config: &Config) -> Vec<Vec<Op>> {
+    turned(config, Heads::Query, RopeLayout::ToNeighbours)
+}
+
+/// Keys, likewise.
+pub(super) fn key_from_neighbours(config: &Config) -> Vec<Vec<Op>> {
+    turned(config, Heads::Key, RopeLayout::ToHalves)
+}
+
+pub(super) fn key_to_neighbours(config: &Config) -> Vec<Vec<Op>> {
+    turned(config, Heads::Key, RopeLayout::ToNeighbours)
 }

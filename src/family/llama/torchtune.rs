@@ -1,7 +1,7 @@
 //! Llama and its relatives as torchtune saves them: a norm's weight is a `scale`, and the rotary pairs of Llama, Mistral and Gemma are
 //! neighbours, as Meta's, while those of Qwen and Phi are halves, as transformers'.
 
-use super::projections::{pieces, rope};
+use super::projections::{key_from_neighbours, key_to_neighbours, pieces, query_from_neighbours, query_to_neighbours};
 use crate::family::dialect::{Dialect, Rule, halves, joined, rules};
 
 /// Llama, Mistral and Gemma.
@@ -45,11 +45,11 @@ const SEPARATE: &[Rule] = rules! {
     "model.layers.{i}.mlp.{gate_proj,up_proj}.{weight,bias}" => "layers.{i}.mlp.{w1,w3}.{weight,bias}",
 };
 
-const NEIGHBOURS_QUERY: &[Rule] = rules! { rope::read_q, rope::write_q;
+const NEIGHBOURS_QUERY: &[Rule] = rules! { query_from_neighbours, query_to_neighbours;
     "model.layers.{i}.self_attn.q_proj.{weight,bias}" => "layers.{i}.attn.q_proj.{weight,bias}",
 };
 
-const NEIGHBOURS_KEY: &[Rule] = rules! { rope::read_k, rope::write_k;
+const NEIGHBOURS_KEY: &[Rule] = rules! { key_from_neighbours, key_to_neighbours;
     "model.layers.{i}.self_attn.k_proj.{weight,bias}" => "layers.{i}.attn.k_proj.{weight,bias}",
 };
 

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 
 use super::*;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Parameter, run};
 use crate::tensor::Shape;
 

@@ -22,8 +22,8 @@ pub(super) fn attention(attention: &Attention, inputs: &[Tensor], weights: &[Ten
     let head = attention.head_dim as usize;
     let Pieces { q, k, v, projections, out, rest } = pieces(attention, input, memory, weights, tap)?;
     let norms = if attention.norms.is_some() { rest } else { &[] };
-    let q = placed(attention, across(normed(attention, split(attention, q, attention.heads)?, norms.first())?)?)?;
-    let k = placed(attention, across(normed(attention, split(attention, k, attention.kv_heads)?, norms.get(1))?)?)?;
+    let q = placed(attention, across(normed(attention, q, attention.heads, norms.first())?)?)?;
+    let k = placed(attention, across(normed(attention, k, attention.kv_heads, norms.get(1))?)?)?;
     let (k, v) = (repeated(attention, k)?, repeated(attention, across(split(attention, v, attention.kv_heads)?)?)?);
     let scores = q.matmul(&k.transpose(2, 3)?.contiguous()?)?;
     let scores = match &attention.kind {
@@ -135,12 +135,11 @@ fn pieces<'a>(
     Ok(Pieces { q, k, v, projections, out, rest })
 }
 
-/// Each head's RMS norm, where there is one.
-fn normed(attention: &Attention, heads: Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
-    match (&attention.norms, weight) {
-        (Some(norms), Some(weight)) => rms_norm(&heads, norms.eps, norms.centred, std::slice::from_ref(weight)),
-        _ => Ok(heads),
-    }
+/// Split into heads, with an RMS norm of each head or of all together, where there is one.
+fn normed(attention: &Attention, x: Tensor, heads: u64, weight: Option<&Tensor>) -> Result<Tensor> {
+    let (Some(norms), Some(weight)) = (&attention.norms, weight) else { return split(attention, x, heads) };
+    let norm = |x: &Tensor| rms_norm(x, norms.eps, norms.centred, std::slice::from_ref(weight));
+    if norms.whole { split(attention, norm(&x)?, heads) } else { norm(&split(attention, x, heads)?) }
 }
 
 /// Each key or value head as often as there are query heads to a group.
