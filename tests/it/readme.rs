@@ -9,10 +9,13 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn the_readme_links_to_a_family_that_is_a_small_table() {
-    let file = "src/family/distilbert.rs";
-    assert!(read("README.md").contains(&format!("]({file})")), "README.md has no link to {file}");
-    assert!(read(file).lines().count() < 70, "{file} is no small family any more");
+fn the_guide_to_families_links_to_families_that_are_small_tables() {
+    let guide = "docs/adding-a-family.md";
+    assert!(read("README.md").contains(&format!("]({guide})")), "README.md has no link to {guide}");
+    for file in ["src/family/distilbert.rs", "src/family/llama/smollm3.rs"] {
+        assert!(read(guide).contains(&format!("](../{file})")), "{guide} has no link to {file}");
+        assert!(read(file).lines().count() < 70, "{file} is no small family any more");
+    }
 }
 
 /// The texts between backticks.
