@@ -1,4 +1,4 @@
-//! What a family asked a config for while it was built: the keys that have an effect, and the defaults of those that are missing.
+//! The keys that a family asked a config for while it was built: those that have an effect, and the defaults of those that are missing.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

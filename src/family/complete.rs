@@ -331,7 +331,7 @@ pub struct Divergence {
     pub key: String,
     /// What is taken where nothing is stated; `None` where that is nothing.
     pub default: Option<Value>,
-    /// What the source's config says.
+    /// The value in the source's config.
     pub source: Value,
     /// Whether another name or shape follows from the source's value.
     pub changes_tensors: bool,
@@ -341,7 +341,7 @@ pub struct Divergence {
 const OWN: &[&str] =
     &["architectures", "id2label", "num_labels", "pad_token_id", "eos_token_id", "decoder_start_token_id"];
 
-/// Where a config leaves to a default what the config of a source of the same family says otherwise.
+/// Keys that a config leaves to a default and that the config of a source of this family states otherwise.
 pub fn divergences(family: &'static dyn Family, config: &Config, source: &Config) -> Vec<Divergence> {
     let (Some(now), Some(theirs)) = (Built::of(family, config), Built::of(family, source)) else { return Vec::new() };
     let value = |config: &Config, key: &str| {

@@ -25,20 +25,20 @@ const NEVER: &[(&str, &str)] = &[
     ("tie_encoder_decoder", "false: an encoder and a decoder with weights of their own"),
 ];
 
-/// More layers than any model has; a config may state any number.
+/// More layers than any model has.
 const MOST_LAYERS: u64 = 10_000;
 
 /// A config as one family reads it.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
-    /// Who reads, for messages.
+    /// The family's name, for messages.
     pub family: &'static str,
     config: &'a Config,
     asked: &'a Asked,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader that records what is asked. A config that states a key under two names with different values is an error.
+    /// A reader that records the keys that it is asked for. A config that states a key under two names with different values is an error.
     pub fn new(family: &'static str, config: &'a Config, asked: &'a Asked) -> Result<Reader<'a>> {
         check_aliases(family, config)?;
         let reader = Reader { family, config, asked };
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         self.found(key)
     }
 
-    /// Whether the config states a key, be it as null.
+    /// Whether the config states a key, also as null.
     pub fn states(&self, key: &str) -> bool {
         self.asked.note(key);
         aliases::names(self.family, key).any(|name| self.config.0.contains_key(name))
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// The error that a value cannot be.
+    /// The error of a value that is not possible.
     pub fn wrong(&self, key: &str, value: impl ToString, must: impl Into<String>) -> Error {
         let (key, value, must) = (key.to_string(), value.to_string(), must.into());
         FamilyError::Value { family: self.family, key, value, must }.into()
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         value.as_str().ok_or_else(|| self.wrong(key, value, "a string"))
     }
 
-    /// Records further values of a key that change which tensors there are; what decides between them are the weights.
+    /// Records further values of a key that change which tensors there are; the weights decide between them.
     pub fn alternatives(&self, key: &str, values: impl IntoIterator<Item = Value>) {
         self.asked.alternatives(key, values);
     }
@@ -178,19 +178,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The error that the family exists with this value, and xfer does not know it so.
+    /// The error of a value with which the family exists and for which there is no code.
     pub fn unsupported(&self, key: &'static str, value: impl ToString, known: impl Into<String>) -> Error {
         let (value, known) = (format!("`{}`", value.to_string()), known.into());
         FamilyError::Unsupported { family: self.family, key, value, known }.into()
     }
 
-    /// The number of classes: of `id2label`, of `num_labels`, or 2; where both are said they must agree (transformers 4 and 5
-    /// believe different ones).
+    /// The number of classes: of `id2label`, of `num_labels`, or 2; where both are stated they must agree (transformers 4 and 5
+    /// take different ones).
     pub fn labels(&self) -> Result<u64> {
         self.labels_or(2)
     }
 
-    /// The same for a family whose configs mean another number where they say none.
+    /// The number of classes for a family with another default.
     pub fn labels_or(&self, default: u64) -> Result<u64> {
         let stated = self.get("num_labels").map(|_| self.size("num_labels", 2)).transpose()?;
         let Some(value) = self.get("id2label") else {

@@ -101,7 +101,7 @@ pub(super) fn class(
     Ok(outputs)
 }
 
-/// Two results from one matrix, each of `rows` and with fans of its own: gate and up.
+/// Two results from one matrix, each of `rows` with its own fans: gate and up.
 pub(super) fn halves(name: &str, rows: u64, bias: bool, input: NodeId, at: &mut Builder) -> Result<(NodeId, NodeId)> {
     let both = rows.checked_mul(2).ok_or_else(|| {
         let (layer, what) = (at.full_name(name), format!("two halves of {rows} each"));

@@ -134,8 +134,8 @@ fn layer(gpt2: &Gpt2Config, index: u64, input: NodeId, text: Text, at: &mut Buil
     at.layer("", Layer::Add, &[transformed, middle])
 }
 
-/// A number for each text (or a row, where the config wants no labels of it), from one of its positions or from their mean. Where
-/// the config leaves the position to the caller it is the last, as in transformers where he does not say.
+/// A number for each text (or a row, without `summary_proj_to_labels`), from one of its positions or from their mean. With `cls_index`,
+/// where callers of transformers may choose the position, it is the last, which is the default there.
 fn summary(config: Reader, gpt2: &Gpt2Config, hidden: NodeId, at: &mut Builder) -> Result<NodeId> {
     let read = match config.text("summary_type", "cls_index")? {
         "cls_index" | "last" => Layer::Last { padding: None },

@@ -100,7 +100,7 @@ fn body(neox: &NeoXConfig, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
     Ok(Body { text, hidden: norm("final_layer_norm", neox, hidden, at)?, layers })
 }
 
-/// x ← x + attention(norm(x)) + feed_forward(norm'(x)); one after the other where the config says so.
+/// x ← x + attention(norm(x)) + feed_forward(norm'(x)); one after the other without `use_parallel_residual`.
 fn layer(neox: &NeoXConfig, input: NodeId, text: Text, at: &mut Builder) -> Result<NodeId> {
     let attended = at.branch(|at| {
         let normed = norm("input_layernorm", neox, input, at)?;

@@ -1,10 +1,10 @@
-//! What a class of a model ends in, by the end of its name.
+//! The head of a class, by the end of the class's name.
 
 use super::config::Reader;
 use crate::error::{Error, Result};
 use crate::family::error::FamilyError;
 
-/// What a class has on its body.
+/// What a class adds to its body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Head {
     /// Nothing.

@@ -177,7 +177,7 @@ impl Known {
         key.starts_with('_') || self.asks(key) || INERT.contains(&key)
     }
 
-    /// The key that a name is a typing error of, or `None`.
+    /// The key that a misspelt name is closest to, or `None`.
     pub fn meant(&self, name: &str) -> Option<&str> {
         let all = self.asked.iter().map(String::as_str).chain(INERT.iter().copied());
         let near = all.map(|key| (distance(name, key), key)).filter(|(distance, key)| {
@@ -188,7 +188,7 @@ impl Known {
     }
 }
 
-/// Letters that were changed, left out, added or exchanged; case and separators do not count.
+/// The number of letters changed, left out, added or exchanged; case and separators do not count.
 fn distance(a: &str, b: &str) -> usize {
     let plain = |text: &str| text.to_lowercase().replace(['-', '.'], "_");
     strsim::damerau_levenshtein(&plain(a), &plain(b))

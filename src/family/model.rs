@@ -1,4 +1,4 @@
-//! What a family is asked, and how one of its models is built into a larger one.
+//! The interface of a family, and how one of its models is built into a larger one.
 
 use super::asked::Asked;
 use super::config::{Config, Reader};
@@ -68,7 +68,7 @@ pub trait Family: Sync {
     /// The names of its inputs, the one that a preceding layer feeds first.
     fn inputs(&self) -> &'static [&'static str];
     /// Declares parameters and nodes of a class, under the builder's path. An unknown class or a config value that cannot be is an error.
-    /// Every key of the config that it depends on is asked for through the reader, also where another key makes it idle.
+    /// Every key of the config that it depends on is asked for through the reader, also where another key makes it ineffective.
     fn declare(&self, config: Reader, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs>;
     /// `declare` for a config that no reader records.
     fn build(&self, config: &Config, inputs: &Inputs, class: &Class, at: &mut Builder) -> Result<Outputs> {
@@ -80,7 +80,7 @@ pub trait Family: Sync {
     fn markers(&self) -> &'static [&'static str];
     /// Its dialects, the plain one not among them.
     fn dialects(&self) -> &'static [Dialect];
-    /// Layouts of its weights that are refused, because nothing in them says which of several they have.
+    /// Layouts of its weights that are refused, because nothing in them determines which of several they have.
     fn undetermined(&self) -> &'static [Undetermined] {
         &[]
     }

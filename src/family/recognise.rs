@@ -1,4 +1,4 @@
-//! Which family a source is of: its config says so, else the names of its tensors.
+//! The family of a source: by its config, else by the names of its tensors.
 
 use super::config::Config;
 use super::llama::{is_model_config, is_params};
@@ -29,7 +29,7 @@ pub fn described(source: &Listing) -> Option<(&'static dyn Family, Config, Optio
     FAMILIES.iter().copied().find_map(of)
 }
 
-/// The family and config of a source: by its `config.json`, else by what describes it otherwise, else by marker names of its tensors; `None` where neither says, or
+/// The family and config of a source: by its `config.json`, else by what describes it otherwise, else by marker names of its tensors; `None` where neither is decisive, or
 /// where the config names a family that xfer does not know.
 pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
     if let Some((family, config, _)) = described(source) {

@@ -31,7 +31,7 @@ const QKV_BY_HEAD: &[Rule] = rules! {
     "gpt_neox.layers.{i}.attention.query_key_value.{weight,bias}" => "transformer.h.{i}.attn.attn.{weight,bias}",
 };
 
-/// More heads than any model has: a config that states more is not believed.
+/// More heads than any model has: a config that states more is wrong.
 const MOST_HEADS: u64 = 1 << 16;
 
 /// How many heads and how wide each is.

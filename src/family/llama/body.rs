@@ -107,7 +107,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// What a sibling exists with and is not built here.
+/// Refuses variants that exist and are not built here.
 fn refuse(of: &Llama, config: Reader) -> Result<()> {
     if of.gemma && config.flag("use_bidirectional_attention", false)? {
         return Err(config.unsupported("use_bidirectional_attention", true, "false: attention to what came before"));
@@ -135,7 +135,7 @@ fn heads(defaults: &Defaults, config: Reader) -> Result<(u64, u64)> {
     Ok((heads, kv_heads))
 }
 
-/// Gemma's configs of its first weeks say `gelu` and mean the approximation by tanh.
+/// In the first configs of Gemma `gelu` means the approximation by tanh.
 fn activation(of: &Llama, config: Reader) -> Result<Nonlinearity> {
     let (key, default) = of.defaults.activation;
     match config.activation(key, default)? {

@@ -20,7 +20,7 @@ pub(super) fn is_unknown(kind: Option<&str>) -> bool {
     kind.is_some_and(|kind| !KINDS.contains(&kind))
 }
 
-/// States the rotary embedding as the metadata have it. Gemma 3 has two, of which the metadata state one.
+/// Adds the rotary embedding that the metadata state. Gemma 3 has two, of which they state one.
 pub(super) fn state<'a>(of: &Llama, config: &mut Map<String, Value>, own: impl Fn(&str) -> Option<&'a str>) {
     let number = |key: &str| own(key).and_then(|text| text.parse::<f64>().ok());
     let kind = own("rope.scaling.type").filter(|kind| *kind != "none");
@@ -56,7 +56,7 @@ pub(super) fn state<'a>(of: &Llama, config: &mut Map<String, Value>, own: impl F
     }
 }
 
-/// The same where the factors of frequencies were read.
+/// The config with the factors of frequencies.
 pub(super) fn with_tables(mut config: Config, tables: &[(String, Vec<f64>)]) -> Config {
     let table = |name: &str| tables.iter().find(|(known, _)| known == name).map(|(_, values)| values.as_slice());
     let theta = config.0.get("rope_theta").cloned().unwrap_or_else(|| json!(10_000.0));

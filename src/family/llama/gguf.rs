@@ -8,13 +8,13 @@ use crate::checkpoint::{CheckpointFormat, Listing};
 use crate::family::config::Config;
 use crate::family::described::Described;
 
-/// A config from the metadata of a GGUF file of this architecture, or `None` where it is no such file. A missing number is left to the
-/// family's default, and to the error that the shapes then give.
+/// A config from the metadata of a GGUF file of this architecture, or `None` for another file. A missing number is the family's
+/// default, which the shapes of the tensors then contradict where it is wrong.
 pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> {
     let get = |key: &str| metadata(source, key);
     let architecture = architecture(source).filter(|name| *name == of.table.gguf)?;
     let own = |key: &str| get(&format!("{architecture}.{key}"));
-    // Mistral's and Mixtral's files call themselves llama
+    // the architecture of Mistral's and Mixtral's files is `llama` too
     let has_experts = own("expert_count").and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count > 0);
     if has_experts != of.table.experts.is_some() {
         return None;
@@ -89,7 +89,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("num_experts_per_tok", "expert_used_count"),
 ];
 
-/// The same for special tokens.
+/// Keys for special tokens, likewise.
 const TOKENS: &[(&str, &str)] = &[
     ("bos_token_id", "tokenizer.ggml.bos_token_id"),
     ("eos_token_id", "tokenizer.ggml.eos_token_id"),

@@ -164,6 +164,6 @@ pub(super) const LEGACY: Undetermined = Undetermined {
         "language_model.encoder.layers.{i}.attention.query_key_value.weight",
     ],
     by: "Megatron-LM before Megatron Core",
-    why: "the order of its rows depends on a checkpoint_version that does not stand beside the tensors",
+    why: "the order of its rows depends on a checkpoint_version that is not stored with the tensors",
     remedy: "convert it with Megatron-LM's tools/checkpoint/convert.py --saver core, and pass the result",
 };

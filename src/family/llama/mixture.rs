@@ -1,4 +1,4 @@
-//! Which layers are mixtures of experts, and of how many.
+//! Which layers are mixtures of experts, and of how many experts.
 
 use super::table::{Defaults, Experts};
 use crate::error::Result;
@@ -17,7 +17,7 @@ pub(super) struct Mixture {
     pub layers: Vec<bool>,
 }
 
-/// What a config says of its experts.
+/// The mixtures that a config states.
 pub(super) fn read(of: &Experts, defaults: &Defaults, config: Reader, activation: Nonlinearity) -> Result<Mixture> {
     let experts = config.size(of.count.0, of.count.1)?;
     let per_token = config.size("num_experts_per_tok", of.per_token)?;
@@ -40,7 +40,7 @@ pub(super) fn read(of: &Experts, defaults: &Defaults, config: Reader, activation
     Ok(Mixture { path: of.path, experts, layers: layers(of, defaults, config)? })
 }
 
-/// All, or those that `decoder_sparse_step` counts and `mlp_only_layers` does not name.
+/// All layers, or those that `decoder_sparse_step` selects and `mlp_only_layers` does not list.
 fn layers(of: &Experts, defaults: &Defaults, config: Reader) -> Result<Vec<bool>> {
     let count = config.count("num_hidden_layers", defaults.layers)?;
     if !of.sparse {

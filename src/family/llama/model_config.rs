@@ -1,4 +1,4 @@
-//! `model_config.yaml`, which litgpt saves beside its weights, as a config of transformers.
+//! `model_config.yaml`, which litgpt saves with its weights, as a config of transformers.
 
 use serde_json::{Map, Value, json};
 
@@ -35,7 +35,7 @@ const KNOWN: &[&str] = &[
     "n_expert_per_token",
 ];
 
-/// Keys that only say something where they have another value than this.
+/// Keys without an effect at this value.
 const NEUTRAL: &[(&str, &str)] = &[
     ("norm_qk_type", "default"),
     ("rotary_percentage", "1"),
@@ -46,7 +46,7 @@ const NEUTRAL: &[(&str, &str)] = &[
     ("gelu_approximate", "none"),
 ];
 
-/// The keys, or `None` where the text is none of litgpt's.
+/// The keys, or `None` for a text that litgpt did not write.
 fn parsed(source: &Listing) -> Option<Map<String, Value>> {
     let stated = yaml(source.config.as_deref()?)?;
     is_litgpt(&stated).then_some(stated)
@@ -61,7 +61,7 @@ pub(in crate::family) fn is_model_config(text: &str) -> bool {
     !text.trim_start().starts_with('{') && yaml(text).is_some_and(|stated| is_litgpt(&stated))
 }
 
-/// As much of YAML as litgpt writes: scalars, and mappings and lists of them one level down. `None` for what is none of these.
+/// As much of YAML as litgpt writes: scalars, and mappings and lists of them one level down. `None` for anything else.
 fn yaml(text: &str) -> Option<Map<String, Value>> {
     let mut stated = Map::new();
     let mut last = String::new();
@@ -101,10 +101,10 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-/// Its keys that say something which no config of this family carries.
+/// Its keys that no config of this family can carry.
 pub(super) fn unknown(of: &Llama, source: &Listing) -> Vec<String> {
     let Some(stated) = parsed(source) else { return Vec::new() };
-    let says = |value: &Value| match value {
+    let is_set = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::Number(number) => number.as_f64() != Some(0.0),
         _ => true,
@@ -120,7 +120,7 @@ pub(super) fn unknown(of: &Llama, source: &Listing) -> Vec<String> {
         "norm_qk_type" | "post_attention_norm" | "post_mlp_norm" => of.norms == Norms::After,
         _ => KNOWN.contains(&key),
     };
-    let unread = |(key, value): &(String, Value)| says(value) && !is_own(key) && !is_neutral(key, value);
+    let unread = |(key, value): &(String, Value)| is_set(value) && !is_own(key) && !is_neutral(key, value);
     let adjusted = |key: &str| stated.get("rope_adjustments").is_some_and(|rope| rope.get(key).is_some());
     let is_odd = match stated.get("rope_adjustments").and_then(Value::as_object) {
         Some(rope) => {
@@ -135,8 +135,8 @@ pub(super) fn unknown(of: &Llama, source: &Listing) -> Vec<String> {
 /// The keys of Llama 3.1's scaling.
 const LLAMA3: [&str; 4] = ["factor", "low_freq_factor", "high_freq_factor", "original_max_seq_len"];
 
-/// Which sibling has these parts.
-fn sibling(stated: &Map<String, Value>) -> Option<&'static str> {
+/// The family with these parts.
+fn family(stated: &Map<String, Value>) -> Option<&'static str> {
     let is = |key: &str| stated.get(key) == Some(&Value::Bool(true));
     let has_window = stated.get("sliding_window_size").is_some_and(|window| !window.is_null());
     if stated.get("norm_class_name")?.as_str()? != "RMSNorm" {
@@ -155,10 +155,10 @@ fn sibling(stated: &Map<String, Value>) -> Option<&'static str> {
     })
 }
 
-/// The config, or `None` where there is no `model_config.yaml` or it is another sibling's.
+/// The config, or `None` where there is no `model_config.yaml` or it is another family's.
 pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> {
     let stated = parsed(source)?;
-    if sibling(&stated)? != of.name {
+    if family(&stated)? != of.name {
         return None;
     }
     let says = |key: &str| stated.get(key).filter(|value| !value.is_null());
@@ -225,7 +225,7 @@ fn rope(stated: &Map<String, Value>, theta: f64) -> Value {
     }
 }
 
-/// The config where it was measured whether embedding and head are one: litgpt stores both.
+/// The config with what was measured of embedding and head, of which litgpt stores both.
 pub(super) fn retied(mut config: Config, source: &Listing, measured: Option<bool>) -> Config {
     if parsed(source).is_some() {
         config.0.insert("tie_word_embeddings".into(), measured.unwrap_or(false).into());

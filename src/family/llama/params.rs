@@ -1,5 +1,5 @@
-//! `params.json`, which Meta and Mistral AI publish beside their weights, as a config of transformers. What it leaves out follows from the
-//! weights where they show it, else from the release that it belongs to.
+//! `params.json`, which Meta and Mistral AI publish with their weights, as a config of transformers. What it leaves out is taken from the
+//! shapes of the weights, else from the release that it belongs to.
 
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ const TRANSLATED: &[&str] = &[
     "model_type",
 ];
 
-/// The keys of a `params.json`, or `None` where the text is none.
+/// The keys of a `params.json`, or `None` for another text.
 fn parsed(source: &Listing) -> Option<Map<String, Value>> {
     let stated: Map<String, Value> = serde_json::from_str(source.config.as_deref()?).ok()?;
     is_params(&stated).then_some(stated)
@@ -45,15 +45,15 @@ pub(in crate::family) fn is_params(stated: &Map<String, Value>) -> bool {
     ["dim", "n_layers", "n_heads"].iter().all(|key| stated.contains_key(*key)) && !stated.contains_key("hidden_size")
 }
 
-/// Its keys that say something which no config of this family carries.
+/// Its keys that no config of this family can carry.
 pub(super) fn unknown(source: &Listing) -> Vec<String> {
     let Some(stated) = parsed(source) else { return Vec::new() };
     let is_known = |key: &str| TRANSLATED.contains(&key) || WITHOUT_EFFECT.contains(&key);
-    let says = |value: &Value| !value.is_null() && *value != Value::Bool(false);
-    stated.into_iter().filter(|(key, value)| !is_known(key) && says(value)).map(|(key, _)| key).collect()
+    let is_set = |value: &Value| !value.is_null() && *value != Value::Bool(false);
+    stated.into_iter().filter(|(key, value)| !is_known(key) && is_set(value)).map(|(key, _)| key).collect()
 }
 
-/// The config, or `None` where there is no `params.json` or it is another sibling's.
+/// The config, or `None` where there is no `params.json` or it is another family's.
 pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> {
     let stated = parsed(source)?;
     let says = |key: &str| stated.get(key).filter(|value| !value.is_null());
@@ -103,19 +103,19 @@ pub(super) fn config(of: &Described<Llama>, source: &Listing) -> Option<Config> 
     Some(Config(config))
 }
 
-/// Whether the weights have no head of their own.
+/// Whether the weights have no separate head.
 fn is_tied(source: &Listing) -> bool {
     named(source, "tok_embeddings.weight").is_some() && named(source, "output.weight").is_none()
 }
 
-/// Whether both are stored and may be copies, which is then measured: Llama 3.2 is published so.
+/// Whether embedding and head are both stored and may be copies, as in Llama 3.2; this is then measured.
 fn may_tie(stated: &Map<String, Value>, source: &Listing) -> bool {
     let shape = |name: &str| source.tensors.get(named(source, name)?).map(|tensor| &tensor.shape);
     stated.get("use_scaled_rope") == Some(&Value::Bool(true))
         && shape("tok_embeddings.weight").is_some_and(|table| shape("output.weight") == Some(table))
 }
 
-/// The config where it was measured whether embedding and head are one; both are stored, and nothing measured, where it was not.
+/// The config with the result of that measurement; without one, embedding and head are tied where only the embedding is stored.
 pub(super) fn retied(mut config: Config, source: &Listing, measured: Option<bool>) -> Config {
     let Some(stated) = parsed(source) else { return config };
     let tied = measured.unwrap_or_else(|| is_tied(source));
@@ -125,7 +125,7 @@ pub(super) fn retied(mut config: Config, source: &Listing, measured: Option<bool
     config
 }
 
-/// The place of a tensor of this name, alone or below a path.
+/// The index of a tensor of this name, alone or below a path.
 fn named(source: &Listing, name: &str) -> Option<usize> {
     let below = |end: &str| end.is_empty() || end.ends_with('.');
     source
@@ -178,7 +178,7 @@ fn longest(stated: &Map<String, Value>, is_mistral: bool) -> u64 {
     }
 }
 
-/// The base of the rotary embedding where none is stated: Mistral's code has a million without a window.
+/// The base of the rotary embedding where none is stated: in Mistral's code a million without a window.
 fn theta(stated: &Map<String, Value>, is_mistral: bool) -> f64 {
     let has_window = stated.get("sliding_window").is_some_and(|window| !window.is_null());
     if is_mistral && !has_window { 1_000_000.0 } else { 10_000.0 }

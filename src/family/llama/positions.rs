@@ -1,4 +1,4 @@
-//! What each layer knows of positions: its rotary embedding, and how far it sees.
+//! The rotary embedding and the window of each layer.
 
 use super::table::{Llama, Rotary, Windows};
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ fn local_rope(config: Reader, head_dim: u64) -> Result<Rope> {
     Ok(Rope { theta, rotary: head_dim, scaling: RopeScaling::Unscaled })
 }
 
-/// Which layers have windows: by `layer_types`, else by the sibling's rule.
+/// Which layers have windows: by `layer_types`, else by the family's rule.
 fn sliding(of: &Llama, config: Reader, rotates: &[bool]) -> Result<Vec<bool>> {
     let by_rule: Box<dyn Fn(u64) -> bool> = match of.windows {
         Windows::Never => Box::new(|_| false),
@@ -98,7 +98,7 @@ fn rotates(of: &Llama, config: Reader, count: u64) -> Result<Vec<bool>> {
     list.iter().take(count as usize).map(rotates).collect()
 }
 
-/// The error of a list that is not as long as the model is deep.
+/// The error of a list whose length is not the number of layers.
 fn other_length(config: Reader, count: u64, other: &'static str, length: usize) -> Error {
     FamilyError::Contradiction {
         family: config.family,

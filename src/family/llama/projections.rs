@@ -12,7 +12,7 @@ enum Heads {
     Key,
 }
 
-/// More groups of heads than any model has: a config that states more is not believed.
+/// More groups of heads than any model has: a config that states more is wrong.
 const MOST_GROUPS: u64 = 1 << 16;
 
 /// The number of heads and the width of each. The keys are those of transformers, of Meta's `params.json` and of litgpt.
@@ -31,7 +31,7 @@ fn rows(config: &Config, of: Heads) -> Option<u64> {
     heads.checked_mul(width)
 }
 
-/// An operation that stands for a number of heads that the config does not state: planning refuses it and names the tensor.
+/// An operation for a config that does not state its heads: planning refuses it and names the tensor.
 fn unknown() -> Vec<Op> {
     vec![Op::RopePermute { heads: 0, rotary: 0, to: RopeLayout::ToHalves }]
 }
@@ -87,7 +87,7 @@ pub(super) fn from_groups(config: &Config) -> Vec<Vec<Op>> {
     vec![piece(0, queries), piece(queries, width), piece(queries + width, width)]
 }
 
-/// The inverse: one matrix group by group out of q, k and v.
+/// One matrix group by group out of q, k and v.
 pub(super) fn to_groups(config: &Config) -> Vec<Vec<Op>> {
     let Some(groups) = Groups::of(config) else { return vec![unknown()] };
     let of_group = |group: u64| {
@@ -108,7 +108,7 @@ pub(super) fn ungrouped(config: &Config) -> Vec<Vec<Op>> {
     vec![vec![Op::Gather { axis: 0, runs: runs.into() }]]
 }
 
-/// The inverse.
+/// One matrix group by group out of one with all of q, k and v after each other.
 pub(super) fn grouped(config: &Config) -> Vec<Vec<Op>> {
     let Some(groups) = Groups::of(config) else { return vec![unknown()] };
     let (keys, values) = (groups.count * groups.queries, groups.count * (groups.queries + groups.width));

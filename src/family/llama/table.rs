@@ -72,7 +72,6 @@ pub(super) struct Experts {
 /// Which projections of the attention have biases.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Bias {
-    /// None.
     Never,
     /// Those of q, k and v.
     Inputs,
@@ -83,7 +82,6 @@ pub(super) enum Bias {
 /// Which layers see only the last `sliding_window` positions.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Windows {
-    /// None.
     Never,
     /// All, where the config has a window; this one where it states none.
     All(Option<u64>),
