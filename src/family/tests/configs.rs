@@ -84,6 +84,14 @@ fn a_decoder_that_cannot_be_is_refused_by_key_and_both_numbers() {
             "qwen2 config: num_hidden_layers is 3, but layer_types is 1 layers",
         ),
         (
+            json!({ "model_type": "smollm3", "num_hidden_layers": 3, "no_rope_layers": [1, 0] }),
+            "smollm3 config: num_hidden_layers is 3, but no_rope_layers is 2 layers",
+        ),
+        (
+            json!({ "model_type": "smollm3", "num_hidden_layers": 2, "no_rope_layers": [1, 2] }),
+            "smollm3 config: no_rope_layers is 2, it must be a list of 1 for layers with a rotary embedding and 0 for the others",
+        ),
+        (
             json!({ "model_type": "gemma3_text", "final_logit_softcapping": 30.0 }),
             "gemma3_text config: final_logit_softcapping `30.0` is not supported",
         ),

@@ -213,6 +213,7 @@ fn the_published_sizes_count_as_published() {
         ("mistral", "MistralForCausalLM", 7_241_732_096),
         ("phi3", "Phi3ForCausalLM", 3_821_079_552),
         ("gemma", "GemmaForCausalLM", 8_537_680_896),
+        ("smollm3", "SmolLM3ForCausalLM", 3_075_098_624),
     ] {
         assert_eq!(count(json!({ "model_type": model_type, "architectures": [class] })), expected, "{model_type}");
     }
