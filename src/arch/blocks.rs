@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::FamilyBlock;
-use super::json::{Document, MOST_BYTES, Node, Wrong};
+use super::json::{Document, MOST_BYTES};
 use super::native::Native;
+use super::node::{Node, Wrong};
 use crate::arch::error::Problem;
 use crate::error::Result;
 use crate::family::{self, Class, Config, Family, Inputs, Outputs};

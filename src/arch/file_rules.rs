@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::json::{Entry, Json, Node, Read, Wrong};
+use super::node::{Entry, Json, Node, Read, Wrong};
 use super::{
     AdaptRule, DepthList, DepthRule, InitRule, LabelRule, ListItem, MapRule, NewRows, Rules, Selector, VocabRule,
 };

@@ -1,7 +1,7 @@
 //! What may stand in an architecture file: tables from which the check (unknown keys, wrong types, each with its place)
 //! and the JSON Schema both follow. What the words mean is the business of the readers.
 
-use super::json::{Json, Node, Read, Wrong};
+use super::node::{Json, Node, Read, Wrong};
 use crate::arch::error::Problem;
 use crate::error::nearest;
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::grammar::{self, RULES};
-use super::json::{Document, Node, Read, Wrong};
+use super::json::Document;
+use super::node::{Node, Read, Wrong};
 use super::{Architecture, FamilyBlock, Flags, Form, LabelRule, file_rules};
 use crate::arch::error::{ArchError, Problem};
 use crate::error::{Error, Result, nearest};

@@ -1,6 +1,6 @@
 //! The layer that an object of a layers file describes.
 
-use super::json::{Json, Node, Read};
+use super::node::{Json, Node, Read};
 use crate::graph::{
     Attention, AttentionKind, Convolution, Dim, Layer, Nonlinearity, PositionIds, Projections, Rope, RopeScaling, Use,
 };
@@ -54,11 +54,11 @@ impl Plain<'_> {
         })
     }
 
-    fn need<T: super::json::FromNode>(&self, key: &'static str) -> Read<T> {
+    fn need<T: super::node::FromNode>(&self, key: &'static str) -> Read<T> {
         self.node.need(key, &format!("a layer of type {}", self.word))
     }
 
-    fn or<T: super::json::FromNode>(&self, key: &str, default: T) -> Read<T> {
+    fn or<T: super::node::FromNode>(&self, key: &str, default: T) -> Read<T> {
         Ok(self.node.maybe(key)?.unwrap_or(default))
     }
 
@@ -69,7 +69,7 @@ impl Plain<'_> {
     fn activation(&self, word: &str) -> Read<Nonlinearity> {
         serde_json::from_value(word.into()).map_err(|_| {
             let problem = super::grammar::unknown_word("layer type", word, &super::grammar::layer_words());
-            super::json::Wrong { at: self.value("type").at, problem }
+            super::node::Wrong { at: self.value("type").at, problem }
         })
     }
 
@@ -219,7 +219,7 @@ impl Plain<'_> {
             fused.entries().unwrap_or_default().iter().find(|entry| ["q", "k", "v"].contains(&entry.key.as_str()))
         {
             let problem = crate::arch::error::Problem::Exclusive { first: "qkv".into(), second: entry.key.clone() };
-            return Err(super::json::Wrong { at: entry.at, problem });
+            return Err(super::node::Wrong { at: entry.at, problem });
         }
         Ok(Projections::Fused { qkv: name("qkv", "qkv")?, out: name("out", "proj")? })
     }

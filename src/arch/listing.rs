@@ -1,8 +1,9 @@
 //! Listings: a `state_dict` without values, written out or taken from a checkpoint's headers. No graph.
 
 use super::file_rules;
-use super::json::{Document, Entry, Node, Read, Wrong};
+use super::json::Document;
 use super::modules::{self, Facts};
+use super::node::{Entry, Node, Read, Wrong};
 use super::{Architecture, Form, Rules, self_contained};
 use crate::arch::error::{ArchError, Problem};
 use crate::checkpoint::Listing;

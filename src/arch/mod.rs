@@ -21,6 +21,7 @@ mod listing;
 mod missing;
 mod modules;
 mod native;
+mod node;
 mod open;
 pub mod pattern;
 mod rules;

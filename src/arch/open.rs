@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::beside::Beside;
 use super::grammar::{self, HEAD, Key, LAYERS_FILE, LISTING_FILE, RULES};
-use super::json::{Document, Node, Read, Wrong};
+use super::json::Document;
+use super::node::{Node, Read, Wrong};
 use super::{Architecture, Flags, Form, LabelRule, Rules, hugging_face, listing, missing, native, vocabulary};
 use crate::arch::error::{ArchError, Problem};
 use crate::checkpoint::{self, OpenOptions};

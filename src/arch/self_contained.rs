@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::grammar::RULES;
-use super::json::{Entry, Node};
+use super::node::{Entry, Node};
 use crate::family::Config;
 use crate::graph::Parameter;
 use crate::tensor::Dtype;

@@ -6,7 +6,7 @@ use xfer::adapt::NamedOp;
 use xfer::arch;
 use xfer::text::Text;
 
-use super::init::{HubArgs, RuleArgs};
+use super::arguments::{HubArgs, RuleArgs};
 use super::output::{data, json};
 use super::progress::{Shown, Signals};
 

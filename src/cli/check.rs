@@ -9,7 +9,7 @@ use xfer::error::Exit;
 use xfer::job::{self, CheckRequest};
 use xfer::report::{diagnosis, page};
 
-use super::init::{HubArgs, ThreadArgs};
+use super::arguments::{HubArgs, ThreadArgs};
 use super::output::{OutputArgs, Silent, data, json, warn_all};
 use super::progress::{Shown, Signals};
 use super::written;

@@ -9,7 +9,7 @@ use xfer::error::{Fault, Interrupted};
 use xfer::job::{self, CompareRequest};
 use xfer::report::{comparison, page};
 
-use super::init::{HubArgs, ThreadArgs, share};
+use super::arguments::{HubArgs, ThreadArgs, share};
 use super::output::{Silent, data, json, talk};
 use super::progress::{Shown, Signals};
 use super::written;

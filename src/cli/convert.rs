@@ -7,7 +7,8 @@ use anyhow::Result;
 use clap::Args;
 use xfer::job::{self, ConvertRequest};
 
-use super::init::{DtypeArg, ExecutionArgs, HubArgs, conclude};
+use super::arguments::{DtypeArg, ExecutionArgs, HubArgs};
+use super::init::conclude;
 use super::output::OutputArgs;
 use super::progress::{Shown, Signals};
 use super::size;

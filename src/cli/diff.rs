@@ -6,7 +6,7 @@ use xfer::checkpoint::OpenOptions;
 use xfer::error::Exit;
 use xfer::job;
 
-use super::init::{HubArgs, ThreadArgs};
+use super::arguments::{HubArgs, ThreadArgs};
 use super::output::{Silent, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 

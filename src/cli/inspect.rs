@@ -7,7 +7,7 @@ use xfer::job;
 use xfer::source::aliases;
 use xfer::text::Text;
 
-use super::init::{HubArgs, ThreadArgs};
+use super::arguments::{HubArgs, ThreadArgs};
 use super::output::{data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 

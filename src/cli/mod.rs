@@ -1,6 +1,7 @@
 //! The command line: what was typed, and what is printed. One file for each command.
 
 mod arch;
+mod arguments;
 mod check;
 mod compare;
 mod completions;

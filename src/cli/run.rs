@@ -7,7 +7,8 @@ use anyhow::Result;
 use clap::Args;
 use xfer::job;
 
-use super::init::{ExecutionArgs, HubArgs, READY, conclude};
+use super::arguments::{ExecutionArgs, HubArgs};
+use super::init::{READY, conclude};
 use super::output::OutputArgs;
 use super::progress::{Shown, Signals};
 

@@ -8,7 +8,7 @@ use xfer::error::Exit;
 use xfer::job;
 use xfer::source::Access;
 
-use super::init::ThreadArgs;
+use super::arguments::ThreadArgs;
 use super::output::{Silent, data, json as print_json, warn_all};
 use super::progress::{Shown, Signals};
 

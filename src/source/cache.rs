@@ -203,6 +203,12 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::rename(&beside, path).map_err(|e| cache_error("rename", &beside, e))
 }
 
+/// Whether a disk, a quota or a limit on the length of files is exhausted.
+pub(super) fn is_full(error: &Error) -> bool {
+    let Some(SourceError::Cache { source, .. }) = error.downcast_ref() else { return false };
+    matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded)
+}
+
 /// Lets a cache be read-only.
 fn tolerated(result: Result<()>) -> Result<()> {
     result.or_else(|error| match error.downcast_ref() {

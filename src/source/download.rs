@@ -7,16 +7,17 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 use ureq::Body;
-use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG};
-use ureq::http::{HeaderMap, Method, Response, StatusCode};
+use ureq::http::header::{CONTENT_LENGTH, ETAG};
+use ureq::http::{Method, Response, StatusCode};
 
 use super::address::Address;
-use super::cache::{Cache, cache_error, create_folder_of};
+use super::cache::{Cache, cache_error, create_folder_of, is_full};
+use super::headers::{content_range, is_blob_name, is_rest, text};
 use super::identity::{Identity, Other, hexadecimal};
 use super::name::percent_encoded;
 use super::pace::{Broken, Pace, Slow, read_whole};
 use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::Progress;
 use crate::source::error::SourceError;
 use crate::unfinished::Unfinished;
@@ -393,37 +394,7 @@ impl Part {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// An etag that may be a file's name: it comes from a server.
-fn is_blob_name(etag: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=128).contains(&etag.len()) && etag.bytes().all(allowed)
-}
-
-/// Whether a disk, a quota or a limit on the length of files is exhausted.
-fn is_full(error: &Error) -> bool {
-    let Some(SourceError::Cache { source, .. }) = error.downcast_ref() else { return false };
-    matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded)
-}
-
 fn is_bad_range(failure: &Failure) -> bool {
     let (Failure::Final(error) | Failure::Temporary { error, .. }) = failure;
     matches!(error.downcast_ref(), Some(SourceError::Status { status: 416, .. }))
-}
-
-/// The first and the last byte of the answer and how many the file has, as `Content-Range: bytes first-last/total` says.
-fn content_range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
-    let (range, total) = text(headers, CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    Some((first.parse().ok()?, last.parse().ok()?, total.parse().ok()?))
-}
-
-/// Whether an answer holds the bytes from `offset` to the last one that was announced.
-fn is_rest(response: &Response<Body>, offset: u64, announced: Option<u64>) -> bool {
-    content_range(response.headers()).is_some_and(|(first, last, total)| {
-        first == offset && last.checked_add(1) == Some(total) && announced.is_none_or(|bytes| bytes == total)
-    })
 }

@@ -8,6 +8,7 @@ mod certificates;
 mod download;
 pub mod error;
 mod front;
+mod headers;
 mod hub;
 mod identity;
 mod local;

@@ -9,6 +9,7 @@ mod fresh;
 mod node;
 mod number;
 mod outcome;
+mod overflow;
 mod parallel;
 mod peak;
 mod planned;
