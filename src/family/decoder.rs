@@ -58,8 +58,12 @@ impl Heads {
         tied: bool,
         padding: Option<u64>,
     ) -> Result<Heads> {
+        let head = head::of(config, known)?;
+        if !matches!(head, Head::None | Head::Language | Head::Sequence | Head::Token | Head::Span) {
+            return Err(head::unknown(config, known));
+        }
         Ok(Heads {
-            head: head::of(config, known)?,
+            head,
             vocabulary,
             labels: config.labels()?,
             tied: config.flag("tie_word_embeddings", tied)?,
@@ -141,7 +145,7 @@ fn logits(heads: &Heads, names: &Names, body: &Body, at: &mut Builder) -> Result
             Some(at.layer(names.token_classifier, classifier, &[kept])?)
         }
         Head::Span => Some(at.layer("qa_outputs", Layer::Linear { out: 2, bias: true }, &[body.hidden])?),
-        // no decoder has such classes
+        // without a head, or refused by `Heads::read`
         Head::None
         | Head::Encoder
         | Head::PreTraining
