@@ -103,6 +103,11 @@ impl Listing {
         Listing { variables, ..self }
     }
 
+    /// The name of a tensor by its index; empty beyond the last.
+    pub(crate) fn name(&self, id: usize) -> &str {
+        self.tensors.get(id).map_or("", |tensor| tensor.name.as_str())
+    }
+
     /// The index of the tensor called `name`, or `None`; one look-up, however many tensors there are.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.index.get_or_init(|| index(&self.tensors)).get(name).copied()

@@ -91,10 +91,7 @@ pub fn convert(request: &ConvertRequest, execution: &Execution, progress: &dyn P
     let with_companions = destination == Destination::Directory;
     let asked = Conversion { dtype: request.dtype, to: request.to.clone(), only, max_shard_size, with_companions };
     let view = source.view();
-    let questions = plan::convert_questions(&view, &asked)?;
-    sources::fetch(&opened, questions.iter().flat_map(super::asked_about), progress)?;
-    let evidence = transfer::answer(&questions, &sources::readers(&opened), progress)?;
-    let mut plan = plan::convert(&view, &asked, &evidence)?;
+    let mut plan = plan::convert(&view, &asked, |questions| super::answered(&opened, questions, progress))?;
     plan.warnings.splice(0..0, source.checkpoint.notes.iter().cloned());
     if with_companions && !plan.companions.iter().any(|file| file.name == "config.json") {
         plan.warnings.push("no config.json is written: the source has none".into());

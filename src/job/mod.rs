@@ -32,7 +32,7 @@ use crate::arch::{self, Architecture};
 use crate::checkpoint::{self, Checkpoint, OpenOptions, Reader};
 use crate::error::Result;
 use crate::job::error::JobError;
-use crate::plan::{self, Plan, Planned, Question};
+use crate::plan::{self, Answer, Plan, Planned, Question};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::save::{self, Layout, Replace, Staging};
@@ -85,10 +85,8 @@ fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let (architecture, sources) = opened(request, &arguments, progress)?;
     let architecture = completed::architecture(architecture, sources.iter().map(Opened::listed))?;
     let views: Vec<plan::SourceView> = sources.iter().map(Opened::view).collect();
-    let questions = plan::questions(&views, &architecture)?;
-    sources::fetch(&sources, questions.iter().flat_map(asked_about), progress)?;
-    let evidence = transfer::answer(&questions, &sources::readers(&sources), progress)?;
-    let planned = plan::plan(&views, &architecture, &request.options, &evidence)?;
+    let planned =
+        plan::plan(&views, &architecture, &request.options, |questions| answered(&sources, questions, progress))?;
     let notes = sources.iter().flat_map(|s| s.checkpoint.notes.clone()).collect();
     Ok(Prepared { planned, sources, architecture, notes, lsuv_peak: 0, access: request.access.clone() })
 }
@@ -185,17 +183,18 @@ fn write_companions(
 
 /// Fetches the files whose tensors the plan reads, where they are not at hand; how many bytes of tensors those are.
 fn fetch(plan: &Plan, sources: &[Opened], progress: &dyn Progress) -> Result<u64> {
-    let mut read = BTreeSet::new();
-    for assignment in &plan.assignments {
-        crate::report::walk(&assignment.value, &mut |value| {
-            if let plan::Value::Source { source, tensor, .. } = value {
-                read.insert((*source, tensor.as_str()));
-            }
-        });
-    }
+    let values = plan.assignments.iter().map(|assignment| &assignment.value);
+    let read: BTreeSet<(usize, &str)> =
+        values.flat_map(|value| value.sources().map(|leaf| (leaf.source, leaf.tensor.as_str()))).collect();
     sources::fetch(sources, read.iter().copied(), progress)?;
     let bytes = read.iter().filter_map(|(source, tensor)| sources.get(*source)?.tensor_bytes(tensor));
     Ok(bytes.fold(0, u64::saturating_add))
+}
+
+/// The answers to what planning asks about data.
+fn answered(sources: &[Opened], questions: &[Question], progress: &dyn Progress) -> Result<Vec<(Question, Answer)>> {
+    sources::fetch(sources, questions.iter().flat_map(asked_about), progress)?;
+    transfer::answer(questions, &sources::readers(sources), progress)
 }
 
 /// The tensors that an answer is measured on.

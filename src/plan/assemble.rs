@@ -20,7 +20,7 @@ use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::unused::PassedOver;
 use crate::plan::value::Value;
 use crate::plan::warnings::{idle_rules, unknown_buffers};
-use crate::tensor::{Dtype, Shape, TensorInfo};
+use crate::tensor::{Dtype, TensorInfo};
 
 /// Turns matches into assignments, one after the other.
 pub(crate) struct Assembly<'a> {
@@ -128,16 +128,14 @@ impl<'a> Assembly<'a> {
 
     fn pass_over(&mut self, parameter: &Parameter, found: &Match, reason: &str) {
         let Origin::Found { value, .. } = &found.origin else { return };
-        value.leaves(&mut |leaf| {
-            if let Value::Source { source, tensor, .. } = leaf {
-                let key = (*source, tensor.clone());
-                // tensors of one reason are one line of the report, so a target of the tensor's own name is not repeated
-                self.passed_over.entry(key).or_insert_with(|| match *tensor == parameter.name {
-                    true => reason.to_string(),
-                    false => format!("for {}: {reason}", parameter.name),
-                });
-            }
-        });
+        for leaf in value.sources() {
+            let key = (leaf.source, leaf.tensor.clone());
+            // tensors of one reason are one line of the report, so a target of the tensor's own name is not repeated
+            self.passed_over.entry(key).or_insert_with(|| match *leaf.tensor == parameter.name {
+                true => reason.to_string(),
+                false => format!("for {}: {reason}", parameter.name),
+            });
+        }
     }
 
     fn fresh(
@@ -180,25 +178,15 @@ fn assignment(
     reason: Cow<'static, str>,
     found: &Match,
 ) -> Assignment {
-    Assignment {
-        target: TensorInfo::new(parameter.name.clone(), decision.dtype, parameter.shape.clone()),
-        action: value.action(),
-        value,
-        step,
-        reason,
-        runners_up: found.runners_up.clone(),
-        init: None,
-        new_rows: 0,
-        head: parameter.head,
-        lsuv: None,
-        mismatched: None,
-    }
+    let target = TensorInfo::new(parameter.name.clone(), decision.dtype, parameter.shape.clone());
+    let runners_up = found.runners_up.clone();
+    Assignment { runners_up, head: parameter.head, ..Assignment::new(target, value, step, reason) }
 }
 
 /// What is said of a value that matching made of no source: a branch that starts at zero.
 fn sourceless(value: &Value, found: &Match) -> Option<Initialisation> {
     let scheme = if matches!(value, Value::Computed { .. }) { "computed" } else { "zeros" };
-    value.first_source().is_none().then(|| Initialisation {
+    value.sources().next().is_none().then(|| Initialisation {
         scheme: scheme.into(),
         std: None,
         by: found.reason.to_string(),
@@ -209,7 +197,7 @@ fn sourceless(value: &Value, found: &Match) -> Option<Initialisation> {
 /// Whether a rule says that a target is new: matching saw so, or made its value of no source.
 pub(crate) fn is_declared_new(found: &Match) -> bool {
     let is_sourceless = match &found.origin {
-        Origin::Found { value, .. } => value.first_source().is_none(),
+        Origin::Found { value, .. } => value.sources().next().is_none(),
         Origin::New | Origin::Tied(_) => false,
     };
     found.declared || is_sourceless
@@ -267,25 +255,14 @@ pub(crate) fn require_fit(
     if found.step != Step::Map || !(is_mismatch || names_it()) {
         return Ok(());
     }
-    let (from, stored) = first_stored(value);
+    let first = value.sources().next();
     Err(PlanError::MapShape {
         rule: found.reason.to_string(),
         target: parameter.name.to_string(),
-        from,
+        from: first.map(|first| first.tensor.to_string()).unwrap_or_default(),
         expected: parameter.shape.clone(),
-        stored: stored.filter(|shape| *shape != info.shape),
+        stored: first.map(|first| first.shape.clone()).filter(|shape| *shape != info.shape),
         found: info.shape.clone(),
     }
     .into())
-}
-
-/// The first stored tensor of a value, and its shape.
-fn first_stored(value: &Value) -> (String, Option<Shape>) {
-    let mut first = None;
-    value.leaves(&mut |leaf| {
-        if let (None, Value::Source { tensor, shape, .. }) = (&first, leaf) {
-            first = Some((tensor.to_string(), shape.clone()));
-        }
-    });
-    first.map_or((String::new(), None), |(name, shape)| (name, Some(shape)))
 }

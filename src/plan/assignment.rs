@@ -91,6 +91,30 @@ pub enum Exact {
     Processor,
 }
 
+impl Assignment {
+    /// One of which nothing is new.
+    pub(crate) fn new(
+        target: TensorInfo,
+        value: Value,
+        step: Step,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Assignment {
+        Assignment {
+            target,
+            action: value.action(),
+            value,
+            step,
+            reason: reason.into(),
+            runners_up: Vec::new(),
+            init: None,
+            new_rows: 0,
+            head: false,
+            lsuv: None,
+            mismatched: None,
+        }
+    }
+}
+
 /// Layer-sequential unit variance (Mishkin and Matas, arXiv:1511.06422) of one weight.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

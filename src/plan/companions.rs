@@ -6,15 +6,16 @@ use serde_json::{Map, Value as Json};
 
 use crate::arch::{Architecture, Form, TargetVocabulary};
 use crate::checkpoint::Listing;
+use crate::name::is_index;
 use crate::plan::assignment::Assignment;
 use crate::plan::compatibility;
 use crate::plan::document::{Companion, Content};
 use crate::plan::dtype::dominant;
 use crate::plan::fit::vocabulary::VocabularyRows;
 use crate::plan::inputs::SourceView;
-use crate::plan::matching::matches::Matching;
+use crate::plan::matching::Matching;
 use crate::plan::quantized::announced::Announcement;
-use crate::plan::value::{Action, Value};
+use crate::plan::value::Action;
 use crate::tensor::{Dtype, Name, Role};
 
 /// The names that Hugging Face and sentence-transformers use at the top of a repository, and what each belongs to.
@@ -54,11 +55,9 @@ const COMPANIONS: &[(&str, Kind)] = &[
 /// What a file beside the weights belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The tokenizer.
     Tokenizer,
     /// The pipeline that sentence-transformers puts behind a bare model; a head of one's own replaces it.
     Sentence,
-    /// The model itself.
     Model,
     /// Code that a config names under `auto_map`.
     Code,
@@ -94,17 +93,13 @@ fn kind_by_pattern(name: &str) -> Option<Kind> {
 
 fn is_module_config(name: &str) -> bool {
     let Some((folder, "config.json")) = name.split_once('/') else { return false };
-    folder.split_once('_').is_some_and(|(number, kind)| {
-        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && !kind.is_empty()
-    })
+    folder.split_once('_').is_some_and(|(number, kind)| is_index(number) && !kind.is_empty())
 }
 
 /// The files, and what the user should know of them.
 #[derive(Debug, Default)]
 pub(crate) struct Companions {
-    /// The files.
     pub files: Vec<Companion>,
-    /// What the user should know.
     pub warnings: Vec<String>,
 }
 
@@ -117,7 +112,7 @@ pub(crate) fn choose(
     assignments: &[Assignment],
 ) -> Companions {
     let mut companions = Companions::default();
-    let carrying = matching.carrying(sources, assignments);
+    let carrying = matching.carrying(assignments);
     match config(target, assignments, carrying.is_empty()) {
         Some((text, notes)) => {
             companions.files.push(text_file("config.json", text));
@@ -294,8 +289,8 @@ impl Companions {
 fn main_source(sources: usize, assignments: &[Assignment]) -> Option<usize> {
     let mut counts = vec![0u64; sources];
     for assignment in assignments {
-        let (source, elements) = (assignment.value.first_source(), assignment.target.elements().unwrap_or(0));
-        if let Some(count) = source.and_then(|(source, _)| counts.get_mut(source)) {
+        let (source, elements) = (assignment.value.sources().next(), assignment.target.elements().unwrap_or(0));
+        if let Some(count) = source.and_then(|first| counts.get_mut(first.source)) {
             *count = count.saturating_add(elements);
         }
     }
@@ -314,20 +309,15 @@ impl VocabularyState {
     fn of(target: &Architecture, vocabulary: &VocabularyRows, assignments: &[Assignment]) -> VocabularyState {
         let first = vocabulary.embeddings.iter().find_map(|id| {
             let assignment = assignments.get(*id)?;
-            Some((assignment, assignment.value.first_source()?.0, target.parameters.get(*id)?))
+            Some((assignment, assignment.value.sources().next()?, target.parameters.get(*id)?))
         });
-        let Some((assignment, source, parameter)) = first.filter(|(_, _, p)| p.role != Role::Position) else {
+        let Some((assignment, first, parameter)) = first.filter(|(_, _, p)| p.role != Role::Position) else {
             return VocabularyState { source: None, changed: None };
         };
-        let mut found = None;
-        assignment.value.leaves(&mut |leaf| {
-            if let Value::Source { shape, .. } = leaf {
-                found = found.or(shape.first().copied());
-            }
-        });
         let written = assignment.target.rows();
+        let found = first.shape.first().copied();
         let changed = found.filter(|found| *found != written).map(|found| (found, written, parameter.name.clone()));
-        VocabularyState { source: Some(source), changed }
+        VocabularyState { source: Some(first.source), changed }
     }
 
     /// The source whose tokenizer still fits, unless the architecture names its own.

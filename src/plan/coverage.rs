@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::arch::{Architecture, Selector};
+use crate::arch::Architecture;
 use crate::graph::Parameter;
 use crate::plan::assignment::Assignment;
 use crate::plan::document::Unused;
@@ -11,13 +11,13 @@ use crate::plan::fit::error::FitError;
 use crate::plan::fit::mismatches::Mismatches;
 use crate::plan::inputs::{Options, SourceView};
 use crate::plan::patterns::{collapse, flags};
+use crate::plan::selectors::selects;
 use crate::plan::value::Action;
 use crate::tensor::{Role, elements};
 
 /// What coverage says about a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {
-    /// What breaks the contract.
     pub violations: Vec<PlanError>,
     /// The flags that would make `--strict` pass.
     pub strict_lines: Vec<String>,
@@ -95,10 +95,6 @@ fn low(target: &Architecture, assignments: &[Assignment], mismatched: &Mismatche
     is_low.then(|| FitError::LowCoverage { found, total, minimum, mismatched: mismatched() })
 }
 
-fn is_said(selectors: &[Selector], name: &str) -> bool {
-    selectors.iter().any(|selector| selector.pattern.matches(name).is_some())
-}
-
 fn undeclared_new<'a>(target: &'a Architecture, assignments: &[Assignment], declared: &[bool]) -> BTreeSet<&'a str> {
     let rules = &target.rules;
     let entries = target.parameters.iter().zip(assignments).zip(declared);
@@ -108,8 +104,8 @@ fn undeclared_new<'a>(target: &'a Architecture, assignments: &[Assignment], decl
             assignment.action == Action::New
                 && parameter.role != Role::Buffer
                 && !**declared
-                && !is_said(&rules.new, name)
-                && !is_said(&rules.reinit, name)
+                && !selects(&rules.new, name)
+                && !selects(&rules.reinit, name)
         })
         .map(|((parameter, _), _)| parameter.name.as_str())
         .collect()
@@ -117,5 +113,5 @@ fn undeclared_new<'a>(target: &'a Architecture, assignments: &[Assignment], decl
 
 fn undeclared_unused<'a>(target: &Architecture, unused: &[&'a Unused]) -> BTreeSet<&'a str> {
     let names = unused.iter().map(|entry| entry.tensor.name.as_str());
-    names.filter(|name| !is_said(&target.rules.unused, name)).collect()
+    names.filter(|name| !selects(&target.rules.unused, name)).collect()
 }

@@ -13,24 +13,14 @@ use crate::plan::matching::blocks::{Blocks, places, spell};
 use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::names::is_known_buffer;
 use crate::plan::selectors::is_declared;
-use crate::plan::value::Value;
-use crate::tensor::{Name, Shape, elements};
+use crate::plan::value::{SourceTensor, Value};
+use crate::tensor::{Shape, elements};
 
 /// What damage is found in.
 pub(crate) struct Damage<'a> {
-    /// The sources.
     pub sources: &'a [SourceView<'a>],
-    /// The target.
     pub target: &'a Architecture,
-    /// What was matched.
     pub matches: &'a [Match],
-}
-
-/// A source tensor as an expression mentions it.
-struct Leaf<'a> {
-    source: usize,
-    tensor: &'a Name,
-    shape: &'a Shape,
 }
 
 /// One name below the layers of a block: layers whose source has the target's shape, and layers whose source has another.
@@ -55,7 +45,7 @@ impl<'a> Stored<'a> {
             Blocks::of(names, |id| tensors.get(id).map(|tensor| tensor.shape.as_slice()))
         });
         let found = (0..damage.matches.len()).filter_map(|id| damage.found(id));
-        let read = found.flat_map(|(value, _)| leaves(value)).map(|leaf| (leaf.source, leaf.tensor.to_string()));
+        let read = found.flat_map(|(value, _)| value.sources()).map(|leaf| (leaf.source, leaf.tensor.to_string()));
         Stored { blocks: blocks.collect(), read: read.collect() }
     }
 }
@@ -90,10 +80,10 @@ impl Damage<'_> {
 
     /// Source tensors without elements, where the target's have some.
     fn empty(&self) -> Option<DamageError> {
-        let mut empty: Vec<(ParameterId, Leaf)> = Vec::new();
+        let mut empty: Vec<(ParameterId, SourceTensor)> = Vec::new();
         for id in 0..self.matches.len() {
             let Some((value, _)) = self.found(id).filter(|_| elements(self.shape(id)) != Some(0)) else { continue };
-            let first = leaves(value).into_iter().find(|leaf| elements(leaf.shape) == Some(0));
+            let first = value.sources().find(|leaf| elements(leaf.shape) == Some(0));
             empty.extend(first.filter(|_| !is_declared(self.target, id)).map(|leaf| (id, leaf)));
         }
         let (id, leaf) = empty.first()?;
@@ -125,7 +115,7 @@ impl Damage<'_> {
     fn odd_layers(&self) -> Vec<DamageError> {
         let is_odd = |id: &ParameterId| {
             // what is empty is named as such
-            let is_empty = |value: &Value| leaves(value).iter().any(|leaf| elements(leaf.shape) == Some(0));
+            let is_empty = |value: &Value| value.sources().any(|leaf| elements(leaf.shape) == Some(0));
             let is_odd = |(value, found): (&Value, &Shape)| found.as_slice() != self.shape(*id) && !is_empty(value);
             let found = self.found(*id).is_some_and(is_odd);
             found && !is_known_buffer(self.name(*id)) && places(self.name(*id)).next().is_some()
@@ -184,7 +174,7 @@ impl Damage<'_> {
             Some((_, intact)) => (self.found(*intact)?.0.clone(), self.layers_read(value, &found.intact)),
             None => self.intact_elsewhere(value, self.shape(*first), stored)?,
         };
-        let mut pairs = leaves(value).into_iter().zip(leaves(&intact));
+        let mut pairs = value.sources().zip(intact.sources());
         let (leaf, expected) = pairs.find(|(odd, intact)| odd.shape != intact.shape)?;
         Some(DamageError::OddLayer {
             target: self.name(*first).to_string(),
@@ -201,7 +191,7 @@ impl Damage<'_> {
     fn layers_read(&self, odd: &Value, intact: &[(u64, ParameterId)]) -> Vec<u64> {
         let layer = |(layer, id): &(u64, ParameterId)| {
             let read = self.found(*id).and_then(|(value, _)| {
-                let (odd, intact) = (leaves(odd).into_iter().next()?, leaves(value).into_iter().next()?);
+                let (odd, intact) = (odd.sources().next()?, value.sources().next()?);
                 let mut both = places(odd.tensor).zip(places(intact.tensor));
                 both.find(|(a, b)| a.path == b.path && a.tail == b.tail && a.index != b.index).map(|(_, b)| b.index)
             });
@@ -214,7 +204,7 @@ impl Damage<'_> {
     /// The same expression over another layer of the source, where all layers that no target of this name reads would fit: a depth rule
     /// has chosen the damaged ones. Also which layers these are.
     fn intact_elsewhere(&self, value: &Value, expected: &[u64], stored: &Stored) -> Option<(Value, Vec<u64>)> {
-        let leaf = leaves(value).into_iter().next()?;
+        let leaf = value.sources().next()?;
         let blocks = stored.blocks.get(leaf.source)?;
         places(leaf.tensor).find_map(|place| {
             let layers = blocks.layers(place.path).filter(|_| blocks.is_numbered_stack(place.path))?.keys();
@@ -237,8 +227,7 @@ impl Damage<'_> {
                 let name = spell(path, layer, place.tail);
                 let listing = self.sources.get(*source)?.listing;
                 let info = listing.tensors.get(listing.position(&name)?)?;
-                let (dtype, shape) = (info.dtype, info.shape.clone());
-                Value::Source { source: *source, tensor: info.name.clone(), dtype, shape }
+                Value::stored(*source, info)
             }
             Value::Apply { op, inputs } => {
                 let inputs = inputs.iter().map(|input| self.over(input, path, layer)).collect::<Option<Vec<_>>>()?;
@@ -292,14 +281,4 @@ fn bias_of(name: &str) -> Option<String> {
 
 fn is_gate(rest: &str) -> bool {
     rest.starts_with("ih") || rest.starts_with("hh")
-}
-
-fn leaves(value: &Value) -> Vec<Leaf<'_>> {
-    let mut leaves = Vec::new();
-    value.leaves(&mut |leaf| {
-        if let Value::Source { source, tensor, shape, .. } = leaf {
-            leaves.push(Leaf { source: *source, tensor, shape });
-        }
-    });
-    leaves
 }

@@ -14,11 +14,8 @@ use crate::tensor::{Dtype, Role, TensorInfo};
 /// A type, and whether the user asked for it in so many words (`--dtype` or the file's rule).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
-    /// The type.
     pub dtype: Dtype,
-    /// Whether it was asked for.
     pub asked: bool,
-    /// Who said it.
     pub by: &'static str,
 }
 
@@ -128,7 +125,6 @@ pub(crate) fn narrows(from: Dtype, to: Dtype) -> bool {
 pub(crate) struct Narrowings(BTreeMap<(Dtype, Dtype), u64>);
 
 impl Narrowings {
-    /// Notes one tensor.
     pub(crate) fn note(&mut self, from: Dtype, decision: Decision) {
         if !decision.asked && from.is_float() && narrows(from, decision.dtype) {
             *self.0.entry((from, decision.dtype)).or_default() += 1;

@@ -167,7 +167,6 @@ impl Fields<'_> {
         write!(self.out, "{}\n  \"{name}\": ", std::mem::replace(&mut self.before, ","))
     }
 
-    /// One value on one line.
     fn line<T: Serialize>(&mut self, name: &str, value: &T) -> io::Result<()> {
         self.name(name)?;
         Ok(serde_json::to_writer(&mut *self.out, value)?)

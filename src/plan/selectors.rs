@@ -36,9 +36,13 @@ pub(crate) fn nearest_name<'a>(pattern: &str, names: impl Iterator<Item = &'a st
     names.filter_map(|name| Some((slips(name)?, name))).min().map(|(_, name)| name)
 }
 
+/// Whether any of these selects a name.
+pub(crate) fn selects(selectors: &[Selector], name: &str) -> bool {
+    selectors.iter().any(|selector| selector.pattern.matches(name).is_some())
+}
+
 /// Whether `--new` or `--reinit` says that a target is initialised.
 pub(crate) fn is_declared(target: &Architecture, id: ParameterId) -> bool {
-    let Some(parameter) = target.parameters.get(id) else { return false };
-    let hit = |selectors: &[Selector]| selectors.iter().any(|one| one.pattern.matches(&parameter.name).is_some());
-    hit(&target.rules.new) || hit(&target.rules.reinit)
+    let name = target.parameters.get(id).map(|parameter| parameter.name.as_str());
+    name.is_some_and(|name| selects(&target.rules.new, name) || selects(&target.rules.reinit, name))
 }

@@ -10,9 +10,10 @@ use crate::family::{Class, Config, Inputs};
 use crate::graph::{Builder, Parameter, Part};
 use crate::init::Fans;
 use crate::plan::document::Plan;
+use crate::plan::draft::{Draft, Planned};
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::inputs::{DtypeChoice, Options, SourceView};
-use crate::plan::{Planned, plan, questions};
+use crate::plan::plan;
 use crate::tensor::{Dtype, Role, TensorInfo};
 
 /// A checkpoint that exists on paper.
@@ -186,8 +187,12 @@ pub(crate) fn planned_with(stored: &Stored, target: &Architecture, options: &Opt
         Question::Moments { .. } => (question, Answer::Moments { mean: 0.5, std: 0.25 }),
         Question::Values { .. } => (question, Answer::Values(Vec::new())),
     };
-    let evidence: Vec<_> = questions(&sources, target)?.into_iter().map(answered).collect();
-    plan(&sources, target, options, &evidence)
+    plan(&sources, target, options, |questions| Ok(questions.iter().cloned().map(answered).collect()))
+}
+
+/// What planning asks about data, where it comes to questions.
+pub(crate) fn asked(sources: &[SourceView], target: &Architecture) -> Result<Vec<Question>> {
+    Draft::new(sources, target, &options()).map(|draft| draft.questions())
 }
 
 /// The same with the usual options, and nothing that breaks the contract.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::family::{self, Class, Inputs};
-use crate::graph::Builder;
+use crate::family;
 use crate::plan::assignment::{Assignment, Step};
 use crate::plan::inputs::SourceView;
+use crate::plan::matching::known::described;
 use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
 
@@ -14,14 +14,10 @@ use crate::tensor::TensorInfo;
 /// family knows there are none.
 pub fn tied_names(source: &SourceView, written: &[Assignment]) -> Vec<Assignment> {
     let Some((family, Some(config))) = family::recognise(source.listing) else { return Vec::new() };
-    let mut at = Builder::new();
-    if family.build(&config, &Inputs::default(), &Class::OfConfig, &mut at).is_err() {
-        return Vec::new();
-    }
+    let Ok(parameters) = described(family, &config) else { return Vec::new() };
     let mut known: BTreeMap<&str, &Assignment> = written.iter().map(|one| (one.target.name.as_str(), one)).collect();
-    let parameters = at.parameters();
     let mut added = Vec::new();
-    for alias in parameters {
+    for alias in &parameters {
         let Some(owner) = alias.tied_to.and_then(|owner| parameters.get(owner)) else { continue };
         // either of the two may be the one that is stored
         let (name, of) = match (known.get(owner.name.as_str()), known.get(alias.name.as_str())) {
@@ -39,17 +35,6 @@ pub fn tied_names(source: &SourceView, written: &[Assignment]) -> Vec<Assignment
 
 fn tied(target: TensorInfo, of: &Assignment) -> Assignment {
     let value = Value::Tied { to: of.target.name.to_string() };
-    Assignment {
-        target,
-        action: value.action(),
-        value,
-        step: Step::Tie,
-        reason: format!("the config ties it to {}", of.target.name).into(),
-        runners_up: Vec::new(),
-        init: None,
-        new_rows: 0,
-        head: of.head,
-        lsuv: None,
-        mismatched: None,
-    }
+    let reason = format!("the config ties it to {}", of.target.name);
+    Assignment { head: of.head, ..Assignment::new(target, value, Step::Tie, reason) }
 }

@@ -4,10 +4,9 @@ use crate::hash::{HashMap, HashSet};
 use crate::plan::assignment::Assignment;
 use crate::plan::document::Unused;
 use crate::plan::inputs::SourceView;
-use crate::plan::matching::matches::Matching;
+use crate::plan::matching::Matching;
 use crate::plan::names::is_known_buffer;
 use crate::plan::structure;
-use crate::plan::value::Value;
 use crate::tensor::Name;
 
 /// What no target uses: learned tensors, and known buffers apart.
@@ -19,11 +18,7 @@ pub(crate) fn left_over(
 ) -> (Vec<Unused>, Vec<Unused>) {
     let mut used: HashSet<(usize, &str)> = HashSet::with_capacity_and_hasher(assignments.len(), Default::default());
     for assignment in assignments {
-        assignment.value.leaves(&mut |leaf| {
-            if let Value::Source { source, tensor, .. } = leaf {
-                used.insert((*source, tensor));
-            }
-        });
+        used.extend(assignment.value.sources().map(|leaf| (leaf.source, leaf.tensor.as_str())));
     }
     let (mut unused, mut dropped) = (Vec::new(), Vec::new());
     for (source, view) in sources.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! A target tensor as an expression. Serialised as it is, so that `run`, `verify` and a person read the same tree.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::adapt::Op;
 use crate::error::Result;
@@ -16,6 +17,19 @@ pub struct InitPart {
     pub rows: u64,
     /// The scheme.
     pub scheme: Scheme,
+}
+
+/// A tensor of a source as an expression reads it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SourceTensor<'a> {
+    /// Which source.
+    pub source: usize,
+    /// Its name there.
+    pub tensor: &'a Name,
+    /// Its type there.
+    pub dtype: Dtype,
+    /// Its shape there.
+    pub shape: &'a Shape,
 }
 
 /// An expression whose value is a tensor.
@@ -112,6 +126,18 @@ impl Value {
         }
     }
 
+    /// A tensor of a source as it is stored.
+    pub(crate) fn stored(source: usize, info: &TensorInfo) -> Value {
+        Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() }
+    }
+
+    /// A tensor in f32 of which every element is `value`.
+    pub(crate) fn constant(shape: &Shape, value: f64) -> Value {
+        let rows = shape.first().copied().unwrap_or(1);
+        let parts = vec![InitPart { rows, scheme: Scheme::Constant { value } }];
+        Value::Init { shape: shape.clone(), first: 0, parts }
+    }
+
     /// Calls `visit` for every leaf (source, initialisation, tie), in order of mention.
     pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
         match self {
@@ -122,6 +148,17 @@ impl Value {
             | Value::Computed { .. }
             | Value::Tied { .. } => visit(self),
         }
+    }
+
+    /// The source tensors that it reads, in order of mention.
+    pub fn sources(&self) -> impl Iterator<Item = SourceTensor<'_>> {
+        let mut sources: SmallVec<[SourceTensor; 2]> = SmallVec::new();
+        self.leaves(&mut |leaf| {
+            if let Value::Source { source, tensor, dtype, shape } = leaf {
+                sources.push(SourceTensor { source: *source, tensor, dtype: *dtype, shape });
+            }
+        });
+        sources.into_iter()
     }
 
     /// Whether codes are dequantised in it.
@@ -137,24 +174,13 @@ impl Value {
         }
     }
 
-    /// The first source tensor that it mentions: which source, and its name there.
-    pub fn first_source(&self) -> Option<(usize, &str)> {
-        let mut first = None;
-        self.leaves(&mut |leaf| {
-            if let Value::Source { source, tensor, .. } = leaf {
-                first = first.or(Some((*source, tensor.as_str())));
-            }
-        });
-        first
-    }
-
     /// What it does with its leaves, in one word of the report.
     pub fn action(&self) -> Action {
         match self {
             Value::Source { .. } => Action::Copied,
             Value::Tied { .. } => Action::Tied,
             Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } => Action::New,
-            Value::Apply { .. } if self.first_source().is_some() => Action::Adapted,
+            Value::Apply { .. } if self.sources().next().is_some() => Action::Adapted,
             Value::Apply { .. } => Action::New,
         }
     }
@@ -213,4 +239,29 @@ pub(crate) fn raw_codes<'a>(value: &'a Value, is_cast: bool, visit: &mut impl Fn
         | Value::Computed { .. }
         | Value::Tied { .. } => {}
     }
+}
+
+/// An expression and what it yields.
+pub(crate) type Typed = (Value, TensorInfo);
+
+/// The operations in order; the first takes all values together, the others the one result.
+pub(crate) fn apply(mut inputs: Vec<Typed>, ops: &[Op]) -> Result<Typed> {
+    let mut ops = ops.iter();
+    if inputs.len() != 1 {
+        let concat = Op::Concat { axis: 0 };
+        let op = ops.next().unwrap_or(&concat);
+        inputs = vec![apply_one(inputs, op)?];
+    }
+    let mut result = inputs.remove(0);
+    for op in ops {
+        result = apply_one(vec![result], op)?;
+    }
+    Ok(result)
+}
+
+/// One operation over all of these values.
+pub(crate) fn apply_one(inputs: Vec<Typed>, op: &Op) -> Result<Typed> {
+    let (values, infos): (Vec<Value>, Vec<TensorInfo>) = inputs.into_iter().unzip();
+    let info = op.out(&infos)?;
+    Ok((Value::Apply { op: op.clone(), inputs: values }, info))
 }

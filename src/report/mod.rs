@@ -327,18 +327,14 @@ impl ReportedTensor {
     }
 
     fn assignment(&self) -> Assignment {
+        let target = TensorInfo::new(self.name.clone(), self.dtype, self.shape.clone());
         Assignment {
-            target: TensorInfo::new(self.name.clone(), self.dtype, self.shape.clone()),
             action: self.action,
-            value: self.value.clone(),
-            step: self.step,
-            reason: self.reason.clone(),
             runners_up: self.runners_up.clone(),
             init: self.init.clone(),
             new_rows: self.new_rows,
-            head: false,
-            lsuv: None,
             mismatched: self.mismatched.clone(),
+            ..Assignment::new(target, self.value.clone(), self.step, self.reason.clone())
         }
     }
 }
@@ -419,7 +415,7 @@ fn reported(plan: &Plan, assignment: &Assignment, outcome: Option<&Outcome>) -> 
 }
 
 /// Visits a tree, inputs before the operation over them.
-pub(crate) fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
+fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
     if let Value::Apply { inputs, .. } = value {
         for input in inputs {
             walk(input, visit);

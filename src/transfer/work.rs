@@ -251,17 +251,7 @@ pub(super) fn piece_of(node: &Node, piece: u64) -> Result<u64> {
 
 /// Every source tensor that a value mentions, once, in order of mention.
 pub(super) fn mentions(value: &Value) -> Vec<Mention<'_>> {
-    let mut found = Vec::new();
-    collect(value, &mut found);
     let mut seen = std::collections::BTreeSet::new();
-    found.retain(|mention| seen.insert(*mention));
-    found
-}
-
-fn collect<'v>(value: &'v Value, found: &mut Vec<Mention<'v>>) {
-    match value {
-        Value::Source { source, tensor, .. } => found.push((*source, tensor)),
-        Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => {}
-        Value::Apply { inputs, .. } => inputs.iter().for_each(|input| collect(input, found)),
-    }
+    let mentions = value.sources().map(|leaf| (leaf.source, leaf.tensor.as_str()));
+    mentions.filter(|mention| seen.insert(*mention)).collect()
 }

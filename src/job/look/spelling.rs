@@ -65,7 +65,7 @@ fn respelt(reader: &Arc<dyn Reader>, other: &Listing) -> Result<Arc<dyn Reader>>
         max_shard_size: u64::MAX,
         with_companions: false,
     };
-    let mut plan = plan::convert(&source, &asked, &[])?;
+    let mut plan = plan::convert(&source, &asked, |_| Ok(Vec::new()))?;
     unwrap_names(&mut plan);
     Ok(Arc::new(Planned::new(plan, vec![reader.clone()])))
 }

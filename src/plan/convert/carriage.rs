@@ -100,7 +100,7 @@ const FULL: &str = "take the full-precision repository";
 
 /// An error where a part of a weight is not chosen with its codes, with the flags that choose all such parts.
 fn complete(listing: &Listing, weights: &[&QuantizedWeight], is_chosen: &impl Fn(usize) -> bool) -> Result<()> {
-    let name = |id: usize| listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
+    let name = |id: usize| listing.name(id);
     let missing = |weight: &&QuantizedWeight| weight.parts.iter().copied().filter(|part| !is_chosen(*part)).collect();
     let all: Vec<(&QuantizedWeight, Vec<usize>)> = weights.iter().map(|weight| (*weight, missing(weight))).collect();
     let Some((weight, part)) = all.iter().find_map(|(weight, parts)| Some((*weight, *parts.first()?))) else {

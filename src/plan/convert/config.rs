@@ -4,8 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::adapt::Op;
 use crate::error::Result;
-use crate::family::{self, Class, Config, Family, Inputs};
-use crate::graph::{Builder, Parameter};
+use crate::family::{self, Config, Family};
 use crate::hash::HashMap;
 use crate::plan::assignment::Assignment;
 use crate::plan::convert::carriage::Carriage;
@@ -14,6 +13,7 @@ use crate::plan::dtype::dominant;
 use crate::plan::error::PlanError;
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::inputs::{Conversion, SourceView};
+use crate::plan::matching::known::described;
 use crate::plan::quantized::announced::Announcement;
 use crate::plan::value::Value;
 use crate::plan::{companions, compatibility, configs};
@@ -21,18 +21,14 @@ use crate::tensor::{Dtype, TensorInfo};
 
 /// What is written.
 pub(crate) struct Written<'a> {
-    /// What was asked for.
     pub asked: &'a Conversion,
-    /// The tensors.
     pub assignments: &'a [Assignment],
     /// Whether the config must tie, or must not.
     pub tied: Option<bool>,
-    /// What was measured.
     pub evidence: &'a [(Question, Answer)],
 }
 
 impl Written<'_> {
-    /// What small tensors hold.
     fn tables(&self) -> Vec<(String, Vec<f64>)> {
         let table = |entry: &(Question, Answer)| match entry {
             (Question::Values { tensor, .. }, Answer::Values(values)) => Some((tensor.clone(), values.clone())),
@@ -101,16 +97,9 @@ fn translated(
     Ok(serde_json::to_string_pretty(&Json::Object(config)).unwrap_or_default() + "\n")
 }
 
-/// The parameters of the model that a config describes.
-fn parameters(family: &'static dyn Family, config: &Config) -> Result<Vec<Parameter>> {
-    let mut builder = Builder::new();
-    family.build(config, &Inputs::default(), &Class::OfConfig, &mut builder)?;
-    Ok(builder.parameters().to_vec())
-}
-
 /// An error that names the first tensor which the model of the config lacks, has besides, or has in another shape.
 fn fits(family: &'static dyn Family, config: &Config, written: &Written) -> Result<()> {
-    let parameters = parameters(family, config)?;
+    let parameters = described(family, config)?;
     let mut stored: HashMap<&str, &TensorInfo> =
         written.assignments.iter().map(|one| (one.target.name.as_str(), &one.target)).collect();
     let unfit = |tensor: &str, expected: String, found: String| {
@@ -135,7 +124,7 @@ fn fits(family: &'static dyn Family, config: &Config, written: &Written) -> Resu
 /// The rows of the embedding as the vocabulary's size, where the config states another: trainers pad it.
 fn state_rows(config: &mut Config, family: &'static dyn Family, written: &Written, notes: &mut Vec<String>) {
     let Some(size) = config.0.get("vocab_size").and_then(Json::as_u64) else { return };
-    let Ok(parameters) = parameters(family, config) else { return };
+    let Ok(parameters) = described(family, config) else { return };
     let stored: HashMap<&str, &TensorInfo> =
         written.assignments.iter().map(|one| (one.target.name.as_str(), &one.target)).collect();
     let rows = parameters.iter().filter(|parameter| parameter.shape.first() == Some(&size)).find_map(|parameter| {

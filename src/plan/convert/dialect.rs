@@ -13,16 +13,15 @@ use crate::plan::matching::known::{Layouts, ties_of};
 use crate::plan::matching::respelling::Respelling;
 use crate::plan::matching::stored;
 use crate::plan::matching::stored_layout::Stored;
-use crate::plan::matching::unit::{Unit, apply_one};
+use crate::plan::matching::unit::Unit;
 use crate::plan::quantized::Quantized;
-use crate::plan::value::Value;
+use crate::plan::value::{Value, apply_one};
 use crate::tensor::TensorInfo;
 
 /// A tensor in the new spelling.
 pub(crate) struct Respelt {
     /// Type and shape, under the new name.
     pub info: TensorInfo,
-    /// Its value.
     pub value: Value,
     /// The stored tensors that it is made of, by their places in the listing.
     pub tensors: Vec<usize>,

@@ -11,30 +11,33 @@ use std::collections::BTreeSet;
 use crate::arch::Selector;
 use crate::checkpoint::{Listing, natural_cmp};
 use crate::error::Result;
-use crate::family::{self, Class, Dialect, Inputs};
-use crate::graph::{Builder, Parameter};
+use crate::family::{self, Dialect};
+use crate::graph::Parameter;
 use crate::init::Generator;
 use crate::name::{last, parent};
 use crate::plan::assignment::{Assignment, Step};
 use crate::plan::convert::carriage::Carriage;
 use crate::plan::convert::dialect::{Respelt, as_stored, respell};
-use crate::plan::convert::ties::Settled;
 use crate::plan::document::{FORMAT, Plan, PlannedSource, Target, Unused};
 use crate::plan::dtype::dominant;
 use crate::plan::evidence::{Answer, Question};
-use crate::plan::fit::rows::{cast, zeros};
+use crate::plan::fit::rows::cast;
 use crate::plan::inputs::{Conversion, SourceView};
 use crate::plan::matching::dialects::recognise;
-use crate::plan::selectors::require;
+use crate::plan::matching::known::described;
+use crate::plan::selectors::{require, selects};
+use crate::plan::value::Value;
 use crate::tensor::{Dtype, TensorInfo};
 
-/// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error. Without evidence both copies of a tie are written.
-pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, Answer)]) -> Result<Plan> {
+/// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error. `answer` measures whether both stored copies of a
+/// tie are equal, and what the tables of a config hold.
+pub fn convert(
+    source: &SourceView,
+    asked: &Conversion,
+    answer: impl FnOnce(&[Question]) -> Result<Vec<(Question, Answer)>>,
+) -> Result<Plan> {
     let listing = source.listing;
     let chosen = chosen(listing, &asked.only)?;
-    if asked.only.is_empty() {
-        whole::require(source)?;
-    }
     let is_whole = |one: &Respelt| one.tensors.iter().all(|id| chosen.get(*id).copied().unwrap_or(false));
     let carriage = Carriage::of(source, asked.to.is_some(), &chosen)?;
     let mut respelt = match &asked.to {
@@ -42,14 +45,19 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
         None => as_stored(listing, carriage.numbers()),
     };
     respelt.retain(is_whole);
+    let to = asked.to.as_deref().filter(|_| asked.only.is_empty());
+    let pairs = to.map_or(Ok(Vec::new()), |to| ties::pairs(listing, to, &respelt))?;
+    let tables = to.map_or(Vec::new(), |_| ties::tables(listing));
+    let questions: Vec<Question> = tables.into_iter().chain(pairs.iter().map(|pair| pair.question.clone())).collect();
+    let evidence = answer(&questions)?;
+    if asked.only.is_empty() {
+        whole::require(source)?;
+    }
     let mut dropped = match &asked.to {
         Some(_) => drop_buffers(listing, &mut respelt)?,
         None => Vec::new(),
     };
-    let ties = match asked.to.as_deref().filter(|_| asked.only.is_empty()) {
-        Some(to) => ties::settle(listing, to, &mut respelt, evidence)?,
-        None => Settled::default(),
-    };
+    let ties = ties::settle(listing, &pairs, &mut respelt, &evidence);
     dropped.extend(ties.dropped);
     if asked.to.as_deref() == Some(family::HUGGING_FACE) && asked.only.is_empty() {
         respelt.extend(absent(listing, &respelt)?);
@@ -64,7 +72,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
     let (family, dialects) = recognise(listing)?.unzip();
     let companions = match asked.with_companions {
         true => {
-            let written = config::Written { asked, assignments: &assignments, tied: ties.tied, evidence };
+            let written = config::Written { asked, assignments: &assignments, tied: ties.tied, evidence: &evidence };
             let (files, notes) = config::files(source, &written, &carriage)?;
             warnings.extend(notes);
             warnings.extend(foreign(asked, listing, &assignments));
@@ -84,7 +92,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
         unused: unused(listing, &chosen, &carriage),
         dropped,
         warnings,
-        evidence: evidence.to_vec(),
+        evidence,
         batch: None,
     };
     plan.check()?;
@@ -95,7 +103,7 @@ pub fn convert(source: &SourceView, asked: &Conversion, evidence: &[(Question, A
 fn chosen(listing: &Listing, only: &[Selector]) -> Result<Vec<bool>> {
     let stored: Vec<&str> = listing.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     only.iter().try_for_each(|selector| require(selector, "source tensor", &stored))?;
-    let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|only| only.pattern.matches(name).is_some());
+    let is_chosen = |name: &&str| only.is_empty() || selects(only, name);
     Ok(stored.iter().map(is_chosen).collect())
 }
 
@@ -139,18 +147,16 @@ fn absent(listing: &Listing, respelt: &[Respelt]) -> Result<Vec<Respelt>> {
     let Some(dialect) = family.dialects().iter().find(|dialect| is_spelt(dialect) && !dialect.absent.is_empty()) else {
         return Ok(Vec::new());
     };
-    let mut builder = Builder::new();
-    family.build(&config, &Inputs::default(), &Class::OfConfig, &mut builder)?;
     let stored: BTreeSet<&str> = respelt.iter().map(|one| one.info.name.as_str()).collect();
     let dtype = dominant(respelt.iter().map(|one| &one.info)).unwrap_or(Dtype::F32);
     let lacking = |parameter: &&Parameter| dialect.lacks(&parameter.name) && !stored.contains(parameter.name.as_str());
     let zeros = |parameter: &Parameter| Respelt {
         info: TensorInfo::new(parameter.name.clone(), dtype, parameter.shape.clone()),
-        value: cast(zeros(&parameter.shape), Dtype::F32, dtype),
+        value: cast(Value::constant(&parameter.shape, 0.0), Dtype::F32, dtype),
         tensors: Vec::new(),
         dialect: Some(dialect.name),
     };
-    Ok(builder.parameters().iter().filter(lacking).map(zeros).collect())
+    Ok(described(family, &config)?.iter().filter(lacking).map(zeros).collect())
 }
 
 fn unused(listing: &Listing, chosen: &[bool], carriage: &Carriage) -> Vec<Unused> {
@@ -185,22 +191,11 @@ fn assignment(respelt: Respelt, dtype: Dtype, reason: &str) -> Assignment {
     let (between, reason) = if tensors.is_empty() { (", ", "which does without it: zeros") } else { ("; ", reason) };
     let value = cast(value, info.dtype, dtype);
     let step = if dialect.is_some() { Step::Dialect } else { Step::Name };
-    Assignment {
-        target: TensorInfo { dtype, ..info },
-        action: value.action(),
-        value,
-        step,
-        reason: match dialect {
-            Some(dialect) => format!("the {dialect} dialect{between}{reason}").into(),
-            None => reason.to_string().into(),
-        },
-        runners_up: Vec::new(),
-        init: None,
-        new_rows: 0,
-        head: false,
-        lsuv: None,
-        mismatched: None,
-    }
+    let reason = match dialect {
+        Some(dialect) => format!("the {dialect} dialect{between}{reason}"),
+        None => reason.to_string(),
+    };
+    Assignment::new(TensorInfo { dtype, ..info }, value, step, reason)
 }
 
 fn summary(assignments: &[Assignment], family: Option<String>) -> Target {

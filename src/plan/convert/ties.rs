@@ -4,32 +4,18 @@
 use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::family::{self, Dialect};
-use crate::plan::convert::carriage::Carriage;
-use crate::plan::convert::dialect::{Respelt, respell};
+use crate::plan::convert::dialect::Respelt;
 use crate::plan::document::Unused;
-use crate::plan::evidence::{Answer, Question};
-use crate::plan::inputs::{Conversion, SourceView};
+use crate::plan::evidence::{self, Answer, Question};
 use crate::plan::matching::dialects;
 use crate::plan::matching::known::ties_of;
 
 /// Two stored tensors that a family has under two names of one.
-struct Pair {
+pub(crate) struct Pair {
     /// The other name, as it is written.
     alias: String,
-    /// The owner's.
     owner: String,
-    /// What is to be known of them.
-    question: Question,
-}
-
-impl Pair {
-    /// Whether both are equal, where it was measured.
-    fn is_equal(&self, evidence: &[(Question, Answer)]) -> Option<bool> {
-        evidence.iter().find(|(asked, _)| *asked == self.question).and_then(|(_, answer)| match answer {
-            Answer::Equal(equal) => Some(*equal),
-            Answer::Moments { .. } | Answer::Values(_) => None,
-        })
-    }
+    pub question: Question,
 }
 
 /// What became of the pairs.
@@ -37,24 +23,13 @@ impl Pair {
 pub(crate) struct Settled {
     /// Copies that are equal to what is written.
     pub dropped: Vec<Unused>,
-    /// What the user should know.
     pub warnings: Vec<String>,
     /// Whether the config must tie, or must not; `None` where it stays as it is.
     pub tied: Option<bool>,
 }
 
-/// The facts about data that a conversion needs: whether both stored copies of a tie are equal, and what the tables of a config hold.
-pub fn convert_questions(source: &SourceView, asked: &Conversion) -> Result<Vec<Question>> {
-    let Some(to) = asked.to.as_deref().filter(|_| asked.only.is_empty()) else { return Ok(Vec::new()) };
-    let carriage = Carriage::of(source, true, &vec![true; source.listing.tensors.len()])?;
-    let respelt = respell(source.listing, to, carriage.numbers())?;
-    let mut questions = tables(source.listing);
-    questions.extend(pairs(source.listing, to, &respelt)?.into_iter().map(|pair| pair.question));
-    Ok(questions)
-}
-
 /// The small tensors that a config states, of a source that has no config of transformers.
-fn tables(listing: &Listing) -> Vec<Question> {
+pub(crate) fn tables(listing: &Listing) -> Vec<Question> {
     /// More than half the width of any head.
     const MOST: u64 = 1 << 16;
     let Some((family, _, _)) = family::described(listing) else { return Vec::new() };
@@ -71,14 +46,13 @@ fn tables(listing: &Listing) -> Vec<Question> {
 /// Leaves out one of two equal copies. Where the copies differ both are written, and the config must not tie them.
 pub(crate) fn settle(
     listing: &Listing,
-    to: &str,
+    pairs: &[Pair],
     respelt: &mut Vec<Respelt>,
     evidence: &[(Question, Answer)],
-) -> Result<Settled> {
+) -> Settled {
     let mut settled = Settled::default();
-    for pair in pairs(listing, to, respelt)? {
-        let (alias, owner) = (&pair.alias, &pair.owner);
-        match pair.is_equal(evidence) {
+    for Pair { alias, owner, question } in pairs {
+        match evidence::is_equal(question, evidence) {
             Some(true) => {
                 settled.tied = Some(true);
                 let Some(at) = respelt.iter().position(|one| one.info.name == *alias) else { continue };
@@ -102,11 +76,11 @@ pub(crate) fn settle(
             None => {}
         }
     }
-    Ok(settled)
+    settled
 }
 
 /// The pairs of which both are stored and one suffices in the dialect that is written.
-fn pairs(listing: &Listing, to: &str, respelt: &[Respelt]) -> Result<Vec<Pair>> {
+pub(crate) fn pairs(listing: &Listing, to: &str, respelt: &[Respelt]) -> Result<Vec<Pair>> {
     let Some((family, Some(config))) = family::recognise(listing) else { return Ok(Vec::new()) };
     let wanted = family.dialects().iter().find(|dialect| dialect.name == to);
     let is_respelt = respelt.iter().any(|one| one.dialect.is_some());

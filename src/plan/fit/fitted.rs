@@ -9,29 +9,18 @@ use crate::tensor::{Dtype, Shape};
 pub(crate) enum Fitted {
     /// A value of the target's shape, of this type before the last cast.
     Value {
-        /// The expression.
         value: Value,
-        /// Its type.
         dtype: Dtype,
         /// What was done, in words; empty where nothing was.
         how: String,
-        /// Rows without a source.
         new_rows: u64,
         /// How they are drawn, where they are.
         init: Option<Initialisation>,
     },
     /// Nothing: it is to be initialised.
-    New {
-        /// Why, in words.
-        reason: String,
-    },
+    New { reason: String },
     /// Nothing, because the value of the target's shape cannot be produced.
-    Mismatched {
-        /// Both shapes, in words.
-        reason: String,
-        /// The shape that was found.
-        found: Shape,
-    },
+    Mismatched { reason: String, found: Shape },
 }
 
 impl Fitted {

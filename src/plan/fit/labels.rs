@@ -19,11 +19,9 @@ use crate::plan::inputs::SourceView;
 pub(crate) enum Verdict {
     /// Nothing: its rows are no classes.
     Silent,
-    /// These rows, by name.
     Rows(RowMap),
     /// All rows where they are: there are no names to go by, but as many rows.
     Position,
-    /// The head is new; why.
     New(String),
     /// The head has another number of classes, and there are no names to match them by; both numbers in words.
     Unnamed(String),
@@ -34,7 +32,6 @@ pub(crate) struct Labels<'a> {
     target: &'a Architecture,
     /// What the Hugging Face config says of its head.
     config: Option<Vec<String>>,
-    /// What each source's config says.
     sources: Vec<Option<Vec<String>>>,
     references: Vec<&'a str>,
     /// Heads whose rows were copied by position, with the source.

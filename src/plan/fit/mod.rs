@@ -30,7 +30,7 @@ use crate::plan::fit::adapt::{Adapt, Key};
 use crate::plan::fit::fitted::Fitted;
 use crate::plan::fit::labels::{Labels, Verdict};
 use crate::plan::fit::pieces::OddPiece;
-use crate::plan::fit::rows::{Fill, Resized, RowMap, zeros};
+use crate::plan::fit::rows::{Fill, Resized, RowMap};
 use crate::plan::fit::subject::Subject;
 use crate::plan::fit::vocabulary::VocabularyRows;
 use crate::plan::initialize::Initializer;
@@ -236,7 +236,7 @@ impl<'a> Fitter<'a> {
         let (fill, init) = match (new_rows, new) {
             (0, _) | (_, NewRows::Mean) => (Fill::Mean, None),
             (_, NewRows::Subwords) => (Fill::Subwords, None),
-            (_, NewRows::Zeros) => (Fill::Fresh(zeros(&subject.parameter.shape)), Some(rows_of_zeros())),
+            (_, NewRows::Zeros) => (Fill::Fresh(Value::constant(&subject.parameter.shape, 0.0)), Some(rows_of_zeros())),
             (_, NewRows::New) => {
                 let initial = self.initializer.initial_rows(subject.id)?;
                 let stored = self.target.parameters.get(subject.id).map(|parameter| &parameter.shape);
@@ -269,7 +269,7 @@ impl<'a> Fitter<'a> {
     /// State that is computed anew is never missed.
     fn mismatch(&self, subject: &Subject) -> Fitted {
         let (expected, found) = (ShapeText(&subject.parameter.shape), ShapeText(&subject.info.shape));
-        let tensor = subject.value.first_source().map_or("", |(_, tensor)| tensor);
+        let tensor = subject.value.sources().next().map_or("", |first| first.tensor);
         let named = if tensor == subject.parameter.name { String::new() } else { format!(" for {tensor}") };
         let reason = format!("mismatched: expected {expected}, found {found}{named} in {}", self.reference(subject));
         let last = last(&subject.parameter.name);

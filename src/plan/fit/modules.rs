@@ -92,7 +92,6 @@ impl<'a> Modules<'a> {
 struct Paths<'a> {
     /// They hold the weight of a layer.
     layers: HashSet<&'a str>,
-    /// There are paths below them.
     containers: HashSet<&'a str>,
 }
 

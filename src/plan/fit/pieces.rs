@@ -24,8 +24,8 @@ pub(crate) fn odd<'a>(subject: &Subject<'a>) -> Option<OddPiece<'a>> {
     inputs.iter().zip(parts).find_map(|(input, part)| {
         let found = input.info().ok()?.shape;
         let is_odd = found.get(axis).is_some_and(|size| *size != part.rows);
-        let (_, tensor) = input.first_source().filter(|_| is_odd)?;
-        Some(OddPiece { tensor, found, expected: part.rows })
+        let first = input.sources().next().filter(|_| is_odd)?;
+        Some(OddPiece { tensor: first.tensor, found, expected: part.rows })
     })
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::adapt::{Op, Run};
-use crate::init::Scheme;
-use crate::plan::value::{InitPart, Value};
-use crate::tensor::{Dtype, Shape, TensorInfo};
+use crate::plan::value::Value;
+use crate::tensor::{Dtype, TensorInfo};
 
 /// Where each row of a target comes from: a row of the source, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +27,6 @@ pub(crate) enum Fill {
     Subwords,
     /// Rows of a fresh tensor of the target's whole shape, each its own: its bits depend on no other row.
     Fresh(Value),
-}
-
-/// The fresh tensor that is zero everywhere.
-pub(crate) fn zeros(shape: &Shape) -> Value {
-    let rows = shape.first().copied().unwrap_or(1);
-    Value::Init {
-        shape: shape.clone(),
-        first: 0,
-        parts: vec![InitPart { rows, scheme: Scheme::Constant { value: 0.0 } }],
-    }
 }
 
 impl RowMap {
@@ -94,7 +83,6 @@ impl RowMap {
         self.rows.iter().filter(|row| row.is_none()).count() as u64
     }
 
-    /// How many rows have one.
     pub(crate) fn kept(&self) -> u64 {
         self.rows.len() as u64 - self.new_rows()
     }
@@ -196,7 +184,6 @@ fn follows(run: &Run, start: u64, step: i64) -> bool {
     }
 }
 
-/// An operation over values.
 pub(crate) fn apply(op: Op, inputs: Vec<Value>) -> Value {
     Value::Apply { op, inputs }
 }
@@ -224,8 +211,6 @@ pub(crate) fn cast(value: Value, from: Dtype, to: Dtype) -> Value {
 /// How position rows become more or fewer.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Resized {
-    /// By identity.
     Rows(RowMap),
-    /// By computation; keeps the type.
     Computed(Value),
 }

@@ -25,7 +25,7 @@ impl<'a> Subject<'a> {
 
     /// The source that it comes from, the first where there are several.
     pub fn source(&self) -> Option<usize> {
-        self.value.first_source().map(|(source, _)| source)
+        self.value.sources().next().map(|first| first.source)
     }
 
     /// Rows of the source and of the target, or `None` where either is a scalar.

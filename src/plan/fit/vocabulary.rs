@@ -27,13 +27,11 @@ const HEADS: &[&str] = &["lm_head", "embed_out"];
 pub(crate) struct VocabularyRows {
     /// The map of each tensor that has such rows.
     maps: BTreeMap<ParameterId, Arc<RowMap>>,
-    /// The embeddings themselves.
     pub(crate) embeddings: Vec<ParameterId>,
     /// Whether rows were matched by token.
     pub(crate) by_token: bool,
     /// What rows without a source become unless an `adapt` rule says otherwise.
     pub(crate) new_tokens: Option<NewRows>,
-    /// What the user should know.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -139,7 +137,6 @@ fn recognised(target: &Architecture) -> Vec<ParameterId> {
     }
 }
 
-/// Every embedding that is written.
 fn tables(target: &Architecture) -> Vec<ParameterId> {
     let is_table = |parameter: &Parameter| {
         parameter.role == Role::Embedding && parameter.tied_to.is_none() && parameter.shape.len() == 2

@@ -1,11 +1,10 @@
 //! Buffers without a source are computed, never drawn: running statistics, counters and indices start in a known state.
 
 use crate::graph::Parameter;
-use crate::init::Scheme;
 use crate::name::last;
 use crate::plan::assignment::{Exact, Initialisation};
 use crate::plan::initialize::drawn::Initial;
-use crate::plan::value::{InitPart, Value};
+use crate::plan::value::Value;
 use crate::tensor::Dtype;
 
 /// The value of a buffer, and what is known of it.
@@ -27,9 +26,7 @@ fn counted(parameter: &Parameter, dtype: Dtype, last: &str) -> Initial {
 
 fn constant(parameter: &Parameter, last: &str) -> Initial {
     let (value, scheme) = if last == "running_var" { (1.0, "ones") } else { (0.0, "zeros") };
-    let rows = parameter.shape.first().copied().unwrap_or(1);
-    let parts = vec![InitPart { rows, scheme: Scheme::Constant { value } }];
-    let value = Value::Init { shape: parameter.shape.clone(), first: 0, parts };
+    let value = Value::constant(&parameter.shape, value);
     Initial { value, dtype: Dtype::F32, init: initialisation(scheme, last), lsuv: None }
 }
 

@@ -11,7 +11,6 @@ pub(crate) struct Initial {
     pub value: Value,
     /// Its type: f32, or an integer type for a counter.
     pub dtype: Dtype,
-    /// How it is drawn.
     pub init: Initialisation,
     /// Whether it is scaled after it was written.
     pub lsuv: Option<Lsuv>,

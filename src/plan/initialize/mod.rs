@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::graph::{Layout, Parameter, ParameterId};
 use crate::init::{Cut, CutUnit, Fans, Formula, Gain, LayerFacts, Resolved, Scheme, SchemeSpec};
 use crate::plan::assignment::{Exact, Initialisation, Lsuv};
-use crate::plan::evidence::Question;
 use crate::plan::fit::error::FitError;
 use crate::plan::initialize::drawn::{Drawn, Initial};
 use crate::plan::initialize::siblings::Siblings;
@@ -24,7 +23,7 @@ use crate::tensor::{Dtype, Role};
 /// Says how tensors are drawn.
 pub(crate) struct Initializer<'a> {
     target: &'a Architecture,
-    siblings: Siblings,
+    pub siblings: Siblings,
     /// Names of the dialects that the sources are spelt in.
     dialects: Vec<String>,
 }
@@ -38,14 +37,9 @@ struct Answered<'a> {
 }
 
 impl<'a> Initializer<'a> {
-    /// An initializer that knows the target's rules and what was transferred.
-    pub(crate) fn new(target: &'a Architecture, siblings: Siblings) -> Initializer<'a> {
-        Initializer { target, siblings, dialects: Vec::new() }
-    }
-
-    /// The same that knows how the sources are spelt: what a dialect does without is 0.
-    pub(crate) fn spelt(self, dialects: &[Vec<String>]) -> Initializer<'a> {
-        Initializer { dialects: dialects.concat(), ..self }
+    /// What a dialect of a source does without is 0.
+    pub fn new(target: &'a Architecture, siblings: Siblings, dialects: &[Vec<String>]) -> Initializer<'a> {
+        Initializer { target, siblings, dialects: dialects.concat() }
     }
 
     /// The dialect of a source that does without a tensor.
@@ -101,11 +95,6 @@ impl<'a> Initializer<'a> {
             let patterns = self.target.rules.init.iter().filter_map(|rule| rule.target.as_ref());
             parameter.layer_init.is_some() || patterns.into_iter().any(|s| s.pattern.matches(&parameter.name).is_some())
         })
-    }
-
-    /// What `match` asked for.
-    pub(crate) fn questions(&self) -> Vec<Question> {
-        self.siblings.questions()
     }
 
     /// Every answer but `auto`, strongest first.

@@ -3,7 +3,6 @@
 //! pooled; weights and biases alike become N(mean, std²) of the pool, so that a norm's scale stays around one. Where all
 //! elements are equal, so are the new ones.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapt::Op;
@@ -12,6 +11,7 @@ use crate::error::Result;
 use crate::graph::Parameter;
 use crate::init::{Scheme, SchemeSpec};
 use crate::name::template;
+use crate::plan::assignment::Assignment;
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::fit::error::FitError;
 use crate::plan::initialize::drawn::Drawn;
@@ -22,113 +22,117 @@ use crate::tensor::{Name, Role, elements};
 /// A source tensor whose moments count, with its elements.
 type Leaf = (usize, Name, u64);
 
-/// What was transferred, by layer template, and what was measured of it.
+/// Mean and deviation by source tensor.
+type Moments<'a> = BTreeMap<(usize, &'a str), (f64, f64)>;
+
+/// What was transferred, by layer template.
 #[derive(Debug)]
 pub(crate) struct Siblings {
     by_template: BTreeMap<String, BTreeSet<Leaf>>,
-    moments: Moments,
 }
 
-#[derive(Debug)]
-enum Moments {
-    /// Mean and deviation by source tensor.
-    Known(BTreeMap<(usize, String), (f64, f64)>),
-    /// Nothing is known yet: what is asked for is written down, and supposed to be N(0, 1).
-    Asked(RefCell<BTreeSet<(usize, String)>>),
+/// How `Initialisation` names the scheme.
+const MATCH: &str = "match";
+
+/// Stands for what is drawn until the siblings are measured. Validation refuses it.
+const UNMEASURED: Scheme = Scheme::Normal { mean: f64::NAN, std: f64::NAN };
+
+fn is_unmeasured(scheme: &Scheme) -> bool {
+    matches!(scheme, Scheme::Normal { std, .. } if std.is_nan())
 }
 
 impl Siblings {
-    /// What was matched whole and with no value changed, and what was measured of it.
-    pub(crate) fn new(target: &Architecture, matches: &[Match], evidence: &[(Question, Answer)]) -> Siblings {
-        let moments = evidence.iter().filter_map(|entry| match entry {
-            (Question::Moments { source, tensor }, Answer::Moments { mean, std }) => {
-                Some(((*source, tensor.clone()), (*mean, *std)))
-            }
-            (
-                Question::Moments { .. } | Question::Equal { .. } | Question::Values { .. },
-                Answer::Equal(_) | Answer::Moments { .. } | Answer::Values(_),
-            ) => None,
-        });
+    /// What was matched whole and with no value changed.
+    pub fn of(target: &Architecture, matches: &[Match]) -> Siblings {
+        let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
         // nothing else looks at them
-        let by_template = match are_asked_for(target) {
-            true => by_template(target, matches),
-            false => BTreeMap::new(),
-        };
-        Siblings { by_template, moments: Moments::Known(moments.collect()) }
-    }
-
-    /// The same before anything was measured.
-    pub(crate) fn asking(target: &Architecture, matches: &[Match]) -> Siblings {
-        Siblings { by_template: by_template(target, matches), moments: Moments::Asked(RefCell::default()) }
-    }
-
-    /// What must be measured: everything that was asked for since.
-    pub(crate) fn questions(&self) -> Vec<Question> {
-        match &self.moments {
-            Moments::Known(_) => Vec::new(),
-            Moments::Asked(asked) => {
-                let question =
-                    |(source, tensor): &(usize, String)| Question::Moments { source: *source, tensor: tensor.clone() };
-                asked.borrow().iter().map(question).collect()
+        let matches = if are_asked_for(target) { matches } else { &[] };
+        for (parameter, found) in target.parameters.iter().zip(matches) {
+            if let Some(leaves) = leaves(parameter, found) {
+                by_template.entry(template(&parameter.name)).or_default().extend(leaves);
             }
         }
+        Siblings { by_template }
     }
 
-    /// How a target is drawn like its siblings, or an error where it has none or they were not measured.
-    pub(crate) fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
-        let leaves = self.by_template.get(&template(&parameter.name)).filter(|leaves| !leaves.is_empty());
-        let Some(leaves) = leaves else {
+    /// How a target is drawn like its siblings once they are measured, or an error where it has none.
+    pub fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
+        let Some(leaves) = self.leaves(&parameter.name) else {
             return Err(FitError::NoSiblings { name: parameter.name.to_string(), by: by.to_string() }.into());
         };
-        let (mean, std) = self.pooled(leaves)?;
-        let scheme = if std > 0.0 { Scheme::Normal { mean, std } } else { Scheme::Constant { value: mean } };
         let rows = parameter.shape.first().copied().unwrap_or(1);
         let siblings = if leaves.len() == 1 { "1 sibling".into() } else { format!("{} siblings", leaves.len()) };
         Ok(Drawn {
-            parts: vec![InitPart { rows, scheme }],
-            scheme: "match".into(),
-            std: Some(std),
+            parts: vec![InitPart { rows, scheme: UNMEASURED }],
+            scheme: MATCH.into(),
+            std: None,
             by: format!("{by}: {siblings}"),
             lsuv: None,
         })
     }
 
-    /// Mean and deviation of all elements together: the variance within plus that between the tensors.
-    fn pooled(&self, leaves: &BTreeSet<Leaf>) -> Result<(f64, f64)> {
-        let mut known = Vec::with_capacity(leaves.len());
-        for (source, tensor, elements) in leaves {
-            let (mean, std) = self.measured(*source, tensor)?;
-            known.push((*elements as f64, mean, std));
-        }
-        let count: f64 = known.iter().map(|(count, _, _)| count).sum();
-        let mean = known.iter().map(|(n, mean, _)| n * mean).sum::<f64>() / count;
-        let variance = known.iter().map(|(n, m, std)| n * (std * std + (m - mean) * (m - mean))).sum::<f64>() / count;
-        Ok((mean, variance.sqrt()))
+    /// What must be measured for these assignments.
+    pub fn questions(&self, assignments: &[Assignment]) -> Vec<Question> {
+        let drawn = assignments.iter().filter(|assignment| is_drawn_so(assignment));
+        let leaves = drawn.filter_map(|assignment| self.leaves(&assignment.target.name)).flatten();
+        let tensors: BTreeSet<(usize, &Name)> = leaves.map(|(source, tensor, _)| (*source, tensor)).collect();
+        let question = |(source, tensor): (usize, &Name)| Question::Moments { source, tensor: tensor.to_string() };
+        tensors.into_iter().map(question).collect()
     }
 
-    fn measured(&self, source: usize, tensor: &str) -> Result<(f64, f64)> {
-        let key = (source, tensor.to_string());
-        match &self.moments {
-            Moments::Known(moments) => {
-                moments.get(&key).copied().ok_or_else(|| FitError::NoEvidence { tensor: key.1 }.into())
+    /// Gives these assignments the schemes that the moments of their siblings say, or an error where some were not measured.
+    pub fn measured(&self, assignments: &mut [Assignment], evidence: &[(Question, Answer)]) -> Result<()> {
+        let moments = evidence.iter().filter_map(|entry| match entry {
+            (Question::Moments { source, tensor }, Answer::Moments { mean, std }) => {
+                Some(((*source, tensor.as_str()), (*mean, *std)))
             }
-            Moments::Asked(asked) => {
-                asked.borrow_mut().insert(key);
-                Ok((0.0, 1.0))
+            _ => None,
+        });
+        let moments: Moments = moments.collect();
+        for assignment in assignments.iter_mut().filter(|assignment| is_drawn_so(assignment)) {
+            let Some(leaves) = self.leaves(&assignment.target.name) else { continue };
+            let (mean, std) = pooled(leaves, &moments)?;
+            let scheme = if std > 0.0 { Scheme::Normal { mean, std } } else { Scheme::Constant { value: mean } };
+            fill(&mut assignment.value, &scheme);
+            if let Some(init) = &mut assignment.init {
+                init.std = Some(std);
             }
         }
+        Ok(())
+    }
+
+    fn leaves(&self, name: &str) -> Option<&BTreeSet<Leaf>> {
+        self.by_template.get(&template(name)).filter(|leaves| !leaves.is_empty())
     }
 }
 
-/// The source tensors of everything that was transferred, by layer template.
-fn by_template(target: &Architecture, matches: &[Match]) -> BTreeMap<String, BTreeSet<Leaf>> {
-    let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
-    for (parameter, found) in target.parameters.iter().zip(matches) {
-        if let Some(leaves) = leaves(parameter, found) {
-            by_template.entry(template(&parameter.name)).or_default().extend(leaves);
-        }
+fn is_drawn_so(assignment: &Assignment) -> bool {
+    assignment.init.as_ref().is_some_and(|init| init.scheme == MATCH)
+}
+
+/// Mean and deviation of all elements together: the variance within plus that between the tensors.
+fn pooled(leaves: &BTreeSet<Leaf>, moments: &Moments) -> Result<(f64, f64)> {
+    let mut known = Vec::with_capacity(leaves.len());
+    for (source, tensor, elements) in leaves {
+        let Some((mean, std)) = moments.get(&(*source, tensor.as_str())) else {
+            return Err(FitError::NoEvidence { tensor: tensor.to_string() }.into());
+        };
+        known.push((*elements as f64, *mean, *std));
     }
-    by_template
+    let count: f64 = known.iter().map(|(count, _, _)| count).sum();
+    let mean = known.iter().map(|(n, mean, _)| n * mean).sum::<f64>() / count;
+    let variance = known.iter().map(|(n, m, std)| n * (std * std + (m - mean) * (m - mean))).sum::<f64>() / count;
+    Ok((mean, variance.sqrt()))
+}
+
+fn fill(value: &mut Value, scheme: &Scheme) {
+    match value {
+        Value::Init { parts, .. } => {
+            parts.iter_mut().filter(|part| is_unmeasured(&part.scheme)).for_each(|part| part.scheme = scheme.clone());
+        }
+        Value::Apply { inputs, .. } => inputs.iter_mut().for_each(|input| fill(input, scheme)),
+        Value::Source { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => {}
+    }
 }
 
 /// The source tensors of a match that keeps every element as it is, or `None` where it has none.

@@ -14,7 +14,7 @@ use crate::tensor::Role;
 
 /// The initialisation and the pieces of the first tensor of an architecture that has no source.
 fn drawn(to: &crate::arch::Architecture) -> (Initialisation, Vec<InitPart>) {
-    let plan = plan(&[], to, &options(), &[]).unwrap().plan;
+    let plan = plan(&[], to, &options(), |_| Ok(Vec::new())).unwrap().plan;
     let assignment = plan.assignments[0].clone();
     let mut parts = Vec::new();
     assignment.value.leaves(&mut |leaf| {
@@ -32,7 +32,8 @@ fn one(parameter: Parameter) -> (Initialisation, Scheme) {
 }
 
 fn error(to: &crate::arch::Architecture) -> FitError {
-    plan(&[], to, &options(), &[]).unwrap_err().downcast().unwrap_or_else(|error| panic!("{error}"))
+    let error = plan(&[], to, &options(), |_| Ok(Vec::new())).unwrap_err();
+    error.downcast().unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn linear() -> Parameter {
@@ -167,7 +168,7 @@ fn a_broad_pattern_passes_over_what_its_scheme_makes_no_sense_for() {
 fn lsuv_without_a_graph_is_refused_and_never_replaced() {
     let mut to = target(vec![linear()]);
     to.rules.init.push(init(Some("fc.*"), "lsuv"));
-    let error = plan(&[], &to, &options(), &[]).unwrap_err();
+    let error = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
     assert!(matches!(error.downcast_ref(), Some(FitError::LsuvWithoutGraph { .. })));
 }
@@ -176,7 +177,7 @@ fn lsuv_without_a_graph_is_refused_and_never_replaced() {
 fn lsuv_draws_weights_orthonormal_marks_them_and_passes_over_the_rest() {
     let mut to = bert(json!({"architectures": ["BertForSequenceClassification"]}));
     to.rules.init.push(init(Some("**"), "lsuv(tol=0.2)"));
-    let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
+    let plan = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap().plan;
     for assignment in &plan.assignments {
         let name = &assignment.target.name;
         let is_weight = name.ends_with(".weight")
@@ -196,7 +197,7 @@ fn lsuv_draws_weights_orthonormal_marks_them_and_passes_over_the_rest() {
 
 #[test]
 fn the_batch_is_part_of_the_plan_and_its_place_is_not_part_of_the_hash() {
-    let mut plan = plan(&[], &bert(json!({})), &options(), &[]).unwrap().plan;
+    let mut plan = plan(&[], &bert(json!({})), &options(), |_| Ok(Vec::new())).unwrap().plan;
     let bare = plan.hash();
     let file =
         |location: &str, digest: &str| Some(PlannedBatch::File { location: location.into(), digest: digest.into() });
@@ -214,7 +215,7 @@ fn the_batch_is_part_of_the_plan_and_its_place_is_not_part_of_the_hash() {
 fn a_mark_on_what_is_not_new_or_cannot_be_reached_is_refused() {
     let mut to = bert(json!({}));
     to.rules.init.push(init(None, "lsuv"));
-    let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
+    let plan = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap().plan;
     let marked = plan.assignments.iter().position(|assignment| assignment.lsuv.is_some()).unwrap();
     let refused = |lsuv: Lsuv| {
         let mut plan = plan.clone();
@@ -256,7 +257,7 @@ fn an_in_out_matrix_is_drawn_as_it_lies_unless_its_axes_matter() {
     let value = |parameter: Parameter, scheme: Option<&str>| {
         let mut to = target(vec![parameter]);
         to.rules.init.extend(scheme.map(|scheme| init(Some("**"), scheme)));
-        let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
+        let plan = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap().plan;
         plan.assignments[0].value.clone()
     };
     let in_out = Parameter { layout: Layout::InOut, ..linear() };
@@ -299,12 +300,12 @@ fn layers(rule: &str) -> (Stored, crate::arch::Architecture) {
 fn match_asks_for_the_siblings_that_were_transferred_and_pools_them() {
     let (source, to) = layers("layer.*.weight");
     let sources = [source.view()];
-    let asked = questions(&sources, &to).unwrap();
+    let asked = asked(&sources, &to).unwrap();
     let moments = |tensor: &str| Question::Moments { source: 0, tensor: tensor.into() };
     assert_eq!(asked, [moments("layer.0.weight"), moments("layer.1.weight")]);
     let answers = [Answer::Moments { mean: 1.0, std: 1.0 }, Answer::Moments { mean: 3.0, std: 2.0 }];
     let evidence: Vec<_> = asked.into_iter().zip(answers).collect();
-    let planned = plan(&sources, &to, &options(), &evidence).unwrap().plan;
+    let planned = plan(&sources, &to, &options(), |_| Ok(evidence.clone())).unwrap().plan;
     let Value::Init { parts, .. } = &of(&planned, "layer.2.weight").value else { panic!() };
     let Scheme::Normal { mean, std } = parts[0].scheme else { panic!() };
     // (1² + 2²) / 2 within, and 1 between the means
@@ -318,16 +319,16 @@ fn match_asks_for_the_siblings_that_were_transferred_and_pools_them() {
 fn match_without_siblings_or_answers_is_an_error_and_unasked_where_nothing_is_new() {
     let (source, mut to) = layers("layer.2.weight");
     let sources = [source.view()];
-    let unanswered = plan(&sources, &to, &options(), &[]).unwrap_err();
+    let unanswered = plan(&sources, &to, &options(), |_| Ok(Vec::new())).unwrap_err();
     assert!(matches!(unanswered.downcast_ref(), Some(FitError::NoEvidence { .. })));
     to.parameters[2].name = "alone.weight".into();
     to.rules.init = vec![init(Some("alone.weight"), "match")];
-    for error in [questions(&sources, &to).unwrap_err(), plan(&sources, &to, &options(), &[]).unwrap_err()] {
+    for error in [asked(&sources, &to).unwrap_err(), plan(&sources, &to, &options(), |_| Ok(Vec::new())).unwrap_err()] {
         assert!(matches!(error.downcast_ref(), Some(FitError::NoSiblings { .. })));
     }
     to.parameters.truncate(2);
     to.rules.init = vec![init(Some("**"), "match")];
-    assert_eq!(questions(&sources, &to).unwrap(), [], "all is transferred");
+    assert_eq!(asked(&sources, &to).unwrap(), [], "all is transferred");
 }
 
 #[test]
@@ -335,8 +336,8 @@ fn match_of_equal_elements_is_that_element() {
     let (source, to) = layers("**");
     let sources = [source.view()];
     let answer = |question| (question, Answer::Moments { mean: 1.0, std: 0.0 });
-    let evidence: Vec<_> = questions(&sources, &to).unwrap().into_iter().map(answer).collect();
-    let planned = plan(&sources, &to, &options(), &evidence).unwrap().plan;
+    let evidence: Vec<_> = asked(&sources, &to).unwrap().into_iter().map(answer).collect();
+    let planned = plan(&sources, &to, &options(), |_| Ok(evidence)).unwrap().plan;
     let Value::Init { parts, .. } = &of(&planned, "layer.2.weight").value else { panic!() };
     assert_eq!(parts[0].scheme, Scheme::Constant { value: 1.0 });
 }
@@ -411,7 +412,7 @@ fn buffers_are_computed_whatever_the_rules_say() {
         buffer("layers.1.relative_position_index", &[4, 4], Some(Dtype::I64)),
     ]);
     to.rules.init.push(init(Some("**"), "normal"));
-    let plan = plan(&[], &to, &options(), &[]).unwrap().plan;
+    let plan = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap().plan;
     assert!(plan.assignments.iter().all(|assignment| assignment.action == Action::New));
     let constant = |name: &str| match &of(&plan, name).value {
         Value::Init { parts, .. } => parts[0].scheme.clone(),

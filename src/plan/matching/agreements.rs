@@ -19,13 +19,9 @@ pub(crate) enum Bond {
 /// The leading path of the target and that of a source under which names agree; one of them may be empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// Which source.
     pub source: usize,
-    /// The target's.
     pub to: String,
-    /// The source's.
     pub from: String,
-    /// Why they are looked at.
     pub bond: Bond,
 }
 

@@ -5,8 +5,8 @@ use crate::arch::{Bindings, Pattern};
 use crate::error::Result;
 use crate::name::join;
 use crate::plan::error::PlanError;
-use crate::plan::matching::unit::{Unit, apply, apply_one};
-use crate::plan::value::Value;
+use crate::plan::matching::unit::Unit;
+use crate::plan::value::{Typed, Value, apply, apply_one};
 use crate::tensor::TensorInfo;
 
 /// A rule with what its wildcards stand for.
@@ -64,7 +64,7 @@ impl Application<'_> {
     }
 
     /// A unit's value, or one layer of it where the rule takes it apart.
-    pub fn part(&self, id: usize, layer: u64) -> Result<(Value, TensorInfo)> {
+    pub fn part(&self, id: usize, layer: u64) -> Result<Typed> {
         let unit = &self.units[id];
         let whole = (unit.value.clone(), unit.info.clone());
         match self.sides.stacked {
@@ -105,7 +105,7 @@ impl Application<'_> {
         &self,
         slot: usize,
         bindings: &Bindings,
-        mut parts: Vec<(Value, TensorInfo)>,
+        mut parts: Vec<Typed>,
         inputs: &[usize],
     ) -> Result<Option<Unit>> {
         let (to, ops) = (&self.sides.to, self.ops(slot));
@@ -188,7 +188,6 @@ impl Sides {
         Sides { from, to, ops, stacked }
     }
 
-    /// Whether many tensors become one.
     pub fn gathers(&self) -> bool {
         self.stacked.is_some() && self.from.iter().any(|text| text.contains(EXPERT))
     }

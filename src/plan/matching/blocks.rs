@@ -11,7 +11,6 @@ use crate::name::{MOST_COMPONENTS, index_of};
 pub struct Place<'a> {
     /// The block's path; may be empty.
     pub path: &'a str,
-    /// The layer.
     pub index: u64,
     /// The name below the layer; may be empty.
     pub tail: &'a str,
@@ -73,7 +72,6 @@ impl<'a> Blocks<'a> {
         Blocks { by_path, lists, stacks }
     }
 
-    /// Those of the target.
     pub fn of_target(target: &'a Architecture) -> Blocks<'a> {
         let names = target.parameters.iter().enumerate().map(|(id, parameter)| (id, parameter.name.as_str()));
         Blocks::of(names, |id| target.parameters.get(id).map(|parameter| parameter.shape.as_slice()))
@@ -143,7 +141,6 @@ pub fn is_single_layer(names: &[(&str, usize)]) -> bool {
     names.iter().all(|(tail, _)| !tail.contains('.') || tail.starts_with("parametrizations."))
 }
 
-/// The path of a layer.
 pub(crate) fn layer_path<'a>(name: &'a str, place: &Place) -> &'a str {
     let tail = if place.tail.is_empty() { 0 } else { place.tail.len() + 1 };
     name.get(..name.len() - tail).unwrap_or(name)

@@ -10,7 +10,7 @@ use crate::name::{join, last, parent};
 use crate::plan::assignment::Step;
 use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
-use crate::plan::matching::matches::{Matching, Origin};
+use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::names::is_computed_buffer;
 use crate::plan::value::Value;
 use crate::tensor::{Dtype, Role, Shape, ShapeText, TensorInfo};
@@ -22,11 +22,12 @@ const START: &[&str] = &["running_mean", "running_var", "num_batches_tracked", "
 const STATISTICS: &[&str] = &["running_mean", "running_var"];
 
 /// Gives every buffer without a fitting source its formula, or names it in a violation.
-pub(crate) fn settle(sources: &[SourceView], target: &Architecture, matching: &mut Matching) {
+pub(crate) fn settle(sources: &[SourceView], target: &Architecture, matches: &mut [Match]) -> Vec<PlanError> {
     let about = About { sources, target };
+    let mut violations = Vec::new();
     for (id, parameter) in target.parameters.iter().enumerate() {
         let is_buffer = parameter.role == Role::Buffer || is_computed_buffer(&parameter.name);
-        let Some(found) = matching.matches.get(id).filter(|_| is_buffer && parameter.tied_to.is_none()) else {
+        let Some(found) = matches.get(id).filter(|_| is_buffer && parameter.tied_to.is_none()) else {
             continue;
         };
         let stored = match &found.origin {
@@ -47,15 +48,15 @@ pub(crate) fn settle(sources: &[SourceView], target: &Architecture, matching: &m
                 let dtype = parameter.dtype.unwrap_or(natural(&computed));
                 let info = TensorInfo::new(parameter.name.clone(), dtype, parameter.shape.clone());
                 let value = Value::Computed { dtype, shape: parameter.shape.clone(), formula: computed };
-                if let Some(found) = matching.matches.get_mut(id) {
+                if let Some(found) = matches.get_mut(id) {
                     found.origin = Origin::Found { value, info };
                     (found.step, found.reason) = (Step::None, format!("computed: {words}").into());
                 }
             }
-            None if about.starts_known(parameter, matching) => {}
+            None if about.starts_known(parameter, matches) => {}
             None => {
                 let target = parameter.name.to_string();
-                matching.violations.push(match stored {
+                violations.push(match stored {
                     Some((_, shape)) => PlanError::BufferOfAnotherSize {
                         target,
                         expected: ShapeText(&parameter.shape).to_string(),
@@ -66,6 +67,7 @@ pub(crate) fn settle(sources: &[SourceView], target: &Architecture, matching: &m
             }
         }
     }
+    violations
 }
 
 /// The type of a table that nobody states.
@@ -113,11 +115,11 @@ impl About<'_> {
     }
 
     /// Whether a buffer starts in a known state: statistics only beside weights that are new too.
-    fn starts_known(&self, parameter: &Parameter, matching: &Matching) -> bool {
+    fn starts_known(&self, parameter: &Parameter, matches: &[Match]) -> bool {
         let leaf = last(&parameter.name);
         let is_found = |name: &str| {
             let id = self.target.parameters.iter().position(|parameter| parameter.name == name);
-            id.and_then(|id| matching.matches.get(id)).is_some_and(|found| matches!(found.origin, Origin::Found { .. }))
+            id.and_then(|id| matches.get(id)).is_some_and(|found| matches!(found.origin, Origin::Found { .. }))
         };
         let beside = ["weight", "running_mean", "running_var"].map(|leaf| join(parent(&parameter.name), leaf));
         START.contains(&leaf)

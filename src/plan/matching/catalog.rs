@@ -33,7 +33,6 @@ pub(crate) enum Spelling {
 /// Something that may fill a target tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    /// Which source.
     pub source: usize,
     /// The stored tensors that it is made of.
     pub tensors: SmallVec<[usize; 1]>,
@@ -41,9 +40,7 @@ pub(crate) struct Candidate {
     pub stored: Option<Name>,
     /// The name in the target's spelling, where that is another.
     pub spelt: Option<(Name, Spelling)>,
-    /// The expression.
     pub value: Value,
-    /// What it yields.
     pub info: TensorInfo,
     /// The same names without wrappers, in the same order.
     pub plain: SmallVec<[Name; 1]>,
@@ -75,7 +72,6 @@ pub(crate) type ByName = HashMap<Name, SmallVec<[usize; 1]>>;
 /// Everything on offer.
 #[derive(Default)]
 pub(crate) struct Catalog {
-    /// All candidates, source by source.
     pub candidates: Vec<Candidate>,
     /// By stored name.
     pub by_stored: ByName,
@@ -87,9 +83,7 @@ pub(crate) struct Catalog {
     pub by_plain_spelt: ByName,
     /// The family of each source with its config, where recognised.
     pub families: Vec<Option<(&'static dyn Family, Option<Config>)>>,
-    /// The dialects of each source.
     pub dialects: Vec<Vec<String>>,
-    /// What the user should know.
     pub warnings: Vec<String>,
 }
 

@@ -12,7 +12,7 @@ use crate::plan::error::PlanError;
 use crate::plan::fit::error::FitError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::hints::rule_flag;
-use crate::plan::matching::matches::{Matching, Origin, Resolution};
+use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::names::is_known_buffer;
 use crate::plan::quantized::Quantized;
 use crate::plan::quantized::error::QuantizedError;
@@ -37,7 +37,6 @@ enum Kind {
     Weight,
     /// They are whole numbers of no known method.
     Whole,
-    /// They are copied without this.
     Unlisted(String),
 }
 
@@ -53,7 +52,7 @@ pub(crate) fn refuse(
     sources: &[SourceView],
     target: &Architecture,
     quantized: &[Quantized],
-    resolutions: &mut [Resolution],
+    resolutions: &mut [Match],
 ) -> Vec<Problem> {
     let judge = Judge { sources, target, quantized };
     let mut problems: Vec<Problem> = Vec::new();
@@ -90,7 +89,7 @@ enum Verdict {
 }
 
 impl Judge<'_> {
-    fn verdict(&self, parameter: &Parameter, resolution: &Resolution) -> Verdict {
+    fn verdict(&self, parameter: &Parameter, resolution: &Match) -> Verdict {
         let Origin::Found { value, info } = &resolution.origin else { return Verdict::Fine };
         let unreadable = |(source, tensor): &(usize, usize)| {
             let weight = self.quantized.get(*source)?.of_codes(*tensor)?;
@@ -171,7 +170,7 @@ impl Judge<'_> {
     }
 
     /// Copies of codes whose scales are not copied with them.
-    fn incomplete(&self, copies: &[(ParameterId, usize, usize)], resolutions: &[Resolution]) -> Vec<Problem> {
+    fn incomplete(&self, copies: &[(ParameterId, usize, usize)], resolutions: &[Match]) -> Vec<Problem> {
         if copies.is_empty() {
             return Vec::new();
         }
@@ -236,11 +235,11 @@ pub(crate) fn violations(
     target: &Architecture,
     quantized: &[Quantized],
     problems: &[Problem],
-    resolutions: &[Resolution],
+    resolutions: &[Match],
 ) -> Vec<PlanError> {
     let judge = Judge { sources, target, quantized };
     let is_open = |problem: &&Problem| match resolutions.get(problem.target).map(|one| &one.origin) {
-        Some(Origin::Tied(owner)) => !resolutions.get(*owner).is_some_and(Resolution::is_found),
+        Some(Origin::Tied(owner)) => !resolutions.get(*owner).is_some_and(Match::is_found),
         Some(Origin::Found { .. } | Origin::New) | None => true,
     };
     let mut groups: BTreeMap<(usize, String), Vec<&Problem>> = BTreeMap::new();
@@ -329,14 +328,14 @@ impl Judge<'_> {
 }
 
 /// Low coverage of a source that is quantised in a form that is not read is that, and nothing that a lower bound would accept.
-pub(crate) fn instead_of_coverage(sources: &[SourceView], matching: &Matching, violations: &mut Vec<PlanError>) {
+pub(crate) fn instead_of_coverage(sources: &[SourceView], quantized: &[Quantized], violations: &mut Vec<PlanError>) {
     let is_low = |error: &PlanError| matches!(error, PlanError::Fit(FitError::LowCoverage { .. }));
     let has_codes = |error: &PlanError| matches!(error, PlanError::Quantized(_));
     if !violations.iter().any(is_low) {
         return;
     }
     if !violations.iter().any(has_codes) {
-        let unread = sources.iter().zip(&matching.quantized).find_map(|(view, quantized)| {
+        let unread = sources.iter().zip(quantized).find_map(|(view, quantized)| {
             let (method, bits) = quantized.method()?;
             let first = quantized.weights.first()?;
             let tensor = view.listing.tensors.get(first.codes)?.clone();

@@ -14,9 +14,7 @@ use crate::tensor::Name;
 /// The block of a source that a block of the target corresponds to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Counterpart {
-    /// Which source.
     pub source: usize,
-    /// Its path there.
     pub path: String,
     /// Its layers as they are numbered, in order.
     pub layers: Vec<u64>,

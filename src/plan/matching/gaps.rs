@@ -10,23 +10,18 @@ use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::Blocks;
 use crate::plan::matching::depth::{Counterpart, Depths};
-use crate::plan::matching::matches::{Origin, Resolution};
 
 /// What gaps are found in.
 pub(crate) struct Gaps<'a> {
-    /// The sources.
     pub sources: &'a [SourceView<'a>],
-    /// The target.
     pub target: &'a Architecture,
-    /// Its repeated blocks.
     pub blocks: &'a Blocks<'a>,
-    /// What they correspond to.
     pub counterparts: &'a HashMap<String, Counterpart>,
-    /// What the depth rules chose.
     pub depths: &'a Depths,
-    /// What became of every target.
-    pub found: &'a [Resolution],
-    /// Which stored tensors are used.
+    /// By target, whether it has a source or an owner.
+    pub found: &'a [bool],
+    /// By target, whether it has none, and nobody said so.
+    pub missing: &'a [bool],
     pub used: &'a [Vec<bool>],
 }
 
@@ -40,7 +35,7 @@ struct Tail {
 impl Gaps<'_> {
     /// Whether any target has no source without a rule that says so.
     pub fn are_any(&self) -> bool {
-        (0..self.target.parameters.len()).any(|id| self.is_missing(id))
+        self.missing.contains(&true)
     }
 
     /// New layers and holes, blocks from the outside in, and the targets that they explain.
@@ -60,14 +55,11 @@ impl Gaps<'_> {
     }
 
     fn is_found(&self, id: ParameterId) -> bool {
-        self.found.get(id).is_some_and(|one| !matches!(one.origin, Origin::New))
+        self.found.get(id) == Some(&true)
     }
 
-    /// Without a source, and nobody said so.
     pub fn is_missing(&self, id: ParameterId) -> bool {
-        let tied = self.target.parameters.get(id).is_none_or(|parameter| parameter.tied_to.is_some());
-        let undeclared = |one: &Resolution| matches!(one.origin, Origin::New) && !one.declared && !one.contested;
-        !tied && self.found.get(id).is_some_and(undeclared)
+        self.missing.get(id) == Some(&true)
     }
 
     fn new_layers(&self, path: &str, whole: &mut HashSet<ParameterId>) -> Option<PlanError> {

@@ -8,7 +8,7 @@ use crate::graph::{Layout, Parameter};
 use crate::plan::error::PlanError;
 use crate::plan::matching::stored_layout::{Framework, Stored, is_kernel, leaf};
 use crate::plan::matching::tracked::{Atom, Tracked};
-use crate::plan::matching::unit::{Typed, apply_one};
+use crate::plan::value::{Typed, apply_one};
 use crate::tensor::{Role, Shape, elements};
 
 /// What the target's module takes.
@@ -55,10 +55,12 @@ impl Module {
 
 /// One reading of a stored tensor.
 enum Reading {
-    /// Its axes are the target's.
     Raw,
     /// What each atom is, in stored order, and whether the taps run in the other direction.
-    Axes { axes: Vec<Axis>, is_flipped: bool },
+    Axes {
+        axes: Vec<Axis>,
+        is_flipped: bool,
+    },
 }
 
 /// A value under one reading.
@@ -70,11 +72,8 @@ struct Turned {
 
 /// A stored value on its way into a target.
 pub(crate) struct Turning<'a> {
-    /// The target.
     pub parameter: &'a Parameter,
-    /// The stored name.
     pub name: &'a str,
-    /// How it is stored.
     pub stored: &'a Stored,
 }
 

@@ -29,6 +29,13 @@ pub(crate) fn built(family: &'static dyn Family, config: &Config, path: &str) ->
     }
 }
 
+/// The parameters of the model that a config describes.
+pub(crate) fn described(family: &'static dyn Family, config: &Config) -> Result<Vec<Parameter>> {
+    let mut builder = Builder::new();
+    family.build(config, &Inputs::default(), &Class::OfConfig, &mut builder)?;
+    Ok(builder.parameters().to_vec())
+}
+
 /// The names of a source that are ties in the model that it was saved from, each with its owner: as its config says, and as its file
 /// shows.
 pub(crate) fn stored_ties(
@@ -38,11 +45,7 @@ pub(crate) fn stored_ties(
     let mut all: Vec<(String, String)> =
         source.ties.iter().map(|(name, owner)| (name.clone(), owner.clone())).collect();
     if let Some((family, Some(config))) = own {
-        let mut at = Builder::new();
-        let built = family.build(config, &Inputs::default(), &Class::OfConfig, &mut at);
-        if let Ok((parameters, _)) = built.and_then(|_| at.finish(Vec::new())) {
-            all.extend(ties(&parameters));
-        }
+        all.extend(ties_of(*family, config));
     }
     all
 }

@@ -11,7 +11,6 @@ use crate::tensor::Shape;
 enum Kind {
     /// A matrix, a table or a kernel, of this rank.
     Product(usize),
-    /// A normalisation with running statistics.
     BatchNorm,
     /// A normalisation that adds a bias.
     Norm,
@@ -92,7 +91,6 @@ impl Member {
         self.is_single == other.is_single && (!self.is_single || kind(self) == kind(other))
     }
 
-    /// Whether it is one layer.
     pub fn is_single(&self) -> bool {
         self.is_single
     }
@@ -102,7 +100,6 @@ impl Member {
         self.tensors.get(name).copied()
     }
 
-    /// The numbers of its tensors.
     pub fn tensors(&self) -> impl Iterator<Item = usize> + '_ {
         self.tensors.values().copied()
     }

@@ -9,38 +9,28 @@ use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::map_value::Making;
 use crate::plan::matching::unbound::Unbound;
-use crate::plan::matching::unit::Typed;
 use crate::plan::selectors::nearest_name;
+use crate::plan::value::Typed;
 
 /// What the rules say of one target.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ruled {
-    /// Nothing: no rule matches.
     No,
-    /// It is new.
     New {
-        /// The rule.
         rule: usize,
     },
     /// The rule names what no source has; the other steps go on.
     Missing {
-        /// The rule.
         rule: usize,
-        /// The name.
         name: String,
     },
     /// A name that several sources have.
     Ambiguous {
-        /// The rule.
         rule: usize,
-        /// The name.
         name: String,
-        /// The sources, by number.
         sources: Vec<usize>,
     },
-    /// Its sources.
     Found {
-        /// The rule.
         rule: usize,
         /// The place of the target among those of the rule.
         slot: usize,
@@ -241,7 +231,6 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The source of this name.
     fn source(&self, rule: &MapRule, wanted: &str) -> Result<usize> {
         self.sources.iter().position(|view| view.name == wanted).ok_or_else(|| {
             let known = self.sources.iter().map(|view| view.name.clone()).collect();

@@ -4,7 +4,7 @@ use crate::adapt::{NamedOp, Op};
 use crate::arch::MapRule;
 use crate::error::{Error, Result};
 use crate::plan::error::PlanError;
-use crate::plan::matching::unit::{Typed, apply, apply_one};
+use crate::plan::value::{Typed, apply, apply_one};
 
 /// The value of one target of one rule.
 pub(crate) struct Making<'a> {
@@ -89,7 +89,6 @@ impl Making<'_> {
         }
     }
 
-    /// This target's piece.
     pub fn cut(&self, mut values: Vec<Typed>, axis: usize, pieces: &[u64]) -> Result<Vec<Typed>> {
         let size = self.size(&values, axis)?;
         if pieces.len() != self.rule.to.len() {

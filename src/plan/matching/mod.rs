@@ -61,44 +61,148 @@ use crate::plan::matching::catalog::Catalog;
 use crate::plan::matching::depth::{Counterpart, Depths, Expansion};
 use crate::plan::matching::gaps::Gaps;
 use crate::plan::matching::known::Layouts;
-use crate::plan::matching::matches::{Match, Matching, Origin, Resolution};
+use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::matching::pass::Pass;
 use crate::plan::matching::renames::Renames;
 use crate::plan::matching::requests::Requests;
+use crate::plan::matching::ties::{Stored, StoredTwice};
 use crate::plan::quantized::Quantized;
 use crate::plan::value::Value;
 use crate::threads::side_by_side;
 
-impl Matching {
+/// What matching found.
+pub(crate) struct Matching<'a> {
+    sources: &'a [SourceView<'a>],
+    target: &'a Architecture,
+    /// One for each parameter, in the order of the target's.
+    pub matches: Vec<Match>,
+    pub warnings: Vec<String>,
+    /// Which tensors are used, by source and tensor.
+    pub used: Vec<Vec<bool>>,
+    /// Why a tensor that is not used is not, where matching knows it, by source and tensor.
+    pub unused_reasons: Vec<HashMap<usize, String>>,
+    /// Tensors that are there under the names of their owners, whose equal copies they are: source and tensor.
+    pub copies: HashSet<Stored>,
+    /// The family of each source, where recognised.
+    pub families: Vec<Option<String>>,
+    /// The dialects of each source, in order of the family blocks.
+    pub dialects: Vec<Vec<String>>,
+    /// The quantised weights of each source.
+    pub quantized: Vec<Quantized>,
+    /// The repeated blocks of the target, and which of a source they correspond to.
+    blocks: Blocks<'a>,
+    counterparts: HashMap<String, Counterpart>,
+    depths: Depths,
+    stored_twice: Vec<StoredTwice>,
+    /// By target, before buffers are computed: whether it has a source or an owner, and whether it lacks one.
+    found: Vec<bool>,
+    missing: Vec<bool>,
+    /// What breaks the contract: before ties, and of buffers.
+    violations: Vec<PlanError>,
+    of_buffers: Vec<PlanError>,
+}
+
+/// Finds the origin of every target tensor. A pattern that matches nothing, arithmetic on a block with a depth rule, or a
+/// rule whose operations do not fit is an error; what breaks the coverage contract is a violation.
+pub(crate) fn match_all<'a>(sources: &'a [SourceView<'a>], target: &'a Architecture) -> Result<Matching<'a>> {
+    let mut matching = find(sources, target)?;
+    let Matching { matches, quantized, violations, used, .. } = &mut matching;
+    let problems = codes::refuse(sources, target, quantized, matches);
+    let (stored_twice, warnings) = ties::settle(sources, target, matches);
+    violations.splice(0..0, codes::violations(sources, target, quantized, &problems, matches));
+    matches.iter().flat_map(|one| &one.tensors).for_each(|(source, tensor)| mark(used, *source, *tensor));
+    matching.stored_twice = stored_twice;
+    matching.warnings.extend(warnings);
+    matching.mark_parts();
+    adapter::mark(sources, &matching.matches, &mut matching.used, &mut matching.unused_reasons);
+    matching.found = matching.matches.iter().map(|one| !matches!(one.origin, Origin::New)).collect();
+    let targets = target.parameters.iter().zip(&matching.matches);
+    matching.missing = targets.map(|(target, one)| target.tied_to.is_none() && one.is_missing()).collect();
+    matching.of_buffers = buffers::settle(sources, target, &mut matching.matches);
+    Ok(matching)
+}
+
+fn mark(used: &mut [Vec<bool>], source: usize, tensor: usize) {
+    if let Some(used) = used.get_mut(source).and_then(|used| used.get_mut(tensor)) {
+        *used = true;
+    }
+}
+
+impl Matching<'_> {
+    /// The facts about data that decide what breaks the contract: whether both stored copies of a tie are equal.
+    pub fn questions(&self) -> Vec<Question> {
+        let mut questions: Vec<Question> = Vec::new();
+        for question in self.stored_twice.iter().filter_map(|one| one.question.as_ref()) {
+            if !questions.contains(question) {
+                questions.push(question.clone());
+            }
+        }
+        questions
+    }
+
+    /// What breaks the contract: ambiguities, ties that differ, holes, renames, new layers, buffers. An error where a question is not answered.
+    pub fn settle(&mut self, evidence: &[(Question, Answer)]) -> Result<Vec<PlanError>> {
+        let mut violations = std::mem::take(&mut self.violations);
+        let (equal, differing) = ties::compared(std::mem::take(&mut self.stored_twice), evidence)?;
+        violations.extend(differing);
+        for (source, tensor) in &equal {
+            let reason = "equal to the copy that is written, to which the target ties it".to_string();
+            self.unused_reasons.get_mut(*source).map(|reasons| reasons.insert(*tensor, reason));
+            mark(&mut self.used, *source, *tensor);
+        }
+        self.mark_parts();
+        self.copies = equal.into_iter().collect();
+        let Matching { sources, target, blocks, counterparts, depths, found, missing, used, .. } = &*self;
+        let gaps = Gaps { sources, target, blocks, counterparts, depths, found, missing, used };
+        if !sources.is_empty() && gaps.are_any() {
+            let (layers, explained) = gaps.layers();
+            violations.extend(layers);
+            violations.extend(Renames::of(&gaps).violations(&explained));
+        }
+        violations.append(&mut self.of_buffers);
+        Ok(violations)
+    }
+
+    /// What stands next to codes is used with them.
+    fn mark_parts(&mut self) {
+        for (quantized, used) in self.quantized.iter().zip(&mut self.used) {
+            for weight in &quantized.weights {
+                if used.get(weight.codes) == Some(&true) {
+                    for part in &weight.parts {
+                        used.get_mut(*part).into_iter().for_each(|used| *used = true);
+                    }
+                }
+            }
+        }
+    }
+
     /// What the user should know of weights that were quantised.
-    pub(crate) fn quantization_notes(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<String> {
+    pub fn quantization_notes(&self, assignments: &[Assignment]) -> Vec<String> {
         let (mut read, mut dequantized) = (HashSet::default(), HashSet::default());
         if self.quantized.iter().any(Quantized::is_any) {
             for assignment in assignments {
-                assignment.value.leaves(&mut |leaf| {
-                    if let Value::Source { source, tensor, .. } = leaf {
-                        read.insert((*source, tensor.as_str()));
-                        if assignment.value.dequantizes() {
-                            dequantized.insert((*source, tensor.as_str()));
-                        }
-                    }
-                });
+                let sources = || assignment.value.sources().map(|leaf| (leaf.source, leaf.tensor.as_str()));
+                read.extend(sources());
+                if assignment.value.dequantizes() {
+                    dequantized.extend(sources());
+                }
             }
         }
-        let notes = self.quantized.iter().zip(sources).enumerate().map(|(source, (quantized, view))| {
-            let name = |id: usize| view.listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
-            let is_in = |set: &HashSet<(usize, &str)>, id| set.contains(&(source, name(id)));
+        let notes = self.quantized.iter().zip(self.sources).enumerate().map(|(source, (quantized, view))| {
+            let is_in = |set: &HashSet<(usize, &str)>, id| set.contains(&(source, view.listing.name(id)));
             quantized.notes(view.listing, |id| is_in(&read, id), |id| is_in(&dequantized, id))
         });
         notes.flatten().collect()
     }
 
     /// The sources of which codes are copied as they are stored.
-    pub(crate) fn carrying(&self, sources: &[SourceView], assignments: &[Assignment]) -> Vec<usize> {
+    pub fn carrying(&self, assignments: &[Assignment]) -> Vec<usize> {
         let mut found = Vec::new();
         for assignment in assignments {
             let Value::Source { source, tensor, .. } = &assignment.value else { continue };
-            let (Some(view), Some(quantized)) = (sources.get(*source), self.quantized.get(*source)) else { continue };
+            let (Some(view), Some(quantized)) = (self.sources.get(*source), self.quantized.get(*source)) else {
+                continue;
+            };
             let is_codes = || view.listing.position(tensor).is_some_and(|id| quantized.of_codes(id).is_some());
             if quantized.is_any() && !found.contains(source) && is_codes() {
                 found.push(*source);
@@ -108,82 +212,8 @@ impl Matching {
     }
 }
 
-/// What the steps came to, before ties.
-struct Found<'a> {
-    /// The repeated blocks of the target.
-    blocks: Blocks<'a>,
-    resolutions: Vec<Resolution>,
-    violations: Vec<PlanError>,
-    warnings: Vec<String>,
-    counterparts: HashMap<String, Counterpart>,
-    depths: Depths,
-    unused_reasons: Vec<HashMap<usize, String>>,
-    families: Vec<Option<String>>,
-    dialects: Vec<Vec<String>>,
-    quantized: Vec<Quantized>,
-}
-
-/// Finds the origin of every target tensor. A pattern that matches nothing, arithmetic on a block with a depth rule, or a
-/// rule whose operations do not fit is an error; what breaks the coverage contract is a violation.
-pub fn match_all(sources: &[SourceView], target: &Architecture, evidence: &[(Question, Answer)]) -> Result<Matching> {
-    let mut found = find(sources, target)?;
-    let problems = codes::refuse(sources, target, &found.quantized, &mut found.resolutions);
-    let settled = ties::settle(sources, target, &mut found.resolutions, evidence)?;
-    found.violations.splice(0..0, codes::violations(sources, target, &found.quantized, &problems, &found.resolutions));
-    found.violations.extend(settled.violations);
-    found.warnings.extend(settled.warnings);
-    for (source, tensor) in &settled.with_owner {
-        let reason = "equal to the copy that is written, to which the target ties it".to_string();
-        found.unused_reasons.get_mut(*source).map(|reasons| reasons.insert(*tensor, reason));
-    }
-    let mut used = used(sources, &found.quantized, &found.resolutions, &settled.with_owner);
-    adapter::mark(sources, &found.resolutions, &mut used, &mut found.unused_reasons);
-    if !sources.is_empty() {
-        let gaps = Gaps {
-            sources,
-            target,
-            blocks: &found.blocks,
-            counterparts: &found.counterparts,
-            depths: &found.depths,
-            found: &found.resolutions,
-            used: &used,
-        };
-        if gaps.are_any() {
-            let (violations, explained) = gaps.layers();
-            found.violations.extend(violations);
-            found.violations.extend(Renames::of(&gaps).violations(&explained));
-        }
-    }
-    let matches = found.resolutions.into_iter().enumerate().map(|(target, resolution)| {
-        let Resolution { origin, step, reason, runners_up, declared, tensors: _, contested: _, opaque: _ } = resolution;
-        Match { target, origin, step, reason, runners_up, declared }
-    });
-    let mut matching = Matching {
-        matches: matches.collect(),
-        violations: found.violations,
-        warnings: found.warnings,
-        used,
-        unused_reasons: found.unused_reasons,
-        copies: settled.with_owner.into_iter().collect(),
-        families: found.families,
-        dialects: found.dialects,
-        quantized: found.quantized,
-    };
-    buffers::settle(sources, target, &mut matching);
-    Ok(matching)
-}
-
-/// The facts about data that matching will need: whether both stored copies of a tie are equal.
-pub fn tie_questions(sources: &[SourceView], target: &Architecture) -> Result<Vec<Question>> {
-    if sources.is_empty() || target.parameters.iter().all(|parameter| parameter.tied_to.is_none()) {
-        return Ok(Vec::new());
-    }
-    let found = find(sources, target)?;
-    Ok(ties::questions(sources, target, &found.resolutions))
-}
-
 /// All steps: once to see which blocks correspond, and again where depth rules choose layers of them.
-fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a>> {
+fn find<'a>(sources: &'a [SourceView<'a>], target: &'a Architecture) -> Result<Matching<'a>> {
     let plain = Depths::default();
     let quantized: Vec<Quantized> = sources.iter().map(|source| Quantized::of(source.listing)).collect();
     let of_target = || (Blocks::of_target(target), Requests::of(sources, target, &plain));
@@ -206,28 +236,36 @@ fn find<'a>(sources: &[SourceView], target: &'a Architecture) -> Result<Found<'a
     let known = catalog.families.iter().zip(sources).map(|(family, source)| Known::of(family, source.listing));
     let known: Vec<Known> = known.collect::<Result<_>>()?;
     let layouts: Vec<&Layouts> = known.iter().map(|known| &known.layouts).collect();
-    let (resolutions, mut unused_reasons) =
+    let (matches, mut unused_reasons) =
         side_by_side(|| pass.resolve(&layouts, &zeroed), || pass.unused_reasons(&counterparts));
-    let mut resolutions = resolutions?;
-    let mut warnings: Vec<String> = pass.notes().into_iter().chain(pass.given_away(&resolutions)).collect();
+    let mut matches = matches?;
+    let mut warnings: Vec<String> = pass.notes().into_iter().chain(pass.given_away(&matches)).collect();
     warnings.extend(catalog.warnings.iter().cloned());
-    untie(sources, target, &known, &mut resolutions);
-    declare(target, &mut resolutions, &mut unused_reasons);
+    untie(sources, target, &known, &mut matches);
+    declare(target, &mut matches, &mut unused_reasons);
     let families = catalog.families.iter().map(|family| family.as_ref().map(|(family, _)| family.name().to_string()));
     let families = families.collect();
     drop(pass);
     let dialects = catalog.dialects;
-    Ok(Found {
-        blocks,
-        resolutions,
-        violations,
+    Ok(Matching {
+        sources,
+        target,
+        matches,
         warnings,
-        counterparts,
-        depths,
+        used: sources.iter().map(|source| vec![false; source.listing.tensors.len()]).collect(),
         unused_reasons,
+        copies: HashSet::default(),
         families,
         dialects,
         quantized,
+        blocks,
+        counterparts,
+        depths,
+        stored_twice: Vec::new(),
+        found: Vec::new(),
+        missing: Vec::new(),
+        violations,
+        of_buffers: Vec::new(),
     })
 }
 
@@ -268,7 +306,7 @@ fn zeroed(target: &Architecture, depths: &Depths, violations: &mut Vec<PlanError
 }
 
 /// What a family ties and this target does not: by the target's own family, and by the source's.
-fn untie(sources: &[SourceView], target: &Architecture, known: &[Known], resolutions: &mut [Resolution]) {
+fn untie(sources: &[SourceView], target: &Architecture, known: &[Known], resolutions: &mut [Match]) {
     for block in &target.blocks {
         let parameters = known::parameters(block.family, &block.config, &block.path);
         ties::untie(target, &known::ties(&parameters), resolutions);
@@ -281,7 +319,7 @@ fn untie(sources: &[SourceView], target: &Architecture, known: &[Known], resolut
 }
 
 /// `--reinit` takes sources away, and `new` declares what has none. A tied name follows its owner in both.
-fn declare(target: &Architecture, resolutions: &mut [Resolution], unused: &mut [HashMap<usize, String>]) {
+fn declare(target: &Architecture, resolutions: &mut [Match], unused: &mut [HashMap<usize, String>]) {
     let rules = &target.rules;
     for (parameter, resolution) in target.parameters.iter().zip(resolutions) {
         let hit = |selectors: &[Selector]| {
@@ -301,30 +339,4 @@ fn declare(target: &Architecture, resolutions: &mut [Resolution], unused: &mut [
         let is_new = matches!(resolution.origin, Origin::New);
         resolution.declared |= is_new && hit(&rules.new).is_some();
     }
-}
-
-/// Which stored tensors some target reads, or are equal to one that is read.
-fn used(
-    sources: &[SourceView],
-    quantized: &[Quantized],
-    resolutions: &[Resolution],
-    equal: &[(usize, usize)],
-) -> Vec<Vec<bool>> {
-    let mut used: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.listing.tensors.len()]).collect();
-    for (source, tensor) in resolutions.iter().flat_map(|one| &one.tensors).chain(equal) {
-        if let Some(used) = used.get_mut(*source).and_then(|used| used.get_mut(*tensor)) {
-            *used = true;
-        }
-    }
-    for (quantized, used) in quantized.iter().zip(&mut used) {
-        // what stands next to codes is used with them
-        for weight in &quantized.weights {
-            if used.get(weight.codes) == Some(&true) {
-                for part in &weight.parts {
-                    used.get_mut(*part).into_iter().for_each(|used| *used = true);
-                }
-            }
-        }
-    }
-    used
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::checkpoint::kernel::{Cell, Form, Kernel, Part, Recurrent, Variable};
 use crate::checkpoint::{CheckpointFormat as Format, Listing};
 use crate::hash::HashMap;
+use crate::name::is_index;
 use crate::plan::matching::stored_layout::{Framework, Stored, leaf};
 use crate::tensor::TensorInfo;
 
@@ -14,7 +15,6 @@ enum Naming {
     /// Those of PyTorch, or of a format that states its layouts.
     #[default]
     Other,
-    /// Of Keras or Flax.
     Of(Framework),
     /// A `kernel` may be of Keras or Flax.
     Unstated,
@@ -24,7 +24,6 @@ enum Naming {
 #[derive(Default)]
 pub(crate) struct Kernels {
     naming: Naming,
-    /// What the file itself states.
     variables: BTreeMap<String, Variable>,
     /// Recurrent layers by the path of their variables.
     cells: HashMap<String, Cell>,
@@ -72,8 +71,7 @@ impl Kernels {
 
 /// `layers/dense/vars/0`: a variable that is called by its place.
 fn is_variable(path: &str, leaf: &str) -> bool {
-    let is_number = !leaf.is_empty() && leaf.bytes().all(|byte| byte.is_ascii_digit());
-    is_number && path.rsplit('/').next() == Some("vars")
+    is_index(leaf) && path.rsplit('/').next() == Some("vars")
 }
 
 fn part(leaf: &str) -> Option<Part> {

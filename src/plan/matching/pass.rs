@@ -11,8 +11,7 @@ use crate::plan::matching::matches::Origin;
 use crate::plan::matching::requests::{Requests, Route};
 use crate::plan::matching::search::Search;
 use crate::plan::quantized::Quantized;
-use crate::plan::value::Value;
-use crate::tensor::TensorInfo;
+use crate::plan::value::{Typed, Value};
 
 /// One run of all steps.
 pub(crate) struct Pass<'a> {
@@ -61,7 +60,7 @@ impl<'a> Pass<'a> {
 
 impl Pass<'_> {
     /// A stored tensor as a value: the weight that its codes stand for, unless a rule itself says how codes are read.
-    pub(crate) fn weight(&self, source: usize, tensor: usize, is_explicit: bool) -> (Value, TensorInfo) {
+    pub(crate) fn weight(&self, source: usize, tensor: usize, is_explicit: bool) -> Typed {
         let quantized = &self.quantized[source];
         let weight = quantized.of_codes(tensor).filter(|_| !is_explicit);
         match weight.and_then(|weight| quantized.numbers(source, self.sources[source].listing, weight)) {
@@ -71,10 +70,9 @@ impl Pass<'_> {
     }
 
     /// A stored tensor as a value.
-    pub(crate) fn stored(&self, source: usize, tensor: usize) -> (Value, TensorInfo) {
-        let info = self.sources[source].listing.tensors[tensor].clone();
-        let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
-        (Value::Source { source, tensor, dtype, shape }, info)
+    pub(crate) fn stored(&self, source: usize, tensor: usize) -> Typed {
+        let info = &self.sources[source].listing.tensors[tensor];
+        (Value::stored(source, info), info.clone())
     }
 
     pub(crate) fn codes_of(&self, parameter: &Parameter, source: usize, tensor: usize) -> Option<Origin> {
@@ -88,8 +86,6 @@ impl Pass<'_> {
                 names.peek().is_some() && names.all(|name| self.search.has_target(&name))
             }
         };
-        let (tensor, dtype) = (stored.name.clone(), stored.dtype);
-        let value = Value::Source { source, tensor, dtype, shape: stored.shape.clone() };
-        is_listed.then(|| Origin::Found { value, info: stored.clone() })
+        is_listed.then(|| Origin::Found { value: Value::stored(source, stored), info: stored.clone() })
     }
 }

@@ -28,7 +28,6 @@ struct Ranking {
 }
 
 impl Search<'_> {
-    /// Step 4.
     pub(crate) fn by_prefix(&mut self) {
         let mut ranking = Ranking::default();
         let agreements = self.agreements();

@@ -8,7 +8,7 @@ use crate::plan::matching::blocks::places;
 use crate::plan::matching::depth::Counterpart;
 use crate::plan::matching::hints::map_flags;
 use crate::plan::matching::map::Ruled;
-use crate::plan::matching::matches::{Origin, Resolution};
+use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::matching::pass::Pass;
 use crate::plan::matching::requests::{Answerer, Route};
 use crate::plan::matching::search::Shifted;
@@ -58,7 +58,6 @@ impl Pass<'_> {
         self.search.shifted.iter().map(Shifted::note).collect()
     }
 
-    /// What could not be decided.
     pub fn ambiguities(&self) -> Vec<PlanError> {
         let contests = self.search.contests.iter().map(|contest| {
             if let Some(disorder) = &contest.order {
@@ -91,7 +90,7 @@ impl Pass<'_> {
     }
 
     /// Names that a rule gave away: targets without a source, of the very name of a tensor that a rule took.
-    pub fn given_away(&self, resolutions: &[Resolution]) -> Option<String> {
+    pub fn given_away(&self, resolutions: &[Match]) -> Option<String> {
         if self.claimed.is_empty() {
             return None;
         }

@@ -5,13 +5,12 @@ use crate::adapt::{Op, Run};
 use crate::checkpoint::kernel::{Cell, Form, Part, Recurrent};
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Parameter};
-use crate::name::last;
+use crate::name::{is_index, last};
 use crate::plan::error::PlanError;
 use crate::plan::matching::kernels::Turning;
 use crate::plan::matching::stored_layout::{Framework, Stored};
 use crate::plan::matching::tracked::Tracked;
-use crate::plan::matching::unit::{Typed, apply_one};
-use crate::plan::value::Value;
+use crate::plan::value::{Typed, Value, apply_one};
 use crate::tensor::{Role, Shape, elements};
 
 /// Which parameter of PyTorch's `LSTM`, `GRU`, `RNN` or of their cells.
@@ -38,8 +37,7 @@ impl Target {
             Some(layer) => (layer, true),
             None => (rest, false),
         };
-        let is_layer = |layer: &str| !layer.is_empty() && layer.bytes().all(|byte| byte.is_ascii_digit());
-        let is_known = layer.is_empty() && !is_reverse || layer.strip_prefix("_l").is_some_and(is_layer);
+        let is_known = layer.is_empty() && !is_reverse || layer.strip_prefix("_l").is_some_and(is_index);
         is_known.then_some(Target { is_weight, is_hidden, is_reverse })
     }
 
@@ -134,15 +132,10 @@ impl Gates<'_> {
 
     /// Whether operations of a rule took a part of it, so that the gates are the rule's own business.
     fn is_cut(&self, made: &Typed) -> bool {
-        let mut stored: Option<Shape> = None;
-        made.0.leaves(&mut |leaf| {
-            if let (None, Value::Source { shape, .. }) = (&stored, leaf) {
-                stored = Some(shape.clone());
-            }
-        });
+        let stored = made.0.sources().next().map(|first| first.shape);
         let whole = stored.and_then(|shape| match (self.recurrent.part, shape.as_slice()) {
             (Part::Bias, [_, gates]) => Some(*gates),
-            _ => elements(&shape),
+            _ => elements(shape),
         });
         elements(&made.1.shape) < whole
     }

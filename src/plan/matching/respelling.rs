@@ -16,13 +16,11 @@ use crate::plan::names::is_around;
 
 /// A family that source and target may have in common, and how the source is to be respelt for the target.
 pub(crate) struct Respelling {
-    /// The family.
     pub family: &'static dyn Family,
     /// The config that its operations look at.
     pub config: Config,
     /// The source's dialects with the paths at which they stand.
     pub read: Vec<(String, &'static Dialect)>,
-    /// The target's.
     pub write: Vec<(String, &'static Dialect)>,
 }
 

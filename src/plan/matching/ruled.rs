@@ -11,7 +11,7 @@ use crate::plan::matching::matches::Origin;
 use crate::plan::matching::pass::Pass;
 use crate::plan::matching::recurrent::laid_out;
 use crate::plan::matching::stored_layout::Stored;
-use crate::plan::matching::unit::{Typed, apply_one};
+use crate::plan::value::{Typed, apply_one};
 use crate::tensor::{Role, Shape, TensorInfo, elements};
 
 /// A rule that found its sources for a target.

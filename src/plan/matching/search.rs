@@ -23,9 +23,7 @@ use crate::tensor::{Name, Shape};
 pub(crate) struct Request {
     /// The name, as the target spells it, with the layer of the source.
     pub name: Name,
-    /// The same without wrappers.
     pub plain: Name,
-    /// The shape of the target.
     pub shape: Shape,
     /// The family of the block that it stands in.
     pub family: Option<&'static str>,
@@ -36,18 +34,14 @@ pub(crate) struct Request {
 /// What a request found.
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
-    /// The candidate.
     pub candidate: usize,
-    /// The step that answered.
     pub step: Step,
-    /// Why, in words.
     pub reason: Cow<'static, str>,
 }
 
 /// Requests that several candidates fit alike, or a candidate that fits several requests alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Contest {
-    /// The requests.
     pub requests: Vec<usize>,
     /// For each rival the pairs of request and candidate that it stands for.
     pub rivals: Vec<Vec<(usize, usize)>>,
@@ -58,9 +52,7 @@ pub(crate) struct Contest {
 /// A sequence whose layers can be aligned with those of a source in several ways.
 #[derive(Clone, Debug)]
 pub(crate) struct Disorder {
-    /// The target's path.
     pub path: String,
-    /// The source's.
     pub source_path: String,
     /// Tensors of the target, one for each layer that is not decided.
     pub targets: Vec<String>,
@@ -75,14 +67,11 @@ pub(crate) struct Disorder {
 pub(crate) struct Shifted {
     /// The path with its own indices replaced, and which member comes from which.
     pub key: (String, String),
-    /// The first path.
     pub path: String,
-    /// How many more there are.
     pub more: usize,
 }
 
 impl Shifted {
-    /// What the user is told.
     pub fn note(&self) -> String {
         let place = if self.path.is_empty() { "the model".to_string() } else { format!("`{}`", self.path) };
         let more = if self.more > 0 { format!(" and {} more like it", self.more) } else { String::new() };
@@ -92,7 +81,6 @@ impl Shifted {
 }
 
 impl Disorder {
-    /// What the user is told.
     pub fn error(&self) -> PlanError {
         let Disorder { path, source_path, targets, sources, is_longer } = self.clone();
         PlanError::Order { path, source_path, targets, sources, is_longer }
@@ -111,21 +99,16 @@ enum Held {
 
 /// The state of the search.
 pub(crate) struct Search<'a> {
-    /// What is on offer.
     pub catalog: &'a Catalog,
-    /// What is looked for.
     pub requests: Vec<Request>,
-    /// What was found, by request.
     pub hits: Vec<Option<Hit>>,
     /// By request, the contest that it is in.
     pub contested: Vec<Option<usize>>,
-    /// The contests.
     pub contests: Vec<Contest>,
     /// By request, candidates that lost, in words.
     pub runners_up: Vec<Vec<String>>,
     /// Sequences that were matched by their order.
     pub shifted: Vec<Shifted>,
-    /// The target.
     pub target: &'a Architecture,
     /// What rules took, by source and tensor.
     claimed: HashSet<(usize, usize)>,
@@ -166,7 +149,6 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// All steps, in order.
     pub fn run(&mut self) {
         self.by_name();
         self.by_wrapper();
@@ -176,7 +158,6 @@ impl<'a> Search<'a> {
         self.by_order();
     }
 
-    /// The candidate of this number.
     pub fn candidate(&self, id: usize) -> &'a Candidate {
         &self.catalog.candidates[id]
     }

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::arch::Selector;
 use crate::hash::HashMap;
 use crate::name::{below, common_suffix, join, last, template};
 use crate::plan::assignment::Step;
@@ -14,6 +13,7 @@ use crate::plan::matching::catalog::Catalog;
 use crate::plan::matching::hints::heads;
 use crate::plan::matching::layers::{Member, members};
 use crate::plan::matching::search::{Contest, Disorder, Search, Shifted};
+use crate::plan::selectors::selects;
 use crate::tensor::Name;
 
 /// The members of a sequence by their indices.
@@ -39,10 +39,15 @@ struct Sequence<'a> {
 enum Verdict {
     /// The indices name the same layers.
     ByIndex,
-    /// These pairs of indices.
-    ByOrder { pairs: Vec<(u64, u64)>, aligned: usize },
+    ByOrder {
+        pairs: Vec<(u64, u64)>,
+        aligned: usize,
+    },
     /// Several alignments are as good: indices of both sides that they do not agree on.
-    Undecided { ours: BTreeSet<u64>, theirs: BTreeSet<u64> },
+    Undecided {
+        ours: BTreeSet<u64>,
+        theirs: BTreeSet<u64>,
+    },
 }
 
 impl Search<'_> {
@@ -180,13 +185,13 @@ impl Search<'_> {
         let name = &self.requests[request].name;
         let by_map = rules.map.iter().filter(|rule| rule.from.is_none());
         let mut by_map = by_map.flat_map(|rule| &rule.to);
-        is_selected(&rules.new, name)
-            || is_selected(&rules.reinit, name)
+        selects(&rules.new, name)
+            || selects(&rules.reinit, name)
             || by_map.any(|pattern| pattern.matches(name).is_some())
     }
 
     fn is_declared_unused(&self, id: usize) -> bool {
-        self.candidate(id).stored.as_deref().is_some_and(|name| is_selected(&self.target.rules.unused, name))
+        self.candidate(id).stored.as_deref().is_some_and(|name| selects(&self.target.rules.unused, name))
     }
 
     /// Gives every tensor of the target's members that of the member that it was aligned with, and takes from them what came by index.
@@ -371,8 +376,4 @@ fn alike(path: &str, sources: &[Blocks]) -> Option<SourcePath> {
     });
     let only = near.next()?;
     near.next().is_none().then_some(only)
-}
-
-fn is_selected(selectors: &[Selector], name: &str) -> bool {
-    selectors.iter().any(|selector| selector.pattern.matches(name).is_some())
 }

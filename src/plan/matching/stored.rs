@@ -11,7 +11,7 @@ use crate::tensor::TensorInfo;
 
 /// A stored tensor as the first unit of every respelling.
 fn stored_unit(source: usize, id: usize, info: &TensorInfo) -> Unit {
-    let value = Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
+    let value = Value::stored(source, info);
     let tensors = smallvec![id];
     Unit { name: info.name.clone(), tensors, value, info: info.clone(), single: true, dialect: None, opaque: false }
 }

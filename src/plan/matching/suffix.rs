@@ -12,11 +12,9 @@ use crate::tensor::{Name, Shape};
 
 /// A block of a source that holds all that a block of the target needs.
 struct Offer {
-    /// Its path.
     path: String,
     /// Trailing components that the two paths share, and tensors that agree in shape.
     rank: (usize, usize),
-    /// Requests and candidates.
     pairs: Vec<(usize, usize)>,
 }
 
@@ -29,7 +27,6 @@ struct SourceBlocks<'a> {
 }
 
 impl Search<'_> {
-    /// Step 5.
     pub(crate) fn by_suffix(&mut self) {
         if !(0..self.requests.len()).any(|request| self.is_open(request)) {
             return;

@@ -9,16 +9,16 @@ use crate::hash::HashMap;
 use crate::name::{below, join};
 use crate::plan::assignment::Step;
 use crate::plan::error::PlanError;
-use crate::plan::evidence::{Answer, Question};
+use crate::plan::evidence::{self, Answer, Question};
 use crate::plan::inputs::SourceView;
 use crate::plan::matching::hints::heads;
-use crate::plan::matching::matches::{Origin, Resolution};
+use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::names::plain_text;
 use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
 
 /// A stored tensor, by source and number.
-type Stored = (usize, usize);
+pub(crate) type Stored = (usize, usize);
 
 /// The parameter that owns a tie in the end, however many names lead to it.
 pub(crate) fn owner(target: &Architecture, id: ParameterId) -> ParameterId {
@@ -51,19 +51,18 @@ enum Copies {
     Incomparable,
 }
 
-fn copies(sources: &[SourceView], owner: &Resolution, alias: &Resolution) -> Copies {
+fn copies(sources: &[SourceView], owner: &Match, alias: &Match) -> Copies {
     let chosen = owner.step == Step::Map || alias.step == Step::Map || owner.declared;
     if chosen || !owner.is_found() || !alias.is_found() || owner.tensors == alias.tensors {
         return Copies::Settled;
     }
     // codes alone are not what they stand for
-    let is_dequantized = |one: &Resolution| matches!(&one.origin, Origin::Found { value, .. } if value.dequantizes());
+    let is_dequantized = |one: &Match| matches!(&one.origin, Origin::Found { value, .. } if value.dequantizes());
     if is_dequantized(owner) || is_dequantized(alias) {
         return Copies::Incomparable;
     }
     // what an adapter replaced is read from the adapter
-    let place =
-        |one: &Resolution| read(sources, one).or(one.tensors.first().copied().filter(|_| one.tensors.len() == 1));
+    let place = |one: &Match| read(sources, one).or(one.tensors.first().copied().filter(|_| one.tensors.len() == 1));
     let (Some(a), Some(b)) = (place(owner), place(alias)) else { return Copies::Incomparable };
     let (a, b) = (&a, &b);
     if is_adapted(sources, owner) || is_adapted(sources, alias) {
@@ -82,24 +81,20 @@ fn copies(sources: &[SourceView], owner: &Resolution, alias: &Resolution) -> Cop
 }
 
 /// The stored tensor that a value is, as it is.
-fn read(sources: &[SourceView], resolution: &Resolution) -> Option<Stored> {
+fn read(sources: &[SourceView], resolution: &Match) -> Option<Stored> {
     let Origin::Found { value: Value::Source { source, tensor, .. }, .. } = &resolution.origin else { return None };
     Some((*source, sources.get(*source)?.listing.position(tensor)?))
 }
 
 /// Whether an adapter is a part of the value.
-fn is_adapted(sources: &[SourceView], resolution: &Resolution) -> bool {
+fn is_adapted(sources: &[SourceView], resolution: &Match) -> bool {
     let Origin::Found { value, .. } = &resolution.origin else { return false };
-    let mut found = false;
-    value.leaves(&mut |leaf| {
-        let Value::Source { source, .. } = leaf else { return };
-        found |= sources.get(*source).is_some_and(|view| view.adapter.is_some());
-    });
-    found
+    let is_of_adapter = |source: usize| sources.get(source).is_some_and(|view| view.adapter.is_some());
+    value.sources().any(|leaf| is_of_adapter(leaf.source))
 }
 
 /// Whether two values differ only in the stored tensor of the base that they begin with, or are stored tensors of the adapter.
-fn is_changed_alike(sources: &[SourceView], a: &Resolution, b: &Resolution) -> bool {
+fn is_changed_alike(sources: &[SourceView], a: &Match, b: &Match) -> bool {
     fn is_alike(sources: &[SourceView], a: &Value, b: &Value) -> bool {
         match (a, b) {
             (Value::Apply { op, inputs }, Value::Apply { op: other, inputs: others }) => {
@@ -138,101 +133,82 @@ fn question(sources: &[SourceView], a: Stored, b: Stored) -> Question {
     Question::Equal { source: a.0, a: stored_name(sources, a), b: stored_name(sources, b) }
 }
 
-/// What must be measured before the ties can be settled.
-pub(crate) fn questions(sources: &[SourceView], target: &Architecture, found: &[Resolution]) -> Vec<Question> {
-    let pairs = aliases(target).filter_map(|(alias, owner)| Some((found.get(owner)?, found.get(alias)?)));
-    let asked = pairs.filter_map(|(owner, alias)| match copies(sources, owner, alias) {
-        Copies::Comparable(a, b) => Some(question(sources, a, b)),
-        Copies::Settled | Copies::Different(..) | Copies::Incomparable => None,
-    });
-    let mut questions: Vec<Question> = Vec::new();
-    for question in asked {
-        if !questions.contains(&question) {
-            questions.push(question);
-        }
-    }
-    questions
+/// The stored copies of a tie, which must be equal.
+pub(crate) struct StoredTwice {
+    /// What is to be measured; `None` where the copies differ for certain.
+    pub question: Option<Question>,
+    copy: Stored,
+    differ: PlanError,
 }
 
-/// What settling ties came to beside the origins.
-#[derive(Default)]
-pub(crate) struct Settled {
-    /// Copies that differ.
-    pub violations: Vec<PlanError>,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-    /// Stored copies that are equal to the owner's, and go with it.
-    pub with_owner: Vec<Stored>,
-}
-
-/// Gives every owner its origin, and every other name its owner.
+/// Gives every owner its origin, and every other name its owner. What is stored twice is to be compared; what the user should know.
 pub(crate) fn settle(
     sources: &[SourceView],
     target: &Architecture,
-    found: &mut [Resolution],
-    evidence: &[(Question, Answer)],
-) -> Result<Settled> {
-    let mut settled = Settled::default();
+    found: &mut [Match],
+) -> (Vec<StoredTwice>, Vec<String>) {
+    let (mut stored_twice, mut warnings) = (Vec::new(), Vec::new());
     let pairs: Vec<(ParameterId, ParameterId)> = aliases(target).collect();
     for (alias, owner) in pairs {
         let (Some(of_owner), Some(of_alias)) = (found.get(owner).cloned(), found.get(alias).cloned()) else { continue };
-        let differ = |a: Stored, b: Stored| PlanError::TieDiffers {
-            owner: target.parameters[owner].name.to_string(),
-            alias: target.parameters[alias].name.to_string(),
-            stored_owner: stored_name(sources, a),
-            stored_alias: stored_name(sources, b),
+        let (name, other) = (&target.parameters[owner].name, &target.parameters[alias].name);
+        let twice = |a: Stored, b: Stored, question: Option<Question>| {
+            let (stored_owner, stored_alias) = (stored_name(sources, a), stored_name(sources, b));
+            let (owner, alias) = (name.to_string(), other.to_string());
+            StoredTwice {
+                question,
+                copy: b,
+                differ: PlanError::TieDiffers { owner, alias, stored_owner, stored_alias },
+            }
         };
         match copies(sources, &of_owner, &of_alias) {
             Copies::Settled if takes_from_alias(&of_owner, &of_alias) => {
-                let name = &target.parameters[alias].name;
-                let reason = format!("{}; from its other name {name}", of_alias.reason);
-                found[owner] = Resolution { reason: reason.into(), ..of_alias };
+                let reason = format!("{}; from its other name {other}", of_alias.reason);
+                found[owner] = Match { reason: reason.into(), ..of_alias };
             }
             Copies::Settled => {}
-            Copies::Different(a, b) => settled.violations.push(differ(a, b)),
-            Copies::Comparable(a, b) => match answer(&question(sources, a, b), evidence) {
-                Some(true) => settled.with_owner.push(b),
-                Some(false) => settled.violations.push(differ(a, b)),
-                None => {
-                    let (a, b) = (stored_name(sources, a), stored_name(sources, b));
-                    return Err(PlanError::Unmeasured { a, b }.into());
-                }
-            },
-            Copies::Incomparable => {
-                let (owner, alias) = (&target.parameters[owner].name, &target.parameters[alias].name);
-                settled.warnings.push(format!("`{owner}` and `{alias}` are tied; the source of `{owner}` is taken, that of `{alias}` is not compared"));
+            Copies::Different(a, b) => stored_twice.push(twice(a, b, None)),
+            Copies::Comparable(a, b) => stored_twice.push(twice(a, b, Some(question(sources, a, b)))),
+            Copies::Incomparable => warnings.push(format!(
+                "`{name}` and `{other}` are tied; the source of `{name}` is taken, that of `{other}` is not compared"
+            )),
+        }
+        let tied = Match::new(Step::Tie, format!("another name of {name}"), false);
+        found[alias] = Match { origin: Origin::Tied(owner), ..tied };
+    }
+    (stored_twice, warnings)
+}
+
+/// The stored copies that are equal to those of their owners, and a violation for each that is not; an error where one was not measured.
+pub(crate) fn compared(
+    stored_twice: Vec<StoredTwice>,
+    evidence: &[(Question, Answer)],
+) -> Result<(Vec<Stored>, Vec<PlanError>)> {
+    let (mut equal, mut violations) = (Vec::new(), Vec::new());
+    for StoredTwice { question, copy, differ } in stored_twice {
+        match question.as_ref().map(|question| evidence::is_equal(question, evidence)) {
+            Some(Some(true)) => equal.push(copy),
+            None | Some(Some(false)) => violations.push(differ),
+            Some(None) => {
+                let (a, b) = match question {
+                    Some(Question::Equal { a, b, .. }) => (a, b),
+                    _ => Default::default(),
+                };
+                return Err(PlanError::Unmeasured { a, b }.into());
             }
         }
-        let reason = format!("another name of {}", target.parameters[owner].name);
-        found[alias] = Resolution {
-            origin: Origin::Tied(owner),
-            step: Step::Tie,
-            reason: reason.into(),
-            runners_up: Vec::new(),
-            declared: false,
-            tensors: SmallVec::new(),
-            contested: false,
-            opaque: false,
-        };
     }
-    Ok(settled)
+    Ok((equal, violations))
 }
 
 /// A rule for the other name chooses where none does for the owner; so does being the only one with a source.
-fn takes_from_alias(owner: &Resolution, alias: &Resolution) -> bool {
+fn takes_from_alias(owner: &Match, alias: &Match) -> bool {
     let owner_chosen = owner.step == Step::Map || owner.declared;
     alias.is_found() && !owner_chosen && (!owner.is_found() || alias.step == Step::Map)
 }
 
-fn answer(question: &Question, evidence: &[(Question, Answer)]) -> Option<bool> {
-    evidence.iter().find(|(asked, _)| asked == question).and_then(|(_, answer)| match answer {
-        Answer::Equal(equal) => Some(*equal),
-        Answer::Moments { .. } | Answer::Values(_) => None,
-    })
-}
-
 /// Pairs that a family ties and this target does not: where one has a source, the other is copied from it.
-pub(crate) fn untie(target: &Architecture, pairs: &[(String, String)], found: &mut [Resolution]) {
+pub(crate) fn untie(target: &Architecture, pairs: &[(String, String)], found: &mut [Match]) {
     if pairs.is_empty() {
         return;
     }
@@ -241,10 +217,9 @@ pub(crate) fn untie(target: &Architecture, pairs: &[(String, String)], found: &m
     for (alias, owner) in pairs {
         let (Some(alias), Some(owner)) = (ids.get(alias.as_str()), ids.get(owner.as_str())) else { continue };
         for (to, from) in [(*alias, *owner), (*owner, *alias)] {
-            let free = |one: &Resolution| matches!(one.origin, Origin::New) && !one.declared && !one.contested;
-            if found[from].is_found() && free(&found[to]) {
+            if found[from].is_found() && found[to].is_missing() {
                 let reason = format!("untied: copied from {}", target.parameters[from].name);
-                let copy = Resolution { step: Step::Tie, reason: reason.into(), ..found[from].clone() };
+                let copy = Match { step: Step::Tie, reason: reason.into(), ..found[from].clone() };
                 found[to] = copy;
             }
         }
@@ -257,7 +232,7 @@ pub(crate) fn pairs_in_target(
     target: &Architecture,
     source: usize,
     pairs: &[(String, String)],
-    found: &[Resolution],
+    found: &[Match],
 ) -> Vec<(String, String)> {
     let mut by_owner: HashMap<&str, Vec<&str>> = HashMap::default();
     for (alias, owner) in pairs {
@@ -287,7 +262,7 @@ pub(crate) fn untie_from_unused(
     target: &Architecture,
     source: usize,
     pairs: &[(String, String)],
-    found: &mut [Resolution],
+    found: &mut [Match],
 ) {
     let Some(listing) = sources.get(source).map(|view| view.listing).filter(|_| !pairs.is_empty()) else { return };
     for (alias, owner) in pairs {
@@ -300,11 +275,8 @@ pub(crate) fn untie_from_unused(
         else {
             continue;
         };
-        let free = matches!(resolution.origin, Origin::New) && !resolution.declared && !resolution.contested;
-        if free && info.shape == parameter.shape && info.dtype.is_float() {
-            let value =
-                Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
-            resolution.origin = Origin::Found { value, info: info.clone() };
+        if resolution.is_missing() && info.shape == parameter.shape && info.dtype.is_float() {
+            resolution.origin = Origin::Found { value: Value::stored(source, info), info: info.clone() };
             resolution.step = Step::Tie;
             resolution.reason = format!("untied: copied from {owner}, to which the source ties it").into();
             resolution.tensors = SmallVec::from_slice(&[(source, at)]);

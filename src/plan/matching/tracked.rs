@@ -26,7 +26,6 @@ impl Atom {
 pub(crate) struct Tracked {
     /// For each axis its atoms, in row-major order.
     pub axes: Vec<Vec<Atom>>,
-    /// Whether an operation exchanged axes.
     pub is_permuted: bool,
     /// Whether a permutation that changes nothing states that the axes are as the target has them.
     pub is_stated: bool,

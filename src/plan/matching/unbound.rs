@@ -17,7 +17,6 @@ pub(crate) struct Unbound<'a> {
 }
 
 impl<'a> Unbound<'a> {
-    /// The names of these sources.
     pub fn new(sources: &'a [SourceView<'a>]) -> Unbound<'a> {
         Unbound { sources, by_tail: Mutex::new(HashMap::default()) }
     }

@@ -6,29 +6,26 @@ use crate::plan::damage_error::DamageError;
 use crate::plan::error::PlanError;
 use crate::plan::matching::blocks::places;
 use crate::plan::matching::unit::Unit;
-use crate::plan::value::Value;
-use crate::tensor::{Name, Shape, elements};
-
-/// A stored tensor.
-type Stored<'a> = (&'a Name, &'a Shape);
+use crate::plan::value::SourceTensor;
+use crate::tensor::elements;
 
 /// The damage of one of these inputs, or the error of the operation where none is to be seen.
 pub(crate) fn explain<'a>(error: Error, inputs: &[&Unit], all: impl Iterator<Item = &'a Unit> + Clone) -> Error {
-    let damaged = inputs.iter().flat_map(|unit| stored(&unit.value)).find_map(|tensor| damage(tensor, all.clone()));
+    let damaged = inputs.iter().flat_map(|unit| unit.value.sources()).find_map(|tensor| damage(tensor, all.clone()));
     damaged.map_or(error, |damage| PlanError::from(damage).into())
 }
 
-fn damage<'a>((tensor, shape): Stored, all: impl Iterator<Item = &'a Unit>) -> Option<DamageError> {
+fn damage<'a>(odd: SourceTensor, all: impl Iterator<Item = &'a Unit>) -> Option<DamageError> {
+    let SourceTensor { tensor, shape, .. } = odd;
     if elements(shape) == Some(0) {
         return Some(DamageError::EmptyStored { tensor: tensor.to_string(), found: shape.clone(), more: 0 });
     }
-    let others = all.flat_map(|unit| stored(&unit.value));
-    let (like, expected) =
-        others.into_iter().find(|(other, as_there)| *as_there != shape && are_layers(tensor, other))?;
+    let mut others = all.flat_map(|unit| unit.value.sources());
+    let like = others.find(|other| other.shape != shape && are_layers(tensor, other.tensor))?;
     Some(DamageError::OddStored {
         tensor: tensor.to_string(),
-        expected: expected.clone(),
-        like: like.to_string(),
+        expected: like.shape.clone(),
+        like: like.tensor.to_string(),
         found: shape.clone(),
     })
 }
@@ -36,14 +33,4 @@ fn damage<'a>((tensor, shape): Stored, all: impl Iterator<Item = &'a Unit>) -> O
 /// Whether two names are those of one tensor in two layers of a block.
 fn are_layers(a: &str, b: &str) -> bool {
     places(a).zip(places(b)).any(|(a, b)| a.path == b.path && a.tail == b.tail && a.index != b.index)
-}
-
-fn stored(value: &Value) -> Vec<Stored<'_>> {
-    let mut found = Vec::new();
-    value.leaves(&mut |leaf| {
-        if let Value::Source { tensor, shape, .. } = leaf {
-            found.push((tensor, shape));
-        }
-    });
-    found
 }

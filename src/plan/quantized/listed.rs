@@ -212,12 +212,11 @@ impl Listed<'_> {
             }
             return;
         };
-        let name = |id: usize| self.listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
-        let (codes, scale) = (name(example.0), example.1.map_or("", name));
+        let (codes, scale) = (self.listing.name(example.0), example.1.map_or("", |scale| self.listing.name(scale)));
         let ends = (scale.strip_prefix(codes), scale.strip_prefix(parent(codes)));
         for weight in &mut self.weights {
             if weight.reading == Reading::Unscaled(None) {
-                let own = self.listing.tensors.get(weight.codes).map_or("", |tensor| tensor.name.as_str());
+                let own = self.listing.name(weight.codes);
                 let expected = match ends {
                     (Some(end), _) => format!("{own}{end}"),
                     (None, Some(end)) => format!("{}{end}", parent(own)),

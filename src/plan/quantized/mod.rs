@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 
 use crate::adapt::Op;
 use crate::checkpoint::Listing;
-use crate::error::Result;
 use crate::family::Config;
 use crate::hash::HashMap;
 use crate::name::{join, last, parent};
@@ -21,15 +20,13 @@ use crate::plan::dtype::dominant;
 use crate::plan::quantized::announced::Announcement;
 use crate::plan::quantized::blocks::Blocks;
 use crate::plan::quantized::weight::{QuantizedWeight, Reading, elements};
-use crate::plan::value::Value;
+use crate::plan::value::{Value, apply_one};
 use crate::tensor::{Dtype, ShapeText, TensorInfo};
 
 /// The quantised weights of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Quantized {
-    /// What it states of them.
     pub announced: Option<Announcement>,
-    /// Each of them.
     pub weights: Vec<QuantizedWeight>,
     /// Scales whose weights are stored in floats: the scale, the weight.
     pub idle: Vec<(usize, usize)>,
@@ -66,7 +63,7 @@ impl Quantized {
         is_used: impl Fn(usize) -> bool,
         is_dequantized: impl Fn(usize) -> bool,
     ) -> Vec<String> {
-        let name = |id: usize| listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
+        let name = |id: usize| listing.name(id);
         let mut notes = Vec::new();
         let mut idle = self.idle.iter().filter(|(scale, weight)| is_used(*weight) && !is_used(*scale));
         if let Some((scale, weight)) = idle.next() {
@@ -120,20 +117,19 @@ impl Quantized {
     pub fn numbers(&self, source: usize, listing: &Listing, weight: &QuantizedWeight) -> Option<Numbers> {
         let Reading::Product { scale, factor, zero, block } = &weight.reading else { return None };
         let stored = |id: usize| {
-            let info = listing.tensors.get(id)?.clone();
-            let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
-            Some((Value::Source { source, tensor, dtype, shape }, info))
+            let info = listing.tensors.get(id)?;
+            Some((Value::stored(source, info), info.clone()))
         };
         let (codes, mut scaled) = (stored(weight.codes)?, stored(*scale)?);
         let how = words(&codes.1, &scaled.1, zero.is_some(), block);
         if *factor != 1.0 {
-            scaled = applied(vec![scaled], Op::Cast { dtype: Dtype::F32 }).ok()?;
-            scaled = applied(vec![scaled], Op::Affine { scale: *factor, offset: 0.0 }).ok()?;
+            scaled = apply_one(vec![scaled], &Op::Cast { dtype: Dtype::F32 }).ok()?;
+            scaled = apply_one(vec![scaled], &Op::Affine { scale: *factor, offset: 0.0 }).ok()?;
         }
         let inputs = [codes, scaled].into_iter().chain(zero.and_then(stored)).collect();
-        let mut made = applied(inputs, Op::Dequantize { block: block.clone() }).ok()?;
+        let mut made = apply_one(inputs, &Op::Dequantize { block: block.clone() }).ok()?;
         if let Some(dtype) = self.dtype.filter(|dtype| *dtype != Dtype::F32) {
-            made = applied(vec![made], Op::Cast { dtype }).ok()?;
+            made = apply_one(vec![made], &Op::Cast { dtype }).ok()?;
         }
         let info = TensorInfo { name: weight.name.clone(), ..made.1 };
         Some(Numbers { value: made.0, info, how })
@@ -204,18 +200,10 @@ impl Quantized {
 
 /// The numbers that codes stand for.
 pub(crate) struct Numbers {
-    /// The expression.
     pub value: Value,
     /// Type and shape, under the name of the weight.
     pub info: TensorInfo,
-    /// What was done, in words.
     pub how: String,
-}
-
-fn applied(inputs: Vec<(Value, TensorInfo)>, op: Op) -> Result<(Value, TensorInfo)> {
-    let (inputs, infos): (Vec<Value>, Vec<TensorInfo>) = inputs.into_iter().unzip();
-    let info = op.out(&infos)?;
-    Ok((Value::Apply { op, inputs }, info))
 }
 
 fn words(codes: &TensorInfo, scale: &TensorInfo, has_zero: bool, block: &[u64]) -> String {

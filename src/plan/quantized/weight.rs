@@ -9,7 +9,6 @@ use crate::tensor::Name;
 pub(crate) struct QuantizedWeight {
     /// The name that it has in a float model.
     pub name: Name,
-    /// The tensor with its codes.
     pub codes: usize,
     /// What stands next to them and belongs to them: scale, zero point, tables.
     pub parts: Vec<usize>,
@@ -20,10 +19,9 @@ pub(crate) struct QuantizedWeight {
 impl QuantizedWeight {
     /// What stands next to the codes, as it is called next to a tensor of another name.
     pub fn names_beside<'a>(&'a self, listing: &'a Listing, name: &'a str) -> impl Iterator<Item = String> + 'a {
-        let stored = move |id: usize| listing.tensors.get(id).map_or("", |tensor| tensor.name.as_str());
-        let codes = stored(self.codes);
+        let codes = listing.name(self.codes);
         self.parts.iter().map(move |part| {
-            let part = stored(*part);
+            let part = listing.name(*part);
             match (part.strip_prefix(codes), part.strip_prefix(parent(codes))) {
                 (Some(end), _) => format!("{name}{end}"),
                 (None, Some(end)) => join(parent(name), end.trim_start_matches('.')),
@@ -38,11 +36,9 @@ impl QuantizedWeight {
 pub(crate) enum Reading {
     /// `(q − zero) · scale`.
     Product {
-        /// The scale.
         scale: usize,
         /// What the scale is multiplied by first.
         factor: f64,
-        /// The zero point.
         zero: Option<usize>,
         /// The elements that share a scale.
         block: Vec<u64>,
@@ -50,13 +46,8 @@ pub(crate) enum Reading {
     /// There is no scale. Where others of the source have one, or one is announced, its name.
     Unscaled(Option<String>),
     /// A scale whose shape does not fit, or fits several ways.
-    Misfit {
-        /// The scale.
-        scale: usize,
-    },
-    /// Something else.
+    Misfit { scale: usize },
     Other {
-        /// The method.
         method: String,
         /// Bits of a weight, where they are known.
         bits: Option<u64>,

@@ -7,7 +7,6 @@ use crate::hash::{HashMap, HashSet};
 use crate::plan::assignment::Assignment;
 use crate::plan::matching::blocks::{layer_path, places};
 use crate::plan::names::plain;
-use crate::plan::value::Value;
 
 /// Which blocks of the target the used layers of the sources went to.
 #[derive(Default)]
@@ -19,7 +18,6 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// What the assignments say.
     pub fn of(target: &Architecture, assignments: &[Assignment]) -> Chosen {
         let mut chosen = Chosen::default();
         for (parameter, assignment) in target.parameters.iter().zip(assignments) {
@@ -27,11 +25,7 @@ impl Chosen {
             for place in places(&name) {
                 chosen.tails.insert((place.path.to_string(), place.tail.to_string()));
             }
-            assignment.value.leaves(&mut |leaf| {
-                if let Value::Source { source, tensor, .. } = leaf {
-                    chosen.add(*source, &plain(tensor), &name);
-                }
-            });
+            assignment.value.sources().for_each(|leaf| chosen.add(leaf.source, &plain(leaf.tensor), &name));
         }
         chosen
     }

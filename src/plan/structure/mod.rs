@@ -18,6 +18,7 @@ use crate::plan::inputs::SourceView;
 use crate::plan::matching::blocks::{Place, layer_path, places};
 use crate::plan::names::plain;
 use crate::plan::patterns::{collapse, flags};
+use crate::plan::selectors::selects;
 use crate::plan::structure::destinations::Chosen;
 use crate::plan::structure::norms::{is_bias, is_layer_scale, is_norm_name, is_of_norm, is_statistic};
 use crate::plan::structure::parts::{Has, Part, is_beside_body, part_of};
@@ -29,7 +30,6 @@ pub(crate) const NO_TARGET: &str = "no target of this name";
 
 /// What is left of the sources, with the parts of it that explain themselves among the dropped.
 pub(crate) struct Left {
-    /// What no target uses.
     pub unused: Vec<Unused>,
     /// That without which the target computes the same.
     pub dropped: Vec<Unused>,
@@ -81,7 +81,7 @@ pub(crate) fn judge(
         let part = ignored.or_else(|| part_of(&entry.tensor, outside, body, has));
         let part = part.or_else(|| chosen.elsewhere(entry.source, &model.names[at]).then_some(Part::OtherLayers));
         parts.push(part);
-        let declared = || target.rules.unused.iter().any(|rule| rule.pattern.matches(&entry.tensor.name).is_some());
+        let declared = || selects(&target.rules.unused, &entry.tensor.name);
         if part.is_none() && !declared() && model.is_in_use(at) && (model.is_norm(at) || model.is_lost_bias(at)) {
             lost.push(entry);
         }

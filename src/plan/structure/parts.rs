@@ -16,9 +16,7 @@ pub(crate) enum Part {
     Ignored,
     /// A head, with its norms and projections.
     Head,
-    /// A pooler.
     Pooler,
-    /// An adapter beside the weights.
     Adapter,
     /// Cross-attention, in a target that has none.
     CrossAttention,
@@ -188,7 +186,6 @@ pub(crate) struct Has {
 }
 
 impl Has {
-    /// What stands among these names.
     pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Has {
         let mut has = Has::default();
         for component in names.flat_map(|name| name.split('.')) {

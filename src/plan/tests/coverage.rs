@@ -55,7 +55,7 @@ fn new_rows_buffers_and_ties_do_not_count_as_found() {
 #[test]
 fn from_none_nothing_has_to_be_found() {
     let target = target(vec![linear("a")]);
-    let planned = plan(&[], &target, &strict(Options { min_coverage: 1.0, ..options() }), &[]).unwrap();
+    let planned = plan(&[], &target, &strict(Options { min_coverage: 1.0, ..options() }), |_| Ok(Vec::new())).unwrap();
     assert!(planned.violations.is_empty() && planned.strict_lines.is_empty());
     assert_eq!(planned.plan.assignments[0].action, Action::New);
 }

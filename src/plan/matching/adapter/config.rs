@@ -68,18 +68,15 @@ pub(crate) struct Config {
     pub use_dora: bool,
     /// Whether `lora_B` has a bias.
     pub lora_bias: bool,
-    /// Whether tied modules stay tied.
     pub ensure_weight_tying: bool,
     /// Whether biases of the base were trained.
     pub has_biases: bool,
-    /// Modules that were trained whole.
     pub modules_to_save: Vec<String>,
 }
 
 /// `trainable_token_indices`.
 enum Tokens {
     None,
-    /// Of the input embeddings.
     List(Vec<u64>),
     /// By the name of the module.
     ByModule(BTreeMap<String, Vec<u64>>),

@@ -2,7 +2,7 @@
 //! (`model.language_model.layers.0` and `model.layers.0` are the same layer of the same text model).
 
 use crate::hash::HashMap;
-use crate::name::WRAPPERS;
+use crate::name::{WRAPPERS, is_index};
 use crate::plan::matching::unit::Unit;
 use crate::tensor::{Name, Shape};
 
@@ -79,9 +79,6 @@ fn tail(core: &str) -> String {
 
 /// A name with every number as `#`.
 pub(crate) fn masked(name: &str) -> String {
-    let part = |part: &'_ str| match !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => "#".to_string(),
-        false => part.to_string(),
-    };
-    name.split('.').map(part).collect::<Vec<_>>().join(".")
+    let parts: Vec<&str> = name.split('.').map(|part| if is_index(part) { "#" } else { part }).collect();
+    parts.join(".")
 }

@@ -11,7 +11,6 @@ const WRAPPERS: &[&str] = &["base_layer", "modules_to_save", "original_module"];
 pub(crate) struct Key {
     /// The module of the base; of a whole tensor its full name.
     pub module: String,
-    /// What of it.
     pub part: Part,
 }
 
@@ -19,14 +18,14 @@ pub(crate) struct Key {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part {
     /// `lora_A`, or `lora_embedding_A`.
-    Down { is_embedding: bool },
+    Down {
+        is_embedding: bool,
+    },
     /// `lora_B`, or `lora_embedding_B`.
     Up,
     /// The bias of `lora_B`.
     UpBias,
-    /// `lora_magnitude_vector`.
     Magnitude,
-    /// `token_adapter.trainable_tokens_delta`.
     Tokens,
     /// A tensor of the base, in place of the base's own.
     Whole,

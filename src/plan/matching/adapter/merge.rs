@@ -6,18 +6,16 @@ use crate::graph::Layout;
 use crate::plan::matching::adapter::base::Base;
 use crate::plan::matching::adapter::error::AdapterError;
 use crate::plan::matching::stored_layout::Stored;
-use crate::plan::matching::unit::{Unit, apply_one};
-use crate::plan::value::Value;
+use crate::plan::matching::unit::Unit;
+use crate::plan::value::{Typed, Value, apply_one};
 use crate::tensor::{Dtype, TensorInfo};
 
 /// What an adapter does to one tensor of the base, in this order.
 #[derive(Default)]
 pub(crate) struct Change {
-    /// It is replaced.
     pub whole: Option<TensorInfo>,
     /// Some of its rows are replaced.
     pub tokens: Option<(Vec<u64>, TensorInfo)>,
-    /// A product is added.
     pub low_rank: Option<LowRank>,
     /// A vector times a scale is added.
     pub added: Option<(TensorInfo, f64)>,
@@ -51,17 +49,13 @@ impl Change {
     /// Puts the whole tensor in the place of the base's.
     pub fn replace(&self, place: usize, unit: &mut Unit) {
         let Some(whole) = &self.whole else { return };
-        let (tensor, dtype, shape) = (whole.name.clone(), whole.dtype, whole.shape.clone());
-        unit.value = Value::Source { source: place, tensor, dtype, shape };
+        unit.value = Value::stored(place, whole);
         unit.info = TensorInfo { name: unit.info.name.clone(), ..whole.clone() };
     }
 
     /// Makes every other change to a tensor of the base; `place` is that of the adapter among the sources.
     pub fn apply(&self, place: usize, unit: &mut Unit, base: &Base, flag: bool, adapter: &str) -> Result<()> {
-        let of = |info: &TensorInfo| {
-            let (tensor, dtype, shape) = (info.name.clone(), info.dtype, info.shape.clone());
-            (Value::Source { source: place, tensor, dtype, shape }, info.clone())
-        };
+        let of = |info: &TensorInfo| (Value::stored(place, info), info.clone());
         // codes that no numbers can be made of stay what they are, and are refused under their own name
         if unit.opaque {
             return Ok(());
@@ -131,12 +125,7 @@ impl LowRank {
         }
     }
 
-    fn added(
-        &self,
-        weight: (Value, TensorInfo),
-        turned: bool,
-        of: &dyn Fn(&TensorInfo) -> (Value, TensorInfo),
-    ) -> Result<(Value, TensorInfo)> {
+    fn added(&self, weight: Typed, turned: bool, of: &dyn Fn(&TensorInfo) -> Typed) -> Result<Typed> {
         let stored = weight.1.dtype;
         let op = Op::LowRank { scale: self.scale, turned };
         let Some(magnitude) = &self.magnitude else {
@@ -153,7 +142,7 @@ impl LowRank {
 }
 
 /// A matrix with some of its rows replaced by those of another.
-fn replaced(matrix: (Value, TensorInfo), rows: &[u64], by: (Value, TensorInfo)) -> Result<(Value, TensorInfo)> {
+fn replaced(matrix: Typed, rows: &[u64], by: Typed) -> Result<Typed> {
     let by = match by.1.dtype == matrix.1.dtype {
         true => by,
         false => apply_one(vec![by], &Op::Cast { dtype: matrix.1.dtype })?,
@@ -173,7 +162,7 @@ fn replaced(matrix: (Value, TensorInfo), rows: &[u64], by: (Value, TensorInfo)) 
 }
 
 /// `a + scale · b`, rounded once.
-fn sum(a: (Value, TensorInfo), b: (Value, TensorInfo), scale: f64) -> Result<(Value, TensorInfo)> {
+fn sum(a: Typed, b: Typed, scale: f64) -> Result<Typed> {
     let stored = a.1.dtype;
     let wide = |one: (Value, TensorInfo)| match one.1.dtype {
         Dtype::F32 => Ok(one),

@@ -24,7 +24,7 @@ use crate::plan::matching::adapter::find::Names;
 use crate::plan::matching::adapter::key::{Key, Part};
 use crate::plan::matching::adapter::merge::Change;
 use crate::plan::matching::adapter::parts::Keys;
-use crate::plan::matching::matches::{Origin, Resolution};
+use crate::plan::matching::matches::{Match, Origin};
 use crate::plan::matching::unit::Unit;
 use crate::plan::value::Value;
 use crate::tensor::TensorInfo;
@@ -44,7 +44,6 @@ pub(crate) struct Merged {
     pub units: Vec<Unit>,
     /// Whole tensors that the adapter has and the base has not, by their places in the adapter's listing.
     pub brought: Vec<Unit>,
-    /// What the user should know.
     pub warnings: Vec<String>,
 }
 
@@ -251,8 +250,7 @@ fn brought(place: usize, listing: &Listing, name: &str, change: &Change) -> Resu
     let missing = || AdapterError::Half { tensor: name.into(), wanted: change.shown().into() };
     let info = change.whole.as_ref().ok_or_else(missing)?;
     let id = listing.position(&info.name).ok_or_else(missing)?;
-    let value =
-        Value::Source { source: place, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() };
+    let value = Value::stored(place, info);
     let info = TensorInfo { name: name.into(), ..info.clone() };
     Ok(Unit { name: name.into(), tensors: smallvec![id], value, info, single: true, dialect: None, opaque: false })
 }
@@ -260,7 +258,7 @@ fn brought(place: usize, listing: &Listing, name: &str, change: &Change) -> Resu
 /// Marks which tensors of an adapter the target reads; why the others are not read.
 pub(crate) fn mark(
     sources: &[SourceView],
-    resolutions: &[Resolution],
+    resolutions: &[Match],
     used: &mut [Vec<bool>],
     reasons: &mut [HashMap<usize, String>],
 ) {
@@ -269,15 +267,14 @@ pub(crate) fn mark(
     }
     for resolution in resolutions {
         let Origin::Found { value, .. } = &resolution.origin else { continue };
-        value.leaves(&mut |leaf| {
-            let Value::Source { source, tensor, .. } = leaf else { return };
-            let Some(view) = sources.get(*source).filter(|view| view.adapter.is_some()) else { return };
-            if let Some(place) = view.listing.position(tensor)
-                && let Some(used) = used.get_mut(*source).and_then(|used| used.get_mut(place))
+        for leaf in value.sources() {
+            let Some(view) = sources.get(leaf.source).filter(|view| view.adapter.is_some()) else { continue };
+            if let Some(place) = view.listing.position(leaf.tensor)
+                && let Some(used) = used.get_mut(leaf.source).and_then(|used| used.get_mut(place))
             {
                 *used = true;
             }
-        });
+        }
     }
     replaced(sources, resolutions, reasons);
     for (source, view) in sources.iter().enumerate().filter(|(_, view)| view.adapter.is_some()) {
@@ -296,16 +293,13 @@ pub(crate) fn mark(
 }
 
 /// Why a tensor of the base is not read although a target is found by its name: the adapter has a tensor that replaces it.
-fn replaced(sources: &[SourceView], resolutions: &[Resolution], reasons: &mut [HashMap<usize, String>]) {
+fn replaced(sources: &[SourceView], resolutions: &[Match], reasons: &mut [HashMap<usize, String>]) {
     for resolution in resolutions {
         let Origin::Found { value, .. } = &resolution.origin else { continue };
         for (source, tensor) in &resolution.tensors {
             let Some(view) = sources.get(*source).filter(|view| view.adapter.is_none()) else { continue };
             let Some(info) = view.listing.tensors.get(*tensor) else { continue };
-            let mut is_read = false;
-            value.leaves(&mut |leaf| {
-                is_read |= matches!(leaf, Value::Source { source: of, tensor, .. } if of == source && *tensor == info.name);
-            });
+            let is_read = value.sources().any(|leaf| leaf.source == *source && *leaf.tensor == info.name);
             if !is_read && let Some(reasons) = reasons.get_mut(*source) {
                 reasons.entry(*tensor).or_insert_with(|| "the adapter replaces it".into());
             }

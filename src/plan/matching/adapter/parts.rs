@@ -13,7 +13,6 @@ use crate::tensor::TensorInfo;
 /// The tensors of an adapter by the module that they belong to.
 #[derive(Default)]
 pub(crate) struct Keys {
-    /// By module.
     pub modules: BTreeMap<String, Parts>,
     /// Whole tensors, by the name of what they replace.
     pub whole: BTreeMap<String, TensorInfo>,

@@ -8,9 +8,7 @@ const LARGEST: usize = 1 << 20;
 
 /// A key and the number that it gives the modules that it matches.
 pub(crate) struct Pattern {
-    /// As it is written.
     pub text: String,
-    /// The number.
     pub number: f64,
     regex: Regex,
 }

@@ -18,6 +18,7 @@ use crate::plan::matching::renames::circumstances::circumstances;
 use crate::plan::matching::renames::pairing::{Pairing, Single, pair};
 use crate::plan::matching::renames::rules::{Side, open_lines, rules};
 use crate::plan::names::{is_known_buffer, plain};
+use crate::plan::selectors::selects;
 use crate::plan::structure::parts::{self, Has};
 use crate::tensor::{Name, Role, Shape, TensorInfo};
 
@@ -224,7 +225,7 @@ impl<'a> Left<'a> {
                 }
                 continue;
             }
-            let declared = gaps.target.rules.unused.iter().any(|rule| rule.pattern.matches(&info.name).is_some());
+            let declared = selects(&gaps.target.rules.unused, &info.name);
             if declared || is_known_buffer(&info.name) || parts::is_scale(&info.name) || parts::is_mask(info) {
                 continue;
             }

@@ -10,11 +10,9 @@ use crate::tensor::Shape;
 /// A tensor of a layer that lacks its other side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Single<'a> {
-    /// As rules write it.
     pub name: &'a str,
     /// What of it stands below the layer, without wrappers.
     pub tail: &'a str,
-    /// Its shape.
     pub shape: &'a Shape,
 }
 
@@ -30,7 +28,6 @@ pub(crate) struct Proven {
 /// What names prove about one layer, and what they leave open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairing {
-    /// What is proven.
     pub proven: Vec<Proven>,
     /// Modules that have one shape and of which names do not say which is which: targets and sources.
     pub open: Vec<(Vec<String>, Vec<String>)>,

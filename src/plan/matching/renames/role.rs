@@ -3,13 +3,9 @@
 /// What a projection of a transformer's layer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// What asks.
     Query,
-    /// What is asked.
     Key,
-    /// What is answered.
     Value,
-    /// The projection after the attention.
     Output,
     /// Query, key and value in this order, one after the other.
     Fused,
@@ -23,7 +19,6 @@ pub(crate) enum Role {
     First,
     /// The last product of a feed-forward network.
     Down,
-    /// The embeddings of tokens.
     Tokens,
 }
 

@@ -19,7 +19,7 @@ fn a_rename_in_every_layer_is_a_violation_with_the_rules_that_pair_the_names() {
     let target = "enc.{0-1}.attn.{q_proj,k_proj}.weight 4x4\nenc.{0-1}.mlp.weight 8x4";
     let case = texts(source, target);
     let matched = case.matched();
-    assert!(matches!(matched.matching.violations.as_slice(), [PlanError::Rename { count: 4, unused: 4, .. }]));
+    assert!(matches!(matched.violations.as_slice(), [PlanError::Rename { count: 4, unused: 4, .. }]));
     let rules =
         ["enc.{i}.attn.q_proj.weight=enc.{i}.attn.query.weight", "enc.{i}.attn.k_proj.weight=enc.{i}.attn.key.weight"];
     assert_eq!(matched.hints(), rules.map(|rule| format!("--map '{rule}'")));
@@ -32,7 +32,7 @@ fn a_block_with_other_names_throughout_is_a_likely_rename_too() {
     let source = "h.{0-1}.attention.{query,key}.weight 4x4\nh.{0-1}.feed.weight 8x4";
     let case = texts(source, "layers.{0-1}.attn.{q,k}.weight 4x4\nlayers.{0-1}.ff.weight 8x4");
     let matched = case.matched();
-    assert!(matches!(matched.matching.violations.as_slice(), [PlanError::Rename { .. }]));
+    assert!(matches!(matched.violations.as_slice(), [PlanError::Rename { .. }]));
     assert!(
         matched.hints().contains(&"--map 'layers.{i}.ff.weight=h.{i}.feed.weight'".to_string()),
         "{:?}",
@@ -87,7 +87,7 @@ fn a_buffer_that_the_target_names_is_copied_or_a_violation_but_never_random() {
     assert_eq!(copied.matched().clean().from("emb.position_ids"), "emb.position_ids");
     let lost = texts("emb.weight 6x4", "emb.position_ids 1x6\nemb.weight 6x4");
     assert!(
-        matches!(lost.matched().matching.violations.as_slice(), [PlanError::BufferWithoutSource { target }] if target == "emb.position_ids")
+        matches!(lost.matched().violations.as_slice(), [PlanError::BufferWithoutSource { target }] if target == "emb.position_ids")
     );
     let mut counted = texts("emb.weight 6x4", "emb.position_ids 1x6\nemb.weight 6x4");
     counted.target.parameters[0].dtype = Some(Dtype::I64);

@@ -27,7 +27,7 @@ fn the_first_layers_fill_a_shorter_stack_and_the_reason_says_so() {
     let matched = case.matched().clean();
     assert!(matched.of("enc.0.attn.q.weight").reason.contains("first"));
     assert_eq!(matched.unused().len(), 4);
-    assert!(matched.matching.unused_reasons[0].values().all(|reason| reason.contains("left out by depth first")));
+    assert!(matched.unused_reasons[0].values().all(|reason| reason.contains("left out by depth first")));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn expand_is_impossible_where_the_norm_comes_after_the_sum() {
     let source = saved(&bert(&bert_config("BertModel", 2)));
     let case = case(source, bert(&bert_config("BertModel", 3))).depth("encoder.layer=expand");
     let matched = case.matched();
-    let [violation] = matched.matching.violations.as_slice() else { panic!("{:?}", matched.violations()) };
+    let [violation] = matched.violations.as_slice() else { panic!("{:?}", matched.violations()) };
     assert!(
         matches!(violation, PlanError::ExpandImpossible { why, .. } if why.contains("LayerNorm comes after the sum"))
     );

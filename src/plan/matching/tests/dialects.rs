@@ -16,8 +16,8 @@ fn gamma_and_beta_of_an_old_bert_are_weight_and_bias() {
     assert_eq!(matched.from("embeddings.LayerNorm.weight"), "embeddings.LayerNorm.gamma");
     assert_eq!(matched.from("encoder.layer.1.output.LayerNorm.bias"), "encoder.layer.1.output.LayerNorm.beta");
     assert_eq!(matched.step("embeddings.LayerNorm.weight"), Step::Dialect);
-    assert_eq!(matched.matching.families, [Some("bert".to_string())]);
-    assert_eq!(matched.matching.dialects[0].len(), 1);
+    assert_eq!(matched.families, [Some("bert".to_string())]);
+    assert_eq!(matched.dialects[0].len(), 1);
     assert_eq!(matched.unused(), Vec::<String>::new());
 }
 
@@ -125,7 +125,7 @@ fn matrices_of_nanogpt_and_gpt2_are_turned_exactly_where_the_layouts_differ() {
             assert_eq!(from.starts_with("transpose("), turned, "case {case_number}: {} from {from}", parameter.name);
             assert_eq!(matched.shape(&parameter.name), parameter.shape, "case {case_number}: {}", parameter.name);
         }
-        assert_eq!(matched.matching.families, [Some("gpt2".to_string())]);
+        assert_eq!(matched.families, [Some("gpt2".to_string())]);
         assert_eq!(matched.from("transformer.wte.weight").trim_start_matches("_orig_mod."), "transformer.wte.weight");
     }
 }
@@ -134,13 +134,13 @@ fn matrices_of_nanogpt_and_gpt2_are_turned_exactly_where_the_layouts_differ() {
 fn nanogpt_is_told_by_a_matrix_that_is_not_square() {
     let case = equal(case(nanogpt(), gpt2()));
     let matched = case.matched();
-    assert_eq!(matched.matching.dialects, [["nanogpt"]]);
+    assert_eq!(matched.dialects, [["nanogpt"]]);
     assert_eq!(
         matched.from("transformer.h.1.attn.c_proj.weight"),
         "transpose(_orig_mod.transformer.h.1.attn.c_proj.weight)"
     );
     let own = self::case(saved(&gpt2()), gpt2());
-    assert_eq!(own.matched().matching.dialects, [Vec::<String>::new()]);
+    assert_eq!(own.matched().dialects, [Vec::<String>::new()]);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn every_sibling_of_llama_into_its_own_config_is_all_copies() {
             assert_eq!(matched.from(&parameter.name), parameter.name);
         }
         assert_eq!(matched.unused(), Vec::<String>::new());
-        assert_eq!(matched.matching.families, [Some(model_type.to_string())]);
+        assert_eq!(matched.families, [Some(model_type.to_string())]);
     }
 }
 
@@ -251,7 +251,7 @@ fn evaluated(value: &Value, tensors: &[Stored]) -> Stored {
 fn becomes(tensors: &[Stored], config: Option<&str>, target: Architecture, expected: &[Stored]) {
     let case = equal(case(listing_of(tensors, config), target));
     let matched = case.matched().clean();
-    for (parameter, found) in case.target.parameters.iter().zip(&matched.matching.matches) {
+    for (parameter, found) in case.target.parameters.iter().zip(&matched.matches) {
         match &found.origin {
             Origin::Found { value, .. } => {
                 let (found, expected) = (evaluated(value, tensors), named(expected, &parameter.name));

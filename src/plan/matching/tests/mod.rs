@@ -169,32 +169,40 @@ impl Case {
         }
         views
     }
-    fn found(&self) -> Result<Matching> {
-        match_all(&self.views(), &self.target, &self.evidence)
+    fn found(&self) -> Result<Matched<'_>> {
+        let views = self.views();
+        let mut matching = match_all(&views, &self.target)?;
+        let violations = matching.settle(&self.evidence)?;
+        let Matching { matches, warnings, used, unused_reasons, families, dialects, .. } = matching;
+        Ok(Matched { case: self, matches, violations, warnings, used, unused_reasons, families, dialects })
     }
     fn matched(&self) -> Matched<'_> {
-        Matched { case: self, matching: self.found().unwrap() }
+        self.found().unwrap()
     }
     fn error(&self) -> PlanError {
-        self.found()
-            .unwrap_err()
-            .downcast()
-            .unwrap_or_else(|other| panic!("expected an error of planning, found {other}"))
+        let error = self.found().err().unwrap();
+        error.downcast().unwrap_or_else(|other| panic!("expected an error of planning, found {other}"))
     }
     fn questions(&self) -> Vec<Question> {
-        tie_questions(&self.views(), &self.target).unwrap()
+        match_all(&self.views(), &self.target).unwrap().questions()
     }
 }
 
 struct Matched<'a> {
     case: &'a Case,
-    matching: Matching,
+    matches: Vec<Match>,
+    violations: Vec<PlanError>,
+    warnings: Vec<String>,
+    used: Vec<Vec<bool>>,
+    unused_reasons: Vec<HashMap<usize, String>>,
+    families: Vec<Option<String>>,
+    dialects: Vec<Vec<String>>,
 }
 
 impl Matched<'_> {
     fn of(&self, target: &str) -> &Match {
         let id = self.case.target.parameters.iter().position(|parameter| parameter.name == target);
-        &self.matching.matches[id.unwrap_or_else(|| panic!("no target {target}"))]
+        &self.matches[id.unwrap_or_else(|| panic!("no target {target}"))]
     }
     /// A target's origin in words.
     fn from(&self, target: &str) -> String {
@@ -218,15 +226,15 @@ impl Matched<'_> {
         self
     }
     fn violations(&self) -> Vec<String> {
-        self.matching.violations.iter().map(ToString::to_string).collect()
+        self.violations.iter().map(ToString::to_string).collect()
     }
     fn hints(&self) -> Vec<String> {
         use crate::error::Fault;
-        self.matching.violations.iter().flat_map(|violation| violation.hints()).collect()
+        self.violations.iter().flat_map(|violation| violation.hints()).collect()
     }
     fn unused(&self) -> Vec<String> {
         let mut unused = Vec::new();
-        for ((_, listing), used) in self.case.sources.iter().zip(&self.matching.used) {
+        for ((_, listing), used) in self.case.sources.iter().zip(&self.used) {
             let left = listing.tensors.iter().zip(used).filter(|(_, used)| !**used);
             unused.extend(left.map(|(tensor, _)| tensor.name.to_string()));
         }

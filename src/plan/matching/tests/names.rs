@@ -63,7 +63,7 @@ fn two_targets_that_become_equal_by_stripping_are_an_ambiguity_too() {
     let case = texts("fc.weight 4x4", "a.fc.weight 4x4\nmodule.fc.weight 4x4\nmodel.fc.weight 4x4");
     let matched = case.matched();
     assert_eq!((matched.from("module.fc.weight"), matched.from("model.fc.weight")), ("new".into(), "new".into()));
-    assert_eq!(matched.matching.violations.len(), 1);
+    assert_eq!(matched.violations.len(), 1);
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn a_name_in_two_sources_is_one_ambiguity_for_all_its_tensors() {
     let case = texts("a.x.weight 4x4\na.y.weight 4x4", "a.x.weight 4x4\na.y.weight 4x4")
         .and("other", listing("a.x.weight 4x4\na.y.weight 4x4"));
     let matched = case.matched();
-    assert_eq!(matched.matching.violations.len(), 1);
+    assert_eq!(matched.violations.len(), 1);
     assert_eq!(matched.hints(), ["--map 'a.**=source:a.**'", "--map 'a.**=other:a.**'"]);
     let ruled = texts("a.x.weight 4x4\na.y.weight 4x4", "a.x.weight 4x4\na.y.weight 4x4")
         .and("other", listing("a.x.weight 4x4\na.y.weight 4x4"))
         .map(&["a.**=other:a.**"]);
     let matched = ruled.matched().clean();
-    assert_eq!(matched.matching.used, [vec![false, false], vec![true, true]]);
+    assert_eq!(matched.used, [vec![false, false], vec![true, true]]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn nothing_at_all_matches_nothing_at_all() {
     let matched = none.matched().clean();
     assert_eq!(matched.from("a.weight"), "new");
     let empty = case(listing(""), architecture(""));
-    assert!(empty.matched().clean().matching.matches.is_empty());
+    assert!(empty.matched().clean().matches.is_empty());
     let of_scalars = texts("x.weight 1", "y.bias 1");
     assert_eq!(of_scalars.matched().from("y.bias"), "new");
 }

@@ -80,7 +80,7 @@ fn one_source_for_two_alike_parts_of_the_target_is_an_ambiguity() {
         "encoder.layers.{0-1}.{a,b}.weight 4x4\ndecoder.layers.{0-1}.{a,b}.weight 4x4",
     );
     let matched = case.matched();
-    assert_eq!(matched.matching.violations.len(), 1, "{:?}", matched.violations());
+    assert_eq!(matched.violations.len(), 1, "{:?}", matched.violations());
     assert_eq!(matched.hints(), ["--map 'decoder.**=**'", "--map 'encoder.**=**'"]);
 }
 

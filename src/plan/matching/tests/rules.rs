@@ -28,10 +28,7 @@ fn what_a_rule_took_no_other_target_takes_by_its_name() {
         .map(&["norm1.weight=norm0.weight", "norm2.weight=norm1.weight"]);
     let matched = case.matched().clean();
     assert_eq!(matched.from("norm0.weight"), "new");
-    assert_eq!(
-        matched.matching.warnings,
-        ["`norm0.weight`: a map rule gave the source tensor of this name to another target"]
-    );
+    assert_eq!(matched.warnings, ["`norm0.weight`: a map rule gave the source tensor of this name to another target"]);
 }
 
 #[test]
@@ -122,7 +119,7 @@ fn several_sources_are_concatenated_and_several_targets_split() {
     let matched = case.matched().clean();
     assert_eq!(matched.shape("q.weight"), [4, 4]);
     assert_eq!(matched.shape("v.weight"), [2, 4]);
-    assert_eq!(matched.matching.used, [vec![true]]);
+    assert_eq!(matched.used, [vec![true]]);
 }
 
 #[test]
@@ -154,7 +151,7 @@ fn null_declares_new_and_holds_the_namesake() {
     assert_eq!(matched.from("pooler.dense.weight"), "new");
     assert!(matched.of("pooler.dense.weight").declared);
     assert_eq!(matched.unused().len(), 2);
-    assert_eq!(matched.matching.unused_reasons[0].len(), 2);
+    assert_eq!(matched.unused_reasons[0].len(), 2);
 }
 
 #[test]
@@ -172,7 +169,7 @@ fn a_source_that_two_have_is_named_with_its_source() {
     let undecided = case().map(&["x.weight=a.weight"]);
     assert_eq!(undecided.matched().hints(), ["--map 'x.weight=source:a.weight'", "--map 'x.weight=other:a.weight'"]);
     let decided = case().map(&["x.weight=other:a.weight"]);
-    assert_eq!(decided.matched().clean().matching.used, [vec![false], vec![true]]);
+    assert_eq!(decided.matched().clean().used, [vec![false], vec![true]]);
     let unknown = case().map(&["x.weight=third:a.weight"]);
     assert!(matches!(unknown.error(), PlanError::UnknownSource { name, .. } if name == "third"));
 }

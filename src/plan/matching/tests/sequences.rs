@@ -91,7 +91,7 @@ proptest! {
         let found = case.matched();
         let index = |name: &str| name.split('.').nth(1).and_then(|part| part.parse::<usize>().ok()).unwrap();
         let mut last = None;
-        for (parameter, one) in case.target.parameters.iter().zip(&found.matching.matches) {
+        for (parameter, one) in case.target.parameters.iter().zip(&found.matches) {
             let Origin::Found { value, .. } = &one.origin else { continue };
             let from = index(&words(value));
             prop_assert!(last.is_none_or(|last| last <= from), "{} from {}", parameter.name, from);
@@ -183,12 +183,11 @@ fn the_alignment_is_reported() {
     let found = case.matched().clean();
     assert!(
         found
-            .matching
             .warnings
             .iter()
             .any(|warning| warning.contains("the layers of `net` have other indices") && warning.contains("3 from 2")),
         "{:?}",
-        found.matching.warnings
+        found.warnings
     );
     assert!(found.of("net.3.weight").reason.contains("2 of 2 layers agree in kind and shape"));
     assert!(found.of("net.0.weight").reason.contains("the same name"));
@@ -206,7 +205,7 @@ fn long_sequences_are_aligned_in_a_time_that_is_bounded() {
 fn sequences_in_the_layers_of_a_block_are_reported_once() {
     let case = texts("h.{0-5}.mlp.{0,2}.weight 4x4", "h.{0-5}.mlp.{0,3}.weight 4x4");
     let found = case.matched().clean();
-    let [note] = &found.matching.warnings[..] else { panic!("{:?}", found.matching.warnings) };
+    let [note] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
     assert!(note.contains("`h.0.mlp` and 5 more like it"), "{note}");
     assert_eq!(found.from("h.5.mlp.3.weight"), "h.5.mlp.2.weight");
 }
@@ -216,5 +215,5 @@ fn a_head_of_other_layers_is_new_and_no_word_is_lost_about_an_order() {
     let case = texts("head.1.weight 10x8\nbody.weight 8x8", "head.0.weight 4x8\nhead.3.weight 3x4\nbody.weight 8x8");
     let found = case.matched().clean();
     assert_eq!([found.from("head.0.weight"), found.from("head.3.weight")], ["new", "new"]);
-    assert!(found.matching.warnings.is_empty(), "{:?}", found.matching.warnings);
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
 }

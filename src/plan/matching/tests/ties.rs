@@ -41,7 +41,7 @@ fn two_different_copies_are_a_violation_unless_a_rule_chooses() {
     let mut case = texts("embed.weight 10x4\nhead.weight 10x4", TIED);
     case.evidence = equal(false);
     let matched = case.matched();
-    assert_eq!(matched.matching.violations.len(), 1);
+    assert_eq!(matched.violations.len(), 1);
     assert_eq!(matched.hints(), ["--map 'embed.weight=embed.weight'", "--map 'embed.weight=head.weight'"]);
     for (rule, chosen) in [
         ("embed.weight=embed.weight", "embed.weight"),
@@ -58,7 +58,7 @@ fn two_different_copies_are_a_violation_unless_a_rule_chooses() {
 fn copies_of_different_shapes_differ_without_being_measured() {
     let case = texts("embed.weight 10x4\nhead.weight 9x4", TIED);
     assert_eq!(case.questions(), []);
-    assert!(matches!(case.matched().matching.violations.as_slice(), [PlanError::TieDiffers { .. }]));
+    assert!(matches!(case.matched().violations.as_slice(), [PlanError::TieDiffers { .. }]));
 }
 
 #[test]
