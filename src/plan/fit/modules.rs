@@ -143,12 +143,12 @@ fn key<'a>(name: &'a str, paths: &Paths) -> Key<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::testing::{parameter, target};
+    use crate::plan::testing::{of_parameters, parameter};
     use crate::tensor::Role;
 
     /// The modules of these names, each as its name and its members.
     fn modules(names: &[&str]) -> Vec<(String, Vec<String>)> {
-        let target = target(names.iter().map(|name| parameter(name, &[2], Role::Unknown)).collect());
+        let target = of_parameters(names.iter().map(|name| parameter(name, &[2], Role::Unknown)).collect());
         let modules = Modules::of(&target);
         let mut seen = Vec::new();
         for id in 0..names.len() {

@@ -173,7 +173,7 @@ fn no_token_in_common_leaves_the_embedding_new() {
 #[test]
 fn two_embeddings_of_a_listing_need_a_pattern() {
     let tables = || vec![parameter("words", &[4, 2], Role::Embedding), parameter("chars", &[4, 2], Role::Embedding)];
-    let mut to = target(tables());
+    let mut to = of_parameters(tables());
     vocab_rule(&mut to, vocabulary(&["b", "a"]), None);
     let source = stored(&[("words", &[4, 2]), ("chars", &[4, 2])]).tokens(&["a", "b"]);
     let error = fit(refused(&source, &to));
@@ -186,7 +186,7 @@ fn two_embeddings_of_a_listing_need_a_pattern() {
 
 #[test]
 fn a_square_matrix_of_the_vocabularys_size_is_not_a_head_over_it() {
-    let mut to = target(vec![
+    let mut to = of_parameters(vec![
         parameter("words", &[4, 4], Role::Embedding),
         parameter("fc.weight", &[4, 4], Role::Linear),
         parameter("lm_head.weight", &[4, 4], Role::Linear),
@@ -284,7 +284,7 @@ fn no_class_in_common_leaves_the_head_new() {
 
 #[test]
 fn labels_of_a_rule_name_the_rows_of_a_listing_and_hidden_layers_of_the_head_are_left_alone() {
-    let mut to = target(vec![
+    let mut to = of_parameters(vec![
         parameter("classifier.dense.weight", &[4, 4], Role::Linear),
         parameter("classifier.out_proj.weight", &[3, 4], Role::Linear),
         parameter("classifier.out_proj.bias", &[3], Role::Bias),
@@ -363,7 +363,7 @@ fn positions_are_interpolated_both_ways_and_never_cut_to_more() {
 
 fn heads(found: u64, rows: u64, rule: Heads) -> Result<Plan> {
     let mut to =
-        target(vec![parameter("k.weight", &[rows, 4], Role::Linear), parameter("k.bias", &[rows], Role::Bias)]);
+        of_parameters(vec![parameter("k.weight", &[rows, 4], Role::Linear), parameter("k.bias", &[rows], Role::Bias)]);
     to.rules.adapt.push(adapt("k.*", |adapt| adapt.heads = Some(rule)));
     let source = stored(&[("k.weight", &[found, 4]), ("k.bias", &[found])]).config(r#"{"head_dim": 2}"#);
     Ok(planned_with(&source, &to, &options())?.plan)
@@ -384,7 +384,8 @@ fn key_heads_are_pooled_or_repeated_by_rule() {
 
 #[test]
 fn what_does_not_fit_is_initialised_and_the_user_is_told_both_shapes() {
-    let to = target(vec![parameter("fc.weight", &[5, 4], Role::Linear), parameter("fc.bias", &[5, 1], Role::Bias)]);
+    let to =
+        of_parameters(vec![parameter("fc.weight", &[5, 4], Role::Linear), parameter("fc.bias", &[5, 1], Role::Bias)]);
     let plan = planned(&stored(&[("fc.weight", &[2, 4]), ("fc.bias", &[5])]), &to);
     let weight = of(&plan, "fc.weight");
     assert_eq!(weight.action, Action::New);
@@ -406,7 +407,7 @@ fn what_does_not_fit_is_initialised_and_the_user_is_told_both_shapes() {
 
 #[test]
 fn a_rule_whose_operation_is_missing_is_an_error_and_not_passed_over() {
-    let mut to = target(vec![parameter(POSITIONS, &[20, 4], Role::Position)]);
+    let mut to = of_parameters(vec![parameter(POSITIONS, &[20, 4], Role::Position)]);
     to.rules.adapt.push(adapt(POSITIONS, |rule| rule.prefix = Some([1, 2])));
     let error = refused(&stored(&[(POSITIONS, &[10, 4])]), &to);
     assert!(matches!(fit(error), FitError::NoOperation { rule: "prefix", .. }));
@@ -423,7 +424,7 @@ fn dtypes(
 ) -> (Dtype, Dtype) {
     let mut parameters = vec![parameter("a", &[2, 2], Role::Linear), parameter("b", &[2, 2], Role::Linear)];
     parameters.iter_mut().for_each(|parameter| parameter.dtype = own);
-    let mut to = target(parameters);
+    let mut to = of_parameters(parameters);
     to.rules.dtype = rule;
     if let Some(config) = config {
         let serde_json::Value::Object(map) = json!({ "torch_dtype": config }) else { unreachable!() };
@@ -456,7 +457,7 @@ fn integers_are_never_cast_and_statistics_never_narrow() {
         mean.floor = Some(Dtype::F32);
         let mut q = parameter("q", &[2, 2], Role::Linear);
         q.dtype = Some(Dtype::I8);
-        target(vec![ids, mean, parameter("old.running_var", &[4], Role::Buffer), q])
+        of_parameters(vec![ids, mean, parameter("old.running_var", &[4], Role::Buffer), q])
     };
     let source = stored_as(&[
         ("ids", Dtype::I64, &[1, 4]),
@@ -524,7 +525,7 @@ fn a_tie_has_its_owners_type_and_is_not_written() {
     let mut words = parameter("words", &[4, 2], Role::Embedding);
     words.dtype = Some(Dtype::F16);
     let tied = Parameter { tied_to: Some(1), ..parameter("head", &[4, 2], Role::Linear) };
-    let plan = planned(&stored(&[("words", &[4, 2])]), &target(vec![tied, words]));
+    let plan = planned(&stored(&[("words", &[4, 2])]), &of_parameters(vec![tied, words]));
     let head = of(&plan, "head");
     assert_eq!((head.target.dtype, head.action, head.step), (Dtype::F16, Action::Tied, Step::Tie));
     assert_eq!(head.value, Value::Tied { to: "words".into() });

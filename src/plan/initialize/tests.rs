@@ -26,7 +26,7 @@ fn drawn(to: &crate::arch::Architecture) -> (Initialisation, Vec<InitPart>) {
 }
 
 fn one(parameter: Parameter) -> (Initialisation, Scheme) {
-    let (init, mut parts) = drawn(&target(vec![parameter]));
+    let (init, mut parts) = drawn(&of_parameters(vec![parameter]));
     assert_eq!(parts.len(), 1);
     (init, parts.remove(0).scheme)
 }
@@ -108,7 +108,7 @@ fn answered(flag: bool, file: bool, layer: bool, general: bool, family: bool) ->
     weight.init = family
         .then(|| crate::graph::FamilyInit { scheme: Scheme::Constant { value: 5.0 }, by: "family".into() })
         .map(Box::new);
-    let mut to = target(vec![weight]);
+    let mut to = of_parameters(vec![weight]);
     if file {
         to.rules.init.push(init(Some("fc.*"), "constant(9)"));
         to.rules.init.push(init(Some("**"), "constant(2)"));
@@ -138,7 +138,7 @@ fn the_strongest_answer_wins() {
 #[test]
 fn a_scheme_without_a_pattern_reaches_weights_outside_heads_and_embeddings_alone() {
     let reached = |parameter: Parameter| {
-        let mut to = target(vec![parameter]);
+        let mut to = of_parameters(vec![parameter]);
         to.rules.init.push(init(None, "constant(4)"));
         drawn(&to).0.by == "--init"
     };
@@ -152,21 +152,21 @@ fn a_scheme_without_a_pattern_reaches_weights_outside_heads_and_embeddings_alone
 
 #[test]
 fn a_broad_pattern_passes_over_what_its_scheme_makes_no_sense_for() {
-    let mut to = target(vec![parameter("classifier.bias", &[4], Role::Bias)]);
+    let mut to = of_parameters(vec![parameter("classifier.bias", &[4], Role::Bias)]);
     to.rules.init.push(init(Some("classifier.**"), "xavier_uniform"));
     assert_eq!(drawn(&to).0.by, "auto: bias (xavier_uniform does not apply to it)");
     to.rules.init.push(init(Some("classifier.**"), "normal(std=0.5)"));
     assert_eq!(drawn(&to).0.std, Some(0.5), "a scheme that needs no fan applies");
     to.rules.init = vec![init(Some("classifier.bias"), "xavier_uniform")];
     assert!(matches!(error(&to), FitError::Unresolved { name, .. } if name == "classifier.bias"));
-    to = target(vec![linear()]);
+    to = of_parameters(vec![linear()]);
     to.rules.init.push(init(Some("**"), "dirac"));
     assert!(matches!(error(&to), FitError::Unresolved { .. }), "a weight is never passed over");
 }
 
 #[test]
 fn lsuv_without_a_graph_is_refused_and_never_replaced() {
-    let mut to = target(vec![linear()]);
+    let mut to = of_parameters(vec![linear()]);
     to.rules.init.push(init(Some("fc.*"), "lsuv"));
     let error = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
@@ -236,7 +236,7 @@ fn fused(layout: Layout) -> Parameter {
 
 #[test]
 fn pieces_of_a_fused_matrix_are_drawn_by_their_own_fans() {
-    let (init, parts) = drawn(&target(vec![fused(Layout::OutIn)]));
+    let (init, parts) = drawn(&of_parameters(vec![fused(Layout::OutIn)]));
     let bounds: Vec<(u64, f64)> = parts
         .iter()
         .map(|part| match part.scheme {
@@ -255,7 +255,7 @@ fn pieces_of_a_fused_matrix_are_drawn_by_their_own_fans() {
 #[test]
 fn an_in_out_matrix_is_drawn_as_it_lies_unless_its_axes_matter() {
     let value = |parameter: Parameter, scheme: Option<&str>| {
-        let mut to = target(vec![parameter]);
+        let mut to = of_parameters(vec![parameter]);
         to.rules.init.extend(scheme.map(|scheme| init(Some("**"), scheme)));
         let plan = plan(&[], &to, &options(), |_| Ok(Vec::new())).unwrap().plan;
         plan.assignments[0].value.clone()
@@ -280,7 +280,7 @@ fn an_in_out_matrix_is_drawn_as_it_lies_unless_its_axes_matter() {
 #[test]
 fn the_grade_follows_the_scheme() {
     let grade = |scheme: &str| {
-        let mut to = target(vec![linear()]);
+        let mut to = of_parameters(vec![linear()]);
         to.rules.init.push(init(Some("**"), scheme));
         drawn(&to).0.exact
     };
@@ -291,7 +291,7 @@ fn the_grade_follows_the_scheme() {
 /// Layers 0 and 1 of three are in the source.
 fn layers(rule: &str) -> (Stored, crate::arch::Architecture) {
     let name = |i: u64| format!("layer.{i}.weight");
-    let mut to = target((0..3).map(|i| parameter(&name(i), &[4, 4], Role::Linear)).collect());
+    let mut to = of_parameters((0..3).map(|i| parameter(&name(i), &[4, 4], Role::Linear)).collect());
     to.rules.init.push(init(Some(rule), "match"));
     (stored(&[("layer.0.weight", &[4, 4]), ("layer.1.weight", &[4, 4]), ("other", &[1])]), to)
 }
@@ -402,7 +402,7 @@ fn a_rule_that_meets_only_what_is_transferred_is_a_warning() {
 fn buffers_are_computed_whatever_the_rules_say() {
     let buffer =
         |name: &str, shape: &[u64], dtype: Option<Dtype>| Parameter { dtype, ..parameter(name, shape, Role::Buffer) };
-    let mut to = target(vec![
+    let mut to = of_parameters(vec![
         buffer("bn.running_mean", &[3], None),
         buffer("bn.running_var", &[3], None),
         buffer("bn.num_batches_tracked", &[], Some(Dtype::I64)),
@@ -437,7 +437,7 @@ fn buffers_are_computed_whatever_the_rules_say() {
 #[test]
 fn an_empty_tensor_is_drawn_without_dividing_by_its_fans() {
     for shape in [&[0u64, 4] as &[u64], &[4, 0]] {
-        let (_, parts) = drawn(&target(vec![parameter("fc.weight", shape, Role::Linear)]));
+        let (_, parts) = drawn(&of_parameters(vec![parameter("fc.weight", shape, Role::Linear)]));
         assert_eq!(parts[0].rows, shape[0]);
     }
 }

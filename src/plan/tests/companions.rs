@@ -105,7 +105,7 @@ fn a_vocab_rule_replaces_the_tokenizer() {
 fn a_model_without_the_vocabulary_takes_no_tokenizer() {
     let plan = planned(
         &stored(&[("fc.weight", &[4, 4])]).companions(FILES),
-        &target(vec![parameter("fc.weight", &[4, 4], crate::tensor::Role::Linear)]),
+        &of_parameters(vec![parameter("fc.weight", &[4, 4], crate::tensor::Role::Linear)]),
     );
     assert!(plan.companions.is_empty(), "{:?}", plan.companions);
     assert!(

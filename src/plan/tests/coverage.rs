@@ -21,7 +21,7 @@ fn strict(options: Options) -> Options {
 
 #[test]
 fn a_share_below_the_minimum_is_a_violation_with_both_numbers() {
-    let target = target(vec![linear("a"), linear("b"), linear("c"), head("h", &[100, 4], Role::Linear)]);
+    let target = of_parameters(vec![linear("a"), linear("b"), linear("c"), head("h", &[100, 4], Role::Linear)]);
     let source = stored(&[("a", &[4, 4])]);
     let low = |minimum: f64| {
         let planned = planned_with(&source, &target, &Options { min_coverage: minimum, ..options() }).unwrap();
@@ -42,7 +42,7 @@ fn new_rows_buffers_and_ties_do_not_count_as_found() {
     let mut tied = linear("tied");
     tied.shape = [8, 4].into();
     tied.tied_to = Some(0);
-    let target = target(vec![words, tied, parameter("running_mean", &[1000], Role::Buffer)]);
+    let target = of_parameters(vec![words, tied, parameter("running_mean", &[1000], Role::Buffer)]);
     let planned = planned_with(
         &stored(&[("words", &[2, 4]), ("running_mean", &[1000])]),
         &target,
@@ -54,7 +54,7 @@ fn new_rows_buffers_and_ties_do_not_count_as_found() {
 
 #[test]
 fn from_none_nothing_has_to_be_found() {
-    let target = target(vec![linear("a")]);
+    let target = of_parameters(vec![linear("a")]);
     let planned = plan(&[], &target, &strict(Options { min_coverage: 1.0, ..options() }), |_| Ok(Vec::new())).unwrap();
     assert!(planned.violations.is_empty() && planned.strict_lines.is_empty());
     assert_eq!(planned.plan.assignments[0].action, Action::New);
@@ -63,7 +63,7 @@ fn from_none_nothing_has_to_be_found() {
 #[test]
 fn a_strict_run_wants_new_and_unused_tensors_declared_and_the_lines_it_prints_do_that() {
     let source = stored(&[("a", &[4, 4]), ("old.w", &[2]), ("old.b", &[2]), ("x.position_ids", &[1, 4])]);
-    let mut to = target(vec![linear("a"), linear("new.0.w"), linear("new.1.w"), linear("cls.w")]);
+    let mut to = of_parameters(vec![linear("a"), linear("new.0.w"), linear("new.1.w"), linear("cls.w")]);
     let first = planned_with(&source, &to, &strict(options())).unwrap();
     assert_eq!(first.strict_lines, ["--new 'cls.*'", "--new 'new.**'", "--unused 'old.*'"]);
     let found: Vec<_> = first.violations.iter().filter(|v| matches!(v, PlanError::Fit(_))).collect();
@@ -90,7 +90,7 @@ fn a_strict_run_wants_new_and_unused_tensors_declared_and_the_lines_it_prints_do
 #[test]
 fn a_tensor_that_a_rule_makes_new_is_declared_by_it() {
     let source = stored(&[("a", &[4, 4]), ("b", &[4, 4])]);
-    let mut to = target(vec![linear("a"), linear("b")]);
+    let mut to = of_parameters(vec![linear("a"), linear("b")]);
     to.rules.reinit.push(selector("a"));
     to.rules.map.push(MapRule {
         to: vec![Pattern::parse("b").unwrap()],
@@ -195,7 +195,7 @@ fn an_equal_copy_of_a_tied_tensor_is_listed_and_needs_no_declaration() {
     let mut head = linear("head");
     head.shape = [8, 4].into();
     head.tied_to = Some(0);
-    let target = target(vec![words, head]);
+    let target = of_parameters(vec![words, head]);
     let source = stored(&[("words", &[8, 4]), ("head", &[8, 4])]);
     let planned = planned_with(&source, &target, &strict(options())).unwrap();
     assert!(planned.violations.is_empty(), "{:?}", planned.violations);
@@ -205,7 +205,7 @@ fn an_equal_copy_of_a_tied_tensor_is_listed_and_needs_no_declaration() {
 
 #[test]
 fn what_a_head_of_other_classes_does_not_take_is_declared_on_both_sides() {
-    let to = target(vec![linear("a"), head("classifier", &[5, 4], Role::Linear)]);
+    let to = of_parameters(vec![linear("a"), head("classifier", &[5, 4], Role::Linear)]);
     let planned = planned_with(&stored(&[("a", &[4, 4]), ("classifier", &[2, 4])]), &to, &strict(options())).unwrap();
     assert_eq!(planned.strict_lines, ["--new 'classifier'", "--unused 'classifier'"]);
 }

@@ -91,7 +91,8 @@ fn layers_that_differ_in_the_target_are_judged_one_by_one() {
     let shapes = |sizes: &[u64]| -> Vec<(String, [u64; 2])> {
         sizes.iter().enumerate().map(|(layer, size)| (format!("stage.{layer}.conv.weight"), [*size, 4])).collect()
     };
-    let to = target(shapes(&[4, 8, 16]).iter().map(|(name, shape)| parameter(name, shape, Role::Linear)).collect());
+    let to =
+        of_parameters(shapes(&[4, 8, 16]).iter().map(|(name, shape)| parameter(name, shape, Role::Linear)).collect());
     let tensors = shapes(&[4, 6, 16]);
     let tensors: Vec<(&str, &[u64])> = tensors.iter().map(|(name, shape)| (name.as_str(), &shape[..])).collect();
     assert!(damage(&stored(&tensors), &to).is_empty());
@@ -122,12 +123,13 @@ fn what_is_declared_new_is_not_damaged() {
 
 #[test]
 fn a_weight_that_is_missing_beside_its_bias_is_named() {
-    let to = target(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
+    let to = of_parameters(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
     let found = damage(&stored(&[("fc.bias", &[5])]), &to);
     assert!(
         matches!(&found[..], [DamageError::WeightMissing { target, bias, more: 0 }] if target == "fc.weight" && bias == "fc.bias")
     );
-    let norm = target(vec![parameter("bn.weight", &[5], Role::Norm), parameter("bn.running_mean", &[5], Role::Buffer)]);
+    let norm =
+        of_parameters(vec![parameter("bn.weight", &[5], Role::Norm), parameter("bn.running_mean", &[5], Role::Buffer)]);
     assert!(damage(&stored(&[("bn.running_mean", &[5])]), &norm).is_empty());
 }
 

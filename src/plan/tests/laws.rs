@@ -203,7 +203,7 @@ fn twenty_thousand_tensors_are_planned_in_a_time_that_quadratic_work_would_excee
         (0..20_000).map(|i| format!("model.layers.{}.block.{}.weight", i / 100, i % 100)).collect();
     let parameters = names.iter().map(|name| parameter(name, &[4, 4], Role::Linear)).collect();
     let tensors: Vec<(&str, &[u64])> = names.iter().map(|name| (name.as_str(), &[4u64, 4] as &[u64])).collect();
-    let (source, to) = (stored(&tensors), target(parameters));
+    let (source, to) = (stored(&tensors), of_parameters(parameters));
     let started = std::time::Instant::now();
     let plan = planned(&source, &to);
     assert_eq!(plan.assignments.len(), 20_000);

@@ -46,7 +46,7 @@ proptest! {
             tensors.push((format!("part{at}.token"), [1, 3]));
         }
         let tensors: Vec<(&str, &[u64])> = tensors.iter().map(|(name, shape)| (name.as_str(), &shape[..])).collect();
-        let plan = planned(&stored(&tensors), &target(parameters));
+        let plan = planned(&stored(&tensors), &of_parameters(parameters));
         for assignment in &plan.assignments {
             let at: usize = assignment.target.name[4..5].parse().unwrap();
             let is_new = odd[at] && !assignment.target.name.ends_with("token");
@@ -64,7 +64,7 @@ proptest! {
 
 #[test]
 fn a_bias_of_the_right_size_does_not_come_without_its_weight() {
-    let to = target(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
+    let to = of_parameters(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
     let plan = planned(&stored(&[("fc.weight", &[5, 4]), ("fc.bias", &[5])]), &to);
     let bias = of(&plan, "fc.bias");
     assert_eq!(bias.action, Action::New);
@@ -74,7 +74,7 @@ fn a_bias_of_the_right_size_does_not_come_without_its_weight() {
 
 #[test]
 fn a_bias_that_is_missing_stays_new_and_its_weight_is_copied() {
-    let to = target(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
+    let to = of_parameters(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
     let plan = planned(&stored(&[("fc.weight", &[5, 8])]), &to);
     assert_eq!(of(&plan, "fc.weight").action, Action::Copied);
     let bias = of(&plan, "fc.bias");
@@ -85,8 +85,11 @@ fn a_bias_that_is_missing_stays_new_and_its_weight_is_copied() {
 fn rows_of_words_and_positions_are_adapted_and_their_biases_are_kept() {
     let mut words = parameter("words.weight", &[9, 4], Role::Embedding);
     words.parts.clear();
-    let to =
-        target(vec![words, parameter("words.bias", &[4], Role::Bias), parameter("p.weight", &[3, 4], Role::Position)]);
+    let to = of_parameters(vec![
+        words,
+        parameter("words.bias", &[4], Role::Bias),
+        parameter("p.weight", &[3, 4], Role::Position),
+    ]);
     let plan = planned(&stored(&[("words.weight", &[6, 4]), ("words.bias", &[4]), ("p.weight", &[8, 4])]), &to);
     let actions: Vec<Action> = plan.assignments.iter().map(|one| one.action).collect();
     assert_eq!(actions, [Action::Adapted, Action::Copied, Action::Adapted]);
@@ -97,7 +100,7 @@ fn a_tie_to_a_mismatched_owner_stays_a_tie_and_nothing_is_copied_beside_it() {
     let mut head = parameter("head.weight", &[9, 6], Role::Linear);
     head.tied_to = Some(0);
     let words = parameter("words.weight", &[9, 6], Role::Embedding);
-    let to = target(vec![words, head, parameter("head.bias", &[9], Role::Bias)]);
+    let to = of_parameters(vec![words, head, parameter("head.bias", &[9], Role::Bias)]);
     let plan = planned(&stored(&[("words.weight", &[9, 4]), ("head.bias", &[9])]), &to);
     let actions: Vec<Action> = plan.assignments.iter().map(|one| one.action).collect();
     assert_eq!(actions, [Action::New, Action::Tied, Action::New]);
@@ -121,7 +124,8 @@ fn a_head_of_another_number_of_classes_without_names_is_mismatched_in_every_form
 
 #[test]
 fn what_is_declared_new_is_silent() {
-    let mut to = target(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
+    let mut to =
+        of_parameters(vec![parameter("fc.weight", &[5, 8], Role::Linear), parameter("fc.bias", &[5], Role::Bias)]);
     to.rules.new.push(selector("fc.*"));
     let plan = planned(&stored(&[("fc.weight", &[5, 4]), ("fc.bias", &[5])]), &to);
     assert!(plan.assignments.iter().all(|one| one.action == Action::New && one.mismatched.is_none()));
@@ -132,7 +136,7 @@ fn what_is_declared_new_is_silent() {
 #[test]
 fn counters_and_indices_are_computed_and_leave_their_module_alone() {
     let counter = Parameter { dtype: Some(Dtype::I64), ..parameter("bn.num_batches_tracked", &[], Role::Buffer) };
-    let to = target(vec![parameter("bn.weight", &[4], Role::Norm), counter]);
+    let to = of_parameters(vec![parameter("bn.weight", &[4], Role::Norm), counter]);
     let plan =
         planned(&stored_as(&[("bn.weight", Dtype::F32, &[4]), ("bn.num_batches_tracked", Dtype::I64, &[1])]), &to);
     assert_eq!(of(&plan, "bn.weight").action, Action::Copied);

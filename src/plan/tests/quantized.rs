@@ -6,7 +6,8 @@ use crate::adapt::Op;
 use crate::graph::Parameter;
 use crate::plan::Planned;
 use crate::plan::error::PlanError;
-use crate::plan::testing::{options, parameter, planned_with, stored_as, target};
+
+use crate::plan::testing::{of_parameters, options, parameter, planned_with, stored_as};
 use crate::plan::value::{Action, Value};
 use crate::tensor::{Dtype, Role};
 
@@ -113,7 +114,7 @@ fn planned_of(chosen: &[(usize, Listed)]) -> crate::error::Result<(Planned, Vec<
     }
     let stored: Vec<(&str, Dtype, &[u64])> =
         stored.iter().map(|(name, dtype, shape)| (name.as_str(), *dtype, *shape)).collect();
-    Ok((planned_with(&stored_as(&stored), &target(wanted.clone()), &options())?, wanted))
+    Ok((planned_with(&stored_as(&stored), &of_parameters(wanted.clone()), &options())?, wanted))
 }
 
 /// Leaves that are no floats and are under no `dequantize`.

@@ -16,7 +16,7 @@ fn fit(error: Error) -> FitError {
 #[test]
 fn positions_behind_an_axis_of_one_are_adapted_as_a_table_is() {
     let run = |rule: Option<Positions>, prefix: Option<[u64; 2]>, rows: u64| {
-        let mut to = target(vec![parameter("pos_embed", &[1, rows, 4], Role::Position)]);
+        let mut to = of_parameters(vec![parameter("pos_embed", &[1, rows, 4], Role::Position)]);
         to.rules.adapt.push(adapt("pos_embed", |adapt| {
             adapt.positions = rule;
             adapt.prefix = prefix;
@@ -47,7 +47,7 @@ fn positions_behind_an_axis_of_one_are_adapted_as_a_table_is() {
 fn a_grid_of_positions_is_not_interpolated_along_a_line() {
     let run = |shape: [&[u64]; 2], prefix: Option<[u64; 2]>| {
         let name = if shape[0].len() == 3 { "pos_embed" } else { "position_embedding.weight" };
-        let mut to = target(vec![parameter(name, shape[1], Role::Position)]);
+        let mut to = of_parameters(vec![parameter(name, shape[1], Role::Position)]);
         to.rules
             .adapt
             .push(adapt(name, |adapt| (adapt.positions, adapt.prefix) = (Some(Positions::Interpolate), prefix)));
@@ -76,8 +76,10 @@ fn an_adapt_rule_that_cannot_act_is_an_error() {
     ];
     for (key, change) in keys {
         let run = |from: &[u64], to: &[u64]| {
-            let mut to =
-                target(vec![parameter("x.weight", to, Role::Linear), parameter("y.weight", &[3, 3], Role::Linear)]);
+            let mut to = of_parameters(vec![
+                parameter("x.weight", to, Role::Linear),
+                parameter("y.weight", &[3, 3], Role::Linear),
+            ]);
             to.rules.adapt.push(adapt("x.weight", change));
             planned_with(&stored(&[("x.weight", from), ("y.weight", &[3, 3])]), &to, &options())
         };
@@ -87,7 +89,7 @@ fn an_adapt_rule_that_cannot_act_is_an_error() {
         assert_eq!(of(&run(&[6, 4], &[6, 4]).unwrap().plan, "x.weight").action, Action::Copied, "{key}");
     }
     let mut to =
-        target(vec![parameter("x.weight", &[9, 5], Role::Linear), parameter("y.weight", &[3, 3], Role::Linear)]);
+        of_parameters(vec![parameter("x.weight", &[9, 5], Role::Linear), parameter("y.weight", &[3, 3], Role::Linear)]);
     to.rules.adapt.push(adapt("x.weight", |rule| rule.rows = Some(NewRows::Zeros)));
     let nothing = fit(refused(&stored(&[("y.weight", &[3, 3])]), &to));
     assert!(matches!(&nothing, FitError::NothingToAdapt { name, .. } if name == "x.weight"), "{nothing}");
@@ -101,8 +103,10 @@ fn a_map_rule_whose_source_does_not_fit_is_an_error_with_both_shapes() {
     let shapes: [&[u64]; 6] = [&[6, 4], &[4, 6], &[6], &[24], &[1, 6, 4], &[6, 4, 1]];
     for (from, to) in shapes.iter().flat_map(|from| shapes.iter().map(move |to| (*from, *to))) {
         for pattern in ["x.weight=old.weight", "x.**=old.**"] {
-            let mut to_model =
-                target(vec![parameter("x.weight", to, Role::Linear), parameter("y.weight", &[9, 9], Role::Linear)]);
+            let mut to_model = of_parameters(vec![
+                parameter("x.weight", to, Role::Linear),
+                parameter("y.weight", &[9, 9], Role::Linear),
+            ]);
             let flags = crate::arch::Flags { map: vec![pattern.into()], ..Default::default() };
             to_model.rules = crate::arch::Rules::from_flags(&flags).unwrap();
             let stored = stored(&[("old.weight", from), ("y.weight", &[9, 9])]);

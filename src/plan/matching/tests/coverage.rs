@@ -1,5 +1,8 @@
-use crate::plan::matching::tests::*;
+use crate::arch::Flags;
+use crate::plan::error::PlanError;
 use crate::plan::names::is_known_buffer;
+use crate::plan::testing::*;
+use crate::tensor::Dtype;
 
 #[test]
 fn a_hole_in_one_layer_is_a_violation_that_names_it() {

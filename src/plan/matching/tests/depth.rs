@@ -1,4 +1,8 @@
-use crate::plan::matching::tests::*;
+use crate::arch::{Architecture, Flags};
+use crate::graph::Builder;
+use crate::plan::error::PlanError;
+use crate::plan::testing::*;
+use crate::tensor::Dtype;
 
 const LAYER: &str = "attn.{q,k}.weight 4x4";
 
@@ -125,16 +129,16 @@ fn a_depth_rule_without_a_block_in_the_source_is_an_error_unless_all_is_new() {
 
 #[test]
 fn layers_of_a_bert_are_chosen_through_its_prefix() {
-    let source = saved(&bert(&bert_config("BertForMaskedLM", 4)));
-    let case = case(source, bert(&bert_config("BertModel", 2))).depth("encoder.layer=every:2");
+    let source = checkpoint_of(&bert_of("BertForMaskedLM", 4), Dtype::F32);
+    let case = case(source, bert_of("BertModel", 2)).depth("encoder.layer=every:2");
     let matched = case.matched().clean();
     assert_eq!(matched.from("encoder.layer.1.output.dense.weight"), "bert.encoder.layer.2.output.dense.weight");
 }
 
 #[test]
 fn expand_is_impossible_where_the_norm_comes_after_the_sum() {
-    let source = saved(&bert(&bert_config("BertModel", 2)));
-    let case = case(source, bert(&bert_config("BertModel", 3))).depth("encoder.layer=expand");
+    let source = checkpoint_of(&bert_of("BertModel", 2), Dtype::F32);
+    let case = case(source, bert_of("BertModel", 3)).depth("encoder.layer=expand");
     let matched = case.matched();
     let [violation] = matched.violations.as_slice() else { panic!("{:?}", matched.violations()) };
     assert!(
@@ -176,7 +180,7 @@ fn pre_norm(layers: u64) -> Architecture {
 
 #[test]
 fn expand_zeroes_the_ends_of_the_branches_of_new_layers_where_the_norm_comes_first() {
-    let case = case(saved(&pre_norm(2)), pre_norm(3)).depth("enc=expand");
+    let case = case(checkpoint_of(&pre_norm(2), Dtype::F32), pre_norm(3)).depth("enc=expand");
     let matched = case.matched().clean();
     let fillings: Vec<String> = (0..3).map(|layer| matched.from(&format!("enc.{layer}.fc1.weight"))).collect();
     assert_eq!(fillings, ["enc.0.fc1.weight", "enc.1.fc1.weight", "enc.1.fc1.weight"]);

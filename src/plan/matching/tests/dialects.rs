@@ -1,8 +1,14 @@
 use crate::adapt::tests::{Stored, whole};
-use crate::checkpoint::CheckpointFormat;
-use crate::graph::Layout;
-use crate::plan::matching::tests::*;
-use crate::tensor::TensorInfo;
+use crate::arch::Architecture;
+use crate::checkpoint::{CheckpointFormat, Listing};
+use crate::graph::{Layout, Parameter};
+use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
+use crate::plan::evidence::Answer;
+use crate::plan::matching::matches::Origin;
+use crate::plan::testing::*;
+use crate::plan::value::Value;
+use crate::tensor::{Dtype, Role, TensorInfo};
 
 fn old(name: &str) -> String {
     name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
@@ -10,8 +16,8 @@ fn old(name: &str) -> String {
 
 #[test]
 fn gamma_and_beta_of_an_old_bert_are_weight_and_bias() {
-    let target = bert(&bert_config("BertModel", 2));
-    let case = case(renamed(saved(&target), old), target);
+    let target = bert_of("BertModel", 2);
+    let case = case(renamed(checkpoint_of(&target, Dtype::F32), old), target);
     let matched = case.matched().clean();
     assert_eq!(matched.from("embeddings.LayerNorm.weight"), "embeddings.LayerNorm.gamma");
     assert_eq!(matched.from("encoder.layer.1.output.LayerNorm.bias"), "encoder.layer.1.output.LayerNorm.beta");
@@ -23,8 +29,8 @@ fn gamma_and_beta_of_an_old_bert_are_weight_and_bias() {
 
 #[test]
 fn an_old_bert_with_its_prefix_fills_one_without() {
-    let target = bert(&bert_config("BertModel", 2));
-    let source = renamed(saved(&target), |name| format!("module.bert.{}", old(name)));
+    let target = bert_of("BertModel", 2);
+    let source = renamed(checkpoint_of(&target, Dtype::F32), |name| format!("module.bert.{}", old(name)));
     let case = case(source, target);
     let matched = case.matched().clean();
     assert_eq!(matched.from("embeddings.LayerNorm.weight"), "module.bert.embeddings.LayerNorm.gamma");
@@ -57,8 +63,8 @@ fn gamma_within_a_component_is_no_norm() {
 
 #[test]
 fn an_old_target_takes_a_new_source() {
-    let target = bert(&bert_config("BertModel", 1));
-    let source = saved(&target);
+    let target = bert_of("BertModel", 1);
+    let source = checkpoint_of(&target, Dtype::F32);
     let mut parameters = target.parameters.clone();
     parameters.iter_mut().for_each(|parameter| parameter.name = old(&parameter.name).into());
     let case = case(source, of_parameters(parameters));
@@ -75,7 +81,7 @@ fn gpt2() -> Architecture {
 
 /// The same weights as nanoGPT saves them from a compiled model.
 fn nanogpt() -> Listing {
-    let mut listing = renamed(saved(&gpt2()), |name| format!("_orig_mod.{name}"));
+    let mut listing = renamed(checkpoint_of(&gpt2(), Dtype::F32), |name| format!("_orig_mod.{name}")).listing;
     for tensor in listing.tensors.iter_mut().filter(|tensor| is_matrix(&tensor.name)) {
         tensor.shape.reverse();
     }
@@ -107,7 +113,7 @@ fn equal(mut case: Case) -> Case {
 
 #[test]
 fn matrices_of_nanogpt_and_gpt2_are_turned_exactly_where_the_layouts_differ() {
-    let (own, linear) = (saved(&gpt2()), Layout::OutIn);
+    let (own, linear) = (checkpoint_of(&gpt2(), Dtype::F32).listing, Layout::OutIn);
     let cases = [
         (own.clone(), gpt2(), false),
         (own.clone(), gpt2_of("Conv1D", Layout::InOut), false),
@@ -139,7 +145,7 @@ fn nanogpt_is_told_by_a_matrix_that_is_not_square() {
         matched.from("transformer.h.1.attn.c_proj.weight"),
         "transpose(_orig_mod.transformer.h.1.attn.c_proj.weight)"
     );
-    let own = self::case(saved(&gpt2()), gpt2());
+    let own = self::case(checkpoint_of(&gpt2(), Dtype::F32), gpt2());
     assert_eq!(own.matched().dialects, [Vec::<String>::new()]);
 }
 
@@ -158,14 +164,14 @@ fn a_rule_turns_what_it_takes_under_another_name() {
     let mut target = gpt2_of("Linear", Layout::OutIn);
     target.parameters.retain(|one| is_matrix(&one.name));
     target.parameters.iter_mut().for_each(|one| one.name = one.name.replace("transformer.h", "blocks").into());
-    let case = case(saved(&gpt2()), target).map(&["blocks.{i}.{p}=transformer.h.{i}.{p}"]);
+    let case = case(checkpoint_of(&gpt2(), Dtype::F32), target).map(&["blocks.{i}.{p}=transformer.h.{i}.{p}"]);
     let matched = case.matched();
     assert_eq!(matched.from("blocks.1.attn.c_proj.weight"), "transpose(transformer.h.1.attn.c_proj.weight)");
 }
 
 #[test]
 fn a_listing_that_does_not_say_its_layout_is_refused_in_either_dialect() {
-    for source in [saved(&gpt2()), nanogpt()] {
+    for source in [checkpoint_of(&gpt2(), Dtype::F32).listing, nanogpt()] {
         let mut target = gpt2();
         for parameter in target.parameters.iter_mut().filter(|parameter| is_matrix(&parameter.name)) {
             (parameter.module, parameter.layout) = (None, Layout::Unknown);
@@ -193,7 +199,7 @@ fn every_sibling_of_llama_into_its_own_config_is_all_copies() {
             "model_type": model_type, "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4,
             "num_hidden_layers": 2, "intermediate_size": 6, "vocab_size": 9,
         }));
-        let case = case(saved(&target), target);
+        let case = case(checkpoint_of(&target, Dtype::F32), target);
         let matched = case.matched().clean();
         for parameter in &case.target.parameters {
             assert_eq!(matched.from(&parameter.name), parameter.name);
@@ -211,7 +217,7 @@ fn a_tied_head_is_copied_into_an_untied_model() {
             "num_hidden_layers": 1, "intermediate_size": 6, "vocab_size": 9, "tie_word_embeddings": tied,
         })
     };
-    let case = case(saved(&of_config(&config(true))), of_config(&config(false)));
+    let case = case(checkpoint_of(&of_config(&config(true)), Dtype::F32), of_config(&config(false)));
     let matched = case.matched().clean();
     assert_eq!(matched.from("lm_head.weight"), "model.embed_tokens.weight");
     assert_eq!(matched.from("model.embed_tokens.weight"), "model.embed_tokens.weight");

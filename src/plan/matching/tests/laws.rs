@@ -1,25 +1,34 @@
-use crate::plan::matching::tests::*;
+use crate::arch::Rules;
+use crate::hash::HashSet;
+use crate::plan::assignment::Step;
+use crate::plan::matching::match_all;
+use crate::plan::matching::matches::Origin;
+use crate::plan::testing::*;
+use crate::plan::value::Value;
+use crate::tensor::Dtype;
 
 fn cases() -> Vec<(&'static str, Case)> {
-    let masked = || bert(&bert_config("BertForMaskedLM", 3));
-    let model = || bert(&bert_config("BertModel", 2));
+    let masked = || bert_of("BertForMaskedLM", 3);
+    let model = || bert_of("BertModel", 2);
     let mut all = vec![
-        ("own", case(saved(&masked()), masked())),
-        ("bare", case(saved(&masked()), model())),
-        ("head", case(saved(&model()), bert(&bert_config("BertForSequenceClassification", 2)))),
+        ("own", case(checkpoint_of(&masked(), Dtype::F32), masked())),
+        ("bare", case(checkpoint_of(&masked(), Dtype::F32), model())),
+        ("head", case(checkpoint_of(&model(), Dtype::F32), bert_of("BertForSequenceClassification", 2))),
         (
             "old",
             case(
-                renamed(saved(&model()), |name| format!("module.{}", name.replace("Norm.weight", "Norm.gamma"))),
+                renamed(checkpoint_of(&model(), Dtype::F32), |name| {
+                    format!("module.{}", name.replace("Norm.weight", "Norm.gamma"))
+                }),
                 model(),
             ),
         ),
-        ("depth", case(saved(&masked()), model()).depth("encoder.layer=last")),
-        ("interpolated", case(saved(&masked()), model()).depth("encoder.layer=interpolate")),
-        ("foreign", case(listing("x.{0-3}.y.weight 4x4"), model())),
+        ("depth", case(checkpoint_of(&masked(), Dtype::F32), model()).depth("encoder.layer=last")),
+        ("interpolated", case(checkpoint_of(&masked(), Dtype::F32), model()).depth("encoder.layer=interpolate")),
+        ("foreign", case(listed("x.{0-3}.y.weight 4x4"), model())),
     ];
     all.push(("split", texts("qkv.weight 6x4", "{q,k,v}.weight 2x4").map(&["q.weight,k.weight,v.weight=qkv.weight"])));
-    all.push(("two", texts("a.weight 4x4", "a.weight 4x4\nb.weight 4x4").and("other", listing("b.weight 4x4"))));
+    all.push(("two", texts("a.weight 4x4", "a.weight 4x4\nb.weight 4x4").and("other", listed("b.weight 4x4"))));
     all
 }
 
@@ -41,8 +50,8 @@ fn a_tensor_counts_as_used_exactly_where_a_value_reads_it() {
                 leaves(value, &mut read);
             }
         }
-        for (source, ((_, listing), used)) in case.sources.iter().zip(&matched.used).enumerate() {
-            for (tensor, used) in listing.tensors.iter().zip(used) {
+        for (source, ((_, stored), used)) in case.sources.iter().zip(&matched.used).enumerate() {
+            for (tensor, used) in stored.listing.tensors.iter().zip(used) {
                 assert_eq!(*used, read.contains(&(source, tensor.name.to_string())), "{name}: {}", tensor.name);
             }
         }
@@ -82,8 +91,8 @@ fn an_output_matched_onto_its_own_architecture_is_all_copies() {
         "BertForSequenceClassification",
         "BertForQuestionAnswering",
     ] {
-        let target = bert(&bert_config(class, 2));
-        let case = case(saved(&target), target);
+        let target = bert_of(class, 2);
+        let case = case(checkpoint_of(&target, Dtype::F32), target);
         let matched = case.matched().clean();
         for (parameter, one) in case.target.parameters.iter().zip(&matched.matches) {
             match &one.origin {
@@ -99,9 +108,9 @@ fn an_output_matched_onto_its_own_architecture_is_all_copies() {
 
 #[test]
 fn prefixing_every_name_changes_nothing_but_the_names() {
-    let target = bert(&bert_config("BertForMaskedLM", 2));
+    let target = bert_of("BertForMaskedLM", 2);
     for prefix in ["module", "net", "a.b.c", "0.auto_model"] {
-        let case = case(renamed(saved(&target), |name| format!("{prefix}.{name}")), target.clone());
+        let case = case(renamed(checkpoint_of(&target, Dtype::F32), |name| format!("{prefix}.{name}")), target.clone());
         let matched = case.matched().clean();
         assert_eq!(matched.unused(), Vec::<String>::new(), "{prefix}");
     }

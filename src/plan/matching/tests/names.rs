@@ -1,4 +1,5 @@
-use crate::plan::matching::tests::*;
+use crate::plan::assignment::Step;
+use crate::plan::testing::*;
 
 #[test]
 fn the_same_names_are_the_same_tensors() {
@@ -69,12 +70,12 @@ fn two_targets_that_become_equal_by_stripping_are_an_ambiguity_too() {
 #[test]
 fn a_name_in_two_sources_is_one_ambiguity_for_all_its_tensors() {
     let case = texts("a.x.weight 4x4\na.y.weight 4x4", "a.x.weight 4x4\na.y.weight 4x4")
-        .and("other", listing("a.x.weight 4x4\na.y.weight 4x4"));
+        .and("other", listed("a.x.weight 4x4\na.y.weight 4x4"));
     let matched = case.matched();
     assert_eq!(matched.violations.len(), 1);
     assert_eq!(matched.hints(), ["--map 'a.**=source:a.**'", "--map 'a.**=other:a.**'"]);
     let ruled = texts("a.x.weight 4x4\na.y.weight 4x4", "a.x.weight 4x4\na.y.weight 4x4")
-        .and("other", listing("a.x.weight 4x4\na.y.weight 4x4"))
+        .and("other", listed("a.x.weight 4x4\na.y.weight 4x4"))
         .map(&["a.**=other:a.**"]);
     let matched = ruled.matched().clean();
     assert_eq!(matched.used, [vec![false, false], vec![true, true]]);
@@ -85,7 +86,7 @@ fn layer_10_is_matched_with_layer_10_though_it_sorts_before_9() {
     let mut target = architecture("enc.{0-11}.fc.weight 4x4");
     target.parameters.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(target.parameters[2].name, "enc.10.fc.weight");
-    let case = case(listing("net.enc.{0-11}.fc.weight 4x4"), target);
+    let case = case(listed("net.enc.{0-11}.fc.weight 4x4"), target);
     let matched = case.matched().clean();
     for layer in 0..12 {
         assert_eq!(matched.from(&format!("enc.{layer}.fc.weight")), format!("net.enc.{layer}.fc.weight"));
@@ -97,7 +98,7 @@ fn nothing_at_all_matches_nothing_at_all() {
     let none = Case { sources: Vec::new(), target: architecture("a.weight 2x2"), evidence: Vec::new() };
     let matched = none.matched().clean();
     assert_eq!(matched.from("a.weight"), "new");
-    let empty = case(listing(""), architecture(""));
+    let empty = case(listed(""), architecture(""));
     assert!(empty.matched().clean().matches.is_empty());
     let of_scalars = texts("x.weight 1", "y.bias 1");
     assert_eq!(of_scalars.matched().from("y.bias"), "new");

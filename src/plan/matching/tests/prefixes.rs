@@ -1,17 +1,21 @@
-use crate::checkpoint::CheckpointFormat;
-use crate::plan::matching::tests::*;
+use crate::arch::{Architecture, FamilyBlock};
+use crate::checkpoint::Listing;
+use crate::family::{Class, Inputs, by_name};
+use crate::graph::{Builder, Parameter};
+use crate::plan::assignment::Step;
+use crate::plan::testing::*;
+use crate::tensor::{Dtype, Role};
 
 #[test]
 fn the_prefix_of_a_bert_is_added_or_removed_on_either_side() {
-    let (bare, with_head) =
-        (bert(&bert_config("BertModel", 2)), bert(&bert_config("BertForSequenceClassification", 2)));
-    let from_bare = case(saved(&bare), with_head.clone());
+    let (bare, with_head) = (bert_of("BertModel", 2), bert_of("BertForSequenceClassification", 2));
+    let from_bare = case(checkpoint_of(&bare, Dtype::F32), with_head.clone());
     let matched = from_bare.matched().clean();
     assert_eq!(matched.from("bert.encoder.layer.1.output.dense.weight"), "encoder.layer.1.output.dense.weight");
     assert_eq!(matched.step("bert.pooler.dense.bias"), Step::Prefix);
     assert_eq!(matched.from("classifier.weight"), "new");
     assert_eq!(matched.unused(), Vec::<String>::new());
-    let to_bare = case(saved(&with_head), bare);
+    let to_bare = case(checkpoint_of(&with_head, Dtype::F32), bare);
     let matched = to_bare.matched().clean();
     assert_eq!(matched.from("embeddings.word_embeddings.weight"), "bert.embeddings.word_embeddings.weight");
     assert_eq!(matched.unused(), ["classifier.bias", "classifier.weight"]);
@@ -86,10 +90,15 @@ fn one_source_for_two_alike_parts_of_the_target_is_an_ambiguity() {
 
 #[test]
 fn a_head_s_dense_layer_is_not_fed_from_another_head_s() {
-    let source = saved(&bert(&bert_config("BertForPreTraining", 1)));
+    let source = checkpoint_of(&bert_of("BertForPreTraining", 1), Dtype::F32).listing;
     let pooled = source.tensors.iter().filter(|tensor| !tensor.name.starts_with("cls.")).cloned();
-    let pooled = Listing::new(CheckpointFormat::Safetensors, pooled.collect(), Vec::new(), source.config.clone());
-    let case = case(pooled, bert(&bert_config("BertForMaskedLM", 1)));
+    let pooled = Listing::new(
+        crate::checkpoint::CheckpointFormat::Safetensors,
+        pooled.collect(),
+        Vec::new(),
+        source.config.clone(),
+    );
+    let case = case(pooled, bert_of("BertForMaskedLM", 1));
     let matched = case.matched().clean();
     assert_eq!(matched.from("cls.predictions.transform.dense.weight"), "new");
     assert_eq!(matched.unused(), ["bert.pooler.dense.bias", "bert.pooler.dense.weight"]);
@@ -153,8 +162,8 @@ fn two_repeated_modules_with_suffixes_alike_are_an_ambiguity() {
 
 #[test]
 fn a_suffix_never_joins_two_members_of_one_family() {
-    let target = bert(&bert_config("BertModel", 2));
-    let source = renamed(saved(&target), |name| name.replace("encoder.layer", "decoder.block"));
+    let target = bert_of("BertModel", 2);
+    let source = renamed(checkpoint_of(&target, Dtype::F32), |name| name.replace("encoder.layer", "decoder.block"));
     let case = case(source, target);
     let matched = case.matched();
     assert_eq!(matched.from("encoder.layer.0.output.dense.weight"), "new");
@@ -169,7 +178,7 @@ fn a_single_tensor_is_never_matched_by_suffix() {
 /// The config of a BERT below a path of a larger model.
 fn nested(path: &str, layers: u64) -> Architecture {
     let family = by_name("bert").unwrap();
-    let config = Config(bert_config("BertModel", layers).as_object().unwrap().clone());
+    let config = bert_of("BertModel", layers).config.unwrap();
     let mut at = Builder::new();
     let outputs = at.under(path, |at| family.build(&config, &Inputs::default(), &Class::Bare, at)).unwrap();
     let (parameters, graph) = at.finish(outputs).unwrap();
@@ -181,7 +190,7 @@ fn nested(path: &str, layers: u64) -> Architecture {
 
 #[test]
 fn a_family_s_block_under_a_path_of_its_own_takes_the_body_under_the_source_s() {
-    let source = || saved(&bert(&bert_config("BertForSequenceClassification", 2)));
+    let source = || checkpoint_of(&bert_of("BertForSequenceClassification", 2), Dtype::F32);
     for path in ["bert", "text", "towers.text", "module.text"] {
         let case = case(source(), nested(path, 2));
         let matched = case.matched().clean();
@@ -200,7 +209,7 @@ fn a_family_s_block_under_a_path_of_its_own_takes_the_body_under_the_source_s() 
 
 #[test]
 fn a_listing_of_one_s_own_net_takes_a_known_body_under_another_path() {
-    let source = saved(&bert(&bert_config("BertForMaskedLM", 2)));
+    let source = checkpoint_of(&bert_of("BertForMaskedLM", 2), Dtype::F32);
     let mut target = of_parameters(nested("text", 2).parameters);
     target.parameters.push(Parameter::new("head.dense.weight", [4, 4], Role::Linear));
     target.parameters.push(Parameter::new("head.dense.bias", [4], Role::Bias));

@@ -1,4 +1,9 @@
-use crate::plan::matching::tests::*;
+use crate::arch::Flags;
+use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
+use crate::plan::matching::matches::Origin;
+use crate::plan::testing::*;
+use crate::plan::value::Value;
 
 #[test]
 fn a_rule_is_stronger_than_a_name() {
@@ -84,7 +89,7 @@ fn a_wildcard_of_the_source_alone_stands_for_the_one_tensor_that_there_is() {
     assert_eq!(error.exit(), crate::error::Exit::Input);
     let none = texts("blocks.0.0.v 4", "layer.0.w 4").map(&["layer.{i}.w=blocks.{c}.{i}.w"]);
     assert!(matches!(none.error(), PlanError::MapNamesNothing { .. }));
-    let named = texts("a.0.w 4", "layer.0.w 4").and("other", listing("b.0.w 4\na.7.w 4"));
+    let named = texts("a.0.w 4", "layer.0.w 4").and("other", listed("b.0.w 4\na.7.w 4"));
     let named = named.map(&["layer.{i}.w=other:{c}.{i}.w"]);
     assert_eq!(named.matched().clean().from("layer.0.w"), "b.0.w");
 }
@@ -165,7 +170,7 @@ fn reinit_declares_new_though_a_source_exists() {
 
 #[test]
 fn a_source_that_two_have_is_named_with_its_source() {
-    let case = || texts("a.weight 4x4", "x.weight 4x4").and("other", listing("a.weight 4x4"));
+    let case = || texts("a.weight 4x4", "x.weight 4x4").and("other", listed("a.weight 4x4"));
     let undecided = case().map(&["x.weight=a.weight"]);
     assert_eq!(undecided.matched().hints(), ["--map 'x.weight=source:a.weight'", "--map 'x.weight=other:a.weight'"]);
     let decided = case().map(&["x.weight=other:a.weight"]);

@@ -1,8 +1,11 @@
 //! Sequences: an index is a position, and layers keep their order.
 
+use crate::arch::Flags;
+use crate::plan::assignment::Step;
+use crate::plan::matching::matches::Origin;
 use proptest::prelude::*;
 
-use crate::plan::matching::tests::*;
+use crate::plan::testing::*;
 
 /// A sequence: layers with their shapes, each after some members without parameters.
 fn sequence(path: &str, layers: &[(Layer, usize)]) -> (String, Vec<usize>) {

@@ -1,4 +1,9 @@
-use crate::plan::matching::tests::*;
+use crate::arch::Flags;
+use crate::plan::assignment::Step;
+use crate::plan::error::PlanError;
+use crate::plan::evidence::{Answer, Question};
+use crate::plan::testing::*;
+use crate::tensor::Dtype;
 
 const TIED: &str = "embed.weight 10x4\nhead.weight 10x4 = embed.weight";
 
@@ -69,11 +74,12 @@ fn copies_that_nobody_measured_are_an_error() {
 
 #[test]
 fn an_untied_target_has_both_copied_from_the_one_that_is_stored() {
-    let mut untied = bert_config("BertForMaskedLM", 1);
-    untied["tie_word_embeddings"] = false.into();
-    let source = saved(&bert(&bert_config("BertForMaskedLM", 1)));
-    assert_eq!(source.position("cls.predictions.decoder.weight"), None);
-    let case = case(source, bert(&untied));
+    let untied = serde_json::json!({
+        "architectures": ["BertForMaskedLM"], "num_hidden_layers": 1, "tie_word_embeddings": false,
+    });
+    let source = checkpoint_of(&bert_of("BertForMaskedLM", 1), Dtype::F32);
+    assert_eq!(source.listing.position("cls.predictions.decoder.weight"), None);
+    let case = case(source, bert(untied));
     let matched = case.matched().clean();
     assert_eq!(matched.from("cls.predictions.decoder.weight"), "bert.embeddings.word_embeddings.weight");
     assert_eq!(matched.from("cls.predictions.decoder.bias"), "cls.predictions.bias");
@@ -82,10 +88,10 @@ fn an_untied_target_has_both_copied_from_the_one_that_is_stored() {
 
 #[test]
 fn an_untied_listing_takes_its_copy_by_what_the_source_s_family_ties() {
-    let whole = bert(&bert_config("BertForMaskedLM", 1));
+    let whole = bert_of("BertForMaskedLM", 1);
     let mut target = of_parameters(whole.parameters.clone());
     target.parameters.iter_mut().for_each(|parameter| parameter.tied_to = None);
-    let case = case(saved(&whole), target);
+    let case = case(checkpoint_of(&whole, Dtype::F32), target);
     let matched = case.matched().clean();
     assert_eq!(matched.from("cls.predictions.decoder.weight"), "bert.embeddings.word_embeddings.weight");
     assert_eq!(matched.step("cls.predictions.decoder.weight"), Step::Tie);
