@@ -131,7 +131,7 @@ impl Fault for Interrupted {
 /// The operating system refused something: the verb (`read`, `write`, `create`), where, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} {}: {source}", path.display())]
-pub struct IoError {
+pub(crate) struct IoError {
     pub(crate) action: &'static str,
     path: PathBuf,
     pub(crate) source: std::io::Error,
@@ -167,7 +167,7 @@ fn io_hints(source: &std::io::Error, path: &Path) -> Vec<String> {
 
 /// The name among `candidates` of which `name` is a typing error: one edit in a short word, at most three in a long one, and none of
 /// them in its numbers, for `layer.11` is no slip of `layer.12`.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let slips = candidates.into_iter().filter_map(|candidate| Some((edits(name, candidate)?, candidate)));
     let alike = |candidate: &str| strsim::jaro_winkler(name, candidate);
     let nearer = |a: &(usize, &str), b: &(usize, &str)| {
@@ -177,7 +177,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// How many edits lead from a name to a candidate, where they are few enough for a typing error.
-pub fn edits(name: &str, candidate: &str) -> Option<usize> {
+pub(crate) fn edits(name: &str, candidate: &str) -> Option<usize> {
     let letters = name.chars().count();
     let most = match letters {
         0..=2 => return None,
@@ -204,18 +204,18 @@ pub fn edits(name: &str, candidate: &str) -> Option<usize> {
 }
 
 /// A text as one word of a shell, in single quotes.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// A text as a shell reads it: as it is where nothing in it is special, else in single quotes.
-pub fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) { text.to_string() } else { quoted(text) }
 }
 
 /// A text from a file at a length that fits a message: eighty characters.
-pub fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_string(),

@@ -19,7 +19,7 @@ const MOST: u64 = 4096;
 
 /// A file that is open while it is used.
 #[derive(Debug)]
-pub struct Handle(Arc<Kept>);
+pub(crate) struct Handle(Arc<Kept>);
 
 #[derive(Debug)]
 struct Kept {
@@ -38,17 +38,17 @@ static USES: AtomicU64 = AtomicU64::new(0);
 
 impl Handle {
     /// Opens a file to read it.
-    pub fn read(path: &Path) -> io::Result<Handle> {
+    pub(crate) fn read(path: &Path) -> io::Result<Handle> {
         Handle::open(path, OpenOptions::new().read(true), false)
     }
 
     /// Opens a file to read and to write it.
-    pub fn write(path: &Path) -> io::Result<Handle> {
+    pub(crate) fn write(path: &Path) -> io::Result<Handle> {
         Handle::open(path, OpenOptions::new().read(true).write(true), true)
     }
 
     /// Creates a file, which must not be there yet.
-    pub fn create(path: &Path) -> io::Result<Handle> {
+    pub(crate) fn create(path: &Path) -> io::Result<Handle> {
         Handle::open(path, OpenOptions::new().read(true).write(true).create_new(true), true)
     }
 
@@ -67,7 +67,7 @@ impl Handle {
     }
 
     /// The file, opened again where it was closed.
-    pub fn file(&self) -> io::Result<Arc<File>> {
+    pub(crate) fn file(&self) -> io::Result<Arc<File>> {
         self.0.used.store(USES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         if let Some(file) = self.0.file.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             return Ok(file.clone());
@@ -114,7 +114,7 @@ fn most() -> usize {
 }
 
 /// How many transfers may be under way at once, each with a connection, a file and a lock.
-pub fn transfers(wanted: usize) -> usize {
+pub(crate) fn transfers(wanted: usize) -> usize {
     wanted.min(most() / 4).max(1)
 }
 

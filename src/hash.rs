@@ -4,6 +4,6 @@
 use foldhash::fast::RandomState;
 
 /// A hash map.
-pub type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 /// A hash set.
-pub type HashSet<K> = std::collections::HashSet<K, RandomState>;
+pub(crate) type HashSet<K> = std::collections::HashSet<K, RandomState>;

@@ -38,7 +38,7 @@ impl Instructions {
 
     /// Whether this processor has them.
     #[cfg(not(target_arch = "x86_64"))]
-    pub fn are_here(self) -> bool {
+    pub(crate) fn are_here(self) -> bool {
         self == Instructions::Portable
     }
 

@@ -7,7 +7,7 @@ use crate::batch::Answers;
 /// The loss of an output, a scalar whose gradient flows: the mean cross entropy of `(…, classes)` with labels, natural logarithm,
 /// ignored labels not counted (`torch.nn.functional.cross_entropy`); the mean square of the distance with targets (`mse_loss`).
 /// The shapes must have been checked.
-pub fn loss(output: &Tensor, answers: &Answers) -> Result<Tensor> {
+pub(crate) fn loss(output: &Tensor, answers: &Answers) -> Result<Tensor> {
     match answers {
         Answers::Labels(labels) => cross_entropy(output, labels),
         Answers::Targets(targets) => (output - targets)?.sqr()?.mean_all(),
@@ -29,7 +29,7 @@ fn cross_entropy(output: &Tensor, labels: &Tensor) -> Result<Tensor> {
 }
 
 /// How many labels that count there are, and of how many of them the largest output is the label's.
-pub fn correct(output: &Tensor, labels: &Tensor) -> Result<(u64, u64)> {
+pub(crate) fn correct(output: &Tensor, labels: &Tensor) -> Result<(u64, u64)> {
     let guessed = output.argmax(D::Minus1)?.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
     let labels = labels.flatten_all()?.to_vec1::<i64>()?;
     let counted = labels.iter().zip(&guessed).filter(|(label, _)| **label >= 0);

@@ -32,7 +32,7 @@ pub struct Model {
 
 impl Model {
     /// Produces every value of the plan. A model without a graph cannot run and is an error.
-    pub fn load(
+    pub(crate) fn load(
         architecture: Architecture,
         plan: Plan,
         readers: &[Arc<dyn Reader>],
@@ -54,17 +54,17 @@ impl Model {
     }
 
     /// The graph.
-    pub fn graph(&self) -> Result<&Graph> {
+    pub(crate) fn graph(&self) -> Result<&Graph> {
         Ok(self.architecture.graph.as_ref().ok_or(GraphError::None)?)
     }
 
     /// The variable of a parameter, by its name or that of a tie; `None` where the plan has none.
-    pub fn variable(&self, name: &str) -> Option<&Var> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&Var> {
         self.variables.get(self.owner(name))
     }
 
     /// The value of a parameter, for `graph::run`.
-    pub fn weight(&self, parameter: &Parameter) -> Result<Tensor> {
+    pub(crate) fn weight(&self, parameter: &Parameter) -> Result<Tensor> {
         self.tensor(&parameter.name)
     }
 

@@ -4,14 +4,14 @@
 const KNOWN: &str = include_str!("model_types.txt");
 
 /// Whether a model of the field is called so in configs: `gemma2`, `gpt_oss`, `resnet`.
-pub fn is_known(model_type: &str) -> bool {
+pub(crate) fn is_known(model_type: &str) -> bool {
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let wanted = plain(model_type);
     KNOWN.lines().filter(|line| !line.starts_with('#')).any(|line| plain(line) == wanted)
 }
 
 /// Whether two names belong to different models: one of them has a word that is a model, and the other lacks it.
-pub fn are_different(a: &str, b: &str) -> bool {
+pub(crate) fn are_different(a: &str, b: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let lower = text.to_ascii_lowercase();
         lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 1).map(str::to_string).collect()

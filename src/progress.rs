@@ -30,7 +30,7 @@ impl Progress for Silent {
 }
 
 /// Says nothing, and passes on whether to stop: for a part of a phase that is shown as a whole.
-pub struct Quiet<'a>(pub &'a dyn Progress);
+pub(crate) struct Quiet<'a>(pub &'a dyn Progress);
 
 impl Progress for Quiet<'_> {
     fn start(&self, _phase: &str, _total: Option<u64>) {}

@@ -1,12 +1,12 @@
 //! Sets of layer numbers as text.
 
 /// The numbers in ascending order, with runs as ranges: `{0-2, 4}`.
-pub fn set(numbers: &[u64]) -> String {
+pub(crate) fn set(numbers: &[u64]) -> String {
     format!("{{{}}}", runs(numbers.iter().copied()))
 }
 
 /// One number as it is, several as a set: `3`, `{0-2, 4}`.
-pub fn one_or_set(numbers: &[u64]) -> String {
+pub(crate) fn one_or_set(numbers: &[u64]) -> String {
     match runs(numbers.iter().copied()) {
         one if one.bytes().all(|byte| byte.is_ascii_digit()) => one,
         several => format!("{{{several}}}"),
@@ -14,7 +14,7 @@ pub fn one_or_set(numbers: &[u64]) -> String {
 }
 
 /// The numbers in ascending order, with runs as ranges, without braces.
-pub fn runs(numbers: impl IntoIterator<Item = u64>) -> String {
+pub(crate) fn runs(numbers: impl IntoIterator<Item = u64>) -> String {
     let mut numbers: Vec<u64> = numbers.into_iter().collect();
     numbers.sort_unstable();
     numbers.dedup();

@@ -13,12 +13,12 @@ pub struct Shape(SmallVec<[u64; 2]>);
 
 impl Shape {
     /// The sizes.
-    pub fn as_slice(&self) -> &[u64] {
+    pub(crate) fn as_slice(&self) -> &[u64] {
         &self.0
     }
 
     /// Adds a last axis.
-    pub fn push(&mut self, size: u64) {
+    pub(crate) fn push(&mut self, size: u64) {
         self.0.push(size);
     }
 }
@@ -89,7 +89,7 @@ impl fmt::Debug for Shape {
 }
 
 /// The product of the sizes, or `None` where it overflows.
-pub fn elements(shape: &[u64]) -> Option<u64> {
+pub(crate) fn elements(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);
     }
@@ -97,7 +97,7 @@ pub fn elements(shape: &[u64]) -> Option<u64> {
 }
 
 /// A shape as people read it: `[768, 3072]`.
-pub struct ShapeText<'a>(pub &'a [u64]);
+pub(crate) struct ShapeText<'a>(pub &'a [u64]);
 
 impl fmt::Display for ShapeText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,17 +10,17 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-pub use crate::name::Name;
-pub use crate::shape::{Shape, ShapeText, elements};
+pub(crate) use crate::name::Name;
+pub(crate) use crate::shape::{Shape, ShapeText, elements};
 pub use crate::tensor::dtype::Dtype;
 use crate::tensor::error::TensorError;
 
 /// A range of indices of axis 0; a scalar has exactly one row.
-pub type Rows = Range<u64>;
+pub(crate) type Rows = Range<u64>;
 
 impl Dtype {
     /// Bytes of `elements` elements, or an error where they do not fill whole units or the number overflows.
-    pub fn bytes_of(self, elements: u64) -> Result<u64> {
+    pub(crate) fn bytes_of(self, elements: u64) -> Result<u64> {
         let (unit, bytes) = self.unit();
         if !elements.is_multiple_of(unit) {
             return Err(TensorError::PartialUnit { dtype: self, elements, unit }.into());
@@ -84,32 +84,32 @@ pub struct TensorInfo {
 
 impl TensorInfo {
     /// A tensor's description from its parts.
-    pub fn new(name: impl Into<Name>, dtype: Dtype, shape: impl Into<Shape>) -> TensorInfo {
+    pub(crate) fn new(name: impl Into<Name>, dtype: Dtype, shape: impl Into<Shape>) -> TensorInfo {
         TensorInfo { name: name.into(), dtype, shape: shape.into() }
     }
 
     /// The number of elements, or an error where it overflows 64 bits.
-    pub fn elements(&self) -> Result<u64> {
+    pub(crate) fn elements(&self) -> Result<u64> {
         elements(&self.shape).ok_or_else(|| self.overflow())
     }
 
     /// The number of bytes that the elements take, or an error where it overflows or cuts a unit in two.
-    pub fn bytes(&self) -> Result<u64> {
+    pub(crate) fn bytes(&self) -> Result<u64> {
         self.dtype.bytes_of(self.elements()?)
     }
 
     /// The number of rows: the size of axis 0, one for a scalar.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.shape.first().copied().unwrap_or(1)
     }
 
     /// The number of elements in one row, or an error where it overflows.
-    pub fn row_elements(&self) -> Result<u64> {
+    pub(crate) fn row_elements(&self) -> Result<u64> {
         elements(self.shape.get(1..).unwrap_or(&[])).ok_or_else(|| self.overflow())
     }
 
     /// The number of bytes in one row, or an error where a row is not a whole number of bytes.
-    pub fn row_bytes(&self) -> Result<u64> {
+    pub(crate) fn row_bytes(&self) -> Result<u64> {
         self.dtype.bytes_of(self.row_elements()?)
     }
 

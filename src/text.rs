@@ -57,7 +57,7 @@ impl Text {
     }
 
     /// Writes the lines of another text.
-    pub fn append(&mut self, other: &Text) {
+    pub(crate) fn append(&mut self, other: &Text) {
         self.0.push_str(&other.0);
     }
 

@@ -3,7 +3,7 @@ use crate::tensor::{Dtype, Rows, Shape, ShapeText, TensorInfo};
 
 /// An operation does not fit its inputs, or is not written as operations are.
 #[derive(Debug, thiserror::Error)]
-pub enum AdaptError {
+pub(crate) enum AdaptError {
     #[error("{op} takes {expected} input(s), found {found}")]
     Inputs { op: &'static str, expected: &'static str, found: usize },
     #[error("{op} takes a tensor of {expected} axes, found {input}")]

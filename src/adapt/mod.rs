@@ -167,7 +167,7 @@ pub enum Op {
 
 /// What an input must supply for some rows of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Demand {
+pub(crate) enum Demand {
     /// Nothing.
     None,
     /// These ranges of rows, in this order.
@@ -180,14 +180,14 @@ pub enum Demand {
 
 impl Demand {
     /// One range of rows.
-    pub fn rows(rows: Rows) -> Demand {
+    pub(crate) fn rows(rows: Rows) -> Demand {
         Demand::Rows(vec![rows])
     }
 }
 
 /// What an input supplied: the bytes of `rows`, one range after the other.
 #[derive(Clone, Debug)]
-pub struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// The whole input.
     pub info: &'a TensorInfo,
     /// Which of its rows these are; empty for `Demand::None`.
@@ -197,7 +197,7 @@ pub struct Block<'a> {
 }
 
 /// Bounded state that sees every row of its input once, in order.
-pub trait Scan: Send {
+pub(crate) trait Scan: Send {
     /// The next rows, whole.
     fn push(&mut self, bytes: &[u8]) -> Result<()>;
     /// The whole result into `out`.

@@ -81,7 +81,7 @@ const KNOWN: &[Known] = &[
 
 impl NamedOp {
     /// The most bytes that one operation is read from.
-    pub const LIMIT: usize = 1 << 16;
+    pub(crate) const LIMIT: usize = 1 << 16;
 
     /// The names of all operations that can be written, and how each is.
     pub fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {

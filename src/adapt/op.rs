@@ -8,7 +8,7 @@ use crate::tensor::{Rows, TensorInfo};
 
 impl Op {
     /// Whether it makes one of several inputs that each mean another thing, so that they are never concatenated before it.
-    pub fn joins(&self) -> bool {
+    pub(crate) fn joins(&self) -> bool {
         matches!(
             self,
             Op::Lerp { .. }
@@ -20,7 +20,7 @@ impl Op {
     }
 
     /// The name that people type, as `rope_permute`.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Op::Transpose => "transpose",
             Op::Permute { .. } => "permute",
@@ -44,11 +44,11 @@ impl Op {
     }
 
     /// Name, type and shape of the result (the name is the first input's), or an error that names both shapes.
-    pub fn out(&self, inputs: &[TensorInfo]) -> Result<TensorInfo> {
+    pub(crate) fn out(&self, inputs: &[TensorInfo]) -> Result<TensorInfo> {
         self.result(&inputs.iter().collect::<Vec<_>>())
     }
 
-    fn result(&self, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+    pub(crate) fn result(&self, infos: &[&TensorInfo]) -> Result<TensorInfo> {
         match self {
             Op::Transpose => permute::out(self.name(), permute::TRANSPOSED, infos),
             Op::Permute { order } => permute::out(self.name(), order, infos),
@@ -73,14 +73,6 @@ impl Op {
             Op::Dequantize { block } => dequantize::out(block, infos),
             Op::MeanCovariance { scale } => combine::covariance_out(*scale, infos),
         }
-    }
-
-    /// What each input must supply for `rows` of the result: nothing for no rows. An error where the operation does not fit
-    /// its inputs or the result has no such rows.
-    pub fn demand(&self, inputs: &[TensorInfo], rows: Rows) -> Result<Vec<Demand>> {
-        let infos: Vec<&TensorInfo> = inputs.iter().collect();
-        let out = self.result(&infos)?;
-        self.demand_of(&infos, &out, &rows)
     }
 
     /// `demand` for an operation whose result `out` is known already, and was checked with it.
@@ -120,14 +112,6 @@ impl Op {
             }
         };
         Ok(demands.into_iter().map(without_empty).collect())
-    }
-
-    /// `rows` of the result into `out` from blocks that hold what was demanded. A `Scan` input is fed through `scan` instead,
-    /// and gives no rows here: an error, as are blocks and buffers of another length than was demanded.
-    pub fn apply(&self, inputs: &[Block], rows: Rows, out: &mut [u8]) -> Result<()> {
-        let infos: Vec<&TensorInfo> = inputs.iter().map(|block| block.info).collect();
-        let info = self.result(&infos)?;
-        self.apply_to(&info, inputs, rows, out)
     }
 
     /// `apply` for an operation whose result `info` is known already, and was checked with it.
@@ -205,7 +189,7 @@ impl Op {
     }
 
     /// The state of an ordered scan, for an operation that demands one.
-    pub fn scan(&self, inputs: &[TensorInfo]) -> Result<Option<Box<dyn Scan>>> {
+    pub(crate) fn scan(&self, inputs: &[TensorInfo]) -> Result<Option<Box<dyn Scan>>> {
         let infos: Vec<&TensorInfo> = inputs.iter().collect();
         self.result(&infos)?;
         match self {

@@ -13,7 +13,7 @@ use crate::graph::{Builder, NodeId};
 
 impl Native<'_> {
     /// Builds a family under the current path and gives the results that the block asks for.
-    pub fn family_block(
+    pub(crate) fn family_block(
         &mut self,
         family: &'static dyn Family,
         node: &Node,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// One item of a depth list.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum DepthItem {
+pub(crate) enum DepthItem {
     /// This source layer.
     Source(u64),
     /// No source: a new layer.
@@ -67,7 +67,7 @@ pub(super) const MOST_LAYERS: u64 = 1_000_000;
 impl DepthList {
     /// For each of the target's layers what fills it. An index that the source lacks, and a list that is longer or
     /// shorter than the target's block, are errors with both numbers.
-    pub fn resolve(&self, target_layers: u64, source_layers: u64) -> Result<Vec<DepthItem>> {
+    pub(crate) fn resolve(&self, target_layers: u64, source_layers: u64) -> Result<Vec<DepthItem>> {
         if target_layers > MOST_LAYERS || source_layers > MOST_LAYERS {
             return Err(self.wrong(format!("a block of more than {MOST_LAYERS} layers")).into());
         }

@@ -3,7 +3,7 @@ use crate::tensor::{Shape, ShapeText};
 
 /// An architecture file, or a rule on the command line, is wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchError {
+pub(crate) enum ArchError {
     #[error("pattern `{text}`: {problem}")]
     Pattern { text: String, problem: String },
     #[error("depth list `{text}`: {problem}")]
@@ -38,7 +38,7 @@ pub enum ArchError {
 
 /// What is wrong with a file, or at a place in it.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub(crate) enum Problem {
     #[error("invalid JSON: {message}")]
     Syntax { message: String },
     #[error("the key `{key}` stands twice")]

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::tensor::Dtype;
 
 /// Reads the rules that stand in this object.
-pub fn read(node: &Node) -> Read<Rules> {
+pub(crate) fn read(node: &Node) -> Read<Rules> {
     let init = each(node, "init", init_rule)?;
     Ok(Rules {
         map: each(node, "map", map_rule)?,
@@ -53,7 +53,7 @@ fn matched(node: &Node, place: &str) -> Read<Selector> {
 }
 
 /// A type by its name, anywhere in a file.
-pub fn dtype(node: &Node) -> Read<Dtype> {
+pub(crate) fn dtype(node: &Node) -> Read<Dtype> {
     at(node, node.text().ok_or_else(|| node.wrong_type("dtype", "a string"))?.parse())
 }
 

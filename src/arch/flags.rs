@@ -17,7 +17,7 @@ const LABELS: &str = "a,b,c: the class names, in the order of the rows";
 impl Rules {
     /// Parses the rule flags, or an error (exit 2) that shows what was typed and the form that is expected.
     /// `--set` is no rule: it changes the config and is read by `open`.
-    pub fn from_flags(flags: &Flags) -> Result<Rules> {
+    pub(crate) fn from_flags(flags: &Flags) -> Result<Rules> {
         let Flags { map, depth, init, new, unused, reinit, labels, set: _ } = flags;
         Ok(Rules {
             map: each("--map", MAP, map, map_rule)?,
@@ -109,7 +109,7 @@ fn label_rule(text: &str) -> Result<Option<LabelRule>> {
 
 impl Selector {
     /// Parses a pattern, with `?` in front where it may match nothing. `place` says where it was written.
-    pub fn parse(text: &str, place: &str) -> Result<Selector> {
+    pub(crate) fn parse(text: &str, place: &str) -> Result<Selector> {
         let (optional, pattern) = optional(text.trim());
         Ok(Selector { pattern: Pattern::parse(pattern)?, optional, text: text.to_string(), place: place.to_string() })
     }
@@ -124,7 +124,7 @@ fn optional(text: &str) -> (bool, &str) {
 
 impl LabelRule {
     /// The classes of a head's rows; one that stands twice is an error.
-    pub fn new(head: Option<Selector>, labels: Vec<String>) -> Result<LabelRule> {
+    pub(crate) fn new(head: Option<Selector>, labels: Vec<String>) -> Result<LabelRule> {
         let mut seen = std::collections::BTreeMap::new();
         for (second, label) in labels.iter().enumerate() {
             if let Some(first) = seen.insert(label.as_str(), second) {
@@ -138,7 +138,7 @@ impl LabelRule {
 impl MapRule {
     /// A rule from its patterns as written: `?` in front of the first target makes it optional, `source:` in front of a
     /// source names whose it is. A wildcard that only a source has must be unique for each target, which matching checks.
-    pub fn new(
+    pub(crate) fn new(
         to: &[String],
         from: Option<&[String]>,
         ops: Vec<crate::adapt::NamedOp>,

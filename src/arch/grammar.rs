@@ -6,7 +6,7 @@ use crate::arch::error::Problem;
 use crate::error::nearest;
 
 /// What a value may be.
-pub enum Kind {
+pub(crate) enum Kind {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 /// An object with known keys.
-pub struct Object {
+pub(crate) struct Object {
     /// What it is, for messages.
     pub what: &'static str,
     /// Its keys.
@@ -48,7 +48,7 @@ pub struct Object {
 }
 
 /// A key of an object.
-pub struct Key {
+pub(crate) struct Key {
     /// The key.
     pub name: &'static str,
     /// What its value may be.
@@ -78,7 +78,7 @@ const NEW_ROWS: &[&str] = &["mean", "mean_covariance", "new", "zeros"];
 const NEW_TOKENS: &[&str] = &["mean", "mean_covariance", "subwords", "new", "zeros"];
 
 /// The rules, the same in every form.
-pub const RULES: &[Key] = &[
+pub(crate) const RULES: &[Key] = &[
     key("map", Kind::List(&Kind::Object(&MAP)), "Which source tensors become which target tensors."),
     key(
         "depth",
@@ -140,7 +140,7 @@ const INIT: Object = Object {
 };
 
 /// Keys of a native file or listing beside the rules.
-pub const HEAD: &[Key] = &[
+pub(crate) const HEAD: &[Key] = &[
     key("$schema", Kind::Text, "Where this schema lies, for editors."),
     need("xfer", Kind::Version, "The version of the format."),
     key("name", Kind::Text, "The model's name."),
@@ -148,10 +148,10 @@ pub const HEAD: &[Key] = &[
 ];
 
 /// A Hugging Face config inside a file.
-pub const CONFIG: Object = Object { what: "a config", open: true, keys: &[] };
+pub(crate) const CONFIG: Object = Object { what: "a config", open: true, keys: &[] };
 
 /// Keys of a native layers file beside `HEAD` and the rules.
-pub const LAYERS_FILE: &[Key] = &[
+pub(crate) const LAYERS_FILE: &[Key] = &[
     key("inputs", Kind::Map(&Kind::Object(&INPUT)), "What the model is fed; a family at the front brings its own."),
     need("layers", Kind::List(&Kind::Layer), "Layers that run in order."),
     key("outputs", Kind::Map(&Kind::Text), "Named results by the ids of layers."),
@@ -168,11 +168,11 @@ const INPUT: Object = Object {
 };
 
 /// Keys of a listing beside `HEAD` and the rules.
-pub const LISTING_FILE: &[Key] =
+pub(crate) const LISTING_FILE: &[Key] =
     &[need("tensors", Kind::Map(&Kind::Object(&TENSOR)), "Every entry of the state_dict, in order.")];
 
 /// One tensor of a listing.
-pub const TENSOR: Object = Object { what: "a tensor", open: false, keys: TENSOR_KEYS };
+pub(crate) const TENSOR: Object = Object { what: "a tensor", open: false, keys: TENSOR_KEYS };
 
 const TENSOR_KEYS: &[Key] = &[
     need("shape", Kind::List(&Kind::Whole(0)), "Its axes, outermost first."),
@@ -183,7 +183,7 @@ const TENSOR_KEYS: &[Key] = &[
 ];
 
 /// One tensor of a bare listing: a safetensors header is one.
-pub const BARE_TENSOR: Object = Object {
+pub(crate) const BARE_TENSOR: Object = Object {
     what: "a tensor",
     open: false,
     keys: &[
@@ -197,7 +197,7 @@ pub const BARE_TENSOR: Object = Object {
 };
 
 /// A type of layer.
-pub struct LayerType {
+pub(crate) struct LayerType {
     /// The word after `type`.
     pub name: &'static str,
     /// Keys of its own.
@@ -215,28 +215,28 @@ const fn weighted(name: &'static str, keys: &'static [Key]) -> LayerType {
 }
 
 /// Keys that every layer takes, beside `type`.
-pub const EVERY_LAYER: &[Key] = &[
+pub(crate) const EVERY_LAYER: &[Key] = &[
     key("name", Kind::Text, "Its component of the path; digits number by hand."),
     key("id", Kind::Text, "A name for `from` and `outputs`."),
     key("from", NAMES, "Ids whose results it takes instead of the previous one's."),
 ];
 
 /// Keys that layers with weights take.
-pub const WEIGHTS: &[Key] = &[
+pub(crate) const WEIGHTS: &[Key] = &[
     key("init", Kind::Text, "The scheme of its weights."),
     key("role", Kind::Word("role", &["head"]), "head: it classifies or regresses."),
     key("in", SIZE, "The size that is expected to come in, checked."),
 ];
 
 /// Keys of a container: a group, or with `repeat` numbered copies.
-pub const CONTAINER: &[Key] = &[
+pub(crate) const CONTAINER: &[Key] = &[
     need("layers", Kind::List(&Kind::Layer), "Layers that run in order."),
     key("repeat", SIZE, "How many copies, numbered from 0."),
     key("role", Kind::Word("role", &["head"]), "head: its layers classify or regress."),
 ];
 
 /// Keys of a family block.
-pub const FAMILY: &[Key] = &[
+pub(crate) const FAMILY: &[Key] = &[
     need("config", Kind::OneOf(&[Kind::Text, Kind::Object(&CONFIG)]), "Its config, or the file that holds it."),
     key(
         "output",
@@ -248,7 +248,7 @@ pub const FAMILY: &[Key] = &[
 ];
 
 /// The results of several layers of a family block.
-pub const LAYER_OUTPUTS: Object = Object {
+pub(crate) const LAYER_OUTPUTS: Object = Object {
     what: "the output",
     open: false,
     keys: &[need("layers", Kind::List(&Kind::Integer), "Layers, from 0; negative from the end.")],
@@ -295,7 +295,7 @@ const PROJECTIONS: Object = Object {
 const EPS: Key = key("eps", Kind::Number, "What is added before the root; 1e-5 (rms_norm: 1e-6).");
 
 /// Every type of layer but the families, in the order of the documentation.
-pub const LAYERS: &[LayerType] = &[
+pub(crate) const LAYERS: &[LayerType] = &[
     plain(
         "residual",
         &[
@@ -365,13 +365,13 @@ pub const LAYERS: &[LayerType] = &[
 ];
 
 /// Every word that `type` takes: the layers, then the families.
-pub fn layer_words() -> Vec<&'static str> {
+pub(crate) fn layer_words() -> Vec<&'static str> {
     let families = crate::family::FAMILIES.iter().map(|family| family.name());
     LAYERS.iter().map(|layer| layer.name).chain(families).collect()
 }
 
 /// Keys of a layer of this type, of a family block, or of a container (`None`); an unknown type is `None`.
-pub fn layer_keys(word: Option<&str>) -> Option<Vec<&'static Key>> {
+pub(crate) fn layer_keys(word: Option<&str>) -> Option<Vec<&'static Key>> {
     let own: Vec<&Key> = match word {
         None => CONTAINER.iter().collect(),
         Some(word) => match LAYERS.iter().find(|layer| layer.name == word) {
@@ -386,7 +386,7 @@ pub fn layer_keys(word: Option<&str>) -> Option<Vec<&'static Key>> {
 }
 
 /// Checks an object against its keys: the first thing that is wrong, in the order of the file.
-pub fn check_keys(node: &Node, what: &str, keys: &[&'static Key], open: bool) -> Read<()> {
+pub(crate) fn check_keys(node: &Node, what: &str, keys: &[&'static Key], open: bool) -> Read<()> {
     let entries = node.entries().ok_or_else(|| node.wrong_type(what, "an object"))?;
     for entry in entries {
         match keys.iter().find(|key| key.name == entry.key) {
@@ -409,7 +409,7 @@ pub fn check_keys(node: &Node, what: &str, keys: &[&'static Key], open: bool) ->
 }
 
 /// Checks a value, which messages call `what`.
-pub fn check(node: &Node, kind: &Kind, what: &str) -> Read<()> {
+pub(crate) fn check(node: &Node, kind: &Kind, what: &str) -> Read<()> {
     match kind {
         Kind::Null | Kind::Bool | Kind::Integer | Kind::Number | Kind::Text => {
             if kind.accepts(node) {
@@ -457,7 +457,7 @@ fn check_word(node: &Node, of: &'static str, words: &[&str], what: &str) -> Read
 }
 
 /// The problem of a word outside its set, with the nearest.
-pub fn unknown_word(what: &'static str, word: &str, words: &[&str]) -> Problem {
+pub(crate) fn unknown_word(what: &'static str, word: &str, words: &[&str]) -> Problem {
     Problem::UnknownWord {
         what,
         word: word.to_string(),

@@ -14,7 +14,7 @@ use crate::graph::Builder;
 use crate::model_types;
 
 /// Builds what a config describes; its rules stand under `xfer`.
-pub fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRule>) -> Result<Architecture> {
+pub(crate) fn from_document(document: &Document, flags: &Flags, labels: Option<&LabelRule>) -> Result<Architecture> {
     let read = |root: &Node| -> Read<(&'static dyn Family, super::Rules)> {
         let family = family_of(root)?;
         refuse_rules(root, family)?;

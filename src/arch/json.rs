@@ -15,11 +15,11 @@ use crate::error::Error;
 use crate::hash::HashSet;
 
 /// Architecture files are text that people write, and listings of at most some hundred thousand tensors.
-pub const MOST_BYTES: u64 = 64 << 20;
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
 
 /// A parsed file.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub(crate) struct Document {
     /// The name that errors show.
     pub name: String,
     text: String,
@@ -29,7 +29,7 @@ pub struct Document {
 
 impl Document {
     /// Parses a file, or an error with line and column.
-    pub fn parse(name: &str, bytes: Vec<u8>) -> Result<Document, Error> {
+    pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Result<Document, Error> {
         let whole = |problem| Error::from(ArchError::File { file: name.to_string(), problem });
         let text = String::from_utf8(bytes)
             .map_err(|error| whole(Problem::NotText { at: error.utf8_error().valid_up_to() }))?;
@@ -48,7 +48,7 @@ impl Document {
     }
 
     /// The error with file, line and column.
-    pub fn locate(&self, wrong: Wrong) -> Error {
+    pub(crate) fn locate(&self, wrong: Wrong) -> Error {
         located(&self.name, &self.text, byte_of(&self.text, wrong.at), wrong.problem)
     }
 }

@@ -6,12 +6,12 @@ const BRACKETS: &[(char, char)] = &[('[', ']'), ('(', ')'), ('{', '}')];
 const QUOTES: &[char] = &['\'', '"', '`', '‘', '’', '“', '”'];
 
 /// Whether a text is the list of a programming language: it stands in brackets, or a name in quotes. An apostrophe within a name is none.
-pub fn is_list(text: &str, names: &[String]) -> bool {
+pub(crate) fn is_list(text: &str, names: &[String]) -> bool {
     bracketed(text).is_some() || text.trim().starts_with('[') || names.iter().any(|name| quoted(name).is_some())
 }
 
 /// The names of such a list, or none where they cannot be told: an empty one, one that stands twice, a list within the list.
-pub fn unquoted(text: &str) -> Vec<String> {
+pub(crate) fn unquoted(text: &str) -> Vec<String> {
     let text = bracketed(text).unwrap_or(text.trim());
     let of_object = |name: &str| name.split_once(':').map_or(name.to_string(), |(_, value)| value.trim().to_string());
     let bare = |name: &str| {

@@ -6,7 +6,7 @@ use crate::graph::{
 };
 
 /// A layer that is neither container nor family block: its type, its object, and the shapes of what goes in.
-pub struct Plain<'a> {
+pub(crate) struct Plain<'a> {
     /// The word after `type`.
     pub word: &'a str,
     /// The object.
@@ -17,7 +17,7 @@ pub struct Plain<'a> {
 
 impl Plain<'_> {
     /// The layer; an error where a value cannot be.
-    pub fn layer(&self) -> Read<Layer> {
+    pub(crate) fn layer(&self) -> Read<Layer> {
         Ok(match self.word {
             "linear" => Layer::Linear { out: self.need("out")?, bias: self.or("bias", true)? },
             "conv1d" => Layer::Conv(self.convolution(1)?),

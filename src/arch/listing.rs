@@ -14,7 +14,7 @@ use crate::tensor::{Dtype, Role, Shape, elements};
 use crate::threads::side_by_side;
 
 /// `{"xfer": 1, "tensors": …}`, checked against its table.
-pub fn from_document(document: &Document) -> Result<Architecture> {
+pub(crate) fn from_document(document: &Document) -> Result<Architecture> {
     let read = |root: &Node| -> Read<(Vec<Parameter>, Rules)> {
         let tensors = root.get("tensors").and_then(Node::entries).unwrap_or_default();
         Ok((parameters(&tensors.iter().collect::<Vec<_>>())?, file_rules::read(root)?))
@@ -26,7 +26,7 @@ pub fn from_document(document: &Document) -> Result<Architecture> {
 }
 
 /// `{name: {shape, dtype}}`, as the header of a safetensors file is.
-pub fn from_bare(document: &Document) -> Result<Architecture> {
+pub(crate) fn from_bare(document: &Document) -> Result<Architecture> {
     let entries = document.root.entries().unwrap_or_default();
     let tensors: Vec<&Entry> = entries.iter().filter(|entry| entry.key != METADATA).collect();
     let text = || self_contained::bare(tensors.iter().copied());
@@ -35,10 +35,10 @@ pub fn from_bare(document: &Document) -> Result<Architecture> {
 }
 
 /// The key of a safetensors header that is no tensor.
-pub const METADATA: &str = "__metadata__";
+pub(crate) const METADATA: &str = "__metadata__";
 
 /// The tensors of a checkpoint, from its headers.
-pub fn from_checkpoint(name: &str, listing: &Listing) -> Result<Architecture> {
+pub(crate) fn from_checkpoint(name: &str, listing: &Listing) -> Result<Architecture> {
     let parameters = listing.tensors.iter().map(|tensor| {
         let facts = modules::of_name(&tensor.name, &tensor.shape);
         let mut parameter = parameter(&tensor.name, tensor.shape.clone(), facts);

@@ -10,7 +10,7 @@ use crate::family::error::FamilyError;
 use crate::family::{self, Config, Divergence, Family};
 
 /// The architecture with the keys that its config does not state and that its own weights decide.
-pub fn by_own_weights(architecture: Architecture, weights: &Listing) -> Result<Architecture> {
+pub(crate) fn by_own_weights(architecture: Architecture, weights: &Listing) -> Result<Architecture> {
     let Some(FamilyBlock { family, config, .. }) = own_block(&architecture) else { return Ok(architecture) };
     let completed = family::complete(*family, config, weights, family::Weights::Own)?;
     let mut architecture = match completed {
@@ -23,7 +23,7 @@ pub fn by_own_weights(architecture: Architecture, weights: &Listing) -> Result<A
 
 /// The architecture with the keys that its config does not state and that a source of the same family has otherwise than by default.
 /// An architecture that has weights of its own is left as it is.
-pub fn by_source(
+pub(crate) fn by_source(
     mut architecture: Architecture,
     name: &str,
     (family, config, weights): (&'static dyn Family, Option<&Config>, &Listing),

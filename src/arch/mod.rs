@@ -23,7 +23,7 @@ mod modules;
 mod native;
 mod node;
 mod open;
-pub mod pattern;
+pub(crate) mod pattern;
 mod rules;
 mod schema;
 mod self_contained;
@@ -32,14 +32,16 @@ mod snippet;
 mod tests;
 mod vocabulary;
 
-pub use depth::{DepthItem, DepthList, ListItem};
+pub(crate) use depth::{DepthItem, DepthList, ListItem};
 pub use describe::describe;
 pub(crate) use hugging_face::MOST_LABELS;
-pub use missing::by_source;
-pub use open::{open, open_path};
-pub use pattern::{Bindings, Pattern};
-pub use rules::{
-    AdaptRule, DepthRule, Flags, Heads, InitRule, LabelRule, MapRule, NewRows, Positions, Rules, Selector, VocabRule,
+pub(crate) use missing::by_source;
+pub use open::open;
+pub(crate) use open::open_path;
+pub(crate) use pattern::{Bindings, Pattern};
+pub use rules::Flags;
+pub(crate) use rules::{
+    AdaptRule, DepthRule, Heads, InitRule, LabelRule, MapRule, NewRows, Positions, Rules, Selector, VocabRule,
 };
 pub use schema::schema;
 pub use snippet::snippet;
@@ -57,7 +59,7 @@ pub enum Form {
 
 impl Form {
     /// The word in reports.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Form::HuggingFace => "hugging face config",
             Form::Layers => "layers",
@@ -106,7 +108,7 @@ pub struct Architecture {
 
 impl Architecture {
     /// These parameters and nothing else.
-    pub fn new(form: Form, parameters: Vec<Parameter>) -> Architecture {
+    pub(crate) fn new(form: Form, parameters: Vec<Parameter>) -> Architecture {
         Architecture {
             form,
             name: None,

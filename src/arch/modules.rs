@@ -8,7 +8,7 @@ use crate::tensor::{Role, Shape};
 
 /// What is known of a tensor of a listing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// What it is to the model.
     pub role: Role,
     /// How its axes relate to inputs and outputs.
@@ -50,12 +50,12 @@ impl<'a> Class<'a> {
 }
 
 /// The class alone, without its arguments.
-pub fn class_name(module: &str) -> &str {
+pub(crate) fn class_name(module: &str) -> &str {
     Class::parse(module).name
 }
 
 /// What the class that owns a tensor says about it; `Role::Unknown` where the class is not known.
-pub fn of_module(module: &str, name: &str, shape: &Shape) -> Facts {
+pub(crate) fn of_module(module: &str, name: &str, shape: &Shape) -> Facts {
     let class = Class::parse(module);
     let leaf = leaf(name);
     match class.name {
@@ -82,7 +82,7 @@ const NORMS: [&str; 5] = ["LayerNorm", "RMSNorm", "BatchNorm", "GroupNorm", "Ins
 
 /// What the name's last component and the rank suggest where no class is named: as in PyTorch, but the layout of a
 /// matrix stays unknown.
-pub fn of_name(name: &str, shape: &Shape) -> Facts {
+pub(crate) fn of_name(name: &str, shape: &Shape) -> Facts {
     let leaf = leaf(name);
     if let Some(facts) = by_telling_name(leaf, shape) {
         return facts;

@@ -16,7 +16,7 @@ use crate::graph::{Builder, Dim, Layer, LayerOptions, NodeId};
 use crate::tensor::Dtype;
 
 /// Builds a layers file that was checked against its table.
-pub fn from_document(document: &Document, beside: &Beside) -> Result<Architecture> {
+pub(crate) fn from_document(document: &Document, beside: &Beside) -> Result<Architecture> {
     let located = |wrong: Wrong| document.locate(wrong);
     let root = &document.root;
     let layers = root.get("layers").and_then(Node::list).unwrap_or_default();
@@ -55,7 +55,7 @@ fn count(layers: &[Node]) -> Read<u64> {
 }
 
 /// What is known while a file is built.
-pub struct Native<'a> {
+pub(crate) struct Native<'a> {
     document: &'a Document,
     /// The files beside it.
     pub beside: &'a Beside<'a>,
@@ -102,7 +102,7 @@ impl<'a> Native<'a> {
     }
 
     /// Puts this place on an error that has none yet.
-    pub fn here<T>(&self, node: &Node, result: Result<T>) -> Result<T> {
+    pub(crate) fn here<T>(&self, node: &Node, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error.downcast_ref() {
             Some(ArchError::Place { .. }) => error,
             _ if error.is_interruption() => error,
@@ -111,7 +111,7 @@ impl<'a> Native<'a> {
     }
 
     /// Puts file, line and column on what is wrong at a byte.
-    pub fn read<T>(&self, read: Read<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: Read<T>) -> Result<T> {
         read.map_err(|wrong| self.document.locate(wrong))
     }
 
@@ -158,7 +158,7 @@ impl<'a> Native<'a> {
     }
 
     /// The results that an id names, seen from a layer that begins at byte `user`.
-    pub fn results(&self, key: &'static str, id: &Node, user: usize) -> Result<Vec<NodeId>> {
+    pub(crate) fn results(&self, key: &'static str, id: &Node, user: usize) -> Result<Vec<NodeId>> {
         let name = self.read(id.read::<String>(key))?;
         if let Some(found) = self.scopes.iter().rev().find_map(|scope| scope.get(&name)) {
             return Ok(found.clone());
@@ -175,7 +175,7 @@ impl<'a> Native<'a> {
     }
 
     /// The layers one after the other.
-    pub fn layers(&mut self, layers: &[Node], start: Vec<NodeId>, at: &mut Builder) -> Result<Vec<NodeId>> {
+    pub(crate) fn layers(&mut self, layers: &[Node], start: Vec<NodeId>, at: &mut Builder) -> Result<Vec<NodeId>> {
         layers.iter().try_fold(start, |current, node| self.layer(node, current, at))
     }
 
@@ -285,7 +285,7 @@ impl<'a> Native<'a> {
     }
 
     /// The problem of a layer that has nothing to take: no input of the file, or several of which none is named.
-    pub fn nothing_before(&self, node: &Node) -> Wrong {
+    pub(crate) fn nothing_before(&self, node: &Node) -> Wrong {
         let (what, key) = match self.inputs.is_empty() {
             true => ("the file".to_string(), "inputs"),
             false => (format!("the first layer, of {} inputs,", self.inputs.len()), "from"),

@@ -7,7 +7,7 @@ use crate::shape::Shape;
 
 /// Something is wrong at a place of a document.
 #[derive(Debug)]
-pub struct Wrong {
+pub(crate) struct Wrong {
     /// The number of the value or key, as they stand in the text.
     pub at: usize,
     /// What is wrong.
@@ -15,18 +15,18 @@ pub struct Wrong {
 }
 
 /// The result of reading a part of a document.
-pub type Read<T> = std::result::Result<T, Wrong>;
+pub(crate) type Read<T> = std::result::Result<T, Wrong>;
 
 impl Wrong {
     /// A problem at a value or key.
-    pub fn new(at: usize, problem: impl Into<Problem>) -> Wrong {
+    pub(crate) fn new(at: usize, problem: impl Into<Problem>) -> Wrong {
         Wrong { at, problem: problem.into() }
     }
 }
 
 impl Wrong {
     /// The same, where what was found is told in other words.
-    pub fn with_found(mut self, words: String) -> Wrong {
+    pub(crate) fn with_found(mut self, words: String) -> Wrong {
         if let Problem::WrongType { found, .. } = &mut self.problem {
             *found = words;
         }
@@ -36,7 +36,7 @@ impl Wrong {
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its number among all values and keys, as they stand in the text. Lines and columns are looked up when something is wrong.
     pub at: usize,
     /// The value.
@@ -45,7 +45,7 @@ pub struct Node {
 
 /// A JSON value whose parts have places.
 #[derive(Clone, Debug)]
-pub enum Json {
+pub(crate) enum Json {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -62,7 +62,7 @@ pub enum Json {
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The number of the key.
     pub at: usize,
     /// The key.
@@ -91,7 +91,7 @@ impl Serialize for Node {
 
 impl Node {
     /// The entries of an object, or `None` for anything else.
-    pub fn entries(&self) -> Option<&[Entry]> {
+    pub(crate) fn entries(&self) -> Option<&[Entry]> {
         match &self.value {
             Json::Object(entries) => Some(entries),
             _ => None,
@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// The elements of a list, or `None` for anything else.
-    pub fn list(&self) -> Option<&[Node]> {
+    pub(crate) fn list(&self) -> Option<&[Node]> {
         match &self.value {
             Json::List(elements) => Some(elements),
             _ => None,
@@ -107,7 +107,7 @@ impl Node {
     }
 
     /// A string, or `None` for anything else.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Json::Text(text) => Some(text),
             _ => None,
@@ -115,12 +115,12 @@ impl Node {
     }
 
     /// The value of a key, or `None` where it is missing or this is no object. Linear in the keys.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries()?.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// The value without places.
-    pub fn plain(&self) -> serde_json::Value {
+    pub(crate) fn plain(&self) -> serde_json::Value {
         match &self.value {
             Json::Null => serde_json::Value::Null,
             Json::Bool(value) => (*value).into(),
@@ -134,7 +134,7 @@ impl Node {
     }
 
     /// What it is, with its value where that is short: `the string "x"`, `a list`.
-    pub fn found(&self) -> String {
+    pub(crate) fn found(&self) -> String {
         match &self.value {
             Json::Null => "null".into(),
             Json::Bool(value) => value.to_string(),
@@ -147,17 +147,17 @@ impl Node {
     }
 
     /// Reads the value as `T`, or an error that names `what`.
-    pub fn read<T: FromNode>(&self, what: &str) -> Read<T> {
+    pub(crate) fn read<T: FromNode>(&self, what: &str) -> Read<T> {
         T::from_node(self, what)
     }
 
     /// Reads a key's value, `None` where it is missing.
-    pub fn maybe<T: FromNode>(&self, key: &str) -> Read<Option<T>> {
+    pub(crate) fn maybe<T: FromNode>(&self, key: &str) -> Read<Option<T>> {
         self.get(key).map(|node| node.read(key)).transpose()
     }
 
     /// Reads a key's value, or an error where it is missing.
-    pub fn need<T: FromNode>(&self, key: &'static str, what: &str) -> Read<T> {
+    pub(crate) fn need<T: FromNode>(&self, key: &'static str, what: &str) -> Read<T> {
         match self.get(key) {
             Some(node) => node.read(key),
             None => Err(Wrong { at: self.at, problem: Problem::MissingKey { what: what.to_string(), key } }),
@@ -165,14 +165,14 @@ impl Node {
     }
 
     /// The error that this should be something else.
-    pub fn wrong_type(&self, what: &str, expected: &str) -> Wrong {
+    pub(crate) fn wrong_type(&self, what: &str, expected: &str) -> Wrong {
         let (what, expected) = (what.to_string(), expected.to_string());
         Wrong { at: self.at, problem: Problem::WrongType { what, expected, found: self.found() } }
     }
 }
 
 /// A type that a JSON value can be read as.
-pub trait FromNode: Sized {
+pub(crate) trait FromNode: Sized {
     /// Reads it, or an error that names `what`.
     fn from_node(node: &Node, what: &str) -> Read<Self>;
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// What the wildcards of a pattern stand for: letters by themselves, stars by their place among their kind (`*1`, `**1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bindings(pub BTreeMap<String, String>);
+pub(crate) struct Bindings(pub BTreeMap<String, String>);
 
 /// A parsed pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Arithmetic {
 
 impl Pattern {
     /// What the wildcards stand for in `name`, or `None` where it does not match.
-    pub fn matches(&self, name: &str) -> Option<Bindings> {
+    pub(crate) fn matches(&self, name: &str) -> Option<Bindings> {
         if self.is_plain() {
             return (self.text == name).then(Bindings::default);
         }
@@ -79,7 +79,7 @@ impl Pattern {
     }
 
     /// The name that the pattern spells under these bindings, or `None` where one is missing or an arithmetic leaves the integers.
-    pub fn substitute(&self, bindings: &Bindings) -> Option<String> {
+    pub(crate) fn substitute(&self, bindings: &Bindings) -> Option<String> {
         let mut parts: Vec<std::borrow::Cow<str>> = Vec::with_capacity(self.components.len());
         for component in &self.components {
             match component {
@@ -97,12 +97,12 @@ impl Pattern {
     }
 
     /// Whether it has no wildcard.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.components.iter().all(|component| matches!(component, Component::Literal(_)))
     }
 
     /// Its wildcards by the keys of `Bindings`, in order, each once.
-    pub fn wildcards(&self) -> Vec<&str> {
+    pub(crate) fn wildcards(&self) -> Vec<&str> {
         let mut keys: Vec<&str> = Vec::new();
         let mut add = |key| {
             if !keys.contains(&key) {
@@ -120,7 +120,7 @@ impl Pattern {
     }
 
     /// Whether an index has arithmetic (`{i+1}`): such a rule and a depth rule on one block are an error.
-    pub fn has_arithmetic(&self) -> bool {
+    pub(crate) fn has_arithmetic(&self) -> bool {
         self.components.iter().any(|component| match component {
             Component::Mixed(pieces) => {
                 pieces.iter().any(|piece| matches!(piece, Piece::Integer(_, how) if *how != Arithmetic::NONE))

@@ -12,7 +12,7 @@ use crate::graph::Parameter;
 use crate::tensor::Dtype;
 
 /// A layers file, every config that it names inlined.
-pub fn layers(root: &Node, configs: &BTreeMap<String, Config>) -> String {
+pub(crate) fn layers(root: &Node, configs: &BTreeMap<String, Config>) -> String {
     let mut value = without_rules(root.plain());
     inline(&mut value, configs);
     format!("{value:#}\n")
@@ -40,7 +40,7 @@ fn inline(value: &mut Value, configs: &BTreeMap<String, Config>) {
 }
 
 /// A listing, one line for each tensor.
-pub fn listing(root: &Node) -> String {
+pub(crate) fn listing(root: &Node) -> String {
     let is_kept = |key: &str| key != "$schema" && key != "tensors" && RULES.iter().all(|rule| rule.name != key);
     let head = root.entries().unwrap_or_default().iter().filter(|entry| is_kept(&entry.key));
     let tensors = root.get("tensors").and_then(Node::entries).unwrap_or_default();
@@ -48,7 +48,7 @@ pub fn listing(root: &Node) -> String {
 }
 
 /// A bare listing, as one with a head.
-pub fn bare<'a>(tensors: impl Iterator<Item = &'a Entry>) -> String {
+pub(crate) fn bare<'a>(tensors: impl Iterator<Item = &'a Entry>) -> String {
     text(version(), tensors.map(|tensor| (tensor.key.as_str(), Unplaced(&tensor.node))))
 }
 
@@ -63,7 +63,7 @@ impl Serialize for Unplaced<'_> {
 }
 
 /// The tensors of a checkpoint.
-pub fn parameters(parameters: &[Parameter]) -> String {
+pub(crate) fn parameters(parameters: &[Parameter]) -> String {
     text(version(), parameters.iter().map(|parameter| (parameter.name.as_str(), Listed::of(parameter))))
 }
 

@@ -35,7 +35,7 @@ const BESIDE: &[&str] =
 const ROLES: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 
 /// Reads the tokenizer that the rule names: a file with what stands beside it, or a folder.
-pub fn read(rule: &VocabRule, beside: &Beside) -> Result<TargetVocabulary> {
+pub(crate) fn read(rule: &VocabRule, beside: &Beside) -> Result<TargetVocabulary> {
     let named = rule.tokenizer.trim_end_matches('/');
     let (folder, wanted) = match named.rsplit_once('/') {
         _ if beside.is_folder(named) => (named, None),

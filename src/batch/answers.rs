@@ -24,14 +24,14 @@ pub enum Answers {
 
 impl Answers {
     /// The array itself.
-    pub fn array(&self) -> &Tensor {
+    pub(crate) fn array(&self) -> &Tensor {
         match self {
             Answers::Labels(array) | Answers::Targets(array) => array,
         }
     }
 
     /// The answers of these examples, in this order.
-    pub fn rows(&self, rows: &Tensor) -> candle_core::Result<Answers> {
+    pub(crate) fn rows(&self, rows: &Tensor) -> candle_core::Result<Answers> {
         Ok(match self {
             Answers::Labels(array) => Answers::Labels(array.index_select(rows, 0)?),
             Answers::Targets(array) => Answers::Targets(array.index_select(rows, 0)?),
@@ -40,7 +40,7 @@ impl Answers {
 
     /// Whether an output of this shape can be compared with them: `(examples, classes)` or `(examples, positions, classes)` with
     /// labels, the same shape with targets. Every label must be a class or −100.
-    pub fn check(&self, output: &[usize]) -> Result<()> {
+    pub(crate) fn check(&self, output: &[usize]) -> Result<()> {
         let shape = |dims: &[usize]| dims.iter().map(|size| *size as u64).collect::<Vec<u64>>();
         let answers = self.array().dims();
         match self {

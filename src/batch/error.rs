@@ -5,7 +5,7 @@ use crate::tensor::{ShapeText, TensorInfo};
 
 /// A batch cannot be read or drawn.
 #[derive(Debug, thiserror::Error)]
-pub enum BatchError {
+pub(crate) enum BatchError {
     /// `random:` is not followed by a number of examples.
     #[error("--data {text}: `random:` takes a number of examples of at least 1")]
     Count { text: String },

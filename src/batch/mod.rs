@@ -23,8 +23,8 @@ use crate::source::error::SourceError;
 use crate::source::{Access, Bytes, Reference, Source, local_file};
 use crate::tensor::Dtype;
 
-pub use answers::Answers;
-pub use values::Batch;
+pub(crate) use answers::Answers;
+pub(crate) use values::Batch;
 use values::array;
 pub(crate) use values::tensor_of;
 
@@ -34,7 +34,7 @@ const LONGEST: u64 = 64 << 30;
 const RANDOM: &str = "random:";
 
 /// `--data` as it was typed, pinned: a file by its digest, `random:64` by its count.
-pub fn pin(typed: &str) -> Result<PlannedBatch> {
+pub(crate) fn pin(typed: &str) -> Result<PlannedBatch> {
     match typed.strip_prefix(RANDOM) {
         Some(count) => match count.parse::<u64>() {
             Ok(rows) if rows > 0 => Ok(PlannedBatch::Random { rows }),
@@ -66,7 +66,13 @@ fn digest(path: &Path) -> Result<String> {
 
 /// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no
 /// example or holds NaN is an error; shapes are checked when the model runs.
-pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, progress: &dyn Progress) -> Result<Batch> {
+pub(crate) fn open(
+    batch: &PlannedBatch,
+    graph: &Graph,
+    seed: u64,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<Batch> {
     match arrays(batch, access, progress)? {
         Arrays::Drawn { rows } => random::draw(graph, rows, seed),
         Arrays::Stored(reader) => read(reader.as_ref(), graph),
@@ -74,7 +80,7 @@ pub fn open(batch: &PlannedBatch, graph: &Graph, seed: u64, access: &Access, pro
 }
 
 /// The same, and the answers that stand beside the inputs, where there are any: as many as there are examples.
-pub fn with_answers(
+pub(crate) fn with_answers(
     batch: &PlannedBatch,
     graph: &Graph,
     seed: u64,
@@ -93,7 +99,7 @@ pub fn with_answers(
 }
 
 /// The sizes that a batch gives to the free axes of a graph.
-pub fn extent(batch: &Batch, graph: &Graph) -> Extent {
+pub(crate) fn extent(batch: &Batch, graph: &Graph) -> Extent {
     let free = inputs(graph).filter_map(|(node, _)| Some((node, batch.get(&node.name)?))).flat_map(|(node, array)| {
         let axes = node.output.iter().zip(array.dims());
         axes.filter(|(dim, _)| matches!(dim, Dim::UpTo(_) | Dim::Target(_)))
@@ -104,7 +110,7 @@ pub fn extent(batch: &Batch, graph: &Graph) -> Extent {
 }
 
 /// These examples of a batch, in this order.
-pub fn rows_of(batch: &Batch, examples: &[u32]) -> Result<Batch> {
+pub(crate) fn rows_of(batch: &Batch, examples: &[u32]) -> Result<Batch> {
     let choose = |(name, array): (&String, &Tensor)| {
         let rows = Tensor::from_slice(examples, examples.len(), array.device())?;
         Ok((name.clone(), array.index_select(&rows, 0)?))
@@ -136,7 +142,7 @@ fn arrays(batch: &PlannedBatch, access: &Access, progress: &dyn Progress) -> Res
 }
 
 /// How many examples a batch holds: the rows of its first array.
-pub fn rows(batch: &Batch) -> u64 {
+pub(crate) fn rows(batch: &Batch) -> u64 {
     batch.values().next().and_then(|array| array.dims().first().copied()).unwrap_or(0) as u64
 }
 

@@ -99,4 +99,4 @@ pub(super) fn array(reader: &dyn Reader, index: usize, info: &TensorInfo, dtype:
 }
 
 /// One array for each input of the model, examples first: numbers in f32, ids in i64.
-pub type Batch = BTreeMap<String, Tensor>;
+pub(crate) type Batch = BTreeMap<String, Tensor>;

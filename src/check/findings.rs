@@ -41,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// The word in reports.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Vanishing => "vanishing",
             Kind::Exploding => "exploding",

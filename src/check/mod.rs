@@ -18,8 +18,9 @@ use crate::batch::{Answers, Batch};
 use crate::error::Result;
 use crate::model::Model;
 use crate::progress::Progress;
-pub use findings::{Finding, Kind, Severity, Verdict};
-pub use layer::{Drift, Layer};
+pub use findings::Verdict;
+pub(crate) use findings::{Finding, Kind, Severity};
+pub(crate) use layer::{Drift, Layer};
 use pass::Pass;
 
 /// What a pass over a model showed.

@@ -27,7 +27,12 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub fn run(model: &Model, batch: &Batch, answers: Option<&Answers>, progress: &dyn Progress) -> Result<Pass> {
+    pub(crate) fn run(
+        model: &Model,
+        batch: &Batch,
+        answers: Option<&Answers>,
+        progress: &dyn Progress,
+    ) -> Result<Pass> {
         let graph = model.graph()?;
         let mut probe = Probe::new(graph, model, progress);
         let weights = |parameter: &graph::Parameter| model.weight(parameter);
@@ -52,7 +57,7 @@ impl Pass {
         Ok(Pass { sites: probe.sites, gradients, loss: answers.map(|_| f64::from(loss)), classes })
     }
 
-    pub fn layers(&mut self, model: &Model) -> Result<Vec<Layer>> {
+    pub(crate) fn layers(&mut self, model: &Model) -> Result<Vec<Layer>> {
         let Pass { sites, gradients, .. } = self;
         let measured = sites.iter_mut().map(|site| {
             let name = site.name.clone();

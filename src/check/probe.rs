@@ -40,13 +40,13 @@ pub(super) struct Site {
 
 impl Site {
     /// Its units: rows of weights with their biases.
-    pub fn units(&self, weight: &Tensor, model: &Model) -> Candle<Units> {
+    pub(crate) fn units(&self, weight: &Tensor, model: &Model) -> Candle<Units> {
         let bias = self.bias.as_deref().and_then(|name| model.variable(name));
         Units::of(&self.rows(weight)?, bias.map(|bias| bias.as_tensor()))
     }
 
     /// A tensor of the weight's shape with its units along axis 0.
-    pub fn rows(&self, weight: &Tensor) -> Candle<Tensor> {
+    pub(crate) fn rows(&self, weight: &Tensor) -> Candle<Tensor> {
         let stands = match (self.layout, self.transposed) {
             (Layout::InOut, _) | (_, true) => weight.transpose(0, 1)?,
             (Layout::OutIn | Layout::Unknown, false) => weight.clone(),
@@ -64,7 +64,7 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    pub fn new(graph: &'a Graph, model: &'a Model, progress: &'a dyn Progress) -> Probe<'a> {
+    pub(crate) fn new(graph: &'a Graph, model: &'a Model, progress: &'a dyn Progress) -> Probe<'a> {
         Probe { graph, model, progress, sites: Vec::new() }
     }
 

@@ -13,12 +13,12 @@ pub(super) struct Moments {
 
 impl Moments {
     /// The mean, where it is finite.
-    pub fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         Some(self.mean).filter(|mean| mean.is_finite())
     }
 
     /// The population's standard deviation, where it is finite.
-    pub fn std(&self) -> Option<f64> {
+    pub(crate) fn std(&self) -> Option<f64> {
         Some(self.variance.sqrt()).filter(|std| std.is_finite())
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Units {
 
 impl Units {
     /// From weights `(units, inputs)` and, where there are biases, `(units)`.
-    pub fn of(weights: &Tensor, bias: Option<&Tensor>) -> Result<Units> {
+    pub(crate) fn of(weights: &Tensor, bias: Option<&Tensor>) -> Result<Units> {
         let rows = match bias.filter(|bias| bias.dims() == [weights.dim(0).unwrap_or(0)]) {
             Some(bias) => Tensor::cat(&[weights, &bias.unsqueeze(1)?], 1)?,
             None => weights.clone(),
@@ -36,12 +36,12 @@ impl Units {
     }
 
     /// The largest cosine between two units, or `None` where there is only one, or all are zero.
-    pub fn max_cosine(&self) -> Option<f64> {
+    pub(crate) fn max_cosine(&self) -> Option<f64> {
         self.largest_cosine
     }
 
     /// The largest group of copies, and whether their gradients are copies too; `gradient` is `(units, inputs)`.
-    pub fn copies(&self, gradient: Option<&Tensor>) -> Result<Copies> {
+    pub(crate) fn copies(&self, gradient: Option<&Tensor>) -> Result<Copies> {
         let mut sizes = vec![0usize; self.leaders.len()];
         self.leaders.iter().for_each(|leader| sizes[*leader] += 1);
         let leader = (0..sizes.len()).max_by_key(|leader| (sizes[*leader], usize::MAX - leader)).unwrap_or(0);

@@ -3,7 +3,7 @@ use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// A checkpoint or a vocabulary cannot be read. `file` is always the name below the source.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
+pub(crate) enum CheckpointError {
     #[error("{file} is no safetensors file: it has {bytes} bytes, and the length of the header alone takes 8")]
     TooSmall { file: String, bytes: u64 },
     #[error("{file}: the header is said to have {header} bytes, but the file has {bytes}")]
@@ -85,7 +85,7 @@ pub enum CheckpointError {
 
 impl CheckpointError {
     /// The same, with the source as it can be typed in the place of its label: hints are pasted.
-    pub fn at(mut self, address: &str) -> CheckpointError {
+    pub(crate) fn at(mut self, address: &str) -> CheckpointError {
         if let CheckpointError::SeveralModels { label, .. }
         | CheckpointError::NoWeights { label, .. }
         | CheckpointError::Distributed { label, .. }

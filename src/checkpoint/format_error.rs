@@ -2,7 +2,7 @@ use crate::error::{Exit, Fault};
 
 /// A file of NumPy, GGUF, HDF5, Flax or ONNX does not keep to its format, or holds what cannot be carried.
 #[derive(Debug, thiserror::Error)]
-pub enum FormatError {
+pub(crate) enum FormatError {
     #[error("{file}: {wanted} bytes are expected at byte {offset}, but the file ends at {end}")]
     Ends { file: String, offset: u64, wanted: u64, end: u64 },
     #[error("{file}: invalid {format} at byte {offset}: {what}")]

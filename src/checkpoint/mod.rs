@@ -16,7 +16,7 @@ mod gguf;
 mod hdf5;
 mod json;
 mod keras;
-pub mod kernel;
+pub(crate) mod kernel;
 mod msgpack;
 mod natural;
 mod numpy;
@@ -35,12 +35,13 @@ pub mod vocabulary;
 mod zip;
 pub(crate) mod zip_error;
 
-pub use file_format::CheckpointFormat;
-pub use natural::natural_cmp;
-pub use open::{open, open_file};
+pub(crate) use file_format::CheckpointFormat;
+pub(crate) use natural::natural_cmp;
+pub(crate) use open::open;
+pub use open::open_file;
 pub use options::OpenOptions;
 pub(crate) use part::row_bytes;
-pub use restated::Restated;
+pub(crate) use restated::Restated;
 
 use kernel::Variable;
 
@@ -82,7 +83,7 @@ impl PartialEq for Listing {
 
 impl Listing {
     /// Puts the tensors into natural order (a stable sort). Names are distinct; of two equal ones `position` finds the first.
-    pub fn new(
+    pub(crate) fn new(
         format: CheckpointFormat,
         mut tensors: Vec<TensorInfo>,
         metadata: Vec<(String, String)>,
@@ -99,7 +100,7 @@ impl Listing {
     }
 
     /// The same with what the file states about its tensors.
-    pub fn with_variables(self, variables: BTreeMap<String, Variable>) -> Listing {
+    pub(crate) fn with_variables(self, variables: BTreeMap<String, Variable>) -> Listing {
         Listing { variables, ..self }
     }
 
@@ -109,7 +110,7 @@ impl Listing {
     }
 
     /// The index of the tensor called `name`, or `None`; one look-up, however many tensors there are.
-    pub fn position(&self, name: &str) -> Option<usize> {
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.index.get_or_init(|| index(&self.tensors)).get(name).copied()
     }
 }

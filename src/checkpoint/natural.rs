@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Compares names with runs of digits as numbers of any length, so that `layer.2` comes before `layer.10`. Total: equal
 /// only for equal strings (`02` and `2` compare as bytes where nothing else differs).
-pub fn natural_cmp(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural_cmp(a: &str, b: &str) -> Ordering {
     let alike = common_start(a.as_bytes(), b.as_bytes());
     let (mut left, mut right) = (&a.as_bytes()[alike..], &b.as_bytes()[alike..]);
     loop {

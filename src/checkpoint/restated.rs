@@ -7,14 +7,14 @@ use crate::error::Result;
 use crate::tensor::Rows;
 
 /// A reader with another config.
-pub struct Restated {
+pub(crate) struct Restated {
     inner: Arc<dyn Reader>,
     listing: Listing,
 }
 
 impl Restated {
     /// The same checkpoint with the text of another `config.json`.
-    pub fn new(inner: Arc<dyn Reader>, config: String) -> Restated {
+    pub(crate) fn new(inner: Arc<dyn Reader>, config: String) -> Restated {
         let listing = Listing { config: Some(config), ..inner.listing().clone() };
         Restated { inner, listing }
     }

@@ -28,7 +28,7 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// The file names that hold a vocabulary, preferred first: `tokenizer.json`, `vocab.txt`.
-    pub const FILES: &'static [&'static str] = &["tokenizer.json", "vocab.txt"];
+    pub(crate) const FILES: &'static [&'static str] = &["tokenizer.json", "vocab.txt"];
 
     /// Reads a `tokenizer.json` (WordPiece, BPE, Unigram or word-level, with `added_tokens`) or a `vocab.txt`, by the file's name:
     /// `.json` is the former, everything else the latter.
@@ -38,7 +38,7 @@ impl Vocabulary {
     }
 
     /// Adds the roles that a `tokenizer_config.json` or `special_tokens_map.json` states, over what was known of them.
-    pub fn add_special_roles(&mut self, config: &[u8]) -> Result<()> {
+    pub(crate) fn add_special_roles(&mut self, config: &[u8]) -> Result<()> {
         const NAME: &str = "tokenizer_config.json";
         let text = text(NAME, config)?;
         let config: BTreeMap<String, Value> =

@@ -2,7 +2,7 @@ use crate::error::{Exit, Fault};
 
 /// A zip archive cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
+pub(crate) enum ArchiveError {
     #[error("{file} is truncated: its {bytes} bytes do not end with the directory of a zip archive")]
     NoEnd { file: String, bytes: u64 },
     #[error("{file}: invalid zip archive at byte {offset}: {what}")]

@@ -13,9 +13,10 @@ use crate::graph::error::GraphError;
 use crate::graph::{self, Graph};
 use crate::model::Model;
 use crate::progress::Progress;
-pub use batches::Split;
+pub(crate) use batches::Split;
 pub use optimizer::Optimizer;
-pub use training::{Candidate, Data, Settings, Trained};
+pub use training::Settings;
+pub(crate) use training::{Candidate, Data, Trained};
 
 /// All trainings, strategies in order and seeds within them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -82,7 +83,7 @@ fn run(
 
 /// Half of ln C: a loss that only a model which learns comes below. `None` without labels.
 #[expect(clippy::disallowed_methods, reason = "a report is no value of a model")]
-pub fn usual_goal(answers: &Answers, classes: u64) -> Option<f64> {
+pub(crate) fn usual_goal(answers: &Answers, classes: u64) -> Option<f64> {
     match answers {
         Answers::Labels(_) => Some((classes as f64).ln() / 2.0),
         Answers::Targets(_) => None,
@@ -90,7 +91,7 @@ pub fn usual_goal(answers: &Answers, classes: u64) -> Option<f64> {
 }
 
 /// The shape of what the model gives for a batch: of its `logits`, else of its first output.
-pub fn output_shape(model: &Model, graph: &Graph, batch: &Batch) -> Result<Vec<usize>> {
+pub(crate) fn output_shape(model: &Model, graph: &Graph, batch: &Batch) -> Result<Vec<usize>> {
     let weights = |parameter: &graph::Parameter| model.weight(parameter);
     let outputs = graph::run(graph, &model.architecture.parameters, &weights, batch, None)?;
     let output = training::judged(graph).and_then(|name| outputs.get(name)).ok_or(GraphError::None)?;
@@ -98,7 +99,7 @@ pub fn output_shape(model: &Model, graph: &Graph, batch: &Batch) -> Result<Vec<u
 }
 
 /// Divides so many examples: the share `holdout` of them, at least one, by a shuffle that no seed of a strategy changes.
-pub fn split(examples: u64, settings: &Settings) -> Result<Split> {
+pub(crate) fn split(examples: u64, settings: &Settings) -> Result<Split> {
     let needed = 2;
     if examples < needed {
         let reason = "to train on some and hold out one";

@@ -35,12 +35,12 @@ pub(super) struct State {
 }
 
 impl State {
-    pub fn new(optimizer: Optimizer) -> State {
+    pub(crate) fn new(optimizer: Optimizer) -> State {
         State { optimizer, steps: 0, memory: BTreeMap::new() }
     }
 
     /// One step of every variable that has a gradient.
-    pub fn step(&mut self, variables: &[(&str, &Var)], gradients: &GradStore) -> Result<()> {
+    pub(crate) fn step(&mut self, variables: &[(&str, &Var)], gradients: &GradStore) -> Result<()> {
         self.steps += 1;
         for (name, variable) in variables {
             if let Some(gradient) = gradients.get(variable.as_tensor()) {

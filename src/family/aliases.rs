@@ -58,7 +58,7 @@ pub(super) fn names<'a>(family: &str, key: &'a str) -> impl Iterator<Item = &'a 
 }
 
 /// Every name of what `key` means, itself among them.
-pub fn same(family: &str, key: &str) -> Vec<String> {
+pub(crate) fn same(family: &str, key: &str) -> Vec<String> {
     let own = of(family).find(|(alias, _)| *alias == key).map_or(key, |(_, own)| own);
     names(family, own).map(str::to_string).collect()
 }

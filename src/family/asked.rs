@@ -7,11 +7,11 @@ use serde_json::Value;
 
 /// A record of keys, filled while a family is built.
 #[derive(Debug, Default)]
-pub struct Asked(RefCell<BTreeMap<String, AskedKey>>);
+pub(crate) struct Asked(RefCell<BTreeMap<String, AskedKey>>);
 
 /// What is known of a key that was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct AskedKey {
+pub(crate) struct AskedKey {
     /// What was taken, where the config does not state the key.
     pub default: Option<Value>,
     /// Whether the default follows from other keys.
@@ -22,12 +22,12 @@ pub struct AskedKey {
 
 impl Asked {
     /// The keys, sorted.
-    pub fn keys(&self) -> Vec<(String, AskedKey)> {
+    pub(crate) fn keys(&self) -> Vec<(String, AskedKey)> {
         self.0.borrow().iter().map(|(key, asked)| (key.clone(), asked.clone())).collect()
     }
 
     /// Whether a key was asked for.
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.0.borrow().contains_key(key)
     }
 

@@ -13,7 +13,7 @@ use crate::graph::{Builder, Layer, NodeId, PositionIds, Use};
 use crate::tensor::Role;
 
 /// The family.
-pub const BART: Described = Described {
+pub(crate) const BART: Described = Described {
     name: "bart",
     model_types: &["bart"],
     architectures: &[

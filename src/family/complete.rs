@@ -16,7 +16,7 @@ use crate::graph::Builder;
 use crate::tensor::{Shape, ShapeText};
 
 /// A config with the keys that it did not state and that its weights decide.
-pub struct Completed {
+pub(crate) struct Completed {
     /// The config.
     pub config: Config,
     /// What was taken, key by key, in words.
@@ -25,7 +25,7 @@ pub struct Completed {
 
 /// Whose weights a config is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
+pub(crate) enum Weights {
     /// Those that it belongs to: what it states is true of them.
     Own,
     /// Those of a source, of which it may state a change; what follows from such a change is left alone.
@@ -35,7 +35,7 @@ pub enum Weights {
 /// Completes a config by the weights that belong to it. `None` where nothing is missing, where the default of everything that is missing
 /// agrees with the weights, and where these do not have the family's names. Where the weights contradict a default and several
 /// values fit them, it is an error that names the key.
-pub fn complete(
+pub(crate) fn complete(
     family: &'static dyn Family,
     config: &Config,
     weights: &Listing,
@@ -326,7 +326,7 @@ fn numbered(name: &str, stored: &Stored) -> Vec<u64> {
 }
 
 /// A key that an architecture's config does not state, and whose default is not what the source has.
-pub struct Divergence {
+pub(crate) struct Divergence {
     /// The key.
     pub key: String,
     /// What is taken where nothing is stated; `None` where that is nothing.
@@ -342,7 +342,7 @@ const OWN: &[&str] =
     &["architectures", "id2label", "num_labels", "pad_token_id", "eos_token_id", "decoder_start_token_id"];
 
 /// Keys that a config leaves to a default and that the config of a source of this family states otherwise.
-pub fn divergences(family: &'static dyn Family, config: &Config, source: &Config) -> Vec<Divergence> {
+pub(crate) fn divergences(family: &'static dyn Family, config: &Config, source: &Config) -> Vec<Divergence> {
     let (Some(now), Some(theirs)) = (Built::of(family, config), Built::of(family, source)) else { return Vec::new() };
     let value = |config: &Config, key: &str| {
         aliases::names(family.name(), key).find_map(|name| config.0.get(name).filter(|value| !value.is_null())).cloned()
@@ -385,7 +385,7 @@ fn derived_default(family: &'static dyn Family, config: &Config, key: &str) -> O
 }
 
 /// Whether a config leaves a size to its default that does not follow from others.
-pub fn lacks_size(family: &'static dyn Family, config: &Config) -> bool {
+pub(crate) fn lacks_size(family: &'static dyn Family, config: &Config) -> bool {
     let is_size = |asked: &AskedKey| !asked.derived && asked.default.as_ref().is_some_and(Value::is_u64);
     Built::of(family, config).is_some_and(|built| built.keys.iter().any(|(_, asked)| is_size(asked)))
 }

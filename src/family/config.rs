@@ -14,7 +14,7 @@ pub struct Config(pub serde_json::Map<String, serde_json::Value>);
 
 impl Config {
     /// The class that `architectures` names first.
-    pub fn class(&self) -> Option<&str> {
+    pub(crate) fn class(&self) -> Option<&str> {
         self.0.get("architectures")?.get(0)?.as_str()
     }
 }
@@ -39,7 +39,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader that records the keys that it is asked for. A config that states a key under two names with different values is an error.
-    pub fn new(family: &'static str, config: &'a Config, asked: &'a Asked) -> Result<Reader<'a>> {
+    pub(crate) fn new(family: &'static str, config: &'a Config, asked: &'a Asked) -> Result<Reader<'a>> {
         check_aliases(family, config)?;
         let reader = Reader { family, config, asked };
         for (key, known) in NEVER {
@@ -53,13 +53,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a key, or `None` where it is missing or null.
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.asked.note(key);
         self.found(key)
     }
 
     /// Whether the config states a key, also as null.
-    pub fn states(&self, key: &str) -> bool {
+    pub(crate) fn states(&self, key: &str) -> bool {
         self.asked.note(key);
         aliases::names(self.family, key).any(|name| self.config.0.contains_key(name))
     }
@@ -79,13 +79,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The error of a value that is not possible.
-    pub fn wrong(&self, key: &str, value: impl ToString, must: impl Into<String>) -> Error {
+    pub(crate) fn wrong(&self, key: &str, value: impl ToString, must: impl Into<String>) -> Error {
         let (key, value, must) = (key.to_string(), value.to_string(), must.into());
         FamilyError::Value { family: self.family, key, value, must }.into()
     }
 
     /// A count of 0 or more; of layers, which are built one by one, at most so many.
-    pub fn count(&self, key: &str, default: u64) -> Result<u64> {
+    pub(crate) fn count(&self, key: &str, default: u64) -> Result<u64> {
         let Some(value) = self.or_default(key, default) else { return Ok(default) };
         let count = value.as_u64().ok_or_else(|| self.wrong(key, value, "an integer, 0 or more"))?;
         match key {
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A size of 1 or more.
-    pub fn size(&self, key: &str, default: u64) -> Result<u64> {
+    pub(crate) fn size(&self, key: &str, default: u64) -> Result<u64> {
         match self.count(key, default)? {
             0 => Err(self.wrong(key, 0, "at least 1")),
             size => Ok(size),
@@ -108,21 +108,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A size whose default follows from other keys.
-    pub fn derived_size(&self, key: &str, default: u64) -> Result<u64> {
+    pub(crate) fn derived_size(&self, key: &str, default: u64) -> Result<u64> {
         let size = self.size(key, default);
         self.asked.derived(key);
         size
     }
 
     /// A count whose default follows from other keys.
-    pub fn derived_count(&self, key: &str, default: u64) -> Result<u64> {
+    pub(crate) fn derived_count(&self, key: &str, default: u64) -> Result<u64> {
         let count = self.count(key, default);
         self.asked.derived(key);
         count
     }
 
     /// The id of a token, or `None` for none: null, or below 0.
-    pub fn id(&self, key: &str, default: Option<u64>) -> Result<Option<u64>> {
+    pub(crate) fn id(&self, key: &str, default: Option<u64>) -> Result<Option<u64>> {
         self.asked.note(key);
         match self.config.0.get(key) {
             None => Ok(default),
@@ -133,37 +133,37 @@ impl<'a> Reader<'a> {
     }
 
     /// A finite number, 0 or more.
-    pub fn number(&self, key: &str, default: f64) -> Result<f64> {
+    pub(crate) fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.or_default(key, default) else { return Ok(default) };
         let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
         number.ok_or_else(|| self.wrong(key, value, "a number, 0 or more"))
     }
 
     /// True or false.
-    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         let Some(value) = self.or_default(key, default) else { return Ok(default) };
         value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
     }
 
     /// A string.
-    pub fn text(&self, key: &str, default: &'a str) -> Result<&'a str> {
+    pub(crate) fn text(&self, key: &str, default: &'a str) -> Result<&'a str> {
         let Some(value) = self.or_default(key, default) else { return Ok(default) };
         value.as_str().ok_or_else(|| self.wrong(key, value, "a string"))
     }
 
     /// Records further values of a key that change which tensors there are; the weights decide between them.
-    pub fn alternatives(&self, key: &str, values: impl IntoIterator<Item = Value>) {
+    pub(crate) fn alternatives(&self, key: &str, values: impl IntoIterator<Item = Value>) {
         self.asked.alternatives(key, values);
     }
 
     /// An activation by the name that transformers gives it.
-    pub fn activation(&self, key: &'static str, default: &'a str) -> Result<Nonlinearity> {
+    pub(crate) fn activation(&self, key: &'static str, default: &'a str) -> Result<Nonlinearity> {
         let name = self.text(key, default)?;
         activation::by_name(name).ok_or_else(|| self.unsupported(key, name, activation::names().join(", ")))
     }
 
     /// An error where the second number does not divide the first, as heads must the width.
-    pub fn divides(&self, (key, value): (&str, u64), (by_key, by): (&str, u64)) -> Result<()> {
+    pub(crate) fn divides(&self, (key, value): (&str, u64), (by_key, by): (&str, u64)) -> Result<()> {
         match value.is_multiple_of(by) {
             true => Ok(()),
             false => Err(self.wrong(key, value, format!("a multiple of {by_key}, which is {by}"))),
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An error where a flag of which only one value is built has the other.
-    pub fn only(&self, key: &'static str, value: bool, known: &str) -> Result<()> {
+    pub(crate) fn only(&self, key: &'static str, value: bool, known: &str) -> Result<()> {
         match self.flag(key, value)? {
             stated if stated == value => Ok(()),
             stated => Err(self.unsupported(key, stated, known)),
@@ -179,19 +179,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The error of a value with which the family exists and for which there is no code.
-    pub fn unsupported(&self, key: &'static str, value: impl ToString, known: impl Into<String>) -> Error {
+    pub(crate) fn unsupported(&self, key: &'static str, value: impl ToString, known: impl Into<String>) -> Error {
         let (value, known) = (format!("`{}`", value.to_string()), known.into());
         FamilyError::Unsupported { family: self.family, key, value, known }.into()
     }
 
     /// The number of classes: of `id2label`, of `num_labels`, or 2; where both are stated they must agree (transformers 4 and 5
     /// take different ones).
-    pub fn labels(&self) -> Result<u64> {
+    pub(crate) fn labels(&self) -> Result<u64> {
         self.labels_or(2)
     }
 
     /// The number of classes for a family with another default.
-    pub fn labels_or(&self, default: u64) -> Result<u64> {
+    pub(crate) fn labels_or(&self, default: u64) -> Result<u64> {
         let stated = self.get("num_labels").map(|_| self.size("num_labels", 2)).transpose()?;
         let Some(value) = self.get("id2label") else {
             return stated.map_or_else(|| self.size("num_labels", default), Ok);
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The class that `architectures` names first, or `None` where it names none.
-    pub fn architecture(&self) -> Result<Option<&'a str>> {
+    pub(crate) fn architecture(&self) -> Result<Option<&'a str>> {
         let Some(value) = self.get("architectures") else { return Ok(None) };
         let list = value.as_array().ok_or_else(|| self.wrong("architectures", value, "a list of class names"))?;
         let Some(first) = list.first() else { return Ok(None) };

@@ -51,7 +51,7 @@ pub(super) struct Heads {
 
 impl Heads {
     /// Those of the class that the config names, one of `known`; `tied` and `padding` are defaults.
-    pub fn read(
+    pub(crate) fn read(
         config: Reader,
         known: &'static [&'static str],
         vocabulary: u64,

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::Builder;
 
 /// A family whose answers are constants. `T` is what its builder reads, so that relatives share a builder.
-pub struct Described<T: 'static = ()> {
+pub(crate) struct Described<T: 'static = ()> {
     pub(super) name: &'static str,
     pub(super) model_types: &'static [&'static str],
     pub(super) architectures: &'static [&'static str],
@@ -27,7 +27,7 @@ pub struct Described<T: 'static = ()> {
 pub(super) type Build<T> = fn(&Described<T>, Reader, &Inputs, &Class, &mut Builder) -> Result<Outputs>;
 
 /// How a family makes a config of transformers for a source that has another description: the functions of `Family`.
-pub struct Imports<T: 'static> {
+pub(crate) struct Imports<T: 'static> {
     pub(super) config_of: fn(&Described<T>, &Listing) -> Option<Config>,
     pub(super) unknown_keys: fn(&Described<T>, &Listing) -> Vec<String>,
     pub(super) tables: &'static [&'static str],

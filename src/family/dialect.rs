@@ -24,7 +24,7 @@ pub struct Rule {
 
 /// One rule of a dialect, with one choice of all alternatives.
 #[derive(Clone)]
-pub struct Correspondence {
+pub(crate) struct Correspondence {
     /// Templates of names as the family writes them.
     pub ours: Vec<String>,
     /// Templates of names in the dialect.
@@ -88,7 +88,7 @@ pub struct Dialect {
 
 impl Dialect {
     /// With the names and the layout of the family.
-    pub const PLAIN: Dialect = Dialect {
+    pub(crate) const PLAIN: Dialect = Dialect {
         name: "",
         markers: &[],
         marker_shape: |_| true,
@@ -101,7 +101,7 @@ impl Dialect {
     };
 
     /// Its rules in order, one for each choice of alternatives.
-    pub fn correspondences(&self) -> Vec<Correspondence> {
+    pub(crate) fn correspondences(&self) -> Vec<Correspondence> {
         let mut all = Vec::new();
         for rule in self.rules.iter().copied().flatten() {
             let owned = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
@@ -111,12 +111,12 @@ impl Dialect {
     }
 
     /// Whether this dialect does without a tensor of the family.
-    pub fn lacks(&self, name: &str) -> bool {
+    pub(crate) fn lacks(&self, name: &str) -> bool {
         ends_in(name, self.absent)
     }
 
     /// Whether a tensor of this name is one that the model computes.
-    pub fn computes(&self, name: &str) -> bool {
+    pub(crate) fn computes(&self, name: &str) -> bool {
         ends_in(name, self.buffers)
     }
 }

@@ -2,7 +2,7 @@ use crate::error::{Exit, Fault, nearest};
 
 /// A family cannot be built from its config.
 #[derive(Debug, thiserror::Error)]
-pub enum FamilyError {
+pub(crate) enum FamilyError {
     #[error("{family} config: {key} is {value}, it must be {must}")]
     Value { family: &'static str, key: String, value: String, must: String },
     /// The config asks for something that the family exists with, and xfer does not know.

@@ -13,7 +13,7 @@ use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The family.
-pub const GPT2: Described = Described {
+pub(crate) const GPT2: Described = Described {
     name: "gpt2",
     model_types: &["gpt2"],
     architectures: &[

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::graph::{Attention, AttentionKind, Builder, Layer, NodeId, Nonlinearity, Projections, Rope};
 
 /// The family.
-pub const GPT_NEOX: Described = Described {
+pub(crate) const GPT_NEOX: Described = Described {
     name: "gpt_neox",
     model_types: &["gpt_neox"],
     architectures: &[

@@ -26,7 +26,7 @@ const IGNORED: &[Ignored] = &[
 ];
 
 /// Whether a class of a family (`None`: any of them) ignores a stored tensor of this name.
-pub fn is_ignored(family: &dyn Family, class: Option<&str>, name: &str) -> bool {
+pub(crate) fn is_ignored(family: &dyn Family, class: Option<&str>, name: &str) -> bool {
     let ends_in = |end: &str| name.strip_suffix(end).is_some_and(|path| path.is_empty() || path.ends_with('.'));
     let of_class = |list: &&Ignored| list.family == family.name() && (list.class.is_none() || list.class == class);
     IGNORED.iter().filter(of_class).any(|list| {

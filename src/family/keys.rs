@@ -13,7 +13,7 @@ use crate::graph::Builder;
 
 /// Keys that change neither a name, a shape nor a number of what is built: dropout rates and what training, text generation and files need.
 /// A key that some family asks for is not here.
-pub const INERT: &[&str] = &[
+pub(crate) const INERT: &[&str] = &[
     "activation_dropout",
     "add_cross_attention",
     "apply_spec_augment",
@@ -145,13 +145,13 @@ pub const INERT: &[&str] = &[
 ];
 
 /// The keys of one family: what it asks for in any of its classes, their other names, and those without an effect.
-pub struct Known {
+pub(crate) struct Known {
     asked: BTreeSet<String>,
 }
 
 impl Known {
     /// Those of a family for a config like this one.
-    pub fn of(family: &'static dyn Family, config: &Config) -> Known {
+    pub(crate) fn of(family: &'static dyn Family, config: &Config) -> Known {
         let asked = Asked::default();
         let mut config = config.clone();
         let stated = config.0.get("architectures").cloned();
@@ -168,17 +168,17 @@ impl Known {
     }
 
     /// Whether a class of the family asks for a key, so that it may have an effect.
-    pub fn asks(&self, key: &str) -> bool {
+    pub(crate) fn asks(&self, key: &str) -> bool {
         self.asked.contains(key)
     }
 
     /// Whether a key is one of them. Keys that begin with `_` are transformers' own.
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         key.starts_with('_') || self.asks(key) || INERT.contains(&key)
     }
 
     /// The key that a misspelt name is closest to, or `None`.
-    pub fn meant(&self, name: &str) -> Option<&str> {
+    pub(crate) fn meant(&self, name: &str) -> Option<&str> {
         let all = self.asked.iter().map(String::as_str).chain(INERT.iter().copied());
         let near = all.map(|key| (distance(name, key), key)).filter(|(distance, key)| {
             let length = name.len().min(key.len());

@@ -29,19 +29,19 @@ mod smollm3;
 mod table;
 mod torchtune;
 
-pub use gemma::GEMMA;
-pub use gemma3::GEMMA3;
-pub use mistral::MISTRAL;
-pub use mixtral::MIXTRAL;
+pub(crate) use gemma::GEMMA;
+pub(crate) use gemma3::GEMMA3;
+pub(crate) use mistral::MISTRAL;
+pub(crate) use mixtral::MIXTRAL;
 pub(super) use model_config::is_model_config;
-pub use olmo2::OLMO2;
+pub(crate) use olmo2::OLMO2;
 pub(super) use params::is_params;
-pub use phi3::PHI3;
-pub use qwen2::QWEN2;
-pub use qwen3::QWEN3;
-pub use qwen3_moe::QWEN3_MOE;
-pub use smollm3::SMOLLM3;
-pub use table::Llama;
+pub(crate) use phi3::PHI3;
+pub(crate) use qwen2::QWEN2;
+pub(crate) use qwen3::QWEN3;
+pub(crate) use qwen3_moe::QWEN3_MOE;
+pub(crate) use smollm3::SMOLLM3;
+pub(crate) use table::Llama;
 
 use table::{Bias, Defaults, Norms, QueryKeyNorms, Rotary, Windows};
 
@@ -49,7 +49,7 @@ use super::decoder;
 use super::described::Described;
 
 /// Llama itself.
-pub const LLAMA: Described<Llama> = Described {
+pub(crate) const LLAMA: Described<Llama> = Described {
     name: "llama",
     model_types: &["llama"],
     architectures: &[

@@ -40,18 +40,18 @@ mod tests;
 mod text;
 mod whisper;
 
-pub use aliases::same as same_keys;
-pub use asked::{Asked, AskedKey};
-pub use complete::{Completed, Divergence, Weights, complete, divergences, lacks_size};
-pub use config::{Config, Reader};
-pub use dialect::{Correspondence, Dialect, Rule, Undetermined};
-pub use ignored::is_ignored;
-pub use keys::{INERT, Known};
-pub use model::{Class, Family, Inputs, Outputs, output};
-pub use recognise::{described, recognise};
+pub(crate) use aliases::same as same_keys;
+pub(crate) use asked::Asked;
+pub(crate) use complete::{Divergence, Weights, complete, divergences, lacks_size};
+pub(crate) use config::{Config, Reader};
+pub(crate) use dialect::{Correspondence, Dialect};
+pub(crate) use ignored::is_ignored;
+pub(crate) use keys::{INERT, Known};
+pub(crate) use model::{Class, Family, Inputs, Outputs, output};
+pub(crate) use recognise::{described, recognise};
 
 /// The name of every family's own names and layout, as in `convert --to`.
-pub const HUGGING_FACE: &str = "hf";
+pub(crate) const HUGGING_FACE: &str = "hf";
 
 /// Every family, in display order.
 pub const FAMILIES: &[&dyn Family] = &[
@@ -90,11 +90,11 @@ pub fn by_model_type(model_type: &str) -> Option<&'static dyn Family> {
 }
 
 /// The family of this name, or `None`.
-pub fn by_name(name: &str) -> Option<&'static dyn Family> {
+pub(crate) fn by_name(name: &str) -> Option<&'static dyn Family> {
     FAMILIES.iter().copied().find(|family| family.name() == name)
 }
 
 /// Every `model_type` that a family answers to, in display order.
-pub fn model_types() -> Vec<&'static str> {
+pub(crate) fn model_types() -> Vec<&'static str> {
     FAMILIES.iter().flat_map(|family| family.model_types()).copied().collect()
 }

@@ -9,7 +9,7 @@ use crate::family::error::FamilyError;
 use crate::graph::{Builder, NodeId};
 
 /// The named results of a family's graph: `hidden`, `pooled`, `logits`, ….
-pub type Outputs = Vec<(String, NodeId)>;
+pub(crate) type Outputs = Vec<(String, NodeId)>;
 
 /// Which of the family's classes is built.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +31,12 @@ pub struct Inputs {
 
 impl Inputs {
     /// The node that feeds an input, or `None` where none is wired.
-    pub fn get(&self, name: &str) -> Option<NodeId> {
+    pub(crate) fn get(&self, name: &str) -> Option<NodeId> {
         self.wired.iter().find(|(wired, _)| wired == name).map(|(_, node)| *node)
     }
 
     /// Whether a result will be used.
-    pub fn wants(&self, output: &str) -> bool {
+    pub(crate) fn wants(&self, output: &str) -> bool {
         self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == output)
     }
 
@@ -50,7 +50,7 @@ impl Inputs {
 }
 
 /// The node of the result `name`, or an error that lists the results that there are.
-pub fn output(family: &dyn Family, outputs: &Outputs, name: &str) -> Result<NodeId> {
+pub(crate) fn output(family: &dyn Family, outputs: &Outputs, name: &str) -> Result<NodeId> {
     let found = outputs.iter().find(|(output, _)| output == name);
     let known = || outputs.iter().map(|(output, _)| output.as_str()).collect::<Vec<_>>().join(", ");
     let missing = || FamilyError::Output { family: family.name(), name: name.into(), known: known() };

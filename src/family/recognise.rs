@@ -17,7 +17,7 @@ pub(super) fn is_wrapper(component: &str) -> bool {
 
 /// The family of a source without a config of transformers, with the config that its own description amounts to and the name of the file
 /// that holds the description, where it is one beside the weights.
-pub fn described(source: &Listing) -> Option<(&'static dyn Family, Config, Option<&'static str>)> {
+pub(crate) fn described(source: &Listing) -> Option<(&'static dyn Family, Config, Option<&'static str>)> {
     let beside = source.config.as_deref().and_then(parsed);
     let file = match (&beside, &source.config) {
         (Some(config), _) if is_params(&config.0) => Some("params.json"),
@@ -31,7 +31,7 @@ pub fn described(source: &Listing) -> Option<(&'static dyn Family, Config, Optio
 
 /// The family and config of a source: by its `config.json`, else by what describes it otherwise, else by marker names of its tensors; `None` where neither is decisive, or
 /// where the config names a family that xfer does not know.
-pub fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
+pub(crate) fn recognise(source: &Listing) -> Option<(&'static dyn Family, Option<Config>)> {
     if let Some((family, config, _)) = described(source) {
         return Some((family, Some(config)));
     }

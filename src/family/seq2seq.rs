@@ -101,7 +101,7 @@ pub(super) struct Layers {
 
 impl Side {
     /// The encoder and the decoder that a config states, with these defaults.
-    pub fn read(config: Reader, hidden: u64, layers: u64, heads: u64, intermediate: u64) -> Result<[Side; 2]> {
+    pub(crate) fn read(config: Reader, hidden: u64, layers: u64, heads: u64, intermediate: u64) -> Result<[Side; 2]> {
         let side = |keys: [&'static str; 3], decodes| -> Result<Side> {
             let heads = config.size(keys[1], heads)?;
             config.divides(("d_model", hidden), (keys[1], heads))?;
@@ -117,7 +117,7 @@ impl Side {
 
 impl Layers {
     /// The result of each layer of a side, from the first input on.
-    pub fn build(
+    pub(crate) fn build(
         &self,
         side: Side,
         (first, mask): (NodeId, Option<NodeId>),

@@ -18,7 +18,7 @@ use crate::init::Scheme;
 use crate::tensor::Role;
 
 /// The family.
-pub const T5: Described<Defaults> = Described {
+pub(crate) const T5: Described<Defaults> = Described {
     name: "t5",
     model_types: &["t5"],
     architectures: &[
@@ -39,7 +39,7 @@ pub const T5: Described<Defaults> = Described {
 };
 
 /// mT5 (Xue et al., arXiv:2010.11934): T5 1.1 with words of a hundred languages.
-pub const MT5: Described<Defaults> = Described {
+pub(crate) const MT5: Described<Defaults> = Described {
     name: "mt5",
     model_types: &["mt5"],
     architectures: &[
@@ -62,7 +62,7 @@ pub const MT5: Described<Defaults> = Described {
 };
 
 /// The defaults of a config in transformers.
-pub struct Defaults {
+pub(crate) struct Defaults {
     vocabulary: u64,
     intermediate: u64,
     layers: u64,

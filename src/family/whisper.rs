@@ -14,7 +14,7 @@ use crate::init::Scheme;
 use crate::tensor::{Dtype, Role};
 
 /// The family.
-pub const WHISPER: Described = Described {
+pub(crate) const WHISPER: Described = Described {
     name: "whisper",
     model_types: &["whisper"],
     architectures: &["WhisperModel", "WhisperForConditionalGeneration", "WhisperForAudioClassification"],

@@ -41,7 +41,7 @@ pub struct Attention {
 
 impl Attention {
     /// Full attention without positions over `heads` heads of `head_dim`, everything with a bias.
-    pub fn new(heads: u64, head_dim: u64, projections: Projections) -> Attention {
+    pub(crate) fn new(heads: u64, head_dim: u64, projections: Projections) -> Attention {
         Attention {
             heads,
             kv_heads: heads,
@@ -62,7 +62,7 @@ impl Attention {
     }
 
     /// Which of the node's inputs is the mask, where it has one: the last of all that there can be.
-    pub fn mask_place(&self) -> usize {
+    pub(crate) fn mask_place(&self) -> usize {
         1 + usize::from(self.cross || matches!(self.kind, AttentionKind::Disentangled(_)))
     }
 }
@@ -219,7 +219,7 @@ pub enum Projections {
 
 impl Disentangled {
     /// The names of the projections of distances that there are beside those of contents: to keys, to queries.
-    pub fn own_projections(&self) -> [Option<&'static str>; 2] {
+    pub(crate) fn own_projections(&self) -> [Option<&'static str>; 2] {
         let [keys, queries] = self.own.map_or([None; 2], |names| names.map(Some));
         [keys.filter(|_| self.content_to_position), queries.filter(|_| self.position_to_content)]
     }
@@ -227,7 +227,7 @@ impl Disentangled {
 
 impl Projections {
     /// The name of the output's.
-    pub fn out(&self) -> &str {
+    pub(crate) fn out(&self) -> &str {
         match self {
             Projections::Separate { out, .. } | Projections::Fused { out, .. } | Projections::PerHead { out, .. } => {
                 out

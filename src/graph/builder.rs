@@ -12,7 +12,7 @@ use crate::tensor::{Dtype, Name, ShapeText, TensorInfo};
 
 /// Options of a layer that do not follow from its kind.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LayerOptions {
+pub(crate) struct LayerOptions {
     /// Whether it belongs to a head.
     pub head: bool,
     /// The scheme of its weights.
@@ -67,17 +67,17 @@ impl Default for Builder {
 
 impl Builder {
     /// An empty model.
-    pub fn new() -> Builder {
+    pub(crate) fn new() -> Builder {
         Builder::default()
     }
 
     /// The current path; empty at the top.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// `name` below the current path.
-    pub fn full_name(&self, name: &str) -> String {
+    pub(crate) fn full_name(&self, name: &str) -> String {
         match (self.path.as_str(), name) {
             ("", name) => name.to_string(),
             (path, "") => path.to_string(),
@@ -86,7 +86,7 @@ impl Builder {
     }
 
     /// Runs `build` one component deeper (or several, dotted); an empty name adds nothing.
-    pub fn under<T>(&mut self, name: &str, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+    pub(crate) fn under<T>(&mut self, name: &str, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
         let outer = self.path.len();
         self.path = self.full_name(name);
         let built = build(self);
@@ -95,7 +95,7 @@ impl Builder {
     }
 
     /// Runs `build` inside a residual branch: its nodes carry the number of the branch, the innermost where branches nest.
-    pub fn branch<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+    pub(crate) fn branch<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
         let outer = self.branch.replace(self.branches);
         self.branches += 1;
         let built = build(self);
@@ -104,7 +104,7 @@ impl Builder {
     }
 
     /// Runs `build` inside a head: its parameters count as head.
-    pub fn head<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+    pub(crate) fn head<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
         let outer = std::mem::replace(&mut self.head, true);
         let built = build(self);
         self.head = outer;
@@ -112,7 +112,7 @@ impl Builder {
     }
 
     /// Runs `build` with every parameter that is declared already, in the same shape, used once more (ALBERT's layers).
-    pub fn again<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
+    pub(crate) fn again<T>(&mut self, build: impl FnOnce(&mut Builder) -> Result<T>) -> Result<T> {
         let outer = std::mem::replace(&mut self.again, true);
         let built = build(self);
         self.again = outer;
@@ -121,12 +121,12 @@ impl Builder {
 
     /// An input of the model, by its name whatever the path. `shape` has the batch first, and only there; `dtype` is `F32`, or
     /// `I64` for ids, below `max` where that is stated.
-    pub fn input(&mut self, name: &str, shape: Vec<Dim>, dtype: Dtype, max: Option<u64>) -> Result<NodeId> {
+    pub(crate) fn input(&mut self, name: &str, shape: Vec<Dim>, dtype: Dtype, max: Option<u64>) -> Result<NodeId> {
         self.input_or(name, shape, dtype, max, None)
     }
 
     /// The same for an input that may be left out: it then is `default` everywhere.
-    pub fn input_or(
+    pub(crate) fn input_or(
         &mut self,
         name: &str,
         shape: Vec<Dim>,
@@ -147,12 +147,18 @@ impl Builder {
     /// A layer called `name` below the path, taking these inputs: infers its result's shape and declares its parameters
     /// (`{path}.{name}.weight`, …). An unnamed layer with weights, a shape that does not fit (both shapes and both layers named),
     /// an overflow or two parameters of one name is an error.
-    pub fn layer(&mut self, name: &str, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+    pub(crate) fn layer(&mut self, name: &str, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
         self.layer_with(name, layer, inputs, LayerOptions::default())
     }
 
     /// A layer with options.
-    pub fn layer_with(&mut self, name: &str, layer: Layer, inputs: &[NodeId], options: LayerOptions) -> Result<NodeId> {
+    pub(crate) fn layer_with(
+        &mut self,
+        name: &str,
+        layer: Layer,
+        inputs: &[NodeId],
+        options: LayerOptions,
+    ) -> Result<NodeId> {
         let full = if name.is_empty() { String::new() } else { self.full_name(name) };
         let inferred = self.infer(&full, &layer, inputs, &options)?;
         let rank = inputs.first().map_or(0, |node| self.shape(*node).len());
@@ -173,33 +179,33 @@ impl Builder {
     }
 
     /// The shape of a node's result.
-    pub fn shape(&self, node: NodeId) -> &[Dim] {
+    pub(crate) fn shape(&self, node: NodeId) -> &[Dim] {
         &self.nodes[node].output
     }
 
     /// How messages call a node: `linear hidden.fc`, `relu after linear hidden.fc`.
-    pub fn describe(&self, node: NodeId) -> String {
+    pub(crate) fn describe(&self, node: NodeId) -> String {
         let Node { name, layer, inputs, .. } = &self.nodes[node];
         called(&self.nodes, name, layer, inputs)
     }
 
     /// The parameter of this full name, or `None`.
-    pub fn find(&self, name: &str) -> Option<ParameterId> {
+    pub(crate) fn find(&self, name: &str) -> Option<ParameterId> {
         self.names.get(name).copied()
     }
 
     /// Everything declared so far.
-    pub fn parameters(&self) -> &[Parameter] {
+    pub(crate) fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
     /// Changes a declared parameter (a family sets its init rule, a role, a dtype floor); its name stays.
-    pub fn parameter_mut(&mut self, id: ParameterId) -> &mut Parameter {
+    pub(crate) fn parameter_mut(&mut self, id: ParameterId) -> &mut Parameter {
         &mut self.parameters[id]
     }
 
     /// Lets a row of a table below the path start at 0 (PyTorch's `padding_idx`); a row that it does not have means nothing.
-    pub fn zero_row(&mut self, name: &str, row: Option<u64>) {
+    pub(crate) fn zero_row(&mut self, name: &str, row: Option<u64>) {
         let table = self.find(&self.full_name(name)).and_then(|id| self.parameters.get_mut(id));
         if let Some(table) = table {
             table.zero_row = row.filter(|row| table.shape.first().is_some_and(|rows| row < rows));
@@ -208,7 +214,7 @@ impl Builder {
 
     /// Makes `name` another name of `owner`, both full names of declared parameters of one shape; a loop is an error. Where `owner`
     /// is itself tied, its own owner is meant.
-    pub fn tie(&mut self, name: &str, owner: &str) -> Result<()> {
+    pub(crate) fn tie(&mut self, name: &str, owner: &str) -> Result<()> {
         let find = |missing: &str| {
             let known = || self.names.keys().map(Name::as_str);
             self.find(missing).ok_or_else(|| GraphError::tie_unknown(name, owner, missing, known()))
@@ -240,7 +246,7 @@ impl Builder {
 
     /// Puts the parameters from `since` on into the order of their `rank`, equal ranks as they were declared: a `state_dict` follows
     /// the order of a module's attributes, and a graph that of their use.
-    pub fn sort_parameters(&mut self, since: ParameterId, rank: impl Fn(&Parameter) -> usize) {
+    pub(crate) fn sort_parameters(&mut self, since: ParameterId, rank: impl Fn(&Parameter) -> usize) {
         let mut order: Vec<ParameterId> = (since..self.parameters.len()).collect();
         order.sort_by_key(|id| (rank(&self.parameters[*id]), *id));
         let mut moved: BTreeMap<ParameterId, ParameterId> = BTreeMap::new();
@@ -262,7 +268,7 @@ impl Builder {
     }
 
     /// Declares `scheme` as the family's rule for all parameters from `since` on that have no rule yet and satisfy `of`.
-    pub fn init_rule(&mut self, since: ParameterId, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
+    pub(crate) fn init_rule(&mut self, since: ParameterId, scheme: Scheme, by: &str, of: impl Fn(&Parameter) -> bool) {
         for parameter in self.parameters.iter_mut().skip(since) {
             if parameter.init.is_none() && of(parameter) {
                 parameter.init = Some(Box::new(FamilyInit { scheme: scheme.clone(), by: by.into() }));
@@ -272,7 +278,7 @@ impl Builder {
 
     /// The finished model. Sets `followed_by` of every weight from the activation that alone and directly consumes its layer
     /// (through dropout).
-    pub fn finish(mut self, outputs: Vec<(String, NodeId)>) -> Result<(Vec<Parameter>, Graph)> {
+    pub(crate) fn finish(mut self, outputs: Vec<(String, NodeId)>) -> Result<(Vec<Parameter>, Graph)> {
         for (index, (name, _)) in outputs.iter().enumerate() {
             if outputs[..index].iter().any(|(other, _)| other == name) {
                 return Err(GraphError::DuplicateOutput { name: name.clone() }.into());

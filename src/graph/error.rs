@@ -2,7 +2,7 @@ use crate::error::{Exit, Fault, nearest};
 
 /// A graph does not fit together or cannot run. Layers are called as people find them: `linear hidden.0.fc`, `relu after linear fc`.
 #[derive(Debug, thiserror::Error)]
-pub enum GraphError {
+pub(crate) enum GraphError {
     #[error("{layer} has weights and no name")]
     Unnamed { layer: String },
     /// Two entries of the `state_dict`, or two inputs, have one name.

@@ -41,10 +41,10 @@ pub enum PositionIds {
 
 impl PositionIds {
     /// From the first row on.
-    pub const PLAIN: PositionIds = PositionIds::From { offset: 0 };
+    pub(crate) const PLAIN: PositionIds = PositionIds::From { offset: 0 };
 
     /// How many rows stand before that of the first position.
-    pub fn reserved(self) -> u64 {
+    pub(crate) fn reserved(self) -> u64 {
         match self {
             PositionIds::From { offset } => offset,
             PositionIds::Counted { padding } => padding.saturating_add(1),
@@ -52,7 +52,7 @@ impl PositionIds {
     }
 
     /// The row that padding has for itself, or `None`.
-    pub fn padding(self) -> Option<u64> {
+    pub(crate) fn padding(self) -> Option<u64> {
         match self {
             PositionIds::From { .. } => None,
             PositionIds::Counted { padding } => Some(padding),
@@ -308,7 +308,7 @@ pub enum Layer {
 
 impl Layer {
     /// The word for it in architecture files and messages, as `conv2d`.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Layer::Input { .. } => "input",
             Layer::Fill { .. } => "fill",
@@ -361,7 +361,7 @@ impl Layer {
     }
 
     /// The activation that it is, or `None` where it is none.
-    pub fn nonlinearity(&self) -> Option<Nonlinearity> {
+    pub(crate) fn nonlinearity(&self) -> Option<Nonlinearity> {
         match self {
             Layer::Activation(nonlinearity) => Some(*nonlinearity),
             Layer::LeakyRelu { .. } => Some(Nonlinearity::LeakyRelu),

@@ -13,10 +13,14 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use crate::init::Nonlinearity;
-pub use attention::{Attention, AttentionKind, Buckets, Disentangled, HeadNorms, Projections, Rope, RopeScaling};
-pub use builder::{Builder, LayerOptions};
-pub use layer::{Convolution, Experts, Layer, PositionIds, Use};
-pub use node::{Dim, DimsText, Graph, Node, NodeId};
-pub use parameter::{FamilyInit, Layout, Parameter, ParameterId, Part};
-pub use run::{Extent, Hook, Weights, batch_norm_in_training, live_bytes, run};
+pub(crate) use crate::init::Nonlinearity;
+pub(crate) use attention::{
+    Attention, AttentionKind, Buckets, Disentangled, HeadNorms, Projections, Rope, RopeScaling,
+};
+pub(crate) use builder::{Builder, LayerOptions};
+pub(crate) use layer::{Convolution, Experts, Layer, PositionIds, Use};
+pub(crate) use node::{Dim, DimsText, Graph, Node, NodeId};
+pub use parameter::Parameter;
+pub(crate) use parameter::{FamilyInit, Layout, ParameterId, Part};
+pub use run::run;
+pub(crate) use run::{Extent, Hook, batch_norm_in_training, live_bytes};

@@ -4,7 +4,7 @@ use super::layer::Layer;
 use super::parameter::ParameterId;
 
 /// The index of a node in its graph.
-pub type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// The size of an axis of an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl std::fmt::Display for Dim {
 }
 
 /// The axes of an activation as people read them: `[batch, 128, 768]`.
-pub struct DimsText<'a>(pub &'a [Dim]);
+pub(crate) struct DimsText<'a>(pub &'a [Dim]);
 
 impl std::fmt::Display for DimsText<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,7 +68,7 @@ pub struct Graph {
 
 impl Graph {
     /// How messages call a node: `linear hidden.fc`, `relu after linear hidden.fc`.
-    pub fn describe(&self, node: NodeId) -> String {
+    pub(crate) fn describe(&self, node: NodeId) -> String {
         let Node { name, layer, inputs, .. } = &self.nodes[node];
         called(&self.nodes, name, layer, inputs)
     }

@@ -6,7 +6,7 @@ use crate::init::{Fans, Nonlinearity, Scheme, SchemeSpec};
 use crate::tensor::{Dtype, Name, Role, Shape};
 
 /// The index of a parameter in its architecture.
-pub type ParameterId = usize;
+pub(crate) type ParameterId = usize;
 
 /// How the stored axes of a matrix relate to the layer's inputs and outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct Parameter {
 
 impl Parameter {
     /// A parameter of this name, shape and role, everything else unsaid.
-    pub fn new(name: impl Into<Name>, shape: impl Into<Shape>, role: Role) -> Parameter {
+    pub(crate) fn new(name: impl Into<Name>, shape: impl Into<Shape>, role: Role) -> Parameter {
         Parameter {
             name: name.into(),
             shape: shape.into(),

@@ -46,7 +46,7 @@ pub enum Computed {
 
 impl Computed {
     /// Whether a tensor of this shape is such a table.
-    pub fn fits(&self, shape: &[u64]) -> bool {
+    pub(crate) fn fits(&self, shape: &[u64]) -> bool {
         match self {
             Computed::RelativePositionIndex { window: [height, width], class_token } => {
                 let places = height.checked_mul(*width).and_then(|places| places.checked_add(u64::from(*class_token)));
@@ -66,7 +66,7 @@ impl Computed {
     }
 
     /// The element at a place of a tensor of this shape, which fits.
-    pub fn element(&self, place: u64, shape: &[u64]) -> f64 {
+    pub(crate) fn element(&self, place: u64, shape: &[u64]) -> f64 {
         match self {
             Computed::RelativePositionIndex { window, class_token } => index(place, *window, *class_token) as f64,
             Computed::RelativeCoordinates { window: [height, width], measure } => {

@@ -3,7 +3,7 @@ use crate::tensor::{Shape, ShapeText};
 
 /// An initialisation cannot be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum InitError {
+pub(crate) enum InitError {
     #[error("unknown scheme `{name}`")]
     UnknownScheme { name: String, nearest: Option<&'static str> },
     #[error("scheme {scheme} has no parameter `{parameter}`")]

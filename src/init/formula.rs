@@ -145,7 +145,7 @@ pub enum CutUnit {
 
 /// What a formula must know of a layer: one part of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerFacts<'a> {
+pub(crate) struct LayerFacts<'a> {
     /// The logical fans; `None` where the parameter has none (a bias, a norm): schemes that need them are an error.
     pub fans: Option<Fans>,
     /// The shape of the part as stored.
@@ -156,7 +156,7 @@ pub struct LayerFacts<'a> {
 
 /// A formula resolved for a layer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The scheme.
     pub scheme: Scheme,
     /// The standard deviation of the values that come out (after a cut); `None` where nothing is drawn.
@@ -165,7 +165,7 @@ pub struct Resolved {
 
 impl Gain {
     /// The factor.
-    pub fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         match self {
             Gain::Of(nonlinearity) => nonlinearity.gain(),
             Gain::Leaky(slope) => leaky_gain(slope),
@@ -204,7 +204,7 @@ impl Rule {
 
 impl Formula {
     /// He et al. 2015, normal, `fan_in`, with the gain of what follows.
-    pub fn he_normal(nonlinearity: Nonlinearity) -> Formula {
+    pub(crate) fn he_normal(nonlinearity: Nonlinearity) -> Formula {
         Formula::Scaled(Scaled {
             rule: Rule::He,
             distribution: Distribution::Normal,
@@ -214,7 +214,7 @@ impl Formula {
     }
 
     /// Glorot and Bengio 2010, uniform, gain 1.
-    pub fn xavier_uniform() -> Formula {
+    pub(crate) fn xavier_uniform() -> Formula {
         Formula::Scaled(Scaled {
             rule: Rule::Xavier,
             distribution: Distribution::Uniform,
@@ -224,17 +224,17 @@ impl Formula {
     }
 
     /// N(0, std²).
-    pub fn normal(std: f64) -> Formula {
+    pub(crate) fn normal(std: f64) -> Formula {
         Formula::Normal { mean: 0.0, std }
     }
 
     /// All the same.
-    pub fn constant(value: f64) -> Formula {
+    pub(crate) fn constant(value: f64) -> Formula {
         Formula::Constant { value }
     }
 
     /// The scheme for a layer, or an error that names what the formula needs and the layer lacks.
-    pub fn resolve(&self, layer: LayerFacts) -> Result<Resolved> {
+    pub(crate) fn resolve(&self, layer: LayerFacts) -> Result<Resolved> {
         let resolved = match self {
             Formula::Scaled(scaled) => scaled.resolve(self, layer)?,
             Formula::Normal { mean, std } => {
@@ -259,7 +259,7 @@ impl Formula {
 
 impl Scaled {
     /// The deviation of the values that come out, for a layer of these fans. A fan of 0 counts as 1, as in Keras: such a tensor is empty.
-    pub fn std(&self, fans: Fans) -> f64 {
+    pub(crate) fn std(&self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         let n = match self.mode {
             Mode::FanIn => fan_in,

@@ -25,7 +25,7 @@ pub struct Generator {
 
 impl Generator {
     /// The name of the bits, in every report.
-    pub const VERSION: &'static str = "philox4x32-10/1";
+    pub(crate) const VERSION: &'static str = "philox4x32-10/1";
 
     /// The numbers for the tensor called `name` under `seed`.
     pub fn new(seed: u64, name: &str) -> Generator {

@@ -27,11 +27,11 @@ mod spelling;
 mod tests;
 mod truncated;
 
-pub use computed::Computed;
-pub use fans::Fans;
-pub use formula::{Cut, CutUnit, Distribution, Formula, Gain, LayerFacts, Mode, Resolved, Rule, Scaled};
+pub(crate) use computed::Computed;
+pub(crate) use fans::Fans;
+pub(crate) use formula::{Cut, CutUnit, Formula, Gain, LayerFacts, Resolved};
 pub use generator::Generator;
-pub use nonlinearity::Nonlinearity;
+pub(crate) use nonlinearity::Nonlinearity;
 pub use scheme::Scheme;
-pub use spec::SchemeSpec;
-pub use spelling::NAMES;
+pub(crate) use spec::SchemeSpec;
+pub(crate) use spelling::NAMES;

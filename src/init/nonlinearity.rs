@@ -33,7 +33,7 @@ pub(super) const LEAKY_SLOPE: f64 = 0.01;
 
 impl Nonlinearity {
     /// Every activation, in the order of their declaration.
-    pub const ALL: [Nonlinearity; 10] = [
+    pub(crate) const ALL: [Nonlinearity; 10] = [
         Nonlinearity::Relu,
         Nonlinearity::LeakyRelu,
         Nonlinearity::Gelu,
@@ -48,7 +48,7 @@ impl Nonlinearity {
 
     /// The gain of `torch.nn.init.calculate_gain` where PyTorch has one (ReLU √2, tanh 5/3, sigmoid 1, SELU 3/4); for GELU, SiLU and ELU,
     /// which it lacks, 1/√E f(z)² for z ~ N(0, 1), which keeps the forward variance; 1 for softmax.
-    pub fn gain(self) -> f64 {
+    pub(crate) fn gain(self) -> f64 {
         match self {
             Nonlinearity::Relu => std::f64::consts::SQRT_2,
             Nonlinearity::LeakyRelu => leaky_gain(LEAKY_SLOPE),
@@ -63,7 +63,7 @@ impl Nonlinearity {
     }
 
     /// The spelling in schemes and architecture files.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Nonlinearity::Relu => "relu",
             Nonlinearity::LeakyRelu => "leaky_relu",

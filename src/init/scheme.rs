@@ -67,7 +67,7 @@ pub enum Scheme {
 
 impl Scheme {
     /// The name, as schemes are written.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Scheme::Normal { .. } => "normal",
             Scheme::Uniform { .. } => "uniform",
@@ -82,7 +82,7 @@ impl Scheme {
     }
 
     /// Whether the values of a part only exist all at once (orthogonal, sparse): then `fill` wants the whole part.
-    pub fn needs_whole(&self) -> bool {
+    pub(crate) fn needs_whole(&self) -> bool {
         match self {
             Scheme::Sparse { .. } | Scheme::Orthogonal { .. } => true,
             Scheme::Normal { .. } | Scheme::Uniform { .. } | Scheme::TruncatedNormal { .. } => false,
@@ -91,7 +91,7 @@ impl Scheme {
     }
 
     /// Whether the same bits are promised on every processor, or only on one type of processor (orthogonal).
-    pub fn exact_anywhere(&self) -> bool {
+    pub(crate) fn exact_anywhere(&self) -> bool {
         match self {
             Scheme::Orthogonal { .. } => false,
             Scheme::Normal { .. } | Scheme::Uniform { .. } | Scheme::TruncatedNormal { .. } => true,
@@ -102,7 +102,7 @@ impl Scheme {
 
     /// Bytes that `fill` holds meanwhile for a part of this shape: 0 for elementwise schemes, the matrices for orthogonal.
     /// What 64 bits cannot count is their largest number.
-    pub fn scratch(&self, shape: &[u64]) -> u64 {
+    pub(crate) fn scratch(&self, shape: &[u64]) -> u64 {
         match self {
             Scheme::Orthogonal { .. } => orthogonal::scratch(shape),
             Scheme::Sparse { .. } => sparse::scratch(shape),
@@ -113,7 +113,7 @@ impl Scheme {
 
     /// Whether this scheme can fill a part of this shape: its numbers are possible, every value fits a 32-bit float, and the shape has the
     /// rank that the scheme is defined for.
-    pub fn check(&self, shape: &[u64]) -> Result<()> {
+    pub(crate) fn check(&self, shape: &[u64]) -> Result<()> {
         match *self {
             Scheme::Normal { mean, std } => {
                 self.check_normal(mean, std)?;

@@ -54,7 +54,7 @@ const KERAS_UNIFORM: &[(&str, &str)] = &[("low", "-0.05"), ("high", "0.05")];
 const KERAS_TRUNCATED: &[(&str, &str)] = &[("std", "0.05"), ("low", "-2"), ("high", "2"), ("cut_in", "sigma")];
 
 /// The canonical names, in the order of design and messages.
-pub const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "auto",
     "match",
     "lsuv",

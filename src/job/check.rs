@@ -82,7 +82,7 @@ pub(super) struct Made {
 
 impl Made {
     /// Its values, scaled by `lsuv` on this batch where the plan says so.
-    pub fn model(self, batch: &Batch, threads: usize, progress: &dyn Progress) -> Result<Model> {
+    pub(crate) fn model(self, batch: &Batch, threads: usize, progress: &dyn Progress) -> Result<Model> {
         let model = Model::load(self.architecture, self.plan, &self.readers, progress)?;
         if model.plan.assignments.iter().any(|assignment| assignment.lsuv.is_some()) {
             let (plan, architecture) = (&model.plan, &model.architecture);

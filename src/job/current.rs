@@ -15,7 +15,7 @@ use crate::source::{Access, Reference, Source, read_local};
 use crate::transfer;
 
 /// The report of DIR where that says to be what the plan makes, else `None`.
-pub fn claimed(plan: &Plan, out: &Path) -> Option<Report> {
+pub(crate) fn claimed(plan: &Plan, out: &Path) -> Option<Report> {
     let text = super::saved::text(&out.join(Report::FILE)).ok()?;
     let report: Report = serde_json::from_str(&text).ok()?;
     let is_claimed = report.plan == plan.hash() && report.xfer == env!("CARGO_PKG_VERSION");
@@ -23,7 +23,7 @@ pub fn claimed(plan: &Plan, out: &Path) -> Option<Report> {
 }
 
 /// Whether DIR is what its report says, and so are the sources. Two reads, no write.
-pub fn is_up_to_date(
+pub(crate) fn is_up_to_date(
     report: &Report,
     plan: &Plan,
     opened: &[Opened],
@@ -39,7 +39,7 @@ pub fn is_up_to_date(
 }
 
 /// Whether DIR has the weight files of a layout, and its index: names, shapes, types and offsets.
-pub fn is_laid_out(layout: &Layout, out: &Path) -> bool {
+pub(crate) fn is_laid_out(layout: &Layout, out: &Path) -> bool {
     layout.files.iter().all(|file| save::is_laid_out(file, &out.join(&file.name)))
         && layout.index.as_ref().is_none_or(|index| is_text(&out.join(Layout::INDEX), index))
 }
@@ -59,7 +59,7 @@ fn is_text(path: &Path, text: &str) -> bool {
 
 /// Whether DIR holds nothing but files that the plan makes, and not all of them, as far as that shows without its tensors: their bytes
 /// are compared before DIR is replaced.
-pub fn only_lacks(
+pub(crate) fn only_lacks(
     plan: &Plan,
     layout: &Layout,
     opened: &[Opened],
@@ -94,12 +94,12 @@ pub fn only_lacks(
 }
 
 /// Whether a file could be the only one of a layout: its length and all that is known before its tensors say so.
-pub fn may_be(layout: &Layout, path: &Path) -> bool {
+pub(crate) fn may_be(layout: &Layout, path: &Path) -> bool {
     matches!(layout.files.as_slice(), [file] if save::is_laid_out(file, path))
 }
 
 /// Whether the checksums in a file of the layout are right.
-pub fn sums_agree(layout: &Layout, path: &Path, progress: &dyn Progress) -> Result<bool> {
+pub(crate) fn sums_agree(layout: &Layout, path: &Path, progress: &dyn Progress) -> Result<bool> {
     for file in &layout.files {
         if !save::sums_agree(file, path, progress)? {
             return Ok(false);
@@ -109,7 +109,13 @@ pub fn sums_agree(layout: &Layout, path: &Path, progress: &dyn Progress) -> Resu
 }
 
 /// Whether the tensors of a file hash to what a report says.
-pub fn is_file(report: &Report, access: &Access, path: &Path, threads: usize, progress: &dyn Progress) -> Result<bool> {
+pub(crate) fn is_file(
+    report: &Report,
+    access: &Access,
+    path: &Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<bool> {
     match open_output(path, access, progress) {
         Some(written) => outputs_agree(report, &written, threads, progress),
         None => Ok(false),

@@ -5,7 +5,7 @@ use crate::plan::error::PlanError;
 
 /// A command cannot be carried out as it was given.
 #[derive(Debug, thiserror::Error)]
-pub enum JobError {
+pub(crate) enum JobError {
     #[error("--from is missing")]
     NoSource,
     /// Two sources, and not both have a name of their own.

@@ -15,7 +15,7 @@ use crate::transfer::Outcome;
 
 /// What came of a batch.
 #[derive(Default)]
-pub struct Pinned {
+pub(crate) struct Pinned {
     /// What the user should know where no batch is needed.
     pub note: Option<String>,
     /// Bytes that the pass over the model will hold.
@@ -23,7 +23,7 @@ pub struct Pinned {
 }
 
 /// Pins the batch in a plan that needs one, and proves that it fits the model.
-pub fn plan_batch(
+pub(crate) fn plan_batch(
     request: &PlanRequest,
     architecture: &Architecture,
     plan: &mut Plan,
@@ -44,7 +44,7 @@ pub fn plan_batch(
 }
 
 /// Scales what the plan marks, with the model that the output itself describes, so that `init` and `run` see the same.
-pub fn scale(
+pub(crate) fn scale(
     written: &Written,
     access: &Access,
     execution: &Execution,

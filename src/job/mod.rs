@@ -17,13 +17,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use check::{CheckRequest, Checked, check};
+pub use check::{CheckRequest, check};
 pub use compare::{CompareRequest, compare};
 pub use convert::{ConvertRequest, convert};
 pub use execution::{Execution, Finished, PlanRequest};
 pub use look::{diff, inspect};
 pub use saved::read_plan;
-pub use sources::{Opened, SourceArgument};
+pub(crate) use sources::{Opened, SourceArgument};
 pub use verify::verify;
 
 use execution::{Written, allow_memory, check_memory};

@@ -18,7 +18,7 @@ pub fn read_plan(path: &Path) -> Result<Plan> {
 }
 
 /// The report of an output directory, of a report file, or of a plan that was not carried out yet.
-pub fn report_of(path: &Path) -> Result<Report> {
+pub(crate) fn report_of(path: &Path) -> Result<Report> {
     let file = if path.is_dir() { path.join(Report::FILE) } else { path.to_path_buf() };
     if path.is_dir() && !file.exists() {
         return Err(JobError::NoReport { path: path.to_path_buf() }.into());
@@ -33,7 +33,7 @@ pub fn report_of(path: &Path) -> Result<Report> {
 }
 
 /// The report of an output directory, as it stands there.
-pub fn report_in(directory: &Path) -> Result<Report> {
+pub(crate) fn report_in(directory: &Path) -> Result<Report> {
     let file = directory.join(Report::FILE);
     let text = match text(&file) {
         Err(error) if matches!(error.downcast_ref(), Some(SourceError::MissingPath { .. })) => {
@@ -46,7 +46,7 @@ pub fn report_in(directory: &Path) -> Result<Report> {
 }
 
 /// The text of a plan or report.
-pub fn text(path: &Path) -> Result<String> {
+pub(crate) fn text(path: &Path) -> Result<String> {
     String::from_utf8(read_local(path, LONGEST)?).map_err(|error| {
         let what = format!("no text: {}", error.utf8_error());
         JobError::Unreadable { path: path.to_path_buf(), what }.into()

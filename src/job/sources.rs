@@ -16,7 +16,7 @@ use crate::source::{Access, Reference, Source, read_local};
 /// What PEFT saves beside an adapter.
 const ADAPTER: &str = "adapter_config.json";
 /// Companion files are small; a tokenizer of a quarter of a million tokens has 30 MB.
-pub const COMPANION_LIMIT: u64 = 256 << 20;
+pub(crate) const COMPANION_LIMIT: u64 = 256 << 20;
 
 /// One `--from [NAME=]SRC`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +31,12 @@ pub struct SourceArgument {
 
 impl SourceArgument {
     /// A source that is the only one.
-    pub fn only(typed: &str) -> Result<SourceArgument> {
+    pub(crate) fn only(typed: &str) -> Result<SourceArgument> {
         Ok(SourceArgument { name: "source".into(), typed: typed.into(), reference: Reference::parse(typed)? })
     }
 
     /// Parses all `--from`; the empty list is `none`. Several need names, all different.
-    pub fn parse_all(from: &[String]) -> Result<Vec<SourceArgument>> {
+    pub(crate) fn parse_all(from: &[String]) -> Result<Vec<SourceArgument>> {
         if from.is_empty() {
             return Err(JobError::NoSource.into());
         }
@@ -86,7 +86,7 @@ pub struct Opened {
 
 impl Opened {
     /// What planning sees.
-    pub fn view(&self) -> SourceView<'_> {
+    pub(crate) fn view(&self) -> SourceView<'_> {
         SourceView {
             name: self.argument.name.clone(),
             reference: self.source.label().to_string(),
@@ -102,25 +102,25 @@ impl Opened {
     }
 
     /// Its name in reports, and its tensors.
-    pub fn listed(&self) -> (&str, &Listing) {
+    pub(crate) fn listed(&self) -> (&str, &Listing) {
         (self.source.label(), self.checkpoint.reader.listing())
     }
 
     /// The bytes of one of its tensors, or `None` where it has no such tensor.
-    pub fn tensor_bytes(&self, name: &str) -> Option<u64> {
+    pub(crate) fn tensor_bytes(&self, name: &str) -> Option<u64> {
         let listing = self.checkpoint.reader.listing();
         listing.tensors.get(listing.position(name)?)?.bytes().ok()
     }
 }
 
 /// The readers, in order.
-pub fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
+pub(crate) fn readers(sources: &[Opened]) -> Vec<Arc<dyn Reader>> {
     sources.iter().map(|s| s.checkpoint.reader.clone()).collect()
 }
 
 /// Opens every source: headers, and the small files beside them; weights on the Hub stay there as far as that goes, until `fetch`. A
 /// key that none of them has a use for is an error; `NAME=KEY` is the key of the source called so.
-pub fn open_all(
+pub(crate) fn open_all(
     arguments: &[SourceArgument],
     keys: &[String],
     access: &Access,
@@ -154,7 +154,7 @@ fn named_key<'a>(text: &'a str, arguments: &[SourceArgument]) -> (Option<&'a str
 }
 
 /// A key that no checkpoint has a use for is a mistake.
-pub fn check_key<'a>(key: Option<&str>, mut checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Result<()> {
+pub(crate) fn check_key<'a>(key: Option<&str>, mut checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Result<()> {
     match key {
         Some(key) if checkpoints.all(|checkpoint| checkpoint.key.is_none()) => {
             Err(JobError::UnusedKey { key: key.to_string() }.into())
@@ -195,7 +195,7 @@ fn read_vocabulary(source: &Source, progress: &dyn Progress) -> Result<Option<Vo
 }
 
 /// Opens the sources of a saved plan and proves that they are what they were: commits, lengths and pins.
-pub fn reopen(plan: &Plan, access: &Access, progress: &dyn Progress) -> Result<Vec<Opened>> {
+pub(crate) fn reopen(plan: &Plan, access: &Access, progress: &dyn Progress) -> Result<Vec<Opened>> {
     plan.sources.iter().map(|planned| reopen_one(planned, access, progress)).collect()
 }
 
@@ -233,7 +233,7 @@ fn reopen_one(planned: &PlannedSource, access: &Access, progress: &dyn Progress)
 }
 
 /// Fetches the files that hold these tensors (which source, the name there), as far as they are on the Hub and not in the cache.
-pub fn fetch<'a>(
+pub(crate) fn fetch<'a>(
     sources: &[Opened],
     tensors: impl IntoIterator<Item = (usize, &'a str)>,
     progress: &dyn Progress,
@@ -256,7 +256,7 @@ pub fn fetch<'a>(
 }
 
 /// The bytes of a companion, proven to be those that were planned with.
-pub fn content(content: &Content, sources: &[Opened], progress: &dyn Progress) -> Result<Vec<u8>> {
+pub(crate) fn content(content: &Content, sources: &[Opened], progress: &dyn Progress) -> Result<Vec<u8>> {
     let (label, file, bytes, expected) = match content {
         Content::Text(text) => return Ok(text.as_bytes().to_vec()),
         Content::Source { source, name, digest } => {
@@ -283,6 +283,6 @@ fn changed(source_name: &str, file: &str, expected: &str, found: &str) -> crate:
 }
 
 /// `blake3:…`.
-pub fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     crate::digest::of(bytes)
 }

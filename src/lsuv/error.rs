@@ -3,7 +3,7 @@ use crate::tensor::Dtype;
 
 /// Layer-sequential unit variance cannot be reached.
 #[derive(Debug, thiserror::Error)]
-pub enum LsuvError {
+pub(crate) enum LsuvError {
     #[error("--data is missing: `lsuv` measures the model on a batch, and {name} is to be initialised by it")]
     NoBatch { name: String },
     #[error("{name}: dead: the variance of its output over the batch is {variance:e}")]

@@ -15,19 +15,19 @@ use crate::error::{Error, Result, nearest};
 use crate::graph::{self, Parameter};
 use crate::lsuv::error::LsuvError;
 use crate::progress::Progress;
-pub use pass::{Done, Pass, Rewritten, Store, Visit};
+pub(crate) use pass::{Done, Pass, Rewritten, Store, Visit};
 use scale::Scaler;
-pub use staged::Staged;
+pub(crate) use staged::Staged;
 
 /// The bytes that a pass holds at most: the batch, live activations and one layer.
-pub fn peak(architecture: &Architecture, batch: &Batch) -> u64 {
+pub(crate) fn peak(architecture: &Architecture, batch: &Batch) -> u64 {
     let Some(graph) = &architecture.graph else { return 0 };
     graph::live_bytes(graph, &architecture.parameters, crate::batch::extent(batch, graph))
 }
 
 /// Scales every marked weight where it lies. A weight that is dead, not finite, not reached or outside its tolerance is an error
 /// that names it.
-pub fn run(pass: &Pass, store: &dyn Store, progress: &dyn Progress) -> Result<Done> {
+pub(crate) fn run(pass: &Pass, store: &dyn Store, progress: &dyn Progress) -> Result<Done> {
     let graph = pass.architecture.graph.as_ref().ok_or(LsuvError::NoGraph)?;
     check_allowed(pass)?;
     let mut scaler = Scaler::new(pass, graph, store, progress);
@@ -40,7 +40,7 @@ pub fn run(pass: &Pass, store: &dyn Store, progress: &dyn Progress) -> Result<Do
 }
 
 /// Runs `work` where the tensor library finds so many threads; they change no bit.
-pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+pub(crate) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool =
         pool.map_err(|error| Error::io("start", "the threads that run the model", std::io::Error::other(error)))?;

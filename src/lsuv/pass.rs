@@ -25,7 +25,7 @@ pub struct Visit {
 }
 
 /// Where the values of a model lie while its weights are scaled: in files that are not published yet, or in memory.
-pub trait Store: Sync {
+pub(crate) trait Store: Sync {
     /// The index and the assignment of a tensor (of its owner, where it is tied), or `None` where the plan has none of this name.
     fn assignment(&self, name: &str) -> Option<(usize, &Assignment)>;
     /// The tensor in f32.
@@ -36,7 +36,7 @@ pub trait Store: Sync {
 
 /// A weight that was rewritten.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rewritten {
+pub(crate) struct Rewritten {
     /// By how much its norm grew, once rounded to its type.
     pub factor: f64,
     /// `blake3:…` of its bytes, where it lies in a file.
@@ -45,7 +45,7 @@ pub struct Rewritten {
 
 /// What a pass did, by the index of the assignment.
 #[derive(Clone, Debug, Default)]
-pub struct Done {
+pub(crate) struct Done {
     /// What was done at each weight.
     pub visits: BTreeMap<usize, Visit>,
     /// The digests of those that were rewritten.
@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 /// What a pass works on.
-pub struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     /// The plan whose marked weights are scaled.
     pub plan: &'a Plan,
     /// The model.

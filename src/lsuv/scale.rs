@@ -32,7 +32,12 @@ pub(super) struct Scaler<'a> {
 }
 
 impl<'a> Scaler<'a> {
-    pub fn new(pass: &'a Pass<'a>, graph: &Graph, store: &'a dyn Store, progress: &'a dyn Progress) -> Scaler<'a> {
+    pub(crate) fn new(
+        pass: &'a Pass<'a>,
+        graph: &Graph,
+        store: &'a dyn Store,
+        progress: &'a dyn Progress,
+    ) -> Scaler<'a> {
         let parameters = &pass.architecture.parameters;
         Scaler {
             pass,
@@ -48,7 +53,7 @@ impl<'a> Scaler<'a> {
     }
 
     /// What was done, or an error where a marked weight was never reached.
-    pub fn done(mut self) -> Result<Done> {
+    pub(crate) fn done(mut self) -> Result<Done> {
         for (index, assignment) in self.plan.assignments.iter().enumerate() {
             let Some(Lsuv { target, .. }) = assignment.lsuv else { continue };
             if self.done.visits.contains_key(&index) {

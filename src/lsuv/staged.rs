@@ -16,7 +16,7 @@ use crate::tensor::error::TensorError;
 use crate::transfer::error::TransferError;
 
 /// Every written tensor of an output that is not published yet, by its name.
-pub struct Staged<'a> {
+pub(crate) struct Staged<'a> {
     files: Vec<Arc<StagedFile>>,
     places: BTreeMap<&'a str, Place<'a>>,
 }
@@ -30,7 +30,7 @@ struct Place<'a> {
 
 impl<'a> Staged<'a> {
     /// Opens the staged files again. `layout` must be the plan's.
-    pub fn open(plan: &'a Plan, layout: &Layout, staging: &Staging) -> Result<Staged<'a>> {
+    pub(crate) fn open(plan: &'a Plan, layout: &Layout, staging: &Staging) -> Result<Staged<'a>> {
         let files = layout.files.iter().map(|file| staging.reopen(&file.name)).collect::<Result<_>>()?;
         let spans = layout
             .files
@@ -100,6 +100,6 @@ impl Store for Staged<'_> {
 }
 
 /// The Euclidean norm, summed in f64 in order.
-pub fn norm(values: &[f32]) -> f64 {
+pub(crate) fn norm(values: &[f32]) -> f64 {
     values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt()
 }

@@ -18,7 +18,7 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub fn new(plan: &Plan, graph: &Graph, parameters: &[Parameter]) -> Targets {
+    pub(crate) fn new(plan: &Plan, graph: &Graph, parameters: &[Parameter]) -> Targets {
         let marked = plan.assignments.iter().filter(|assignment| assignment.lsuv.is_some());
         let siblings = marked.map(|assignment| (template(&assignment.target.name), (0.0, 0))).collect();
         let branches: BTreeSet<usize> = graph.nodes.iter().filter_map(|node| node.branch).collect();
@@ -26,7 +26,7 @@ impl Targets {
     }
 
     /// Whether a weight that was transferred tells what a new one is to have.
-    pub fn wants(&self, name: &str, action: Action) -> bool {
+    pub(crate) fn wants(&self, name: &str, action: Action) -> bool {
         let is_transferred = match action {
             Action::Copied | Action::Adapted => true,
             Action::Tied | Action::New => false,
@@ -35,7 +35,7 @@ impl Targets {
     }
 
     /// What a transferred weight's output has.
-    pub fn measured(&mut self, name: &str, variance: f64) {
+    pub(crate) fn measured(&mut self, name: &str, variance: f64) {
         if let Some((sum, count)) = self.siblings.get_mut(&template(name))
             && variance.is_finite()
             && variance > 0.0
@@ -46,7 +46,7 @@ impl Targets {
     }
 
     /// What a new weight's output is to have.
-    pub fn target(&self, weight: ParameterId, name: &str) -> f64 {
+    pub(crate) fn target(&self, weight: ParameterId, name: &str) -> f64 {
         match self.siblings.get(&template(name)) {
             Some((sum, count)) if *count > 0 => sum / f64::from(*count),
             Some(_) | None if self.ends.contains(&weight) => 1.0 / self.branches.max(1) as f64,

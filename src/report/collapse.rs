@@ -8,7 +8,7 @@ use crate::ranges;
 
 /// One line: a name, perhaps with ranges, and how many tensors it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line<K> {
+pub(crate) struct Line<K> {
     /// As `encoder.layer.{0-11}.attention.self.query.weight`.
     pub name: String,
     /// What all of them agree in.
@@ -27,7 +27,7 @@ struct Group<'a, K> {
 }
 
 /// Collapses names of equal `key`. Lines stand where their first member stood.
-pub fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -> Vec<Line<K>> {
+pub(crate) fn collapse<'a, K: Ord + Clone>(items: impl Iterator<Item = (&'a str, K)>) -> Vec<Line<K>> {
     let mut groups: Vec<Group<K>> = Vec::new();
     let mut index: HashMap<String, BTreeMap<K, usize>> = HashMap::default();
     let (mut text, mut numbers) = (String::new(), Vec::new());

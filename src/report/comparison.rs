@@ -59,7 +59,7 @@ pub fn json(comparison: &Comparison) -> String {
 }
 
 /// Trainings by strategy, in their order.
-pub fn by_strategy(trained: &[Trained]) -> Vec<(&str, Vec<&Trained>)> {
+pub(crate) fn by_strategy(trained: &[Trained]) -> Vec<(&str, Vec<&Trained>)> {
     let mut groups: Vec<(&str, Vec<&Trained>)> = Vec::new();
     for run in trained {
         match groups.iter_mut().find(|(name, _)| *name == run.strategy) {

@@ -72,7 +72,7 @@ fn shortened(text: &str) -> String {
 
 impl Inspection {
     /// The inspection of a listing.
-    pub fn of(listing: &Listing, files: &[PinnedFile], notes: &[String]) -> Result<Inspection> {
+    pub(crate) fn of(listing: &Listing, files: &[PinnedFile], notes: &[String]) -> Result<Inspection> {
         let mut tensors = Vec::with_capacity(listing.tensors.len());
         let (mut parameters, mut bytes) = (0u64, 0u64);
         for tensor in &listing.tensors {

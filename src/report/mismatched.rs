@@ -54,7 +54,7 @@ pub(super) fn is_mismatched(assignment: &Assignment) -> bool {
 
 /// One line for the modules of each layer template that are mismatched alike: `encoder.layer.{0-11}.output.dense × 12 weight: expected
 /// [768, 3072], found [768, 1536]`.
-pub fn lines(modules: &[MismatchedModule]) -> Vec<String> {
+pub(crate) fn lines(modules: &[MismatchedModule]) -> Vec<String> {
     let described = modules.iter().map(|module| (module.module.as_str(), shapes(module)));
     let line = |line: Line<String>| match line.count {
         1 => format!("{}  {}", line.name, line.key),

@@ -1,18 +1,18 @@
 //! A plan and its outcome, for machines (`xfer.json`) and for people. The JSON depends on nothing but plan and data: no time,
 //! host, thread count or path, so that `diff -r` of two runs finds nothing.
 
-pub mod collapse;
+pub(crate) mod collapse;
 pub mod comparison;
 pub mod diagnosis;
-pub mod difference;
+pub(crate) mod difference;
 pub mod explain;
-pub mod inspection;
+pub(crate) mod inspection;
 mod json;
 pub mod mismatched;
 pub mod page;
 pub mod text;
 mod tree;
-pub mod verification;
+pub(crate) mod verification;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-pub use mismatched::{MismatchedModule, MismatchedTensor};
+pub(crate) use mismatched::MismatchedModule;
 
 use crate::lsuv::Visit;
 use crate::plan::{
@@ -125,12 +125,12 @@ impl Counts {
     }
 
     /// Initialised ones that had no source.
-    pub fn plain_new(&self) -> u64 {
+    pub(crate) fn plain_new(&self) -> u64 {
         self.new.saturating_sub(self.mismatched)
     }
 
     /// All of them.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.copied.saturating_add(self.adapted).saturating_add(self.tied).saturating_add(self.new)
     }
 }
@@ -243,7 +243,7 @@ pub struct Groups {
 
 impl Report {
     /// Its name in an output directory.
-    pub const FILE: &'static str = "xfer.json";
+    pub(crate) const FILE: &'static str = "xfer.json";
 
     /// The report of a plan; without outcomes (a dry run) it has no digests.
     pub fn of(plan: &Plan, outcomes: Option<&[Outcome]>) -> Report {
@@ -271,7 +271,7 @@ impl Report {
     }
 
     /// The same with what was measured where weights were scaled, by the index of the assignment.
-    pub fn with_visits(mut self, visits: &BTreeMap<usize, Visit>) -> Report {
+    pub(crate) fn with_visits(mut self, visits: &BTreeMap<usize, Visit>) -> Report {
         for (index, visit) in visits {
             let Some(tensor) = self.tensors.get_mut(*index) else { continue };
             tensor.lsuv = Some(*visit);
@@ -291,7 +291,7 @@ impl Report {
 
 impl Report {
     /// The plan as far as a report holds it: sources and expressions, and neither the size of shards nor the content of files.
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         Plan {
             xfer_plan: FORMAT,
             seed: self.seed,

@@ -173,7 +173,7 @@ fn leftover(out: &mut Text, tensors: &[Unused], title: &str) {
 }
 
 /// A number of parameters with three significant digits: `0`, `385`, `11.8 k`, `109 M`, `7.24 G`.
-pub fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let scaled = |by: f64, unit: &str| {
         let value = n as f64 / by;
         let digits = if value < 10.0 {
@@ -195,7 +195,7 @@ pub fn count(n: u64) -> String {
 }
 
 /// Never rounds a part up to the whole or a little down to nothing: `99.9 %` and `0.1 %` are the limits for both.
-pub fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 || part == whole {
         return "100 %".into();
     }

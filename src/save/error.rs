@@ -5,7 +5,7 @@ use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// An output cannot be laid out, written or published.
 #[derive(Debug, thiserror::Error)]
-pub enum SaveError {
+pub(crate) enum SaveError {
     #[error("tensor {tensor} would be written twice")]
     DuplicateTensor { tensor: String },
     #[error("{format} has no {dtype}: tensor {tensor}")]

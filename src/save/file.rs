@@ -13,7 +13,7 @@ use crate::save::error::SaveError;
 
 /// A file being written at known offsets, by several threads at once; its space is allocated beforehand.
 #[derive(Debug)]
-pub struct StagedFile {
+pub(crate) struct StagedFile {
     file: Handle,
     bytes: u64,
     /// Where it will stand, for errors.
@@ -41,14 +41,14 @@ impl StagedFile {
     }
 
     /// Writes at an offset; a full disk is an `IoError` with the path of the output, not of the staging file.
-    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check(offset, bytes.len())?;
         let written = self.file.file().and_then(|file| file.write_all_at(bytes, offset));
         written.map_err(|error| Error::io("write", &self.target, error))
     }
 
     /// Reads back, for passes over the staged output.
-    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.check(offset, out.len())?;
         let read = self.file.file().and_then(|file| file.read_exact_at(out, offset));
         read.map_err(|error| Error::io("read", &self.target, error))

@@ -19,7 +19,7 @@ const RESERVED: &str = "__metadata__";
 
 /// A file that is not safetensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Archive {
+pub(crate) enum Archive {
     /// A `state_dict` as `torch.save` writes it.
     Torch,
     /// NumPy's archive of arrays.
@@ -28,7 +28,7 @@ pub enum Archive {
 
 /// All offsets of an output. The header's metadata is `{"format": "pt"}`; tied assignments take no space.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The weight files; shards are filled greedily in the order of the plan, a tensor above the limit gets its own.
     /// Within a file the wider types come first, then the names ascend, so that every tensor is aligned to its elements.
     pub files: Vec<WeightFile>,
@@ -38,11 +38,11 @@ pub struct Layout {
 
 impl Layout {
     /// The name of the index.
-    pub const INDEX: &str = "model.safetensors.index.json";
+    pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
     /// Computes every offset; an error for a duplicate name, an overflow or a header over 25 MB. A plan without tensors is
     /// one valid file without tensors.
-    pub fn of(plan: &Plan) -> Result<Layout> {
+    pub(crate) fn of(plan: &Plan) -> Result<Layout> {
         let items = items(&plan.assignments)?;
         let shards = fill(&items, plan.max_shard_size)?;
         let count = shards.len();
@@ -56,7 +56,7 @@ impl Layout {
     }
 
     /// The same for one archive, in the order of the plan; a type that its format lacks is an error.
-    pub fn of_archive(plan: &Plan, archive: Archive) -> Result<Layout> {
+    pub(crate) fn of_archive(plan: &Plan, archive: Archive) -> Result<Layout> {
         let items = items(&plan.assignments)?;
         let total = items.iter().try_fold(0u64, |sum, item| sum.checked_add(item.bytes));
         total.filter(|total| *total <= i64::MAX as u64).ok_or(SaveError::TooLarge)?;

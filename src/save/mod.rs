@@ -19,12 +19,12 @@ mod tests;
 mod torch;
 mod weights;
 
-pub use file::StagedFile;
-pub use layout::{Archive, Layout};
-pub use part::{files_in, is_laid_out};
-pub use staging::{Staging, admit, settle};
-pub use sums::{fill_in, sums_agree};
-pub use weights::{Span, Sum, WeightFile};
+pub(crate) use file::StagedFile;
+pub(crate) use layout::{Archive, Layout};
+pub(crate) use part::{files_in, is_laid_out};
+pub(crate) use staging::{Staging, admit, settle};
+pub(crate) use sums::{fill_in, sums_agree};
+pub(crate) use weights::{Span, Sum, WeightFile};
 
 /// What may stand where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ const DEEPEST: usize = 8;
 const PIECE: usize = 1 << 20;
 
 /// The files below a directory, with `/`; `None` where something else stands there, or they are nested too deep.
-pub fn files_in(directory: &Path) -> Result<Option<Vec<String>>> {
+pub(crate) fn files_in(directory: &Path) -> Result<Option<Vec<String>>> {
     let mut names = Vec::new();
     let mut folders = vec![(directory.to_path_buf(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
@@ -42,7 +42,7 @@ pub fn files_in(directory: &Path) -> Result<Option<Vec<String>>> {
 }
 
 /// Whether a file has the length of a weight file and everything in it that is known before its tensors: names, shapes, types, offsets.
-pub fn is_laid_out(weights: &WeightFile, path: &Path) -> bool {
+pub(crate) fn is_laid_out(weights: &WeightFile, path: &Path) -> bool {
     let is_long = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == weights.bytes);
     let Some(file) = is_long.then(|| File::open(path).ok()).flatten() else { return false };
     let mut places: Vec<u64> = weights.sums.iter().flat_map(|sum| sum.places).collect();

@@ -20,7 +20,7 @@ const LOCK: &str = ".xfer-lock";
 /// The folder `.STEM.xfer-<first 16 hex digits of the plan hash>` beside DIR (inside it where DIR is a mount point), locked.
 /// Dropped without `publish`, it removes itself. Opening reclaims debris of dead runs for the same DIR whose lock is free.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     place: Place,
     folder: PathBuf,
     replace: Replace,
@@ -35,12 +35,12 @@ impl Staging {
     /// Checks DIR against `replace`, finishes or undoes an interrupted exchange, reclaims debris, creates and locks the folder;
     /// missing parents of DIR are created, and where DIR is a link, the output goes where it leads.
     /// Another live writer of the same DIR is an error with exit 75; a foreign DIR is exit 3 and nothing is touched.
-    pub fn open(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
+    pub(crate) fn open(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
         Staging::open_in(Place::resolve(out)?, plan_hash, replace)
     }
 
     /// The same for a single file in the place of DIR, which `publish_file` makes of a staged one.
-    pub fn open_file(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
+    pub(crate) fn open_file(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
         Staging::open_in(Place::of_file(out)?, plan_hash, replace)
     }
 
@@ -71,23 +71,23 @@ impl Staging {
     }
 
     /// Creates a file of this length (`fallocate`; an error there before anything is written if the disk is too full).
-    pub fn create(&self, name: &str, bytes: u64) -> Result<Arc<StagedFile>> {
+    pub(crate) fn create(&self, name: &str, bytes: u64) -> Result<Arc<StagedFile>> {
         let path = self.prepare(name)?;
         Ok(Arc::new(StagedFile::create(&path, self.place.typed.join(name), bytes)?))
     }
 
     /// Opens a file that was created here, to read it and to change it in place.
-    pub fn reopen(&self, name: &str) -> Result<Arc<StagedFile>> {
+    pub(crate) fn reopen(&self, name: &str) -> Result<Arc<StagedFile>> {
         Ok(Arc::new(StagedFile::open(&self.folder.join(name), self.place.typed.join(name))?))
     }
 
     /// Writes a small file whole; its name may contain `/`.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         self.write_by(name, |out| out.write_all(bytes))
     }
 
     /// Writes a file whose content is made while it is written.
-    pub fn write_by(&self, name: &str, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    pub(crate) fn write_by(&self, name: &str, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         let path = self.prepare(name)?;
         let write = || {
             let mut out = BufWriter::with_capacity(1 << 16, File::create_new(&path)?);
@@ -118,17 +118,17 @@ impl Staging {
     }
 
     /// The folder, for readers of the staged output.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.folder
     }
 
     /// Makes DIR the staged content, by rename or atomic exchange; weights first, index and config last in a mount point.
-    pub fn publish(self, sync: Sync) -> Result<()> {
+    pub(crate) fn publish(self, sync: Sync) -> Result<()> {
         self.publish_by(sync, None)
     }
 
     /// Makes the single file the staged file of this name, by one rename.
-    pub fn publish_file(self, name: &str, sync: Sync) -> Result<()> {
+    pub(crate) fn publish_file(self, name: &str, sync: Sync) -> Result<()> {
         if sync == Sync::Wait {
             publish::flush(&self.folder)?;
         }
@@ -173,7 +173,7 @@ impl Drop for Staging {
 
 /// Finishes or undoes what a dead run left of DIR and removes its debris, for a run that may find DIR up to date and then opens no
 /// staging. Where nothing was left it writes nothing, so that a finished output may lie in a read-only place.
-pub fn settle(out: &Path) -> Result<()> {
+pub(crate) fn settle(out: &Path) -> Result<()> {
     let place = Place::resolve(out)?;
     if !place.home.is_dir() || place.stagings()?.is_empty() && !place.aside().exists() {
         return Ok(());
@@ -185,7 +185,7 @@ pub fn settle(out: &Path) -> Result<()> {
 }
 
 /// Refuses a DIR that `replace` does not allow to be replaced, as `Staging::open` will. Changes nothing.
-pub fn admit(out: &Path, replace: Replace) -> Result<()> {
+pub(crate) fn admit(out: &Path, replace: Replace) -> Result<()> {
     Place::resolve(out)?.admit(replace).map(drop)
 }
 

@@ -12,7 +12,7 @@ use crate::progress::Progress;
 const PIECE: usize = 1 << 20;
 
 /// Whether every checksum that a written file states is that of what it is over.
-pub fn sums_agree(weights: &WeightFile, path: &Path, progress: &dyn Progress) -> Result<bool> {
+pub(crate) fn sums_agree(weights: &WeightFile, path: &Path, progress: &dyn Progress) -> Result<bool> {
     let failed = |error| Error::io("read", path, error);
     let file = File::open(path).map_err(failed)?;
     let read = |at: u64, out: &mut [u8]| file.read_exact_at(out, at).map_err(failed);
@@ -45,7 +45,7 @@ fn sum_of(sum: &Sum, read: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<u32>
 }
 
 /// Reads what each checksum is over and writes it to its places.
-pub fn fill_in(weights: &WeightFile, file: &StagedFile, progress: &dyn Progress) -> Result<()> {
+pub(crate) fn fill_in(weights: &WeightFile, file: &StagedFile, progress: &dyn Progress) -> Result<()> {
     for sum in &weights.sums {
         progress.interrupted()?;
         let found = sum_of(sum, &|at, out| file.read_at(at, out))?;

@@ -4,7 +4,7 @@ use crate::tensor::TensorInfo;
 
 /// One weight file: its header, and where each tensor lies.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WeightFile {
+pub(crate) struct WeightFile {
     /// `model.safetensors`, or `model-00001-of-0000N.safetensors`.
     pub name: String,
     /// What it begins with: of safetensors the length prefix and the JSON header, padded.
@@ -21,7 +21,7 @@ pub struct WeightFile {
 
 /// Where a tensor lies in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     /// The index of the assignment in the plan.
     pub assignment: usize,
     /// The offset in the file, header included.
@@ -32,7 +32,7 @@ pub struct Span {
 
 /// A CRC-32 over a part of a file, and the two places of the file that state it, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sum {
+pub(crate) struct Sum {
     /// Where the part begins.
     pub offset: u64,
     /// Its bytes.

@@ -36,12 +36,12 @@ impl LocalFile {
 }
 
 /// Opens a regular file of this machine.
-pub fn local_file(path: &Path) -> Result<impl Bytes> {
+pub(crate) fn local_file(path: &Path) -> Result<impl Bytes> {
     LocalFile::open(path, &path.display().to_string())
 }
 
 /// All bytes of a regular file of this machine, of at most `limit`. A pipe or a device, which may never end, is an error.
-pub fn read_local(path: &Path, limit: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_local(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = LocalFile::open(path, &path.display().to_string())?;
     if file.len > limit {
         return Err(SourceError::TooLong { file: file.name, limit, bytes: file.len }.into());

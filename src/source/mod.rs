@@ -28,7 +28,7 @@ use crate::source::error::SourceError;
 
 pub use access::{Access, Patience};
 pub use bytes::{Bytes, PinnedFile};
-pub use local::{local_file, read_local};
+pub(crate) use local::{local_file, read_local};
 pub use reference::{Reference, aliases};
 
 use hub::Snapshot;
@@ -69,7 +69,7 @@ impl Source {
     }
 
     /// As it can be typed: a path, or `hf://org/name`.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         match &self.place {
             Place::Directory(directory) => directory.path().display().to_string(),
             Place::Snapshot(snapshot) => format!("hf://{}", snapshot.repository),
@@ -93,7 +93,7 @@ impl Source {
     }
 
     /// The names of the files in the folder of a reference to one file, sorted; else those at the top.
-    pub fn beside(&self) -> Result<Vec<String>> {
+    pub(crate) fn beside(&self) -> Result<Vec<String>> {
         match &self.place {
             Place::Directory(directory) => directory.beside(),
             Place::Snapshot(snapshot) => Ok(snapshot.beside()),
@@ -102,7 +102,7 @@ impl Source {
 
     /// The name of the folder of a reference to one file, and the names of the folders beside that one that hold a file of the same
     /// name: `mp_rank_00`, and `mp_rank_01`.
-    pub fn folders(&self) -> Result<(String, Vec<String>)> {
+    pub(crate) fn folders(&self) -> Result<(String, Vec<String>)> {
         match &self.place {
             Place::Directory(directory) => directory.folders(),
             Place::Snapshot(snapshot) => Ok(snapshot.folders()),

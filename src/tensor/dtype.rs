@@ -14,15 +14,15 @@ macro_rules! dtypes {
 
         impl Dtype {
             /// Every element type, in the order of their declaration.
-            pub const ALL: &'static [Dtype] = &[$(Dtype::$variant,)*];
+            pub(crate) const ALL: &'static [Dtype] = &[$(Dtype::$variant,)*];
 
             /// `(elements, bytes)` of the smallest piece that is a whole number of bytes: `F32` is `(1, 4)`, `F4` `(2, 1)`.
-            pub const fn unit(self) -> (u64, u64) {
+            pub(crate) const fn unit(self) -> (u64, u64) {
                 match self { $(Dtype::$variant => ($elements, $bytes),)* }
             }
 
             /// The spelling in a safetensors header, as `BF16`.
-            pub const fn stored_name(self) -> &'static str {
+            pub(crate) const fn stored_name(self) -> &'static str {
                 match self { $(Dtype::$variant => stringify!($stored),)* }
             }
 
@@ -32,7 +32,7 @@ macro_rules! dtypes {
             }
 
             /// The spelling for people and for `config.json` abbreviations, as `bf16`.
-            pub const fn short_name(self) -> &'static str {
+            pub(crate) const fn short_name(self) -> &'static str {
                 match self { $(Dtype::$variant => $short,)* }
             }
 
@@ -79,24 +79,24 @@ dtypes! {
 
 impl Dtype {
     /// Whether values of this type can be computed with: `F16`, `BF16`, `F32`, `F64`.
-    pub fn is_float(self) -> bool {
+    pub(crate) fn is_float(self) -> bool {
         self.class() == Class::Float
     }
 
     /// Bits of one element; `F4` has 4.
-    pub fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         let (elements, bytes) = self.unit();
         bytes * 8 / elements
     }
 
     /// The type that a safetensors header calls `name`, or `None` where there is no such type.
-    pub fn from_stored_name(name: &str) -> Option<Dtype> {
+    pub(crate) fn from_stored_name(name: &str) -> Option<Dtype> {
         Dtype::ALL.iter().copied().find(|dtype| dtype.stored_name() == name)
     }
 
     /// The name that `torch_dtype` and `dtype` have in a Hugging Face config (`float32`, `bfloat16`, …), or `None`
     /// for a type that PyTorch models are not kept in.
-    pub fn torch_name(self) -> Option<&'static str> {
+    pub(crate) fn torch_name(self) -> Option<&'static str> {
         match self {
             Dtype::F16 => Some("float16"),
             Dtype::Bf16 => Some("bfloat16"),

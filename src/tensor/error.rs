@@ -3,7 +3,7 @@ use crate::tensor::{Dtype, Shape, ShapeText};
 
 /// A shape, a type or a number of bytes does not work out.
 #[derive(Debug, thiserror::Error)]
-pub enum TensorError {
+pub(crate) enum TensorError {
     #[error("a tensor of shape {} in {dtype} is larger than 64 bits can count", ShapeText(shape))]
     Overflow { shape: Shape, dtype: Dtype },
     #[error("{elements} elements of {dtype} do not fill whole units of {unit}")]

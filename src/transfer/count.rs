@@ -16,7 +16,7 @@ pub(super) struct Count {
 
 impl Count {
     /// An index along `axis` of a tensor that planning has checked.
-    pub fn new(info: &TensorInfo, axis: Option<usize>) -> Count {
+    pub(crate) fn new(info: &TensorInfo, axis: Option<usize>) -> Count {
         let along = axis.and_then(|axis| {
             let inner = elements(info.shape.get(axis + 1..)?)?;
             Some((inner, *info.shape.get(axis)?))
@@ -25,7 +25,7 @@ impl Count {
     }
 
     /// Elements `range` into `out`, little-endian.
-    pub fn fill(&self, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn fill(&self, range: Range<u64>, out: &mut [u8]) -> Result<()> {
         let width = size(self.bytes.max(1))?;
         for (element, out) in range.zip(out.chunks_exact_mut(width)) {
             let index = match self.along {

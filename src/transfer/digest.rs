@@ -14,23 +14,23 @@ pub(super) struct Digest {
 
 impl Digest {
     /// Of `len` bytes in pieces of `piece`, a power of two not below 1024.
-    pub fn new(len: u64, piece: u64) -> Digest {
+    pub(crate) fn new(len: u64, piece: u64) -> Digest {
         Digest { len, piece, values: Mutex::new(Vec::new()) }
     }
 
     /// How many pieces there are; one of no bytes for an empty tensor.
-    pub fn pieces(&self) -> u64 {
+    pub(crate) fn pieces(&self) -> u64 {
         self.len.div_ceil(self.piece).max(1)
     }
 
     /// Where a piece lies.
-    pub fn span(&self, index: u64) -> std::ops::Range<u64> {
+    pub(crate) fn span(&self, index: u64) -> std::ops::Range<u64> {
         let start = index.saturating_mul(self.piece).min(self.len);
         start..start.saturating_add(self.piece).min(self.len)
     }
 
     /// Hashes a piece.
-    pub fn put(&self, index: u64, bytes: &[u8]) {
+    pub(crate) fn put(&self, index: u64, bytes: &[u8]) {
         let value = match self.pieces() {
             1 => *blake3::hash(bytes).as_bytes(),
             _ => blake3::Hasher::new().set_input_offset(index * self.piece).update(bytes).finalize_non_root(),
@@ -45,7 +45,7 @@ impl Digest {
     }
 
     /// `blake3:…` of the whole, once every piece was put.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = match values[..] {
             [] => blake3::hash(&[]),

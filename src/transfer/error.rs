@@ -3,7 +3,7 @@ use crate::tensor::{Dtype, TensorInfo};
 
 /// A transfer cannot be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum TransferError {
+pub(crate) enum TransferError {
     #[error("the plan takes from source {source_index}, {sources} opened")]
     Source { source_index: usize, sources: usize },
     #[error("tensor {tensor} is not in source {source_index} any more")]

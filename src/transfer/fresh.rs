@@ -36,7 +36,13 @@ struct Part<'a> {
 
 impl<'a> Fresh<'a> {
     /// Checks that the parts are the rows, and that no index overflows.
-    pub fn new(seed: u64, tensor: &'a str, info: &TensorInfo, first: u64, parts: &'a [InitPart]) -> Result<Fresh<'a>> {
+    pub(crate) fn new(
+        seed: u64,
+        tensor: &'a str,
+        info: &TensorInfo,
+        first: u64,
+        parts: &'a [InitPart],
+    ) -> Result<Fresh<'a>> {
         let rows = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.rows));
         if rows != Some(info.rows()) {
             let parts = rows.unwrap_or(u64::MAX);
@@ -61,12 +67,12 @@ impl<'a> Fresh<'a> {
     }
 
     /// Whether a part exists only all at once.
-    pub fn needs_whole(&self) -> bool {
+    pub(crate) fn needs_whole(&self) -> bool {
         self.parts.iter().any(|part| part.scheme.needs_whole())
     }
 
     /// Bytes that stay in memory from range to range, and bytes that one range holds meanwhile.
-    pub fn memory(&self) -> (u64, u64) {
+    pub(crate) fn memory(&self) -> (u64, u64) {
         let whole = |part: &&Part| part.scheme.needs_whole();
         let kept = self.parts.iter().filter(whole).map(|part| (part.elements.end - part.elements.start) * 4).sum();
         let meanwhile = self.parts.iter().map(|part| part.scheme.scratch(&part.shape)).max().unwrap_or(0);
@@ -74,7 +80,7 @@ impl<'a> Fresh<'a> {
     }
 
     /// Elements `range` of the value into `out`, as little-endian f32.
-    pub fn fill(&self, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn fill(&self, range: Range<u64>, out: &mut [u8]) -> Result<()> {
         let first = self.parts.partition_point(|part| part.elements.end <= range.start);
         let mut out = out;
         for part in self.parts.iter().skip(first) {
@@ -142,7 +148,7 @@ impl<'a> Fresh<'a> {
     }
 
     /// Frees what is kept from range to range.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         for part in &self.parts {
             *part.whole.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }

@@ -33,17 +33,18 @@ use crate::progress::{Progress, Silent};
 use crate::save::{self, Layout, StagedFile, Staging};
 use crate::tensor::Rows;
 use crate::transfer::error::TransferError;
-pub use difference::Difference;
+pub(crate) use difference::Difference;
 use node::Node;
-pub use outcome::{InputDigest, Options, Outcome};
+pub use outcome::Options;
+pub(crate) use outcome::Outcome;
 pub(crate) use parallel::each;
-pub use planned::Planned;
+pub(crate) use planned::Planned;
 use scratch::{PIECE, Scratch};
-pub use statistics::Statistics;
+pub(crate) use statistics::Statistics;
 use stored::Stored;
 
 /// Rows of one assignment into `out`, whose length is exactly theirs. A tied assignment is an error: its owner has the value.
-pub fn produce(
+pub(crate) fn produce(
     seed: u64,
     assignment: &Assignment,
     readers: &[Arc<dyn Reader>],
@@ -65,7 +66,7 @@ pub fn produce(
 
 /// Writes every weight file of the layout into the staging folder; one outcome for each assignment, in order.
 /// The bytes and digests are the same for any number of threads.
-pub fn run(
+pub(crate) fn run(
     plan: &Plan,
     layout: &Layout,
     readers: &[Arc<dyn Reader>],
@@ -85,7 +86,7 @@ pub fn run(
 }
 
 /// What `run` would write, written nowhere: one outcome for each assignment, in order.
-pub fn rehearse(
+pub(crate) fn rehearse(
     plan: &Plan,
     layout: &Layout,
     readers: &[Arc<dyn Reader>],
@@ -97,7 +98,7 @@ pub fn rehearse(
 
 /// The digest of each of these source tensors (which source, and its name there), whole, in its stored type; read on
 /// `threads` threads, each tensor once.
-pub fn digests(
+pub(crate) fn digests(
     tensors: &[(usize, &str)],
     readers: &[Arc<dyn Reader>],
     threads: usize,
@@ -107,13 +108,13 @@ pub fn digests(
 }
 
 /// The bytes that `run` holds at most beside its code: buffers of all threads, the largest demand, scratch of the readers.
-pub fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> Result<u64> {
+pub(crate) fn peak(plan: &Plan, readers: &[Arc<dyn Reader>], threads: usize) -> Result<u64> {
     peak::peak(plan, readers, threads)
 }
 
 /// The statistics of every tensor of a checkpoint, in the order of its listing; `None` for types that are no numbers by
 /// themselves. Each tensor is read once, on one thread, in bounded memory.
-pub fn statistics(
+pub(crate) fn statistics(
     reader: &Arc<dyn Reader>,
     threads: usize,
     progress: &dyn Progress,
@@ -131,7 +132,7 @@ pub fn statistics(
 
 /// How the values of tensors differ that two checkpoints have under one name and in one shape, in the order of the names;
 /// `None` where their types have no values in common. Each is read once, on one thread, in bounded memory.
-pub fn differences(
+pub(crate) fn differences(
     names: &[&str],
     checkpoints: [&Arc<dyn Reader>; 2],
     threads: usize,
@@ -154,7 +155,7 @@ pub fn differences(
 }
 
 /// Measures what planning asked for, in bounded memory.
-pub fn answer(
+pub(crate) fn answer(
     questions: &[Question],
     readers: &[Arc<dyn Reader>],
     progress: &dyn Progress,

@@ -36,7 +36,7 @@ pub(super) enum Kind<'a> {
 
 impl<'a> Node<'a> {
     /// The value of an assignment; an error where a source has changed or the expression gives something else than its target.
-    pub fn of(seed: u64, assignment: &'a Assignment, readers: &'a [Arc<dyn Reader>]) -> Result<Node<'a>> {
+    pub(crate) fn of(seed: u64, assignment: &'a Assignment, readers: &'a [Arc<dyn Reader>]) -> Result<Node<'a>> {
         let node = Node::build(seed, &assignment.target.name, &assignment.value, readers)?;
         if node.info.dtype != assignment.target.dtype || node.info.shape != assignment.target.shape {
             return Err(TransferError::Value { target: assignment.target.clone(), value: node.info }.into());
@@ -92,7 +92,7 @@ impl<'a> Node<'a> {
 
     /// The same bytes in rows that are short beside a piece, as far as the expression allows: a stack of matrices becomes
     /// their rows one after the other.
-    pub fn refined(self, piece: u64) -> Result<Node<'a>> {
+    pub(crate) fn refined(self, piece: u64) -> Result<Node<'a>> {
         let mut node = self.without_reshape();
         while node.info.shape.len() > 1 && node.info.row_bytes().is_ok_and(|row| row > piece / 16) && node.folds() {
             node = node.folded()?;
@@ -158,7 +158,7 @@ impl<'a> Node<'a> {
     }
 
     /// Whether rows share something that is computed once and kept: then one thread does them all.
-    pub fn shares(&self) -> Result<bool> {
+    pub(crate) fn shares(&self) -> Result<bool> {
         match &self.kind {
             Kind::Source(_) | Kind::Count(_) | Kind::Table(_) => Ok(false),
             Kind::Fresh(fresh) => Ok(fresh.needs_whole()),
@@ -173,7 +173,7 @@ impl<'a> Node<'a> {
     }
 
     /// What each input must supply for some rows; nothing for a leaf.
-    pub fn demand(&self, rows: &Rows) -> Result<Vec<Demand>> {
+    pub(crate) fn demand(&self, rows: &Rows) -> Result<Vec<Demand>> {
         match &self.kind {
             Kind::Source(_) | Kind::Fresh(_) | Kind::Count(_) | Kind::Table(_) => Ok(Vec::new()),
             Kind::Apply { op, inputs } => {
@@ -184,13 +184,19 @@ impl<'a> Node<'a> {
     }
 
     /// The rows of about a piece, at least one, to cut a value into.
-    pub fn rows_at_once(&self, piece: u64) -> Result<u64> {
+    pub(crate) fn rows_at_once(&self, piece: u64) -> Result<u64> {
         Ok((piece / self.info.row_bytes()?.max(1)).max(1))
     }
 
     /// Some rows into `out`, whose length is theirs. `window` is the part of `out` in which values that become infinite are
     /// counted; below the root it is `None`, and they are only noticed.
-    pub fn rows(&self, rows: Rows, out: &mut [u8], window: Option<&Range<usize>>, scratch: &mut Scratch) -> Result<()> {
+    pub(crate) fn rows(
+        &self,
+        rows: Rows,
+        out: &mut [u8],
+        window: Option<&Range<usize>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }

@@ -19,7 +19,7 @@ pub(super) enum Number {
 
 impl Number {
     /// `None` for types that mean nothing without a scale beside them.
-    pub fn of(dtype: Dtype) -> Option<Number> {
+    pub(crate) fn of(dtype: Dtype) -> Option<Number> {
         let integer = |bytes, signed| Some(Number::Integer { bytes, signed });
         match dtype {
             Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => Float::of(dtype).map(Number::Float),
@@ -44,7 +44,7 @@ impl Number {
     }
 
     /// Every number in `bytes`, in f64; whole numbers above 2^53 are rounded.
-    pub fn decode(self, bytes: &[u8], out: &mut Vec<f64>) {
+    pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<f64>) {
         match self {
             Number::Float(float) => {
                 out.resize(bytes.len() / float.bytes(), 0.0);

@@ -14,7 +14,7 @@ use crate::transfer::error::TransferError;
 
 /// What a plan makes of its sources: every tensor that it writes, computed where it is read. A computed tensor is held from the read
 /// of its first rows to that of its last, since a transposition by pieces would read all of its input for each.
-pub struct Planned {
+pub(crate) struct Planned {
     listing: Listing,
     seed: u64,
     /// In the order of the listing.
@@ -25,7 +25,7 @@ pub struct Planned {
 
 impl Planned {
     /// The tensors of a plan over its sources. A tied tensor has no values of its own and is left out.
-    pub fn new(plan: Plan, readers: Vec<Arc<dyn Reader>>) -> Planned {
+    pub(crate) fn new(plan: Plan, readers: Vec<Arc<dyn Reader>>) -> Planned {
         let format = readers.first().map_or(CheckpointFormat::Safetensors, |reader| reader.listing().format);
         let is_written = |assignment: &Assignment| !matches!(assignment.value, Value::Tied { .. });
         let mut assignments: Vec<Assignment> = plan.assignments.into_iter().filter(is_written).collect();

@@ -40,13 +40,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Queue {
     /// One lane for each file.
-    pub fn new(files: usize) -> Queue {
+    pub(crate) fn new(files: usize) -> Queue {
         Queue { lanes: (0..files).map(|_| Lane::default()).collect(), spare: Mutex::new(Vec::new()) }
     }
 
     /// Leaves a piece for its file: written now, with all others that wait, or by the thread that is writing already. When all
     /// threads are done, nothing waits.
-    pub fn put(
+    pub(crate) fn put(
         &self,
         file: usize,
         piece: Piece,

@@ -46,12 +46,12 @@ pub(super) struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    pub fn new(piece: u64, progress: &'a dyn Progress) -> Scratch<'a> {
+    pub(crate) fn new(piece: u64, progress: &'a dyn Progress) -> Scratch<'a> {
         Scratch { buffers: Vec::new(), piece, progress, inner_overflow: false, root_overflows: 0 }
     }
 
     /// A buffer of this length; what it holds is arbitrary.
-    pub fn take(&mut self, len: usize) -> Result<Buffer> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<Buffer> {
         let mut buffer = self.buffers.pop().unwrap_or_default();
         if buffer.bytes.capacity() < len {
             // what it holds need not be copied to its new place
@@ -65,7 +65,7 @@ impl<'a> Scratch<'a> {
     }
 
     /// Gives a buffer back; one far above a piece is freed, for the next tensor may need none.
-    pub fn give(&mut self, buffer: Buffer) {
+    pub(crate) fn give(&mut self, buffer: Buffer) {
         if buffer.bytes.capacity() as u64 <= self.piece.saturating_mul(2) {
             self.buffers.push(buffer);
         }

@@ -20,7 +20,7 @@ pub(super) struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     /// Finds a tensor by name, or an error where the source is not there or has none such.
-    pub fn find(readers: &'a [Arc<dyn Reader>], source: usize, tensor: &str) -> Result<Stored<'a>> {
+    pub(crate) fn find(readers: &'a [Arc<dyn Reader>], source: usize, tensor: &str) -> Result<Stored<'a>> {
         let Some(reader) = readers.get(source) else {
             return Err(TransferError::Source { source_index: source, sources: readers.len() }.into());
         };
@@ -33,12 +33,12 @@ impl<'a> Stored<'a> {
     }
 
     /// Whether the bytes lie verbatim in a file, so that any span of them costs the same.
-    pub fn is_verbatim(&self) -> bool {
+    pub(crate) fn is_verbatim(&self) -> bool {
         self.extent.is_some()
     }
 
     /// Whether both are the same bytes of one file, as ties of a PyTorch file are.
-    pub fn is_same_place(&self, other: &Stored) -> bool {
+    pub(crate) fn is_same_place(&self, other: &Stored) -> bool {
         match (&self.extent, &other.extent) {
             (Some(a), Some(b)) => Arc::ptr_eq(&a.file, &b.file) && (a.offset, a.len) == (b.offset, b.len),
             _ => false,
@@ -46,12 +46,12 @@ impl<'a> Stored<'a> {
     }
 
     /// Bytes that a read holds meanwhile.
-    pub fn scratch(&self) -> u64 {
+    pub(crate) fn scratch(&self) -> u64 {
         self.reader.scratch(self.index)
     }
 
     /// Some of the tensor's bytes; a reader that only gives rows gives those that cover them.
-    pub fn read(&self, span: Range<u64>, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+    pub(crate) fn read(&self, span: Range<u64>, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }

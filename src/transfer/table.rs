@@ -17,12 +17,12 @@ pub(super) struct Table {
 
 impl Table {
     /// A table that planning has checked.
-    pub fn new(info: &TensorInfo, formula: &Computed) -> Table {
+    pub(crate) fn new(info: &TensorInfo, formula: &Computed) -> Table {
         Table { formula: formula.clone(), shape: info.shape.clone(), dtype: info.dtype }
     }
 
     /// Elements `range` into `out`, little-endian.
-    pub fn fill(&self, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn fill(&self, range: Range<u64>, out: &mut [u8]) -> Result<()> {
         let width = size((self.dtype.bits() / 8).max(1))?;
         for (place, out) in range.zip(out.chunks_exact_mut(width)) {
             let value = self.formula.element(place, &self.shape);

@@ -80,7 +80,7 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Cuts a plan into pieces; an error, before anything is written, for an expression that does not fit.
-    pub fn of(plan: &'a Plan, layout: &Layout, readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
+    pub(crate) fn of(plan: &'a Plan, layout: &Layout, readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
         let mut work =
             Work { outputs: Vec::new(), inputs: Vec::new(), items: Vec::new(), digests: BTreeMap::new(), piece };
         let (mut alone, mut pieces) = (Vec::new(), Vec::new());
@@ -108,7 +108,7 @@ impl<'a> Work<'a> {
     }
 
     /// Only the digests of source tensors.
-    pub fn hashing(tensors: &[Mention<'a>], readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
+    pub(crate) fn hashing(tensors: &[Mention<'a>], readers: &'a [Arc<dyn Reader>], piece: u64) -> Result<Work<'a>> {
         let mut work =
             Work { outputs: Vec::new(), inputs: Vec::new(), items: Vec::new(), digests: BTreeMap::new(), piece };
         work.hash_inputs(tensors.iter().copied(), readers)?;
@@ -136,7 +136,7 @@ impl<'a> Work<'a> {
     }
 
     /// The bytes that are written and hashed.
-    pub fn bytes(&self) -> Result<u64> {
+    pub(crate) fn bytes(&self) -> Result<u64> {
         let mut sum = 0u64;
         for output in &self.outputs {
             sum = sum.saturating_add(output.assignment.target.bytes()?);
@@ -148,7 +148,7 @@ impl<'a> Work<'a> {
     }
 
     /// `blake3:…` of a source tensor that the plan mentions.
-    pub fn digest_of(&self, mention: Mention) -> Option<String> {
+    pub(crate) fn digest_of(&self, mention: Mention) -> Option<String> {
         match self.digests.get(&mention)? {
             Digested::Output(index) => self.outputs.get(*index).map(|output| output.digest.text()),
             Digested::Input(index) => self.inputs.get(*index).map(|input| input.digest.text()),
@@ -197,7 +197,7 @@ impl<'a> Output<'a> {
     }
 
     /// The expression made ready, the same for all threads.
-    pub fn node(
+    pub(crate) fn node(
         &self,
         slot: &Mutex<Option<Arc<Node<'a>>>>,
         seed: u64,
@@ -214,7 +214,7 @@ impl<'a> Output<'a> {
     }
 
     /// Marks one more piece as written; after the last, frees what the pieces shared and judges overflow.
-    pub fn piece_done(&self, allow_overflow: bool) -> Result<()> {
+    pub(crate) fn piece_done(&self, allow_overflow: bool) -> Result<()> {
         if self.remaining.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
@@ -233,7 +233,7 @@ impl<'a> Output<'a> {
     }
 
     /// How many elements are NaN or infinite.
-    pub fn non_finite(&self) -> u64 {
+    pub(crate) fn non_finite(&self) -> u64 {
         self.nan.load(Ordering::Acquire) + self.infinite.load(Ordering::Acquire)
     }
 }

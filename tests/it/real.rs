@@ -124,7 +124,7 @@ fn forward(model: &Path, inputs: &std::collections::HashMap<String, Tensor>) -> 
     let access = xfer::source::Access::from_environment(None, true, None).unwrap();
     let architecture = xfer::arch::open(model.to_str().unwrap(), &flags, &access, &xfer::progress::Silent).unwrap();
     let batch = ["input_ids", "attention_mask"].map(|name| (name.to_string(), inputs[name].clone())).into();
-    let fetch = |parameter: &xfer::graph::Parameter| Ok(weights[parameter.name.as_str()].clone());
+    let fetch = |parameter: &xfer::graph::Parameter| Ok(weights[&*parameter.name].clone());
     let graph = architecture.graph.as_ref().unwrap();
     let mut outputs = xfer::graph::run(graph, &architecture.parameters, &fetch, &batch, None).unwrap();
     outputs.remove("hidden").unwrap()

@@ -76,6 +76,24 @@ impl Stored {
     }
 }
 
+impl Op {
+    /// What each input must supply for `rows` of the result: nothing for no rows. An error where the operation does not fit
+    /// its inputs or the result has no such rows.
+    pub(crate) fn demand(&self, inputs: &[TensorInfo], rows: Rows) -> Result<Vec<Demand>> {
+        let infos: Vec<&TensorInfo> = inputs.iter().collect();
+        let out = self.result(&infos)?;
+        self.demand_of(&infos, &out, &rows)
+    }
+
+    /// `rows` of the result into `out` from blocks that hold what was demanded. A `Scan` input is fed through `scan` instead,
+    /// and gives no rows here: an error, as are blocks and buffers of another length than was demanded.
+    pub(crate) fn apply(&self, inputs: &[Block], rows: Rows, out: &mut [u8]) -> Result<()> {
+        let infos: Vec<&TensorInfo> = inputs.iter().map(|block| block.info).collect();
+        let info = self.result(&infos)?;
+        self.apply_to(&info, inputs, rows, out)
+    }
+}
+
 pub(crate) fn infos(inputs: &[Stored]) -> Vec<TensorInfo> {
     inputs.iter().map(|input| input.info.clone()).collect()
 }

@@ -5,7 +5,7 @@ use super::{Bindings, Component, Pattern, Piece, spell};
 impl Pattern {
     /// The pattern with each wildcard that these bindings have replaced by what it stands for, or `None` where arithmetic leaves
     /// the integers.
-    pub fn bound(&self, bindings: &Bindings) -> Option<Pattern> {
+    pub(crate) fn bound(&self, bindings: &Bindings) -> Option<Pattern> {
         let mut components = Vec::with_capacity(self.components.len());
         for component in &self.components {
             match component {
@@ -21,7 +21,7 @@ impl Pattern {
     }
 
     /// The components after its last wildcard, joined, and how many they are: every name that it matches ends so.
-    pub fn fixed_tail(&self) -> (String, usize) {
+    pub(crate) fn fixed_tail(&self) -> (String, usize) {
         let fixed = self.components.iter().rev().map_while(|component| match component {
             Component::Literal(text) => Some(text.as_str()),
             Component::One(_) | Component::Any(_) | Component::Path(_) | Component::Mixed(_) => None,

@@ -9,7 +9,7 @@ const MOST_OPEN_WILDCARDS: usize = 4;
 
 impl Pattern {
     /// Parses a pattern, or an error that says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Pattern> {
+    pub(crate) fn parse(text: &str) -> Result<Pattern> {
         let wrong = |problem: String| ArchError::Pattern { text: text.to_string(), problem };
         if text.is_empty() {
             return Err(wrong("it is empty".into()).into());

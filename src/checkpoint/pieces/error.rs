@@ -3,7 +3,7 @@ use crate::tensor::{ShapeText, TensorInfo};
 
 /// A file holds only a piece of a model, or pieces do not fit together. `file` is always the name below the source.
 #[derive(Debug, thiserror::Error)]
-pub enum PartError {
+pub(crate) enum PartError {
     #[error("{file} is one part of {of}{}: it does not hold the whole model", count.map(|n| format!(" ({n} files)")).unwrap_or_default())]
     Rank { file: String, of: &'static str, count: Option<u64>, remedy: &'static str },
     #[error("{file} is one of {}{}", of.map_or("several parts".into(), |(what, count)| format!("{count} {what}")), lacking(missing))]

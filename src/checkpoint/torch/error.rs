@@ -4,7 +4,7 @@ use crate::tensor::{Shape, ShapeText};
 /// A PyTorch file cannot be read. `file` is always the name below the source, `offset` a byte of it (for a compressed
 /// member, of what it unpacks to).
 #[derive(Debug, thiserror::Error)]
-pub enum TorchError {
+pub(crate) enum TorchError {
     /// A pickle is not one, or asks for more than any checkpoint needs.
     #[error("{file}: invalid pickle at byte {offset}: {problem}")]
     Pickle { file: String, offset: u64, problem: PickleProblem },
@@ -46,7 +46,7 @@ pub enum TorchError {
 
 /// What is wrong with an instruction of a pickle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PickleProblem {
+pub(crate) enum PickleProblem {
     #[error("{wanted} bytes are needed, {left} are left")]
     Ends { wanted: u64, left: u64 },
     #[error("unknown instruction {0:#04x}")]
@@ -76,7 +76,7 @@ pub enum PickleProblem {
 
 /// Why a tensor cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoredProblem {
+pub(crate) enum StoredProblem {
     #[error("it is built by `{0}`, which is unknown")]
     Builder(String),
     #[error("it is {kind} (`{global}`)")]
@@ -98,7 +98,7 @@ pub enum StoredProblem {
 
 impl TorchError {
     /// A tensor of `file` and what is wrong with it.
-    pub fn tensor(file: &str, tensor: &str, problem: StoredProblem) -> TorchError {
+    pub(crate) fn tensor(file: &str, tensor: &str, problem: StoredProblem) -> TorchError {
         TorchError::Tensor { file: file.into(), tensor: tensor.into(), problem }
     }
 }

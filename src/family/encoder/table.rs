@@ -134,7 +134,12 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    pub const fn new(dense: &'static str, activation: Active, norm: &'static str, decoder: &'static str) -> Words {
+    pub(crate) const fn new(
+        dense: &'static str,
+        activation: Active,
+        norm: &'static str,
+        decoder: &'static str,
+    ) -> Words {
         Words { bias: None, dense, activation, norm, decoder }
     }
 }
@@ -182,7 +187,7 @@ pub(crate) struct Body {
 
 impl<'a> Model<'a> {
     /// An encoder with the sizes that a config states.
-    pub fn read(of: &'a Encoder, config: Reader<'a>) -> Result<Model<'a>> {
+    pub(crate) fn read(of: &'a Encoder, config: Reader<'a>) -> Result<Model<'a>> {
         refuse(of, config)?;
         let size = |(key, default): (&'static str, u64)| config.size(key, default);
         let (hidden, heads) = (size(of.hidden)?, size(of.heads)?);

@@ -21,7 +21,7 @@ pub(crate) fn of(model: &Model, head: Head) -> Result<Option<&'static Tower>> {
 
 impl Tower {
     /// Whether it reads the pooled text.
-    pub fn pools(&self) -> bool {
+    pub(crate) fn pools(&self) -> bool {
         match self {
             Tower::WordsAndPair(..) | Tower::Pair(_) | Tower::Pooled(_) => true,
             Tower::Words(_) | Tower::First { .. } | Tower::Each(_) | Tower::Span(_) | Tower::Other(_) => false,
@@ -30,7 +30,7 @@ impl Tower {
 }
 
 impl Active {
-    pub fn read(self, model: &Model) -> Result<Nonlinearity> {
+    pub(crate) fn read(self, model: &Model) -> Result<Nonlinearity> {
         match self {
             Active::Fixed(activation) => Ok(activation),
             Active::Layers => Ok(model.activation),

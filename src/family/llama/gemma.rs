@@ -5,7 +5,7 @@ use super::table::{Bias, Defaults, Llama};
 use super::{fused, gguf_rules, litgpt, torchtune};
 use crate::family::described::Described;
 
-pub const GEMMA: Described<Llama> = Described {
+pub(crate) const GEMMA: Described<Llama> = Described {
     name: "gemma",
     model_types: &["gemma"],
     architectures: &["GemmaModel", "GemmaForCausalLM", "GemmaForSequenceClassification", "GemmaForTokenClassification"],

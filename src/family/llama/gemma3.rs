@@ -5,7 +5,7 @@ use super::table::{Defaults, Llama, Norms, QueryKeyNorms, Windows};
 use super::{fused, gguf_rules, litgpt};
 use crate::family::described::Described;
 
-pub const GEMMA3: Described<Llama> = Described {
+pub(crate) const GEMMA3: Described<Llama> = Described {
     name: "gemma3_text",
     model_types: &["gemma3_text"],
     architectures: &["Gemma3TextModel", "Gemma3ForCausalLM", "Gemma3TextForSequenceClassification"],

@@ -4,7 +4,7 @@ use super::LLAMA;
 use super::table::{Bias, Defaults, Llama, Windows};
 use crate::family::described::Described;
 
-pub const MISTRAL: Described<Llama> = Described {
+pub(crate) const MISTRAL: Described<Llama> = Described {
     name: "mistral",
     model_types: &["mistral"],
     architectures: &[

@@ -5,7 +5,7 @@ use super::table::{Bias, Defaults, Experts, Llama, Windows};
 use super::{experts, gguf_rules, litgpt, megatron, meta};
 use crate::family::described::Described;
 
-pub const MIXTRAL: Described<Llama> = Described {
+pub(crate) const MIXTRAL: Described<Llama> = Described {
     name: "mixtral",
     model_types: &["mixtral"],
     architectures: &[

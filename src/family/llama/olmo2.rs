@@ -4,7 +4,7 @@ use super::table::{Defaults, Llama, Norms, QueryKeyNorms};
 use super::{LLAMA, fused, gguf_rules, litgpt};
 use crate::family::described::Described;
 
-pub const OLMO2: Described<Llama> = Described {
+pub(crate) const OLMO2: Described<Llama> = Described {
     name: "olmo2",
     model_types: &["olmo2"],
     architectures: &["Olmo2Model", "Olmo2ForCausalLM", "Olmo2ForSequenceClassification"],

@@ -5,7 +5,7 @@ use super::table::{Bias, Defaults, Llama, Windows};
 use super::{fused, gguf_rules, litgpt, megatron, torchtune};
 use crate::family::described::Described;
 
-pub const PHI3: Described<Llama> = Described {
+pub(crate) const PHI3: Described<Llama> = Described {
     name: "phi3",
     model_types: &["phi3"],
     architectures: &["Phi3Model", "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3ForTokenClassification"],

@@ -5,7 +5,7 @@ use super::table::{Bias, Defaults, Llama, Windows};
 use super::{fused, gguf_rules, litgpt, megatron, torchtune};
 use crate::family::described::Described;
 
-pub const QWEN2: Described<Llama> = Described {
+pub(crate) const QWEN2: Described<Llama> = Described {
     name: "qwen2",
     model_types: &["qwen2"],
     architectures: &[

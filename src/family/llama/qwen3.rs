@@ -6,7 +6,7 @@ use super::table::{Bias, Defaults, Llama, QueryKeyNorms, Windows};
 use super::{fused, gguf_rules, litgpt, megatron, torchtune};
 use crate::family::described::Described;
 
-pub const QWEN3: Described<Llama> = Described {
+pub(crate) const QWEN3: Described<Llama> = Described {
     name: "qwen3",
     model_types: &["qwen3"],
     architectures: &[

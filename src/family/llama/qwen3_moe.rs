@@ -6,7 +6,7 @@ use super::table::{Defaults, Experts, Llama, Windows};
 use super::{experts, gguf_rules, litgpt, megatron};
 use crate::family::described::Described;
 
-pub const QWEN3_MOE: Described<Llama> = Described {
+pub(crate) const QWEN3_MOE: Described<Llama> = Described {
     name: "qwen3_moe",
     model_types: &["qwen3_moe"],
     architectures: &[

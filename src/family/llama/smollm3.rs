@@ -4,7 +4,7 @@ use super::table::{Defaults, Llama, Rotary, Windows};
 use super::{LLAMA, fused, gguf_rules};
 use crate::family::described::Described;
 
-pub const SMOLLM3: Described<Llama> = Described {
+pub(crate) const SMOLLM3: Described<Llama> = Described {
     name: "smollm3",
     model_types: &["smollm3"],
     architectures: &[

@@ -1,7 +1,7 @@
 //! The table of Llama and its relatives: every field is a place where two of them differ.
 
 /// Where a relative of Llama differs from it.
-pub struct Llama {
+pub(crate) struct Llama {
     /// The path of the body below a head for answers.
     pub(super) span_prefix: &'static str,
     /// The name of its architecture in GGUF files.

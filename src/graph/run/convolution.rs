@@ -36,7 +36,7 @@ pub(super) struct Convolve {
 
 impl Convolve {
     /// The product of two tensors. A gradient flows to both.
-    pub fn of(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    pub(crate) fn of(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         a.contiguous()?.apply_op2(&b.contiguous()?, self.clone())
     }
 

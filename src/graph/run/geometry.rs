@@ -23,39 +23,39 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Elements of one channel of the input.
-    pub fn area(&self) -> usize {
+    pub(crate) fn area(&self) -> usize {
         self.size.iter().product()
     }
 
     /// Elements of one channel of the result: columns of one example.
-    pub fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.result.iter().product()
     }
 
     /// Elements of one kernel of one group: rows of a column.
-    pub fn window(&self) -> usize {
+    pub(crate) fn window(&self) -> usize {
         self.inputs * self.kernel.iter().product::<usize>()
     }
 
-    pub fn example(&self) -> usize {
+    pub(crate) fn example(&self) -> usize {
         self.groups * self.inputs * self.area()
     }
 
-    pub fn result_example(&self) -> usize {
+    pub(crate) fn result_example(&self) -> usize {
         self.groups * self.outputs * self.steps()
     }
 
-    pub fn weights(&self) -> usize {
+    pub(crate) fn weights(&self) -> usize {
         self.groups * self.outputs * self.window()
     }
 
     /// Examples that one job takes, so that its products are wide enough.
-    pub fn examples_a_job(&self) -> usize {
+    pub(crate) fn examples_a_job(&self) -> usize {
         WIDE.div_ceil(self.steps().max(1)).clamp(1, self.batch.max(1))
     }
 
     /// Columns of a tile.
-    pub fn tile(&self) -> usize {
+    pub(crate) fn tile(&self) -> usize {
         (TILE / self.window().max(1)).max(64)
     }
 }

@@ -171,7 +171,7 @@ pub(super) fn batch_norm(input: &Tensor, eps: f64, weights: &[Tensor]) -> Candle
 
 /// A batch norm as it acts in training: each channel of `(batch, channels, …)` by the mean and the population variance of the batch.
 /// The result, the means and the variances; gradients flow through all three.
-pub fn batch_norm_in_training(
+pub(crate) fn batch_norm_in_training(
     input: &Tensor,
     eps: f64,
     weight: &Tensor,

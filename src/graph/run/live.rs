@@ -5,7 +5,7 @@ use crate::tensor::elements;
 
 /// The sizes that a batch gives to the free axes of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// Examples.
     pub examples: u64,
     /// The longest sequence, where lengths are free.
@@ -13,7 +13,7 @@ pub struct Extent {
 }
 
 /// Bytes of the activations and the layer that a run holds at once, at most; counted in f32, too large rather than too small.
-pub fn live_bytes(graph: &Graph, parameters: &[Parameter], extent: Extent) -> u64 {
+pub(crate) fn live_bytes(graph: &Graph, parameters: &[Parameter], extent: Extent) -> u64 {
     let mut uses = uses(graph);
     let sizes: Vec<u64> = graph.nodes.iter().map(|node| size(&node.output, extent)).collect();
     let is_fed = |node: &Node| matches!(node.layer, Layer::Input { .. });

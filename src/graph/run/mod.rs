@@ -17,9 +17,9 @@ mod tests;
 mod window;
 
 use failure::Failure;
-pub use layers::batch_norm_in_training;
+pub(crate) use layers::batch_norm_in_training;
 use live::uses;
-pub use live::{Extent, live_bytes};
+pub(crate) use live::{Extent, live_bytes};
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ use crate::tensor::ShapeText;
 
 /// Where the value of a parameter comes from: stored, planned or generated is the caller's affair. It is asked for the owner of
 /// a tie, and may answer in any float type.
-pub type Weights<'a> = dyn Fn(&Parameter) -> Result<Tensor> + 'a;
+pub(crate) type Weights<'a> = dyn Fn(&Parameter) -> Result<Tensor> + 'a;
 
 /// Sees the result of every node and every product of a weight, and may replace them.
 pub trait Hook {
@@ -91,7 +91,7 @@ pub fn run(
 
 impl Graph {
     /// Whether a batch (by input name) is what the inputs declare: types, shapes, ids in range; the same errors as `run`'s.
-    pub fn check(&self, batch: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub(crate) fn check(&self, batch: &BTreeMap<String, Tensor>) -> Result<()> {
         feed::inputs(self, &uses(self), batch).map(|_| ())
     }
 }

@@ -48,12 +48,12 @@ pub(in crate::graph) struct Site<'a> {
 
 impl Site<'_> {
     /// What its first input gives. Arity is checked before.
-    pub fn first(&self) -> &Flow {
+    pub(crate) fn first(&self) -> &Flow {
         self.inputs[0].1
     }
 
     /// The error that input `index` is not what the layer takes.
-    pub fn misfit(&self, index: usize, takes: impl Into<String>) -> Error {
+    pub(crate) fn misfit(&self, index: usize, takes: impl Into<String>) -> Error {
         let (node, flow) = self.inputs[index];
         let kind = match flow.kind {
             Kind::Float => "",
@@ -69,26 +69,26 @@ impl Site<'_> {
     }
 
     /// The error that a number of the layer cannot be.
-    pub fn value(&self, key: &'static str, value: impl ToString, must: impl Into<String>) -> Error {
+    pub(crate) fn value(&self, key: &'static str, value: impl ToString, must: impl Into<String>) -> Error {
         GraphError::Value { layer: (self.here)(), key, value: value.to_string(), must: must.into() }.into()
     }
 
-    pub fn overflow(&self, what: impl Into<String>) -> Error {
+    pub(crate) fn overflow(&self, what: impl Into<String>) -> Error {
         GraphError::Overflow { layer: (self.here)(), what: what.into() }.into()
     }
 
     /// `value`, or an error where it is 0.
-    pub fn positive(&self, key: &'static str, value: u64) -> Result<u64> {
+    pub(crate) fn positive(&self, key: &'static str, value: u64) -> Result<u64> {
         if value == 0 { Err(self.value(key, value, "at least 1")) } else { Ok(value) }
     }
 
     /// The product of two sizes.
-    pub fn product(&self, what: &'static str, a: u64, b: u64) -> Result<u64> {
+    pub(crate) fn product(&self, what: &'static str, a: u64, b: u64) -> Result<u64> {
         a.checked_mul(b).ok_or_else(|| self.overflow(format!("{what} {a} × {b}")))
     }
 
     /// The known size of an axis of the first input.
-    pub fn known(&self, axis: usize, takes: &str) -> Result<u64> {
+    pub(crate) fn known(&self, axis: usize, takes: &str) -> Result<u64> {
         match self.first().shape.get(axis) {
             Some(Dim::Known(size)) => Ok(*size),
             _ => Err(self.misfit(0, takes)),
@@ -96,7 +96,7 @@ impl Site<'_> {
     }
 
     /// The known size of the last axis of the first input, which is not the batch.
-    pub fn last(&self, takes: &str) -> Result<u64> {
+    pub(crate) fn last(&self, takes: &str) -> Result<u64> {
         let rank = self.first().shape.len();
         self.known(rank.wrapping_sub(1), takes)
     }

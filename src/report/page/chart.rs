@@ -36,7 +36,7 @@ fn colour(index: usize) -> RGBColor {
 
 impl Chart<'_> {
     /// The picture, or an empty one where there is no number to draw.
-    pub fn svg(&self) -> String {
+    pub(crate) fn svg(&self) -> String {
         let Some((xs, ys)) = self.ranges() else { return String::new() };
         let mut svg = String::new();
         // drawing into a string cannot fail
