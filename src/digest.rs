@@ -5,7 +5,6 @@ pub(crate) fn of(bytes: &[u8]) -> String {
     text(blake3::hash(bytes))
 }
 
-/// A hash as text.
 pub(crate) fn text(hash: blake3::Hash) -> String {
     format!("blake3:{}", hash.to_hex())
 }

@@ -3,7 +3,5 @@
 
 use foldhash::fast::RandomState;
 
-/// A hash map.
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
-/// A hash set.
 pub(crate) type HashSet<K> = std::collections::HashSet<K, RandomState>;

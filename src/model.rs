@@ -22,7 +22,6 @@ use crate::transfer::error::TransferError;
 
 /// A model in memory. Floats are in f32 whatever their type in the plan.
 pub struct Model {
-    /// What it is.
     pub architecture: Architecture,
     /// Where its values came from.
     pub plan: Plan,
@@ -53,7 +52,6 @@ impl Model {
         Ok(Model { architecture, plan, variables, indices })
     }
 
-    /// The graph.
     pub(crate) fn graph(&self) -> Result<&Graph> {
         Ok(self.architecture.graph.as_ref().ok_or(GraphError::None)?)
     }

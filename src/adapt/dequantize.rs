@@ -168,9 +168,7 @@ struct Lines {
     columns: u64,
     /// The elements of a block along it.
     wide: u64,
-    /// Lines in a row.
     in_row: u64,
-    /// Blocks in a row of blocks.
     blocks_in_row: u64,
     /// Size, block and number of blocks of every axis but the last.
     axes: Vec<(u64, u64, u64)>,

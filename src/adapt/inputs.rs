@@ -75,7 +75,6 @@ pub(super) fn size(op: &'static str, bytes: u64) -> Result<usize> {
 /// A tensor seen along one of its axes: pieces of `size` indices of `inner` bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Along {
-    /// The size of the axis.
     pub size: u64,
     /// Bytes of one index of the axis.
     pub inner: u64,

@@ -83,14 +83,14 @@ pub enum Op {
     },
     /// The inputs one after the other along an axis. Moves.
     Concat {
-        /// The axis that grows.
+        /// The axis that is cut.
         axis: usize,
     },
     /// Inputs of one shape along a new axis 0. Moves.
     Stack,
     /// Rows (or columns, …) by index from one or several inputs. Moves.
     Gather {
-        /// The axis that is indexed.
+        /// The axis that is cut.
         axis: usize,
         /// Where each piece of the result comes from, in order; shared by all tensors of a coupled axis.
         runs: Arc<[Run]>,
@@ -168,7 +168,6 @@ pub enum Op {
 /// What an input must supply for some rows of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// Nothing.
     None,
     /// These ranges of rows, in this order.
     Rows(Vec<Rows>),

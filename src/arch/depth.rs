@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 /// One item of a depth list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum DepthItem {
-    /// This source layer.
     Source(u64),
     /// No source: a new layer.
     New,
@@ -27,15 +26,11 @@ pub(crate) enum DepthItem {
 /// A depth list as written: `every:2`, `0-5,new,7`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DepthList {
-    /// The first layers.
     First,
-    /// The last layers.
     Last,
     /// Every `step`-th from `offset`.
     Every {
-        /// The distance.
         step: u64,
-        /// The first.
         offset: u64,
     },
     /// `round(linspace(0, L − 1, l))`.
@@ -57,7 +52,6 @@ pub enum DepthList {
 pub enum ListItem {
     /// A source layer; negative from the end.
     Index(i64),
-    /// A new layer.
     New,
 }
 

@@ -15,9 +15,7 @@ pub(crate) enum Kind {
     Whole(u64),
     /// A whole number of either sign.
     Integer,
-    /// A number.
     Number,
-    /// A string.
     Text,
     /// The number 1, the version of the format.
     Version,
@@ -39,9 +37,7 @@ pub(crate) enum Kind {
 
 /// An object with known keys.
 pub(crate) struct Object {
-    /// What it is, for messages.
     pub what: &'static str,
-    /// Its keys.
     pub keys: &'static [Key],
     /// Whether it takes further keys, which its reader checks.
     pub open: bool,
@@ -49,7 +45,6 @@ pub(crate) struct Object {
 
 /// A key of an object.
 pub(crate) struct Key {
-    /// The key.
     pub name: &'static str,
     /// What its value may be.
     pub kind: Kind,
@@ -196,11 +191,9 @@ pub(crate) const BARE_TENSOR: Object = Object {
     ],
 };
 
-/// A type of layer.
 pub(crate) struct LayerType {
     /// The word after `type`.
     pub name: &'static str,
-    /// Keys of its own.
     pub keys: &'static [Key],
     /// Whether it has weights, and so takes `init`, `role` and `in`.
     pub weights: bool,

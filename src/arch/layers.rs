@@ -9,9 +9,7 @@ use crate::graph::{
 pub(crate) struct Plain<'a> {
     /// The word after `type`.
     pub word: &'a str,
-    /// The object.
     pub node: &'a Node,
-    /// The shapes of its inputs.
     pub inputs: &'a [&'a [Dim]],
 }
 

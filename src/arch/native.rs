@@ -57,7 +57,6 @@ fn count(layers: &[Node]) -> Read<u64> {
 /// What is known while a file is built.
 pub(crate) struct Native<'a> {
     document: &'a Document,
-    /// The files beside it.
     pub beside: &'a Beside<'a>,
     /// Results by id, the innermost repeated block last.
     scopes: Vec<BTreeMap<String, Vec<NodeId>>>,

@@ -39,7 +39,6 @@ impl Wrong {
 pub(crate) struct Node {
     /// Its number among all values and keys, as they stand in the text. Lines and columns are looked up when something is wrong.
     pub at: usize,
-    /// The value.
     pub value: Json,
 }
 
@@ -50,13 +49,9 @@ pub(crate) enum Json {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number.
     Number(serde_json::Number),
-    /// A string.
     Text(String),
-    /// A list.
     List(Vec<Node>),
-    /// An object.
     Object(Vec<Entry>),
 }
 
@@ -65,9 +60,7 @@ pub(crate) enum Json {
 pub(crate) struct Entry {
     /// The number of the key.
     pub at: usize,
-    /// The key.
     pub key: String,
-    /// The value.
     pub node: Node,
 }
 

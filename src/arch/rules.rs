@@ -6,7 +6,6 @@ use crate::tensor::Dtype;
 /// A rule's pattern and whether it may match nothing (`?` in front).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// The pattern.
     pub pattern: Pattern,
     /// Whether it may match nothing.
     pub optional: bool,
@@ -38,7 +37,6 @@ pub struct MapRule {
 pub struct DepthRule {
     /// The block's path, as `encoder.layer`.
     pub path: Selector,
-    /// The layers.
     pub list: DepthList,
 }
 
@@ -61,9 +59,7 @@ pub enum Positions {
 /// How one tensor that almost fits is adapted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdaptRule {
-    /// Which.
     pub target: Selector,
-    /// Its position rows.
     pub positions: Option<Positions>,
     /// Its key and value heads.
     pub heads: Option<Heads>,
@@ -77,7 +73,6 @@ pub struct AdaptRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Heads {
-    /// The mean of each group.
     Mean,
     /// Each head again and again (to more heads).
     Repeat,
@@ -96,7 +91,6 @@ pub enum NewRows {
     Subwords,
     /// Initialised by the scheme of the tensor.
     New,
-    /// Zeros.
     Zeros,
 }
 

@@ -79,7 +79,6 @@ pub enum Verdict {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// What kind.
     pub kind: Kind,
     /// How bad.
     pub severity: Severity,

@@ -12,7 +12,6 @@ pub struct Drift {
 /// What was measured at one weight.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Layer {
-    /// The weight.
     pub name: String,
     /// The mean of what it gave, before its bias; `None` where that is not finite.
     pub mean: Option<f64>,

@@ -17,7 +17,6 @@ const NEAR_BOUND: f32 = 0.97;
 
 /// One use of one weight.
 pub(super) struct Site {
-    /// The weight.
     pub name: String,
     /// What it acted on.
     pub input: Moments,

@@ -36,7 +36,6 @@ pub(super) enum Order {
 /// Where an array lies.
 #[derive(Clone)]
 pub(super) struct Array {
-    /// The file.
     pub(super) file: Arc<dyn Bytes>,
     /// What its data, or the packed entry that holds them, take of it.
     pub(super) place: Place,

@@ -11,9 +11,7 @@ use crate::error::Result;
 /// The files to open.
 #[derive(Debug, PartialEq)]
 pub(super) enum Choice {
-    /// One file.
     Single(String),
-    /// An index of shards.
     Indexed(String),
     /// Shards without an index, in order.
     Parts(Vec<String>),

@@ -15,7 +15,6 @@ pub enum CheckpointFormat {
     Gguf,
     /// HDF5, as Keras writes it.
     Hdf5,
-    /// ONNX.
     Onnx,
     /// MessagePack, as Flax writes it.
     Msgpack,

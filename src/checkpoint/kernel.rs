@@ -37,7 +37,6 @@ pub enum Axis {
 pub struct Recurrent {
     /// Whose order of gates and axes it has.
     pub form: Form,
-    /// The kind of cell.
     pub cell: Cell,
     /// Which of its variables it is.
     pub part: Part,
@@ -62,7 +61,6 @@ pub enum Cell {
         /// Keras' `reset_after`, ONNX's `linear_before_reset`.
         reset_after: Option<bool>,
     },
-    /// One.
     Simple,
 }
 

@@ -18,11 +18,9 @@ pub(super) type Beside<'a> = &'a dyn Fn(&str) -> Result<Arc<dyn Bytes>>;
 pub(super) struct Part {
     /// Its name below the source.
     pub(super) name: String,
-    /// Its length.
     pub(super) bytes: u64,
     /// `blake3:…` of what the listing was read from.
     pub(super) digest: String,
-    /// Its tensors.
     pub(super) reader: Arc<dyn Reader>,
     /// Which of its dictionaries was read, where it nests them.
     pub(super) key: Option<String>,

@@ -27,7 +27,6 @@ const RATIO: u64 = 1032;
 /// How the bytes of an entry are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// Verbatim.
     Stored,
     /// By deflate, from this many bytes.
     Deflated(u64),
@@ -100,7 +99,6 @@ impl Archive {
         &self.entries
     }
 
-    /// The entry of a name.
     pub(super) fn find(&self, name: &str) -> Option<&Entry> {
         self.entries.get(*self.names.get(name)?)
     }

@@ -6,9 +6,7 @@ use crate::init::{Generator, Scheme};
 /// Examples that are trained on, and those that are held out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Trained on.
     pub training: Vec<u32>,
-    /// Held out.
     pub held_out: Vec<u32>,
 }
 

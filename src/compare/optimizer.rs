@@ -39,7 +39,6 @@ impl State {
         State { optimizer, steps: 0, memory: BTreeMap::new() }
     }
 
-    /// One step of every variable that has a gradient.
     pub(crate) fn step(&mut self, variables: &[(&str, &Var)], gradients: &GradStore) -> Result<()> {
         self.steps += 1;
         for (name, variable) in variables {

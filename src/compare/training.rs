@@ -42,7 +42,6 @@ pub struct Settings {
 /// One training: a strategy with one seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trained {
-    /// The strategy.
     pub strategy: String,
     /// The seed of its values and of the order of its examples.
     pub seed: u64,
@@ -64,9 +63,7 @@ pub struct Trained {
 
 /// The examples, and what is to be learnt of them.
 pub struct Data<'a> {
-    /// One array for each input.
     pub inputs: &'a Batch,
-    /// The answers.
     pub answers: &'a Answers,
     /// Which are trained on.
     pub split: &'a Split,
@@ -83,9 +80,7 @@ impl Data<'_> {
 
 /// A strategy with one seed, and how its model is made.
 pub struct Candidate<'a> {
-    /// The strategy.
     pub strategy: String,
-    /// The seed.
     pub seed: u64,
     /// Makes the model, initialised.
     pub make: Box<dyn Fn() -> Result<Model> + Sync + 'a>,

@@ -17,7 +17,6 @@ use crate::tensor::{Shape, ShapeText};
 
 /// A config with the keys that it did not state and that its weights decide.
 pub(crate) struct Completed {
-    /// The config.
     pub config: Config,
     /// What was taken, key by key, in words.
     pub choices: Vec<String>,
@@ -327,7 +326,6 @@ fn numbered(name: &str, stored: &Stored) -> Vec<u64> {
 
 /// A key that an architecture's config does not state, and whose default is not what the source has.
 pub(crate) struct Divergence {
-    /// The key.
     pub key: String,
     /// What is taken where nothing is stated; `None` where that is nothing.
     pub default: Option<Value>,

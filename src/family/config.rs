@@ -145,7 +145,6 @@ impl<'a> Reader<'a> {
         value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
     }
 
-    /// A string.
     pub(crate) fn text(&self, key: &str, default: &'a str) -> Result<&'a str> {
         let Some(value) = self.or_default(key, default) else { return Ok(default) };
         value.as_str().ok_or_else(|| self.wrong(key, value, "a string"))

@@ -7,7 +7,6 @@ use crate::family::error::FamilyError;
 /// What a class adds to its body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Head {
-    /// Nothing.
     None,
     /// Nothing, and of a model with an encoder and a decoder the encoder alone.
     Encoder,
@@ -23,7 +22,6 @@ pub(super) enum Head {
     Sequence,
     /// A score for each of several texts.
     Choice,
-    /// The class of each token.
     Token,
     /// The first and the last token of an answer.
     Span,

@@ -16,7 +16,6 @@ pub(super) fn base(family: &str, range: f64, since: ParameterId, at: &mut Builde
     norms_and_biases(family, since, at);
 }
 
-/// Norms 1, biases 0.
 pub(super) fn norms_and_biases(family: &str, since: ParameterId, at: &mut Builder) {
     at.init_rule(since, Scheme::Constant { value: 1.0 }, &format!("{family}: norms start at 1"), |parameter| {
         parameter.role == Role::Norm

@@ -15,7 +15,6 @@ const PROPORTIONAL: &str = " with rope_scaling of type proportional";
 
 /// The keys of a family apart from `rope_parameters`, with their defaults.
 pub(super) struct Keys {
-    /// That of the base.
     pub theta: (&'static str, f64),
     /// That of the share of each head that is turned.
     pub share: (&'static str, f64),

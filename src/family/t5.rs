@@ -92,7 +92,6 @@ fn build(
     Ok(outputs)
 }
 
-/// The config.
 struct T5Config {
     vocabulary: u64,
     hidden: u64,

@@ -7,11 +7,9 @@ use super::parameter::Layout;
 /// How the attention of one node is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
-    /// Query heads.
     pub heads: u64,
     /// Key and value heads; divides `heads`.
     pub kv_heads: u64,
-    /// The width of one head.
     pub head_dim: u64,
     /// Whether a position sees only those before it.
     pub causal: bool,
@@ -109,7 +107,6 @@ pub struct Disentangled {
 /// A rotary embedding (Su et al., arXiv:2104.09864).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
-    /// The base.
     pub theta: f64,
     /// How many leading dimensions of each head are rotated; even.
     pub rotary: u64,
@@ -123,10 +120,7 @@ pub enum RopeScaling {
     /// They are not.
     Unscaled,
     /// All divided by a factor (Chen et al., arXiv:2306.15595).
-    Linear {
-        /// The factor.
-        factor: f64,
-    },
+    Linear { factor: f64 },
     /// Low frequencies divided, high ones kept, smoothly between them (Llama 3.1, arXiv:2407.21783).
     Llama3 {
         /// The factor of low frequencies.

@@ -15,7 +15,6 @@ use crate::tensor::{Dtype, Name, ShapeText, TensorInfo};
 pub(crate) struct LayerOptions {
     /// Whether it belongs to a head.
     pub head: bool,
-    /// The scheme of its weights.
     pub init: Option<SchemeSpec>,
     /// The size of the input's last axis (or channels) that the file states; checked against what is inferred.
     pub input_size: Option<u64>,

@@ -15,7 +15,6 @@ pub struct Experts {
     pub per_token: u64,
     /// The width of the hidden layer of each.
     pub intermediate: u64,
-    /// The activation.
     pub activation: Nonlinearity,
     /// Whether the weights of those that are used sum to 1.
     pub normalised: bool,
@@ -66,9 +65,7 @@ impl PositionIds {
 pub enum Use {
     /// One more position before the others.
     Prepend,
-    /// Added.
     Add,
-    /// Multiplied.
     Multiply,
     /// The graph does not touch it.
     None,
@@ -81,7 +78,6 @@ pub struct Convolution {
     pub out: u64,
     /// The kernel's size.
     pub kernel: Vec<u64>,
-    /// The step.
     pub stride: Vec<u64>,
     /// Zeros on either side.
     pub padding: Vec<u64>,
@@ -111,10 +107,7 @@ pub enum Layer {
         default: Option<i64>,
     },
     /// Ids that are all `value`, in the shape of its input.
-    Fill {
-        /// The id.
-        value: u64,
-    },
+    Fill { value: u64 },
     /// `x Wᵀ + b` over the last axis: `weight` `(out, in)`, `bias`.
     Linear {
         /// The size of the last axis of the result.
@@ -155,7 +148,6 @@ pub enum Layer {
     /// A bare tensor, called as the node. Broadcast from the right where it is added or multiplied; prepended, it is
     /// `(width)`, `(n, width)` or `(1, n, width)`.
     Parameter {
-        /// Its shape.
         shape: Shape,
         /// What it does.
         usage: Use,
@@ -222,18 +214,14 @@ pub enum Layer {
     },
     /// The largest of each window; sizes are rounded down.
     MaxPool {
-        /// The window.
         kernel: Vec<u64>,
-        /// The step.
         stride: Vec<u64>,
         /// Ignored positions on either side.
         padding: Vec<u64>,
     },
     /// The mean of each window, its padding included; sizes are rounded down.
     AvgPool {
-        /// The window.
         kernel: Vec<u64>,
-        /// The step.
         stride: Vec<u64>,
         /// Zeros on either side.
         padding: Vec<u64>,
@@ -254,7 +242,6 @@ pub enum Layer {
     Select {
         /// The axis; never the batch.
         axis: usize,
-        /// The index.
         index: u64,
     },
     /// `len` indices of an axis from `start`.
@@ -273,10 +260,7 @@ pub enum Layer {
         padding: Option<u64>,
     },
     /// Of `(batch, positions, …)` the last position whose id, in the second input, is `token` (the first where none is).
-    At {
-        /// The id.
-        token: u64,
-    },
+    At { token: u64 },
     /// `(batch, positions, width)` with 0 at the positions that the second input, a mask, leaves out.
     Masked,
     /// The mean of `(batch, positions, width)` over the positions that the second input, a mask, does not leave out.
@@ -289,10 +273,7 @@ pub enum Layer {
     /// The sum of its inputs, each times its share of the softmax of the parameter `(inputs)` that is called as the node.
     WeightedSum,
     /// Its input times a constant.
-    Scale {
-        /// The constant.
-        factor: f64,
-    },
+    Scale { factor: f64 },
     /// Nothing: it acts in training only.
     Dropout,
     /// The sum of its inputs, which have one shape but for axes of size 1.
@@ -300,10 +281,7 @@ pub enum Layer {
     /// The product of its inputs, which have one shape but for axes of size 1.
     Mul,
     /// Its inputs one after the other along an axis.
-    Concat {
-        /// The axis.
-        axis: usize,
-    },
+    Concat { axis: usize },
 }
 
 impl Layer {

@@ -11,7 +11,6 @@ pub(crate) type NodeId = usize;
 pub enum Dim {
     /// The number of examples.
     Batch,
-    /// A number.
     Known(u64),
     /// Any number from 1 to this one: the length of a sequence where nothing depends on it. In one batch, axes of one bound
     /// have one size.

@@ -25,14 +25,12 @@ pub enum Layout {
 pub struct Part {
     /// How many rows.
     pub rows: u64,
-    /// Its fans.
     pub fans: Fans,
 }
 
 /// The family's own initialisation of a parameter and the words for where it comes from (`bert: initializer_range`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FamilyInit {
-    /// The resolved scheme.
     pub scheme: Scheme,
     /// Which rule says so.
     pub by: String,

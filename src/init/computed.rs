@@ -29,17 +29,13 @@ pub enum Computed {
     CausalMask,
     /// theta^(-i / n) for the n elements.
     InverseFrequencies {
-        /// The base.
         theta: f64,
     },
     /// theta^(i / n) for the n elements (DINOv3, arXiv:2508.10104).
     Periods {
-        /// The base.
         theta: f64,
     },
-    /// One number.
     Constant {
-        /// It.
         value: f64,
     },
 }

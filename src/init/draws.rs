@@ -13,7 +13,6 @@ pub(super) const LARGEST_NORMAL: f32 = 6.67;
 /// How the values of groups are made. A trait and no closure, because only a function can be inlined always, and one that is not
 /// keeps to the instructions that the program was compiled for.
 pub(super) trait Groups<T> {
-    /// The values of this group.
     fn make(&self, group: u64, values: &mut [T; GROUP]);
 
     /// The values of groups that follow each other.
@@ -33,7 +32,6 @@ const BATCH: usize = 8;
 enum Piece<'a, T> {
     /// Of one group, from this one of its values.
     Part(&'a mut [T], usize),
-    /// Of whole groups.
     Whole(&'a mut [[T; GROUP]]),
 }
 

@@ -4,7 +4,6 @@
 /// √½ as the bits of an f32: mantissas are taken from [√½, √2).
 const ROOT_HALF_BITS: u32 = 0x3F35_04F3;
 
-/// 2⁻³¹.
 const STEP: f32 = 1.0 / 2_147_483_648.0;
 
 /// The radius √(−2 ln u) of a pair of normals, u ∈ (0, 1] being the upper 31 bits of `word`.

@@ -13,7 +13,6 @@ pub enum Formula {
     Scaled(Scaled),
     /// N(mean, std²) (`torch.nn.init.normal_`).
     Normal {
-        /// The mean.
         mean: f64,
         /// The standard deviation.
         std: f64,
@@ -31,26 +30,19 @@ pub enum Formula {
         mean: f64,
         /// The standard deviation before the cut; after it, where `correct_std`.
         std: f64,
-        /// Where it is cut.
         cut: Cut,
         /// Whether the normal is widened so that `std` is the deviation that comes out; only for a cut in sigmas.
         correct_std: bool,
     },
     /// A Haar-distributed orthogonal matrix (Saxe et al. 2014; `torch.nn.init.orthogonal_`).
-    Orthogonal {
-        /// The factor.
-        gain: Gain,
-    },
+    Orthogonal { gain: Gain },
     /// The identity of a convolution (`torch.nn.init.dirac_`).
     Dirac {
         /// How many groups; `None` takes the layer's.
         groups: Option<u64>,
     },
     /// All the same; 0 is `zeros`, 1 is `ones`.
-    Constant {
-        /// The value.
-        value: f64,
-    },
+    Constant { value: f64 },
     /// Ones on the diagonal (`torch.nn.init.eye_`).
     Identity,
     /// Columns with a share of zeros (Martens 2010; `torch.nn.init.sparse_`).
@@ -67,7 +59,6 @@ pub enum Formula {
 pub struct Scaled {
     /// Whose formula it is: decides the defaults of the others.
     pub rule: Rule,
-    /// The shape of the distribution.
     pub distribution: Distribution,
     /// Which fan n is.
     pub mode: Mode,
@@ -95,7 +86,6 @@ pub enum Distribution {
     Normal,
     /// Normal cut at two of its own deviations, widened so that the variance after the cut is the one given.
     TruncatedNormal,
-    /// Uniform and symmetric.
     Uniform,
 }
 
@@ -113,11 +103,9 @@ pub enum Mode {
 /// The factor on a deviation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Gain {
-    /// That of an activation.
     Of(Nonlinearity),
     /// That of a leaky ReLU of this slope.
     Leaky(f64),
-    /// A number.
     Factor(f64),
     /// The root of this number (`scale` of variance scaling).
     Scale(f64),
@@ -157,7 +145,6 @@ pub(crate) struct LayerFacts<'a> {
 /// A formula resolved for a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Resolved {
-    /// The scheme.
     pub scheme: Scheme,
     /// The standard deviation of the values that come out (after a cut); `None` where nothing is drawn.
     pub std: Option<f64>,

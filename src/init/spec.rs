@@ -21,7 +21,6 @@ pub enum SchemeSpec {
         /// The target variance, where said.
         target: Option<f64>,
     },
-    /// A scheme with a formula.
     Formula(Formula),
 }
 

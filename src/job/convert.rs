@@ -44,7 +44,6 @@ pub struct ConvertRequest {
 enum Destination {
     /// A directory in Hugging Face's layout.
     Directory,
-    /// One safetensors file.
     File,
     /// One file of another format.
     Archive(Archive),

@@ -30,7 +30,6 @@ pub struct SourceArgument {
 }
 
 impl SourceArgument {
-    /// A source that is the only one.
     pub(crate) fn only(typed: &str) -> Result<SourceArgument> {
         Ok(SourceArgument { name: "source".into(), typed: typed.into(), reference: Reference::parse(typed)? })
     }
@@ -74,9 +73,7 @@ fn split_name(text: &str) -> (Option<&str>, &str) {
 pub struct Opened {
     /// How it was asked for.
     pub argument: SourceArgument,
-    /// Its files.
     pub source: Source,
-    /// Its weights.
     pub checkpoint: Checkpoint,
     vocabulary: Option<Vocabulary>,
     companions: Vec<(String, String)>,

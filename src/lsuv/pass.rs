@@ -56,7 +56,6 @@ pub(crate) struct Done {
 pub(crate) struct Pass<'a> {
     /// The plan whose marked weights are scaled.
     pub plan: &'a Plan,
-    /// The model.
     pub architecture: &'a Architecture,
     /// What it is run on.
     pub batch: &'a Batch,

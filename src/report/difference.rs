@@ -20,7 +20,6 @@ pub struct Differences {
     pub common: u64,
     /// Tensors that only B has.
     pub added: Vec<TensorInfo>,
-    /// Tensors that only A has.
     pub removed: Vec<TensorInfo>,
     /// Tensors of two shapes.
     pub reshaped: Vec<Reshaped>,
@@ -38,29 +37,22 @@ pub struct Differences {
 /// A tensor of two shapes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reshaped {
-    /// Its name.
     pub name: String,
-    /// In A.
     pub a: Shape,
-    /// In B.
     pub b: Shape,
 }
 
 /// A tensor of two element types.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Retyped {
-    /// Its name.
     pub name: String,
-    /// In A.
     pub a: Dtype,
-    /// In B.
     pub b: Dtype,
 }
 
 /// A tensor of other values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Changed {
-    /// Its name.
     pub name: String,
     /// How far apart they are.
     #[serde(flatten)]

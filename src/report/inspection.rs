@@ -19,19 +19,15 @@ use crate::transfer::Statistics;
 /// What `xfer inspect` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// The format.
     pub format: String,
     /// The family, where recognised.
     pub family: Option<String>,
     /// The dialects, where they are not the family's own, with commas.
     pub dialect: Option<String>,
-    /// The files.
     pub files: Vec<PinnedFile>,
-    /// Every tensor.
     pub tensors: Vec<InspectedTensor>,
     /// Elements of all tensors.
     pub parameters: u64,
-    /// Bytes of all tensors.
     pub bytes: u64,
     /// The header's metadata.
     pub metadata: serde_json::Map<String, serde_json::Value>,
@@ -46,13 +42,9 @@ pub struct Inspection {
 /// One tensor.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedTensor {
-    /// Its key.
     pub name: String,
-    /// Its type.
     pub dtype: Dtype,
-    /// Its axes.
     pub shape: Shape,
-    /// Its length.
     pub bytes: u64,
     /// What its values are like, where that was asked for and they are numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +63,6 @@ fn shortened(text: &str) -> String {
 }
 
 impl Inspection {
-    /// The inspection of a listing.
     pub(crate) fn of(listing: &Listing, files: &[PinnedFile], notes: &[String]) -> Result<Inspection> {
         let mut tensors = Vec::with_capacity(listing.tensors.len());
         let (mut parameters, mut bytes) = (0u64, 0u64);

@@ -31,36 +31,15 @@ pub struct Verification {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
     /// A tensor of the report is not there.
-    Missing {
-        /// The tensor.
-        tensor: String,
-    },
+    Missing { tensor: String },
     /// A tensor is there that the report does not name, or calls tied.
-    Extra {
-        /// The tensor.
-        tensor: String,
-    },
+    Extra { tensor: String },
     /// A tensor has another element type.
-    Dtype {
-        /// The tensor.
-        tensor: String,
-        /// In the report.
-        expected: Dtype,
-        /// In the file.
-        found: Dtype,
-    },
+    Dtype { tensor: String, expected: Dtype, found: Dtype },
     /// A tensor has another shape.
-    Shape {
-        /// The tensor.
-        tensor: String,
-        /// In the report.
-        expected: Shape,
-        /// In the file.
-        found: Shape,
-    },
+    Shape { tensor: String, expected: Shape, found: Shape },
     /// A tensor has other bytes.
     Bytes {
-        /// The tensor.
         tensor: String,
         /// `blake3:…` in the report; `None` where it has none.
         expected: Option<String>,
@@ -69,7 +48,6 @@ pub enum Finding {
     },
     /// A new tensor is not what seed, name and scheme give.
     Drawn {
-        /// The tensor.
         tensor: String,
         /// `blake3:…` of what they give.
         expected: String,
@@ -78,7 +56,6 @@ pub enum Finding {
     },
     /// A file beside the weights is missing or another.
     File {
-        /// Its name.
         file: String,
         /// `blake3:…` in the report.
         expected: String,
@@ -86,13 +63,9 @@ pub enum Finding {
         found: Option<String>,
     },
     /// The weights cannot be read at all.
-    Weights {
-        /// Why.
-        problem: String,
-    },
+    Weights { problem: String },
     /// The report contradicts itself.
     Report {
-        /// Where in it.
         place: String,
         /// What the rest of it says.
         expected: String,

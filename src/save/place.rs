@@ -25,7 +25,6 @@ const LONGEST_REPORT: u64 = 1 << 30;
 /// DIR and its surroundings.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// As typed, for messages.
     pub(super) typed: PathBuf,
     /// With links followed.
     pub(super) out: PathBuf,
@@ -112,7 +111,6 @@ impl Place {
         self.beside("old")
     }
 
-    /// The gate.
     pub(super) fn gate(&self) -> PathBuf {
         self.beside("gate")
     }

@@ -26,7 +26,6 @@ pub(crate) struct Span {
     pub assignment: usize,
     /// The offset in the file, header included.
     pub offset: u64,
-    /// Bytes.
     pub len: u64,
 }
 
@@ -35,7 +34,6 @@ pub(crate) struct Span {
 pub(crate) struct Sum {
     /// Where the part begins.
     pub offset: u64,
-    /// Its bytes.
     pub len: u64,
     /// Where the sum stands.
     pub places: [u64; 2],

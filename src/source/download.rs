@@ -33,7 +33,6 @@ pub(super) struct Download<'a> {
     pub(super) cache: &'a Cache,
     pub(super) repository: &'a str,
     pub(super) commit: &'a str,
-    /// Its name in the repository.
     pub(super) name: &'a str,
     /// What the listing of the commit says that it hashes to.
     pub(super) listed: Option<&'a Identity>,

@@ -36,7 +36,6 @@ pub(super) struct Snapshot {
     pub(super) single: bool,
     /// The part of the repository that is meant: empty, or a path that ends with a slash.
     folder: String,
-    /// Every file of the repository.
     files: BTreeMap<String, Listed>,
     cache: Cache,
     cache_root: String,

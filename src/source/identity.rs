@@ -18,7 +18,6 @@ const CHUNK: usize = 256 * 1024;
 /// The hash of a file, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// The SHA-256 of the content.
     Sha256(String),
     /// Git's id of the content as a blob. Some mirrors answer with the plain SHA-1 of the content, which is as good.
     Blob(String),
@@ -52,7 +51,6 @@ impl Identity {
         }
     }
 
-    /// The digits.
     pub(super) fn digits(&self) -> &str {
         let (Identity::Sha256(digits) | Identity::Blob(digits)) = self;
         digits

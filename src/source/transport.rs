@@ -69,7 +69,6 @@ pub(super) enum Follow {
 /// Which bytes of a file a request asks for.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted {
-    /// All of them.
     All,
     /// Those from here on.
     From(u64),

@@ -10,7 +10,6 @@ use crate::tensor::{TensorInfo, elements};
 pub(super) struct Count {
     /// Elements between one index and the next, and the size of the axis; `None` where all are zero.
     along: Option<(u64, u64)>,
-    /// Bytes of one element.
     bytes: u64,
 }
 

@@ -28,7 +28,6 @@ struct Part<'a> {
     shape: Shape,
     /// The index in the target of its first element.
     base: u64,
-    /// The elements of the value that it is.
     elements: Range<u64>,
     /// All its values, where the scheme only gives them all at once.
     whole: Mutex<Option<Arc<Vec<f32>>>>,

@@ -12,9 +12,7 @@ pub struct Options {
 /// The digest of one source tensor, whole, in its stored type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputDigest {
-    /// Which source.
     pub source: usize,
-    /// The tensor.
     pub tensor: String,
     /// `blake3:…`.
     pub digest: String,

@@ -15,7 +15,6 @@ pub(super) const MOST: usize = 2;
 pub(super) struct Piece {
     /// Where it goes.
     pub offset: u64,
-    /// The bytes, and more.
     pub bytes: Buffer,
     /// Which of them.
     pub window: Range<usize>,

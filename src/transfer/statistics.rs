@@ -15,9 +15,7 @@ pub struct Statistics {
     pub mean: Option<f64>,
     /// The population standard deviation.
     pub std: Option<f64>,
-    /// The smallest.
     pub min: Option<f64>,
-    /// The largest.
     pub max: Option<f64>,
     /// How many are NaN.
     pub nan: u64,

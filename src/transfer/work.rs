@@ -50,12 +50,19 @@ pub(super) struct Input<'a> {
 /// What one thread does at a time.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item {
-    /// A piece of an output.
-    Piece { output: usize, piece: u64 },
+    Piece {
+        output: usize,
+        piece: u64,
+    },
     /// All pieces of an output, whose rows share something.
-    All { output: usize },
+    All {
+        output: usize,
+    },
     /// A piece of an input's digest.
-    Hash { input: usize, piece: u64 },
+    Hash {
+        input: usize,
+        piece: u64,
+    },
 }
 
 /// Where the digest of a source tensor is found.

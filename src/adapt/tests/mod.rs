@@ -128,7 +128,6 @@ pub(crate) fn rows_of(op: &Op, inputs: &[Stored], rows: Rows) -> Result<Vec<u8>>
     Ok(out)
 }
 
-/// The whole result.
 pub(crate) fn whole(op: &Op, inputs: &[Stored]) -> Result<Stored> {
     let info = op.out(&infos(inputs))?;
     let bytes = rows_of(op, inputs, 0..info.rows())?;

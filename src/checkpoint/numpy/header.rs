@@ -43,8 +43,10 @@ const NO_NUMBERS: &[(char, &str)] = &[
 /// What the elements are.
 #[derive(Debug, PartialEq)]
 pub(super) enum Elements {
-    /// Numbers that are carried.
-    Numbers { dtype: Dtype, is_big_endian: bool },
+    Numbers {
+        dtype: Dtype,
+        is_big_endian: bool,
+    },
     /// What is no weight: texts, dates, objects; what they are called.
     NoNumbers(String),
     /// Numbers of a type that cannot be carried.

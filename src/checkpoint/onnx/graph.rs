@@ -53,7 +53,6 @@ pub(super) struct Model {
     names: u64,
 }
 
-/// Reads the model.
 pub(super) fn read(cursor: &mut Cursor) -> Result<Model> {
     let mut model = Model::default();
     let end = cursor.left();

@@ -64,7 +64,6 @@ pub(in crate::checkpoint) fn is_one(name: &str) -> bool {
 /// How a tensor was split.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Split {
-    /// Each part has all of it.
     Replicated,
     /// Each part has some of its rows, or of its columns.
     Along(usize),
@@ -214,7 +213,6 @@ struct Piece {
     info: TensorInfo,
 }
 
-/// All parts.
 struct Parts {
     listing: Listing,
     /// One for each tensor of the listing.

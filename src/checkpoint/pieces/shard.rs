@@ -12,7 +12,6 @@ pub(in crate::checkpoint) struct Shard<'a> {
     pub(in crate::checkpoint) stem: &'a str,
     /// What their names end with.
     pub(in crate::checkpoint) ending: &'a str,
-    /// Which one it is.
     pub(in crate::checkpoint) number: u32,
     /// How many there are.
     pub(in crate::checkpoint) count: u32,

@@ -29,7 +29,6 @@ fn text(text: &str) -> Vec<u8> {
     [&[0xd9, text.len() as u8], text.as_bytes()].concat()
 }
 
-/// A map of one key.
 fn map_of(key: &str, value: &[u8]) -> Vec<u8> {
     [&[0x81][..], &text(key), value].concat()
 }

@@ -195,7 +195,6 @@ type Unpacked = Option<(usize, Arc<archive::Unpacked>)>;
 struct Torch {
     file: Arc<dyn Bytes>,
     listing: Listing,
-    /// One for each tensor of the listing.
     tensors: Vec<Stored>,
     storages: Vec<Place>,
     is_big_endian: bool,

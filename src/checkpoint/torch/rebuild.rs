@@ -12,7 +12,6 @@ pub(super) struct StorageReference {
     pub(super) key: String,
     /// PyTorch's name of its element type.
     pub(super) dtype: &'static str,
-    /// Bytes of one element.
     pub(super) element: u64,
     /// How many elements it should have.
     pub(super) elements: u64,

@@ -49,7 +49,6 @@ pub(crate) struct Encoder {
     /// The path of the pooler, a matrix of the first token and tanh.
     pub pooler: Option<&'static str>,
     pub towers: &'static [(Head, Tower)],
-    /// The whole body.
     pub body: fn(&Model, &Inputs, &mut Builder) -> Result<Body>,
     /// The layers of the body: the result of each.
     pub stack: fn(&Model, NodeId, Feed, &mut Builder) -> Result<Vec<NodeId>>,
@@ -79,7 +78,6 @@ pub(crate) enum Positions {
 #[derive(Clone, Copy)]
 pub(crate) enum Width {
     OfLayers,
-    /// That of a key, with its default.
     Key(&'static str, u64),
     /// That of a key, by default that of the layers.
     LikeLayers(&'static str),
@@ -117,9 +115,7 @@ pub(crate) enum Tower {
 #[derive(Clone, Copy)]
 pub(crate) enum Active {
     Fixed(Nonlinearity),
-    /// That of the layers.
     Layers,
-    /// That of a key, with its default.
     Key(&'static str, &'static str),
 }
 
@@ -164,9 +160,7 @@ pub(crate) struct Model<'a> {
     pub causal: bool,
     pub tied: bool,
     pub labels: u64,
-    /// The id of padding.
     pub padding: Option<u64>,
-    /// The width of the embeddings.
     pub width: u64,
 }
 

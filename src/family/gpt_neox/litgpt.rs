@@ -5,7 +5,6 @@ use crate::adapt::{Op, RopeLayout, Run};
 use crate::family::config::Config;
 use crate::family::dialect::{Dialect, Rule, rules};
 
-/// The dialect.
 pub(super) const LITGPT: Dialect = Dialect {
     name: "litgpt",
     markers: &["transformer.h.{i}.attn.qkv.weight", "transformer.h.{i}.attn.attn.weight"],

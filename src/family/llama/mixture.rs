@@ -11,9 +11,7 @@ use crate::init::Nonlinearity;
 pub(super) struct Mixture {
     /// The path of each below its layer.
     pub path: &'static str,
-    /// What each is.
     pub experts: graph::Experts,
-    /// For each layer, whether it has one.
     pub layers: Vec<bool>,
 }
 

@@ -28,11 +28,9 @@ pub(crate) struct Llama {
 /// Where the norms of a layer are.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Norms {
-    /// Before each branch.
     Before,
     /// Before and after each branch.
     Around,
-    /// After each branch.
     After,
 }
 
@@ -40,9 +38,7 @@ pub(super) enum Norms {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum QueryKeyNorms {
     None,
-    /// Of each head by itself.
     PerHead,
-    /// Of all heads together.
     AllHeads,
 }
 

@@ -6,9 +6,7 @@ use crate::graph::{Buckets, Disentangled};
 
 /// The table of distances in the width of the heads.
 pub(super) struct Table {
-    /// As queries.
     pub queries: Tensor,
-    /// As keys.
     pub keys: Tensor,
 }
 

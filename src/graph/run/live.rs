@@ -6,7 +6,6 @@ use crate::tensor::elements;
 /// The sizes that a batch gives to the free axes of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Examples.
     pub examples: u64,
     /// The longest sequence, where lengths are free.
     pub length: u64,

@@ -7,7 +7,6 @@ use crate::graph::{Dim, DimsText, Layer, NodeId};
 /// What a node gives to the next.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::graph) struct Flow {
-    /// Its axes.
     pub shape: Vec<Dim>,
     /// Whether it is numbers or ids.
     pub kind: Kind,
@@ -16,7 +15,6 @@ pub(in crate::graph) struct Flow {
 /// What the elements of an activation are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::graph) enum Kind {
-    /// Numbers.
     Float,
     /// Ids below `max`, where that is known.
     Ids {
@@ -28,7 +26,6 @@ pub(in crate::graph) enum Kind {
 /// What follows from a layer's inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::graph) struct Inferred {
-    /// Its result.
     pub flow: Flow,
     /// The size of the axis that its weights act on: the last one, or the channels.
     pub width: u64,
@@ -36,7 +33,6 @@ pub(in crate::graph) struct Inferred {
 
 /// A layer in its place, as inference sees it.
 pub(in crate::graph) struct Site<'a> {
-    /// The layer.
     pub layer: &'a Layer,
     /// How messages call it.
     pub here: &'a dyn Fn() -> String,

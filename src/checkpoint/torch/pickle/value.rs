@@ -38,15 +38,11 @@ pub(in crate::checkpoint::torch) enum Node {
 /// What a callable made of arguments, and what was put into it afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::checkpoint::torch) struct Object {
-    /// The callable.
     pub(in crate::checkpoint::torch) class: Id,
-    /// A tuple.
     pub(in crate::checkpoint::torch) arguments: Id,
     /// Keys and values, as of a dictionary.
     pub(in crate::checkpoint::torch) items: Vec<(Id, Id)>,
-    /// Elements, as of a list.
     pub(in crate::checkpoint::torch) elements: Vec<Id>,
-    /// The attributes.
     pub(in crate::checkpoint::torch) state: Option<Id>,
 }
 
@@ -103,7 +99,6 @@ impl Values {
         }
     }
 
-    /// A text.
     pub(in crate::checkpoint::torch) fn text(&self, id: Id) -> Option<&str> {
         match self.get(id) {
             Node::Text(text) => Some(text),

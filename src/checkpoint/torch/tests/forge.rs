@@ -54,7 +54,6 @@ pub(super) fn text(text: &str) -> Vec<u8> {
     [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// A tuple of values.
 pub(super) fn tuple(values: &[Vec<u8>]) -> Vec<u8> {
     [b"(", values.concat().as_slice(), b"t"].concat()
 }
@@ -78,7 +77,6 @@ pub(super) fn dictionary(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [b"}(", pairs.concat().as_slice(), b"u"].concat()
 }
 
-/// A pickle of a value.
 pub(super) fn pickle(value: &[u8]) -> Vec<u8> {
     [b"\x80\x02", value, b"."].concat()
 }
