@@ -35,7 +35,7 @@ pub(crate) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    pub fn new(
+    pub(crate) fn new(
         sources: &'a [SourceView<'a>],
         target: &'a Architecture,
         dtype: DtypeChoice,
@@ -55,7 +55,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// First everything is fitted, for a tensor that does not fit withdraws the others of its module; then each becomes its assignment.
-    pub fn assignments(&mut self, matches: &[Match]) -> Result<Vec<Assignment>> {
+    pub(crate) fn assignments(&mut self, matches: &[Match]) -> Result<Vec<Assignment>> {
         let mut fits = self.fits(matches)?;
         self.mismatches = Mismatches::withdraw(self.target, matches, &mut fits);
         let mut assignments = Vec::with_capacity(matches.len());
@@ -160,7 +160,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// What the user should know of the fitting: mismatches, rows copied by position, narrowing, idle rules.
-    pub fn warnings(&self, assignments: &[Assignment]) -> Vec<String> {
+    pub(crate) fn warnings(&self, assignments: &[Assignment]) -> Vec<String> {
         let mut warnings = self.mismatches.warnings(self.target);
         warnings.extend(self.fitter.warnings());
         warnings.extend(self.narrowings.warnings());

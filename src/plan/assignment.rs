@@ -13,11 +13,9 @@ use crate::tensor::{Shape, TensorInfo};
 pub enum Step {
     /// A `map` rule.
     Map,
-    /// The same name.
     Name,
     /// The same name after wrappers were stripped.
     Wrapper,
-    /// A dialect of the family.
     Dialect,
     /// A leading path added or removed.
     Prefix,
@@ -25,7 +23,6 @@ pub enum Step {
     Suffix,
     /// The place in the order of an `nn.Sequential`, whose indices name other layers.
     Sequence,
-    /// The owner of a tie.
     Tie,
     /// None: there is no source.
     None,
@@ -40,7 +37,6 @@ pub struct Assignment {
     pub target: TensorInfo,
     /// What happened.
     pub action: Action,
-    /// The expression.
     pub value: Value,
     /// The step of matching that answered.
     pub step: Step,

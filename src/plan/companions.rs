@@ -65,7 +65,7 @@ enum Kind {
 
 /// Whether a file of this name, below its source, can stand beside the output's weights. `1_Pooling/config.json` and its
 /// like are the configs of the modules that a `modules.json` lists.
-pub fn is_companion(name: &str) -> bool {
+pub(crate) fn is_companion(name: &str) -> bool {
     kind(name).is_some()
 }
 

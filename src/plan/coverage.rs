@@ -25,7 +25,7 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     /// Takes back the flags that would declare what is new and what is unused.
-    pub fn withhold_lines(&mut self) {
+    pub(crate) fn withhold_lines(&mut self) {
         self.strict_lines.clear();
         for violation in &mut self.violations {
             if let PlanError::Fit(FitError::UndeclaredNew { lines, .. } | FitError::UndeclaredUnused { lines, .. }) =

@@ -52,7 +52,7 @@ impl<'a> Stored<'a> {
 
 impl Damage<'_> {
     /// Everything that is damaged; what is declared new is not.
-    pub fn violations(&self) -> Vec<DamageError> {
+    pub(crate) fn violations(&self) -> Vec<DamageError> {
         if self.sources.is_empty() {
             return Vec::new();
         }

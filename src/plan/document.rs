@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::assignment::Assignment;
 use crate::plan::evidence::{Answer, Question};
 use crate::plan::inputs::SourceView;
-pub use crate::source::PinnedFile;
+pub(crate) use crate::source::PinnedFile;
 use crate::tensor::TensorInfo;
 
 /// Everything that will happen, before anything does.
@@ -16,7 +16,6 @@ use crate::tensor::TensorInfo;
 pub struct Plan {
     /// The version of this format: 1.
     pub xfer_plan: u32,
-    /// The seed of every draw.
     pub seed: u64,
     /// The generator whose bits are meant.
     pub generator: String,
@@ -44,7 +43,7 @@ pub struct Plan {
 }
 
 /// The version of the plan's format.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// A source as the plan knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,13 +57,11 @@ pub struct PlannedSource {
     pub location: String,
     /// The commit of a Hub repository.
     pub commit: Option<String>,
-    /// The format.
     pub format: String,
     /// The family, where recognised.
     pub family: Option<String>,
     /// The dialects that were recognised.
     pub dialects: Vec<String>,
-    /// Its files.
     pub files: Vec<PinnedFile>,
     /// The dictionary that was read of files that nest them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +70,7 @@ pub struct PlannedSource {
 
 impl PlannedSource {
     /// A source as planning saw it, its family and dialects where they were recognised.
-    pub fn of(view: &SourceView, family: Option<String>, dialects: Vec<String>) -> PlannedSource {
+    pub(crate) fn of(view: &SourceView, family: Option<String>, dialects: Vec<String>) -> PlannedSource {
         PlannedSource {
             name: view.name.clone(),
             reference: view.reference.clone(),
@@ -94,7 +91,6 @@ impl PlannedSource {
 pub struct Target {
     /// The form of the architecture file.
     pub form: String,
-    /// The family, where it is one.
     pub family: Option<String>,
     /// Tensors, tied ones included.
     pub tensors: u64,
@@ -116,13 +112,10 @@ pub struct Companion {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
-    /// This text.
     Text(Arc<str>),
     /// The bytes of a file of a source, pinned by their blake3 digest.
     Source {
-        /// Which source.
         source: usize,
-        /// Its name there.
         name: String,
         /// `blake3:…` of the whole file.
         digest: String,
@@ -140,12 +133,10 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unused {
-    /// Which source.
     pub source: usize,
     /// The tensor.
     #[serde(flatten)]
     pub tensor: TensorInfo,
-    /// Why.
     pub reason: String,
 }
 

@@ -25,7 +25,6 @@ use crate::tensor::Role;
 /// A plan, and what in it breaks the coverage contract. With violations nothing is written (exit 4); a dry run still prints it.
 #[derive(Debug)]
 pub struct Planned {
-    /// The plan.
     pub plan: Plan,
     /// Each an ambiguity, a hole, a likely rename, a new layer, a low coverage or (with `--strict`) an undeclared tensor.
     pub violations: Vec<PlanError>,
@@ -52,7 +51,11 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(sources: &'a [SourceView<'a>], target: &'a Architecture, options: &'a Options) -> Result<Draft<'a>> {
+    pub(crate) fn new(
+        sources: &'a [SourceView<'a>],
+        target: &'a Architecture,
+        options: &'a Options,
+    ) -> Result<Draft<'a>> {
         let mut matching = matching::match_all(sources, target)?;
         let matches = std::mem::take(&mut matching.matches);
         check_rules(sources, target, &matches)?;
@@ -85,14 +88,14 @@ impl<'a> Draft<'a> {
     }
 
     /// The facts about data that the plan needs.
-    pub fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Question> {
         let mut questions = self.matching.questions();
         questions.extend(self.siblings.questions(&self.assignments));
         questions
     }
 
     /// The plan with these answers; an error where one is missing.
-    pub fn plan(self, evidence: Vec<(Question, Answer)>) -> Result<Planned> {
+    pub(crate) fn plan(self, evidence: Vec<(Question, Answer)>) -> Result<Planned> {
         let Draft { sources, target, options, mut matching, mut assignments, declared, mut warnings, .. } = self;
         let mut violations = matching.settle(&evidence)?;
         self.siblings.measured(&mut assignments, &evidence)?;

@@ -181,7 +181,7 @@ fn stored_as(stored: &Option<Shape>) -> String {
 
 impl PlanError {
     /// Whether it is a likely rename.
-    pub fn is_rename(&self) -> bool {
+    pub(crate) fn is_rename(&self) -> bool {
         matches!(self, PlanError::Rename { .. })
     }
 }

@@ -7,28 +7,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Question {
     /// Are two stored tensors the same, byte for byte?
-    Equal {
-        /// Which source.
-        source: usize,
-        /// One tensor.
-        a: String,
-        /// The other.
-        b: String,
-    },
+    Equal { source: usize, a: String, b: String },
     /// The mean and standard deviation of all elements, summed in f64 in order.
-    Moments {
-        /// Which source.
-        source: usize,
-        /// The tensor.
-        tensor: String,
-    },
+    Moments { source: usize, tensor: String },
     /// All elements of a small tensor.
-    Values {
-        /// Which source.
-        source: usize,
-        /// The tensor.
-        tensor: String,
-    },
+    Values { source: usize, tensor: String },
 }
 
 /// The answer to a question.
@@ -39,7 +22,6 @@ pub enum Answer {
     Equal(bool),
     /// To `Moments`.
     Moments {
-        /// The mean.
         mean: f64,
         /// The population standard deviation.
         std: f64,

@@ -75,7 +75,7 @@ fn batch_without_location(batch: PlannedBatch) -> PlannedBatch {
 
 impl Plan {
     /// The blake3 digest of the plan in hex, `location`s left out.
-    pub fn hash(&self) -> String {
+    pub(crate) fn hash(&self) -> String {
         // blake3 is fast over whole blocks, and serde writes a word at a time
         let mut hasher = BufWriter::with_capacity(1 << 16, blake3::Hasher::new());
         // plain data into a hasher: neither a type nor a writer that could fail
@@ -121,23 +121,14 @@ impl Plan {
         out.write_all(b"\n}\n")
     }
 
-    /// What `write_json` writes.
-    pub fn to_json(&self) -> String {
-        let mut text = Vec::new();
-        // into memory, and JSON is UTF-8
-        let written = self.write_json(&mut text);
-        debug_assert!(written.is_ok());
-        String::from_utf8(text).unwrap_or_default()
-    }
-
     /// Checks everything that must hold of a plan, whoever made it; the first error in the plan's order.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         validate::validate(self)
     }
 
     /// Reads and validates a plan that was written, perhaps edited: versions, shapes of every expression against its target,
     /// names unique, ties resolvable. An error says which assignment and what.
-    pub fn from_json(text: &str) -> Result<Plan> {
+    pub(crate) fn from_json(text: &str) -> Result<Plan> {
         let plan: Plan = serde_json::from_str(text).map_err(misread)?;
         if plan.xfer_plan != FORMAT {
             return Err(FitError::Version { found: plan.xfer_plan, expected: FORMAT }.into());

@@ -3,20 +3,18 @@
 use crate::arch::Selector;
 use crate::checkpoint::Listing;
 use crate::checkpoint::vocabulary::Vocabulary;
-pub use crate::source::PinnedFile;
+pub(crate) use crate::source::PinnedFile;
 use crate::tensor::Dtype;
 
 /// A source as planning sees it.
-pub struct SourceView<'a> {
+pub(crate) struct SourceView<'a> {
     /// The name that rules use; `source` where there is only one and it was not named.
     pub name: String,
-    /// The reference for reports.
     pub reference: String,
     /// As typed, to open it again.
     pub location: String,
     /// The commit of a Hub repository.
     pub commit: Option<String>,
-    /// Its weight files.
     pub files: Vec<PinnedFile>,
     /// The dictionary that was read of files that nest them.
     pub key: Option<String>,
@@ -66,7 +64,7 @@ pub enum DtypeChoice {
 
 /// What is asked of a conversion.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Conversion {
+pub(crate) struct Conversion {
     /// The type that floats become; `None` keeps each tensor's own.
     pub dtype: Option<Dtype>,
     /// The dialect in which tensors are spelt and laid out, `hf` for Hugging Face's own; `None` keeps names and layouts.

@@ -37,23 +37,24 @@ mod warnings;
 
 use crate::arch::Architecture;
 use crate::error::Result;
-pub use crate::plan::assignment::{Assignment, Exact, Initialisation, Lsuv, Mismatch, Step};
-pub use crate::plan::companions::is_companion;
-pub use crate::plan::convert::convert;
-pub use crate::plan::document::{Companion, Content, FORMAT, Plan, PlannedBatch, PlannedSource, Target, Unused};
+pub(crate) use crate::plan::assignment::{Assignment, Exact, Initialisation, Lsuv, Mismatch, Step};
+pub(crate) use crate::plan::companions::is_companion;
+pub(crate) use crate::plan::convert::convert;
+pub(crate) use crate::plan::document::{Companion, Content, FORMAT, Plan, PlannedBatch, PlannedSource, Target, Unused};
 use crate::plan::draft::Draft;
-pub use crate::plan::draft::Planned;
-pub use crate::plan::evidence::{Answer, Question};
-pub use crate::plan::inputs::{Conversion, DtypeChoice, Options, SourceView};
-pub use crate::plan::matching::dialects::recognise;
+pub(crate) use crate::plan::draft::Planned;
+pub(crate) use crate::plan::evidence::{Answer, Question};
+pub(crate) use crate::plan::inputs::{Conversion, SourceView};
+pub use crate::plan::inputs::{DtypeChoice, Options};
+pub(crate) use crate::plan::matching::dialects::recognise;
 pub(crate) use crate::plan::names::unwrapped;
-pub use crate::plan::tied_names::tied_names;
-pub use crate::plan::value::{Action, InitPart, Value};
-pub use crate::source::PinnedFile;
+pub(crate) use crate::plan::tied_names::tied_names;
+pub(crate) use crate::plan::value::{Action, InitPart, Value};
+pub(crate) use crate::source::PinnedFile;
 
 /// Decides everything. `answer` measures the facts about data that this needs. Pure: the same arguments give the same plan. No source
 /// (`--from none`) is an empty slice.
-pub fn plan(
+pub(crate) fn plan(
     sources: &[SourceView],
     target: &Architecture,
     options: &Options,

@@ -31,12 +31,12 @@ fn ends_in(name: &str, tail: &str) -> bool {
 
 /// Whether a tensor of this name is state without learning that models recompute: `position_ids`, `rotary_emb.inv_freq`,
 /// `num_batches_tracked`, `relative_position_index` and their like.
-pub fn is_known_buffer(name: &str) -> bool {
+pub(crate) fn is_known_buffer(name: &str) -> bool {
     is_computed_buffer(name) || CONSTANT.iter().any(|tail| ends_in(name, tail))
 }
 
 /// Whether a buffer of this name holds values that no constant can stand for.
-pub fn is_computed_buffer(name: &str) -> bool {
+pub(crate) fn is_computed_buffer(name: &str) -> bool {
     COMPUTED.iter().any(|tail| ends_in(name, tail))
 }
 

@@ -234,7 +234,6 @@ pub(crate) fn refused(stored: &Stored, target: &Architecture) -> crate::error::E
     planned_with(stored, target, &options()).unwrap_err()
 }
 
-/// The assignment of this name.
 pub(crate) fn of<'a>(plan: &'a Plan, name: &str) -> &'a super::Assignment {
     plan.assignments.iter().find(|assignment| assignment.target.name == name).unwrap()
 }
@@ -401,5 +400,16 @@ pub(crate) fn words(value: &Value) -> String {
         Value::Apply { op, inputs } => {
             format!("{}({})", op.name(), inputs.iter().map(words).collect::<Vec<_>>().join(", "))
         }
+    }
+}
+
+impl Plan {
+    /// What `write_json` writes.
+    pub(crate) fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        // into memory, and JSON is UTF-8
+        let written = self.write_json(&mut text);
+        debug_assert!(written.is_ok());
+        String::from_utf8(text).unwrap_or_default()
     }
 }

@@ -12,7 +12,7 @@ use crate::tensor::TensorInfo;
 
 /// For each tensor that is written, the names that the config of the source ties to it and that are not written. Without a config that a
 /// family knows there are none.
-pub fn tied_names(source: &SourceView, written: &[Assignment]) -> Vec<Assignment> {
+pub(crate) fn tied_names(source: &SourceView, written: &[Assignment]) -> Vec<Assignment> {
     let Some((family, Some(config))) = family::recognise(source.listing) else { return Vec::new() };
     let Ok(parameters) = described(family, &config) else { return Vec::new() };
     let mut known: BTreeMap<&str, &Assignment> = written.iter().map(|one| (one.target.name.as_str(), one)).collect();

@@ -15,20 +15,16 @@ use crate::tensor::{Dtype, Name, Shape, TensorInfo};
 pub struct InitPart {
     /// How many rows.
     pub rows: u64,
-    /// The scheme.
     pub scheme: Scheme,
 }
 
 /// A tensor of a source as an expression reads it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SourceTensor<'a> {
-    /// Which source.
+pub(crate) struct SourceTensor<'a> {
     pub source: usize,
-    /// Its name there.
     pub tensor: &'a Name,
     /// Its type there.
     pub dtype: Dtype,
-    /// Its shape there.
     pub shape: &'a Shape,
 }
 
@@ -38,18 +34,14 @@ pub struct SourceTensor<'a> {
 pub enum Value {
     /// A tensor of a source as it is stored.
     Source {
-        /// Which source.
         source: usize,
-        /// Its name there.
         tensor: Name,
         /// Its type there.
         dtype: Dtype,
-        /// Its shape there.
         shape: Shape,
     },
     /// Fresh values in f32. Element `k` is a function of (seed, target's name, `first + k`) and of nothing else.
     Init {
-        /// The shape.
         shape: Shape,
         /// The index in the target of the first element.
         #[serde(default, skip_serializing_if = "is_zero")]
@@ -61,7 +53,6 @@ pub enum Value {
     Count {
         /// An integer type that holds them; `Bool` only for zeros.
         dtype: Dtype,
-        /// The shape.
         shape: Shape,
         /// The axis that is counted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,18 +62,11 @@ pub enum Value {
     Computed {
         /// An integer or float type that holds them.
         dtype: Dtype,
-        /// The shape.
         shape: Shape,
-        /// The formula.
         formula: Computed,
     },
     /// An operation over other values.
-    Apply {
-        /// The operation.
-        op: Op,
-        /// Its inputs.
-        inputs: Vec<Value>,
-    },
+    Apply { op: Op, inputs: Vec<Value> },
     /// The value of another target, which owns it; nothing is written.
     Tied {
         /// The owner's name.
@@ -93,7 +77,7 @@ pub enum Value {
 impl Value {
     /// Type and shape of the result (named after the first source, empty where there is none), or an error where an operation does
     /// not fit its inputs, parts do not fill their axis, or a tie stands in it (its owner knows its shape).
-    pub fn info(&self) -> Result<TensorInfo> {
+    pub(crate) fn info(&self) -> Result<TensorInfo> {
         match self {
             Value::Source { tensor, dtype, shape, .. } => Ok(TensorInfo::new(tensor.clone(), *dtype, shape.clone())),
             Value::Init { shape, parts, .. } => {
@@ -126,7 +110,6 @@ impl Value {
         }
     }
 
-    /// A tensor of a source as it is stored.
     pub(crate) fn stored(source: usize, info: &TensorInfo) -> Value {
         Value::Source { source, tensor: info.name.clone(), dtype: info.dtype, shape: info.shape.clone() }
     }
@@ -139,7 +122,7 @@ impl Value {
     }
 
     /// Calls `visit` for every leaf (source, initialisation, tie), in order of mention.
-    pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
+    pub(crate) fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
         match self {
             Value::Apply { inputs, .. } => inputs.iter().for_each(|input| input.leaves(visit)),
             Value::Source { .. }
@@ -151,7 +134,7 @@ impl Value {
     }
 
     /// The source tensors that it reads, in order of mention.
-    pub fn sources(&self) -> impl Iterator<Item = SourceTensor<'_>> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = SourceTensor<'_>> {
         let mut sources: SmallVec<[SourceTensor; 2]> = SmallVec::new();
         self.leaves(&mut |leaf| {
             if let Value::Source { source, tensor, dtype, shape } = leaf {
@@ -162,7 +145,7 @@ impl Value {
     }
 
     /// Whether codes are dequantised in it.
-    pub fn dequantizes(&self) -> bool {
+    pub(crate) fn dequantizes(&self) -> bool {
         match self {
             Value::Apply { op: Op::Dequantize { .. }, .. } => true,
             Value::Apply { inputs, .. } => inputs.iter().any(Value::dequantizes),
@@ -175,7 +158,7 @@ impl Value {
     }
 
     /// What it does with its leaves, in one word of the report.
-    pub fn action(&self) -> Action {
+    pub(crate) fn action(&self) -> Action {
         match self {
             Value::Source { .. } => Action::Copied,
             Value::Tied { .. } => Action::Tied,
@@ -216,7 +199,6 @@ pub enum Action {
     Adapted,
     /// Another name of a tensor that is written once.
     Tied,
-    /// Initialised.
     New,
 }
 

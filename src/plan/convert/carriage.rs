@@ -21,7 +21,7 @@ pub(crate) struct Carriage {
 impl Carriage {
     /// What is stated to be quantised and is a product throughout is dequantised, and so is a product that is spelt otherwise; other
     /// codes stay as they are, or are an error where they cannot.
-    pub fn of(source: &SourceView, is_respelt: bool, chosen: &[bool]) -> Result<Carriage> {
+    pub(crate) fn of(source: &SourceView, is_respelt: bool, chosen: &[bool]) -> Result<Carriage> {
         let listing = source.listing;
         let quantized = Quantized::of(listing);
         let is_chosen = |id: usize| chosen.get(id).copied().unwrap_or(false);
@@ -54,33 +54,33 @@ impl Carriage {
     }
 
     /// The weights that are dequantised, where any are.
-    pub fn numbers(&self) -> Option<&Quantized> {
+    pub(crate) fn numbers(&self) -> Option<&Quantized> {
         self.is_dequantized.then_some(&self.quantized)
     }
 
     /// Whether codes are carried over as they are.
-    pub fn carries(&self) -> bool {
+    pub(crate) fn carries(&self) -> bool {
         self.carried.is_some() && !self.is_dequantized
     }
 
     /// Whether these tensors belong to codes that stay as they are, so that none of them is cast.
-    pub fn keeps(&self, tensors: &[usize]) -> bool {
+    pub(crate) fn keeps(&self, tensors: &[usize]) -> bool {
         !self.is_dequantized && tensors.iter().any(|tensor| self.quantized.is_aside(*tensor))
     }
 
     /// Whether a tensor has no use in the result.
-    pub fn is_left_behind(&self, tensor: usize) -> bool {
+    pub(crate) fn is_left_behind(&self, tensor: usize) -> bool {
         self.is_dequantized && self.quantized.activations.contains(&tensor)
     }
 
     /// Whether a tensor is read for a weight that is chosen.
-    pub fn is_read(&self, tensor: usize, chosen: &[bool]) -> bool {
+    pub(crate) fn is_read(&self, tensor: usize, chosen: &[bool]) -> bool {
         let weight = self.numbers().and_then(|quantized| quantized.of_part(tensor));
         weight.is_some_and(|weight| chosen.get(weight.codes).copied().unwrap_or(false))
     }
 
     /// What the user should know of codes that stay.
-    pub fn report(&self) -> Option<String> {
+    pub(crate) fn report(&self) -> Option<String> {
         let (count, first) = self.carried.as_ref()?;
         let method = match self.quantized.method() {
             Some((method, Some(bits))) => format!(" ({method}, {bits} bit)"),

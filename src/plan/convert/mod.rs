@@ -31,7 +31,7 @@ use crate::tensor::{Dtype, TensorInfo};
 
 /// Plans a conversion, tensor for tensor. A pattern that matches nothing is an error. `answer` measures whether both stored copies of a
 /// tie are equal, and what the tables of a config hold.
-pub fn convert(
+pub(crate) fn convert(
     source: &SourceView,
     asked: &Conversion,
     answer: impl FnOnce(&[Question]) -> Result<Vec<(Question, Answer)>>,

@@ -26,7 +26,7 @@ pub(crate) struct Adapt {
 }
 
 impl Adapt {
-    pub fn of(target: &Architecture, name: &str) -> Adapt {
+    pub(crate) fn of(target: &Architecture, name: &str) -> Adapt {
         let matching = target.rules.adapt.iter().filter(|rule| rule.target.pattern.matches(name).is_some());
         matching.fold(Adapt::default(), |said, rule: &AdaptRule| Adapt {
             positions: rule.positions.or(said.positions),
@@ -37,7 +37,7 @@ impl Adapt {
     }
 
     /// An error where the source and the target have different prefixes, for which there is no operation. Equal shapes need none.
-    pub fn check_available(&self, subject: &Subject) -> Result<()> {
+    pub(crate) fn check_available(&self, subject: &Subject) -> Result<()> {
         let is_equal = subject.info.shape == subject.parameter.shape;
         match self.prefix {
             Some([source, target]) if source != target && !is_equal => {
@@ -48,7 +48,7 @@ impl Adapt {
     }
 
     /// An error where a key was written that is none of those that act on this tensor.
-    pub fn require(&self, subject: &Subject, acting: &[Key]) -> Result<()> {
+    pub(crate) fn require(&self, subject: &Subject, acting: &[Key]) -> Result<()> {
         let said = [
             (self.positions.is_some(), Key::Positions, "positions"),
             (self.heads.is_some(), Key::Heads, "heads"),

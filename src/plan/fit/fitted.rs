@@ -25,7 +25,7 @@ pub(crate) enum Fitted {
 
 impl Fitted {
     /// The same with a further reason, where it is none.
-    pub fn because(self, why: &str) -> Fitted {
+    pub(crate) fn because(self, why: &str) -> Fitted {
         match self {
             Fitted::Value { .. } => self,
             Fitted::New { reason } => Fitted::New { reason: format!("{reason}; {why}") },

@@ -16,7 +16,7 @@ pub(crate) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The target `id`, or `None` where nothing was found for it.
-    pub fn of(target: &'a Architecture, matches: &'a [Match], id: ParameterId) -> Option<Subject<'a>> {
+    pub(crate) fn of(target: &'a Architecture, matches: &'a [Match], id: ParameterId) -> Option<Subject<'a>> {
         match (target.parameters.get(id), &matches.get(id)?.origin) {
             (Some(parameter), Origin::Found { value, info }) => Some(Subject { id, parameter, value, info }),
             (_, Origin::Found { .. } | Origin::New | Origin::Tied(_)) => None,
@@ -24,17 +24,17 @@ impl<'a> Subject<'a> {
     }
 
     /// The source that it comes from, the first where there are several.
-    pub fn source(&self) -> Option<usize> {
+    pub(crate) fn source(&self) -> Option<usize> {
         self.value.sources().next().map(|first| first.source)
     }
 
     /// Rows of the source and of the target, or `None` where either is a scalar.
-    pub fn sizes(&self) -> Option<(u64, u64)> {
+    pub(crate) fn sizes(&self) -> Option<(u64, u64)> {
         Some((*self.info.shape.first()?, *self.parameter.shape.first()?))
     }
 
     /// Whether all axes but the first agree, and there are rows on both sides.
-    pub fn rest_fits(&self) -> bool {
+    pub(crate) fn rest_fits(&self) -> bool {
         let rest = |shape: &'a [u64]| shape.get(1..).unwrap_or(&[]);
         self.info.shape.len() == self.parameter.shape.len()
             && rest(&self.info.shape) == rest(&self.parameter.shape)

@@ -38,7 +38,7 @@ struct Answered<'a> {
 
 impl<'a> Initializer<'a> {
     /// What a dialect of a source does without is 0.
-    pub fn new(target: &'a Architecture, siblings: Siblings, dialects: &[Vec<String>]) -> Initializer<'a> {
+    pub(crate) fn new(target: &'a Architecture, siblings: Siblings, dialects: &[Vec<String>]) -> Initializer<'a> {
         Initializer { target, siblings, dialects: dialects.concat() }
     }
 

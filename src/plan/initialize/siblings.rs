@@ -43,7 +43,7 @@ fn is_unmeasured(scheme: &Scheme) -> bool {
 
 impl Siblings {
     /// What was matched whole and with no value changed.
-    pub fn of(target: &Architecture, matches: &[Match]) -> Siblings {
+    pub(crate) fn of(target: &Architecture, matches: &[Match]) -> Siblings {
         let mut by_template: BTreeMap<String, BTreeSet<Leaf>> = BTreeMap::new();
         // nothing else looks at them
         let matches = if are_asked_for(target) { matches } else { &[] };
@@ -56,7 +56,7 @@ impl Siblings {
     }
 
     /// How a target is drawn like its siblings once they are measured, or an error where it has none.
-    pub fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
+    pub(crate) fn drawn(&self, parameter: &Parameter, by: &str) -> Result<Drawn> {
         let Some(leaves) = self.leaves(&parameter.name) else {
             return Err(FitError::NoSiblings { name: parameter.name.to_string(), by: by.to_string() }.into());
         };
@@ -72,7 +72,7 @@ impl Siblings {
     }
 
     /// What must be measured for these assignments.
-    pub fn questions(&self, assignments: &[Assignment]) -> Vec<Question> {
+    pub(crate) fn questions(&self, assignments: &[Assignment]) -> Vec<Question> {
         let drawn = assignments.iter().filter(|assignment| is_drawn_so(assignment));
         let leaves = drawn.filter_map(|assignment| self.leaves(&assignment.target.name)).flatten();
         let tensors: BTreeSet<(usize, &Name)> = leaves.map(|(source, tensor, _)| (*source, tensor)).collect();
@@ -81,7 +81,7 @@ impl Siblings {
     }
 
     /// Gives these assignments the schemes that the moments of their siblings say, or an error where some were not measured.
-    pub fn measured(&self, assignments: &mut [Assignment], evidence: &[(Question, Answer)]) -> Result<()> {
+    pub(crate) fn measured(&self, assignments: &mut [Assignment], evidence: &[(Question, Answer)]) -> Result<()> {
         let moments = evidence.iter().filter_map(|entry| match entry {
             (Question::Moments { source, tensor }, Answer::Moments { mean, std }) => {
                 Some(((*source, tensor.as_str()), (*mean, *std)))

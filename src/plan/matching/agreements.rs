@@ -27,7 +27,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// What it comes to, in words.
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         match (self.to.as_str(), self.from.as_str()) {
             ("", from) => format!("the source has `{from}.` in front"),
             (to, "") => format!("the target has `{to}.` in front"),
@@ -42,7 +42,6 @@ pub(crate) type Agreement = (usize, usize, bool);
 /// All agreements.
 #[derive(Default)]
 pub(crate) struct Agreements<'a> {
-    /// By their paths.
     pub pairs: BTreeMap<Key, Vec<Agreement>>,
     /// How many open requests lie below a leading path of the target.
     pub below: HashMap<&'a str, usize>,

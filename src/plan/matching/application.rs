@@ -20,7 +20,7 @@ pub(crate) struct Application<'a> {
 
 impl Application<'_> {
     /// What these units become, one for each name of the other side, and for each layer of a stack.
-    pub fn results(&self, inputs: &[usize]) -> Result<Vec<Unit>> {
+    pub(crate) fn results(&self, inputs: &[usize]) -> Result<Vec<Unit>> {
         if let Some(opaque) = self.opaque(inputs) {
             return Ok(opaque);
         }
@@ -44,7 +44,7 @@ impl Application<'_> {
     }
 
     /// Where an input is codes that nothing can be made of, the names of what would be made.
-    pub fn opaque(&self, inputs: &[usize]) -> Option<Vec<Unit>> {
+    pub(crate) fn opaque(&self, inputs: &[usize]) -> Option<Vec<Unit>> {
         let codes = inputs.iter().map(|id| &self.units[*id]).find(|unit| unit.opaque)?;
         let layers = match self.sides.stacked.filter(|_| !self.sides.gathers()) {
             Some(_) => codes.info.rows().min(MOST_LAYERS),
@@ -64,7 +64,7 @@ impl Application<'_> {
     }
 
     /// A unit's value, or one layer of it where the rule takes it apart.
-    pub fn part(&self, id: usize, layer: u64) -> Result<Typed> {
+    pub(crate) fn part(&self, id: usize, layer: u64) -> Result<Typed> {
         let unit = &self.units[id];
         let whole = (unit.value.clone(), unit.info.clone());
         match self.sides.stacked {
@@ -78,7 +78,7 @@ impl Application<'_> {
     }
 
     /// All members as one: each is made as the rule says, and is a layer of the stack.
-    pub fn gathered(&self, members: &[Vec<usize>]) -> Result<Vec<Unit>> {
+    pub(crate) fn gathered(&self, members: &[Vec<usize>]) -> Result<Vec<Unit>> {
         let all: Vec<usize> = members.iter().flatten().copied().collect();
         if let Some(opaque) = self.opaque(&all) {
             return Ok(opaque);
@@ -97,11 +97,11 @@ impl Application<'_> {
         Ok(results)
     }
 
-    pub fn ops(&self, slot: usize) -> &[Op] {
+    pub(crate) fn ops(&self, slot: usize) -> &[Op] {
         self.sides.ops.get(slot).map_or(&[], Vec::as_slice)
     }
 
-    pub fn result(
+    pub(crate) fn result(
         &self,
         slot: usize,
         bindings: &Bindings,
@@ -133,7 +133,7 @@ impl Application<'_> {
     }
 
     /// An error where the rows of the heads that the config states are not those of the tensor: operations on rows would take others.
-    pub fn check_rows(&self, slot: usize, inputs: &[usize]) -> Result<()> {
+    pub(crate) fn check_rows(&self, slot: usize, inputs: &[usize]) -> Result<()> {
         let taken = |ops: &Vec<Op>| match ops.first() {
             Some(Op::RopePermute { heads, rotary, to: _ }) => heads.checked_mul(*rotary),
             Some(Op::Narrow { axis: 0, len, start: _ }) => Some(*len),
@@ -156,7 +156,7 @@ impl Application<'_> {
         }
     }
 
-    pub fn unit(&self, name: &str, value: Value, info: TensorInfo, inputs: &[usize], single: bool) -> Unit {
+    pub(crate) fn unit(&self, name: &str, value: Value, info: TensorInfo, inputs: &[usize], single: bool) -> Unit {
         Unit {
             name: join(self.path, name).into(),
             tensors: inputs.iter().flat_map(|id| self.units[*id].tensors.iter().copied()).collect(),
@@ -182,13 +182,13 @@ pub(crate) struct Sides {
 }
 
 impl Sides {
-    pub fn new(from: Vec<String>, to: Vec<String>, ops: Vec<Vec<Op>>) -> Sides {
+    pub(crate) fn new(from: Vec<String>, to: Vec<String>, ops: Vec<Vec<Op>>) -> Sides {
         let has = |texts: &[String]| texts.iter().any(|text| text.contains(EXPERT));
         let stacked = (has(&from) != has(&to)).then_some("e");
         Sides { from, to, ops, stacked }
     }
 
-    pub fn gathers(&self) -> bool {
+    pub(crate) fn gathers(&self) -> bool {
         self.stacked.is_some() && self.from.iter().any(|text| text.contains(EXPERT))
     }
 }

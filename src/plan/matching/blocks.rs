@@ -8,7 +8,7 @@ use crate::name::{MOST_COMPONENTS, index_of};
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The block's path; may be empty.
     pub path: &'a str,
     pub index: u64,
@@ -17,7 +17,7 @@ pub struct Place<'a> {
 }
 
 /// The places of a name in repeated blocks, the outermost first.
-pub fn places(name: &str) -> impl Iterator<Item = Place<'_>> {
+pub(crate) fn places(name: &str) -> impl Iterator<Item = Place<'_>> {
     let mut start = 0;
     name.split('.').take(MOST_COMPONENTS).filter_map(move |component| {
         let (from, to) = (start, start + component.len());
@@ -29,7 +29,7 @@ pub fn places(name: &str) -> impl Iterator<Item = Place<'_>> {
 }
 
 /// A name with its layer replaced: `{path}.{index}.{tail}`.
-pub fn spell(path: &str, index: u64, tail: &str) -> String {
+pub(crate) fn spell(path: &str, index: u64, tail: &str) -> String {
     let mut name = String::with_capacity(path.len() + tail.len() + 8);
     for part in [path, &index.to_string(), tail] {
         if !part.is_empty() {
@@ -44,18 +44,18 @@ pub fn spell(path: &str, index: u64, tail: &str) -> String {
 
 /// The repeated blocks of a list of names: for each path its layers, each with the names below it.
 #[derive(Clone, Debug, Default)]
-pub struct Blocks<'a> {
+pub(crate) struct Blocks<'a> {
     by_path: HashMap<&'a str, Layers<'a>>,
     lists: HashSet<&'a str>,
     stacks: HashSet<&'a str>,
 }
 
 /// The layers of a block: for each the names below it, each with its number.
-pub type Layers<'a> = BTreeMap<u64, Vec<(&'a str, usize)>>;
+pub(crate) type Layers<'a> = BTreeMap<u64, Vec<(&'a str, usize)>>;
 
 impl<'a> Blocks<'a> {
     /// The blocks of these names; each name is known by its number, and so is its shape.
-    pub fn of<'s>(
+    pub(crate) fn of<'s>(
         names: impl IntoIterator<Item = (usize, &'a str)>,
         shape: impl Fn(usize) -> Option<&'s [u64]>,
     ) -> Blocks<'a> {
@@ -72,18 +72,18 @@ impl<'a> Blocks<'a> {
         Blocks { by_path, lists, stacks }
     }
 
-    pub fn of_target(target: &'a Architecture) -> Blocks<'a> {
+    pub(crate) fn of_target(target: &'a Architecture) -> Blocks<'a> {
         let names = target.parameters.iter().enumerate().map(|(id, parameter)| (id, parameter.name.as_str()));
         Blocks::of(names, |id| target.parameters.get(id).map(|parameter| parameter.shape.as_slice()))
     }
 
     /// The layers of a block, or `None`.
-    pub fn layers(&self, path: &str) -> Option<&Layers<'a>> {
+    pub(crate) fn layers(&self, path: &str) -> Option<&Layers<'a>> {
         self.by_path.get(path)
     }
 
     /// Every block's path: outer blocks before those inside them, and by name.
-    pub fn paths(&self) -> Vec<&'a str> {
+    pub(crate) fn paths(&self) -> Vec<&'a str> {
         let depth = |path: &str| path.split('.').filter(|part| index_of(part).is_some()).count();
         let mut paths: Vec<&str> = self.by_path.keys().copied().collect();
         paths.sort_by_key(|path| (depth(path), *path));
@@ -91,24 +91,24 @@ impl<'a> Blocks<'a> {
     }
 
     /// Whether at least two members have a name in common.
-    pub fn is_list(&self, path: &str) -> bool {
+    pub(crate) fn is_list(&self, path: &str) -> bool {
         self.lists.contains(path)
     }
 
     /// Whether the path is a stack of like layers: a list, and no sequence of single layers that differ.
-    pub fn is_stack(&self, path: &str) -> bool {
+    pub(crate) fn is_stack(&self, path: &str) -> bool {
         self.stacks.contains(path)
     }
 
     /// Whether the path is a stack without a gap in its numbers: a sequence with activations in it is none.
-    pub fn is_numbered_stack(&self, path: &str) -> bool {
+    pub(crate) fn is_numbered_stack(&self, path: &str) -> bool {
         let Some(layers) = self.layers(path).filter(|_| self.is_stack(path)) else { return false };
         let ends = layers.first_key_value().zip(layers.last_key_value());
         ends.is_some_and(|((first, _), (last, _))| last.checked_sub(*first) == Some(layers.len() as u64 - 1))
     }
 
     /// Whether a path leads into one member of a list.
-    pub fn enters_list(&self, path: &str) -> bool {
+    pub(crate) fn enters_list(&self, path: &str) -> bool {
         places(path).any(|place| self.is_list(place.path))
     }
 }
@@ -137,7 +137,7 @@ fn are_alike<'s>(layers: &Layers, shape: &impl Fn(usize) -> Option<&'s [u64]>) -
 }
 
 /// Whether all these names below a number are parameters of one layer: none has a path of its own.
-pub fn is_single_layer(names: &[(&str, usize)]) -> bool {
+pub(crate) fn is_single_layer(names: &[(&str, usize)]) -> bool {
     names.iter().all(|(tail, _)| !tail.contains('.') || tail.starts_with("parametrizations."))
 }
 

@@ -22,7 +22,6 @@ use crate::tensor::{Name, TensorInfo};
 /// How a candidate got a name that is not the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelling {
-    /// By this dialect of its family.
     Dialect(&'static str),
     /// `gamma` and `beta` as `weight` and `bias`.
     Norm,
@@ -50,17 +49,17 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// All its names, the stored one first.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
         self.stored.iter().chain(self.spelt.as_ref().map(|(name, _)| name))
     }
 
     /// How it is called in messages.
-    pub fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         self.names().next().map_or("", Name::as_str)
     }
 
     /// Whether taking it for this target reads a `gamma` or `beta` as `weight` or `bias`.
-    pub fn is_old_norm(&self, target: &str) -> bool {
+    pub(crate) fn is_old_norm(&self, target: &str) -> bool {
         let is_old = |name: &str| matches!(last(name), "gamma" | "beta");
         self.stored.as_deref().is_some_and(is_old) && !is_old(target)
     }
@@ -73,7 +72,6 @@ pub(crate) type ByName = HashMap<Name, SmallVec<[usize; 1]>>;
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub candidates: Vec<Candidate>,
-    /// By stored name.
     pub by_stored: ByName,
     /// By stored name without wrappers, where it has some.
     by_wrapped: ByName,
@@ -89,7 +87,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// What these sources offer to this target.
-    pub fn of(sources: &[SourceView], quantized: &[Quantized], target: &Architecture) -> Result<Catalog> {
+    pub(crate) fn of(sources: &[SourceView], quantized: &[Quantized], target: &Architecture) -> Result<Catalog> {
         let mut catalog = Catalog::default();
         let adapters = Adapter::all(sources)?;
         for ((source, view), quantized) in sources.iter().enumerate().zip(quantized) {
@@ -124,12 +122,12 @@ impl Catalog {
     }
 
     /// The candidates of this stored name, in order.
-    pub fn stored(&self, name: &Name) -> SmallVec<[usize; 1]> {
+    pub(crate) fn stored(&self, name: &Name) -> SmallVec<[usize; 1]> {
         self.by_stored.get(name).cloned().unwrap_or_default()
     }
 
     /// The candidates whose stored name is this one without wrappers, in order.
-    pub fn plain(&self, name: &Name) -> SmallVec<[usize; 1]> {
+    pub(crate) fn plain(&self, name: &Name) -> SmallVec<[usize; 1]> {
         let mut ids = self.stored(name);
         if let Some(wrapped) = self.by_wrapped.get(name) {
             ids.extend_from_slice(wrapped);

@@ -45,7 +45,7 @@ fn aligned<'n>(name: &'n str, index: u64, tail: &str) -> Option<&'n str> {
 
 impl<'a> Pass<'a> {
     /// For each repeated block of the target the block of a source that most of its tensors come from.
-    pub fn counterparts(&self) -> HashMap<String, Counterpart> {
+    pub(crate) fn counterparts(&self) -> HashMap<String, Counterpart> {
         let (votes, layers) = side_by_side(|| self.votes(), || self.offered_layers());
         let all = votes.into_iter().filter_map(|(block, mut votes)| {
             // of equal votes the first path

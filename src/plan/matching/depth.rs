@@ -60,7 +60,11 @@ pub(crate) enum Lookup {
 
 impl Depths {
     /// Resolves the rules. A block of the target that corresponds to none of a source may only be new.
-    pub fn of(target: &Architecture, blocks: &Blocks, counterparts: &HashMap<String, Counterpart>) -> Result<Depths> {
+    pub(crate) fn of(
+        target: &Architecture,
+        blocks: &Blocks,
+        counterparts: &HashMap<String, Counterpart>,
+    ) -> Result<Depths> {
         let mut depths = Depths::default();
         for path in blocks.paths() {
             let rule = target.rules.depth.iter().rev().find(|rule| rule.path.pattern.matches(path).is_some());
@@ -119,7 +123,7 @@ impl Depths {
     }
 
     /// Whether a name lies in a block that has a rule; its path.
-    pub fn ruled<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub(crate) fn ruled<'n>(&self, name: &'n str) -> Option<&'n str> {
         if self.ruled.is_empty() {
             return None;
         }
@@ -127,7 +131,7 @@ impl Depths {
     }
 
     /// The list that decides a name's layer, in words, where there is one.
-    pub fn said(&self, name: &str) -> Option<&str> {
+    pub(crate) fn said(&self, name: &str) -> Option<&str> {
         if self.lists.is_empty() {
             return None;
         }
@@ -135,17 +139,17 @@ impl Depths {
     }
 
     /// Whether layers were chosen for any block.
-    pub fn are_chosen(&self) -> bool {
+    pub(crate) fn are_chosen(&self) -> bool {
         !self.chosen.is_empty()
     }
 
     /// Whether some block has a rule.
-    pub fn has_rules(&self) -> bool {
+    pub(crate) fn has_rules(&self) -> bool {
         !self.ruled.is_empty()
     }
 
     /// Why a layer of a source's block is in no layer of the target, where depth is why.
-    pub fn left_out(
+    pub(crate) fn left_out(
         &self,
         source: usize,
         path: &str,
@@ -165,7 +169,7 @@ impl Depths {
     }
 
     /// The source layer that a rule puts into a layer of a target's block, where it is one.
-    pub fn source_layer(&self, path: &str, layer: u64) -> Option<u64> {
+    pub(crate) fn source_layer(&self, path: &str, layer: u64) -> Option<u64> {
         match self.ruled.get(path)?.get(&layer)? {
             Filling::Source(layer) | Filling::Identity(layer) => Some(*layer),
             Filling::New | Filling::Between { .. } => None,
@@ -173,7 +177,7 @@ impl Depths {
     }
 
     /// The layers of the target that start as the identity, by block.
-    pub fn identities(&self) -> Vec<(&str, Vec<u64>)> {
+    pub(crate) fn identities(&self) -> Vec<(&str, Vec<u64>)> {
         let of = |layers: &HashMap<u64, Filling>| {
             let mut copies: Vec<u64> =
                 layers.iter().filter(|(_, f)| matches!(f, Filling::Identity(_))).map(|(layer, _)| *layer).collect();
@@ -188,7 +192,7 @@ impl Depths {
     }
 
     /// The names under which a target name is looked for.
-    pub fn lookup(&self, name: &Name) -> Lookup {
+    pub(crate) fn lookup(&self, name: &Name) -> Lookup {
         let mut steps = Vec::new();
         for place in places(name).filter(|_| self.has_rules()) {
             if let Some(filling) = self.ruled.get(place.path).and_then(|layers| layers.get(&place.index)) {

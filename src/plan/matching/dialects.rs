@@ -17,7 +17,7 @@ pub(crate) fn family_of(source: &Listing) -> Option<(&'static dyn Family, Option
 }
 
 /// The family of a checkpoint and the dialects in which it is spelt, each once; `None` where no family is recognised.
-pub fn recognise(listing: &Listing) -> Result<Option<(String, Vec<String>)>> {
+pub(crate) fn recognise(listing: &Listing) -> Result<Option<(String, Vec<String>)>> {
     let Some((family, _)) = family_of(listing) else { return Ok(None) };
     let found = find_dialects(family, || listing.tensors.iter().map(|one| (one.name.as_str(), one.shape.as_slice())))?;
     let mut dialects: Vec<String> = Vec::new();

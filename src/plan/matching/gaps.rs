@@ -34,12 +34,12 @@ struct Tail {
 
 impl Gaps<'_> {
     /// Whether any target has no source without a rule that says so.
-    pub fn are_any(&self) -> bool {
+    pub(crate) fn are_any(&self) -> bool {
         self.missing.contains(&true)
     }
 
     /// New layers and holes, blocks from the outside in, and the targets that they explain.
-    pub fn layers(&self) -> (Vec<PlanError>, HashSet<ParameterId>) {
+    pub(crate) fn layers(&self) -> (Vec<PlanError>, HashSet<ParameterId>) {
         let mut violations = Vec::new();
         let mut whole: HashSet<ParameterId> = HashSet::default();
         let mut holed: HashSet<ParameterId> = HashSet::default();
@@ -58,7 +58,7 @@ impl Gaps<'_> {
         self.found.get(id) == Some(&true)
     }
 
-    pub fn is_missing(&self, id: ParameterId) -> bool {
+    pub(crate) fn is_missing(&self, id: ParameterId) -> bool {
         self.missing.get(id) == Some(&true)
     }
 

@@ -79,7 +79,7 @@ pub(crate) struct Turning<'a> {
 
 impl Turning<'_> {
     /// The value in the layout of the target, and words for what was done; as it is where nothing is to be done.
-    pub fn turn(&self, made: Typed) -> Result<(Typed, &'static str)> {
+    pub(crate) fn turn(&self, made: Typed) -> Result<(Typed, &'static str)> {
         if self.parameter.role == Role::Bias || *self.stored == Stored::Bias {
             return Ok((flattened(self.parameter, made)?, ""));
         }

@@ -80,7 +80,7 @@ struct FamilyLayouts {
 impl Layouts {
     /// What names and shapes of a source say; `own` is the family that it was recognised as. A body counts where all marker
     /// names of its family stand, so that another family of a few like names is not taken for it.
-    pub fn of(source: &Listing, own: Option<&'static dyn Family>) -> Result<Layouts> {
+    pub(crate) fn of(source: &Listing, own: Option<&'static dyn Family>) -> Result<Layouts> {
         let mut families = Vec::new();
         for family in FAMILIES.iter().copied().filter(|family| !family.in_out().is_empty()) {
             let recognised = own.is_some_and(|own| own.name() == family.name());
@@ -109,7 +109,7 @@ impl Layouts {
     }
 
     /// How the source stores the tensor of this name, or `None` where it is as PyTorch has it, or nothing is known.
-    pub fn layout(&self, name: &Name) -> Option<Stored> {
+    pub(crate) fn layout(&self, name: &Name) -> Option<Stored> {
         if let Some(stored) = self.kernels.layout(name) {
             return Some(stored);
         }

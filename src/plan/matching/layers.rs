@@ -80,37 +80,37 @@ impl Member {
     }
 
     /// How many layers agree in kind and shape.
-    pub fn agreement(&self, other: &Member) -> u64 {
+    pub(crate) fn agreement(&self, other: &Member) -> u64 {
         let shared = |(layer, count): (&Layer, &u64)| (*count).min(other.layers.get(layer).copied().unwrap_or(0));
         if self.is_single == other.is_single { self.layers.iter().map(shared).sum() } else { 0 }
     }
 
     /// Whether both are of one kind, whatever their shapes: single layers of the same, or both made of several.
-    pub fn is_like(&self, other: &Member) -> bool {
+    pub(crate) fn is_like(&self, other: &Member) -> bool {
         let kind = |member: &Member| member.layers.keys().next().map(|layer| layer.kind);
         self.is_single == other.is_single && (!self.is_single || kind(self) == kind(other))
     }
 
-    pub fn is_single(&self) -> bool {
+    pub(crate) fn is_single(&self) -> bool {
         self.is_single
     }
 
     /// The number of the tensor of this name below it.
-    pub fn tensor(&self, name: &str) -> Option<usize> {
+    pub(crate) fn tensor(&self, name: &str) -> Option<usize> {
         self.tensors.get(name).copied()
     }
 
-    pub fn tensors(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = usize> + '_ {
         self.tensors.values().copied()
     }
 
     /// Its tensors: the name below it and the number.
-    pub fn names(&self) -> impl Iterator<Item = (&str, usize)> + '_ {
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, usize)> + '_ {
         self.tensors.iter().map(|(name, id)| (name.as_str(), *id))
     }
 
     /// The number of its weight, or of its first tensor.
-    pub fn first(&self) -> Option<usize> {
+    pub(crate) fn first(&self) -> Option<usize> {
         self.tensor("weight").or_else(|| self.tensors().next())
     }
 }

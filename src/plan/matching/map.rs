@@ -87,7 +87,7 @@ pub(crate) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     /// The rules over these sources and targets.
-    pub fn new(rules: &'a [MapRule], sources: &'a [SourceView<'a>], targets: &'a [Parameter]) -> Rules<'a> {
+    pub(crate) fn new(rules: &'a [MapRule], sources: &'a [SourceView<'a>], targets: &'a [Parameter]) -> Rules<'a> {
         let mut all = Rules {
             rules,
             sources,
@@ -142,7 +142,7 @@ impl<'a> Rules<'a> {
     }
 
     /// What the rules say of a target under the names that its depth gives it. `ruled` is the block that has a depth rule.
-    pub fn decide(&mut self, target: &str, lookup: &str, ruled: Option<&str>) -> Result<Ruled> {
+    pub(crate) fn decide(&mut self, target: &str, lookup: &str, ruled: Option<&str>) -> Result<Ruled> {
         let mut decided: Option<Ruled> = None;
         let mut missing = Ruled::No;
         for (rule, slot, bindings) in self.matching(target).into_iter().rev() {
@@ -254,7 +254,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The value of what was found for a target.
-    pub fn value(
+    pub(crate) fn value(
         &self,
         target: &str,
         (rule, slot): (usize, usize),
@@ -268,7 +268,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The first rule that matches nothing, as an error.
-    pub fn check(&self, targets: &[&str]) -> Result<()> {
+    pub(crate) fn check(&self, targets: &[&str]) -> Result<()> {
         for (id, rule) in self.rules.iter().enumerate().filter(|(_, rule)| !rule.optional) {
             if let Some(slot) = self.matched[id].iter().position(|matched| !matched) {
                 let pattern = rule.to[slot].text.clone();

@@ -15,7 +15,7 @@ pub(crate) struct Making<'a> {
 
 impl Making<'_> {
     /// Concatenation (where the operations do not join), the operations in order, the split (where they do not).
-    pub fn run(&self, mut values: Vec<Typed>, sizes: &[Option<u64>]) -> Result<Typed> {
+    pub(crate) fn run(&self, mut values: Vec<Typed>, sizes: &[Option<u64>]) -> Result<Typed> {
         let joins = |op: &NamedOp| match op {
             NamedOp::Concat { .. } | NamedOp::Stack => true,
             NamedOp::One(op) => op.joins(),
@@ -64,32 +64,32 @@ impl Making<'_> {
         }
     }
 
-    pub fn fit(&self, made: Result<Typed>) -> Result<Typed> {
+    pub(crate) fn fit(&self, made: Result<Typed>) -> Result<Typed> {
         made.map_err(|error| {
             let (rule, target) = (self.rule.text.clone(), self.target.to_string());
             PlanError::MapDoesNotFit { rule, target, problem: Box::new(error) }.into()
         })
     }
 
-    pub fn wrong_pieces(&self, pieces: u64) -> Error {
+    pub(crate) fn wrong_pieces(&self, pieces: u64) -> Error {
         let (rule, target, targets) = (self.rule.text.clone(), self.target.to_string(), self.rule.to.len() as u64);
         PlanError::MapPieces { rule, target, pieces, targets }.into()
     }
 
-    pub fn uneven(&self, axis: usize, size: u64, pieces: String) -> Error {
+    pub(crate) fn uneven(&self, axis: usize, size: u64, pieces: String) -> Error {
         let (rule, target) = (self.rule.text.clone(), self.target.to_string());
         PlanError::MapSplit { rule, target, axis, size, pieces }.into()
     }
 
     /// The size of an axis; 0 where there is none, which no piece fits.
-    pub fn size(&self, values: &[Typed], axis: usize) -> Result<u64> {
+    pub(crate) fn size(&self, values: &[Typed], axis: usize) -> Result<u64> {
         match values {
             [(_, info)] => Ok(info.shape.get(axis).copied().unwrap_or(0)),
             _ => Err(self.wrong_pieces(values.len() as u64)),
         }
     }
 
-    pub fn cut(&self, mut values: Vec<Typed>, axis: usize, pieces: &[u64]) -> Result<Vec<Typed>> {
+    pub(crate) fn cut(&self, mut values: Vec<Typed>, axis: usize, pieces: &[u64]) -> Result<Vec<Typed>> {
         let size = self.size(&values, axis)?;
         if pieces.len() != self.rule.to.len() {
             return Err(self.wrong_pieces(pieces.len() as u64));

@@ -11,7 +11,7 @@ use crate::tensor::TensorInfo;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Origin {
+pub(crate) enum Origin {
     New,
     /// Another name of this target parameter, which owns the tie.
     Tied(ParameterId),
@@ -41,7 +41,7 @@ pub(crate) struct Match {
 }
 
 impl Match {
-    pub fn new(step: Step, reason: impl Into<Cow<'static, str>>, declared: bool) -> Match {
+    pub(crate) fn new(step: Step, reason: impl Into<Cow<'static, str>>, declared: bool) -> Match {
         let origin = Origin::New;
         let (reason, tensors) = (reason.into(), SmallVec::new());
         let (runners_up, contested, opaque) = (Vec::new(), false, false);
@@ -49,11 +49,11 @@ impl Match {
     }
 
     /// Whether it has no source, and neither a rule nor an ambiguity is why.
-    pub fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self.origin, Origin::New) && !self.declared && !self.contested
     }
 
-    pub fn is_found(&self) -> bool {
+    pub(crate) fn is_found(&self) -> bool {
         matches!(self.origin, Origin::Found { .. })
     }
 }

@@ -130,7 +130,7 @@ fn mark(used: &mut [Vec<bool>], source: usize, tensor: usize) {
 
 impl Matching<'_> {
     /// The facts about data that decide what breaks the contract: whether both stored copies of a tie are equal.
-    pub fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Question> {
         let mut questions: Vec<Question> = Vec::new();
         for question in self.stored_twice.iter().filter_map(|one| one.question.as_ref()) {
             if !questions.contains(question) {
@@ -141,7 +141,7 @@ impl Matching<'_> {
     }
 
     /// What breaks the contract: ambiguities, ties that differ, holes, renames, new layers, buffers. An error where a question is not answered.
-    pub fn settle(&mut self, evidence: &[(Question, Answer)]) -> Result<Vec<PlanError>> {
+    pub(crate) fn settle(&mut self, evidence: &[(Question, Answer)]) -> Result<Vec<PlanError>> {
         let mut violations = std::mem::take(&mut self.violations);
         let (equal, differing) = ties::compared(std::mem::take(&mut self.stored_twice), evidence)?;
         violations.extend(differing);
@@ -177,7 +177,7 @@ impl Matching<'_> {
     }
 
     /// What the user should know of weights that were quantised.
-    pub fn quantization_notes(&self, assignments: &[Assignment]) -> Vec<String> {
+    pub(crate) fn quantization_notes(&self, assignments: &[Assignment]) -> Vec<String> {
         let (mut read, mut dequantized) = (HashSet::default(), HashSet::default());
         if self.quantized.iter().any(Quantized::is_any) {
             for assignment in assignments {
@@ -196,7 +196,7 @@ impl Matching<'_> {
     }
 
     /// The sources of which codes are copied as they are stored.
-    pub fn carrying(&self, assignments: &[Assignment]) -> Vec<usize> {
+    pub(crate) fn carrying(&self, assignments: &[Assignment]) -> Vec<usize> {
         let mut found = Vec::new();
         for assignment in assignments {
             let Value::Source { source, tensor, .. } = &assignment.value else { continue };

@@ -31,14 +31,14 @@ pub(crate) struct Kernels {
 
 impl Kernels {
     /// What names and file of a source say.
-    pub fn of(source: &Listing) -> Kernels {
+    pub(crate) fn of(source: &Listing) -> Kernels {
         let naming = naming(source);
         let cells = if naming == Naming::Of(Framework::Keras) { cells(source) } else { HashMap::default() };
         Kernels { naming, variables: source.variables.clone(), cells }
     }
 
     /// How the tensor of this name is stored, or `None` where nothing is known of it.
-    pub fn layout(&self, name: &str) -> Option<Stored> {
+    pub(crate) fn layout(&self, name: &str) -> Option<Stored> {
         match self.variables.get(name).and_then(|variable| variable.kernel.as_ref()) {
             Some(Kernel::Axes(axes)) => return Some(Stored::Axes(axes.clone())),
             Some(Kernel::Recurrent(recurrent)) => return Some(Stored::Recurrent(*recurrent)),

@@ -28,7 +28,7 @@ pub(crate) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// The steps, for what the rules left.
-    pub fn run(
+    pub(crate) fn run(
         sources: &'a [SourceView<'a>],
         quantized: &'a [Quantized],
         target: &'a Architecture,
@@ -44,12 +44,12 @@ impl<'a> Pass<'a> {
     }
 
     /// The same, with depths that change no name.
-    pub fn with_depths(self, depths: &'a Depths) -> Pass<'a> {
+    pub(crate) fn with_depths(self, depths: &'a Depths) -> Pass<'a> {
         Pass { depths, ..self }
     }
 
     /// A candidate's stored name as `map` rules write it.
-    pub fn stored_name(&self, id: usize) -> String {
+    pub(crate) fn stored_name(&self, id: usize) -> String {
         let candidate = self.search.candidate(id);
         let view = &self.sources[candidate.source];
         let stored = candidate.tensors.first().and_then(|tensor| view.listing.tensors.get(*tensor));

@@ -15,7 +15,7 @@ use crate::plan::matching::search::Shifted;
 
 impl Pass<'_> {
     /// Why stored tensors that nothing reads are not read, by source and tensor.
-    pub fn unused_reasons(&self, counterparts: &HashMap<String, Counterpart>) -> Vec<HashMap<usize, String>> {
+    pub(crate) fn unused_reasons(&self, counterparts: &HashMap<String, Counterpart>) -> Vec<HashMap<usize, String>> {
         let mut reasons = vec![HashMap::default(); self.sources.len()];
         let stored = || self.search.catalog.candidates.iter().filter(|candidate| candidate.stored.is_some());
         // a number that stands for one module alone is a place in a sequence, and no layer
@@ -48,17 +48,17 @@ impl Pass<'_> {
     }
 
     /// The first map rule that matches nothing, as an error.
-    pub fn check_rules(&self) -> Result<()> {
+    pub(crate) fn check_rules(&self) -> Result<()> {
         let names: Vec<&str> = self.target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         self.rules.check(&names)
     }
 
     /// What the user should know of the steps.
-    pub fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         self.search.shifted.iter().map(Shifted::note).collect()
     }
 
-    pub fn ambiguities(&self) -> Vec<PlanError> {
+    pub(crate) fn ambiguities(&self) -> Vec<PlanError> {
         let contests = self.search.contests.iter().map(|contest| {
             if let Some(disorder) = &contest.order {
                 return disorder.error();
@@ -90,7 +90,7 @@ impl Pass<'_> {
     }
 
     /// Names that a rule gave away: targets without a source, of the very name of a tensor that a rule took.
-    pub fn given_away(&self, resolutions: &[Match]) -> Option<String> {
+    pub(crate) fn given_away(&self, resolutions: &[Match]) -> Option<String> {
         if self.claimed.is_empty() {
             return None;
         }

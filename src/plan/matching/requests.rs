@@ -21,7 +21,7 @@ pub(crate) struct Requests<'a> {
 
 impl<'a> Requests<'a> {
     /// Every target by way of its depth.
-    pub fn of(sources: &'a [SourceView<'a>], target: &'a Architecture, depths: &Depths) -> Result<Requests<'a>> {
+    pub(crate) fn of(sources: &'a [SourceView<'a>], target: &'a Architecture, depths: &Depths) -> Result<Requests<'a>> {
         let mut wanting = Collector {
             rules: Rules::new(&target.rules.map, sources, &target.parameters),
             requests: Vec::with_capacity(target.parameters.len()),
@@ -50,7 +50,7 @@ pub(crate) struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    pub fn route(
+    pub(crate) fn route(
         &mut self,
         parameter: &Parameter,
         lookup: Lookup,
@@ -83,7 +83,7 @@ impl Collector<'_> {
         })
     }
 
-    pub fn request(&mut self, parameter: &Parameter, name: Name, block: Option<&FamilyBlock>) -> usize {
+    pub(crate) fn request(&mut self, parameter: &Parameter, name: Name, block: Option<&FamilyBlock>) -> usize {
         if let Some(known) = self.by_name.as_ref().and_then(|known| known.get(&name)) {
             return *known;
         }
@@ -104,7 +104,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub fn mark_requests(&self, marks: &mut [bool]) {
+    pub(crate) fn mark_requests(&self, marks: &mut [bool]) {
         match self {
             Route::Leaf { answerer: Answerer::Request(request), .. } => marks[*request] = true,
             Route::Between(a, b, _) => {

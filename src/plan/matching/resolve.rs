@@ -24,7 +24,7 @@ use crate::tensor::{Dtype, TensorInfo};
 
 impl<'a> Pass<'a> {
     /// What became of every target. `zeroed` are the ends of residual branches in layers that start as the identity.
-    pub fn resolve(&self, layouts: &[&Layouts], zeroed: &HashSet<ParameterId>) -> Result<Vec<Match>> {
+    pub(crate) fn resolve(&self, layouts: &[&Layouts], zeroed: &HashSet<ParameterId>) -> Result<Vec<Match>> {
         let mut resolutions = Vec::with_capacity(self.routes.len());
         for (id, (parameter, route)) in self.target.parameters.iter().zip(&self.routes).enumerate() {
             let mut resolution = self.follow(parameter, route, layouts, zeroed.contains(&id))?;

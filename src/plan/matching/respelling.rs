@@ -26,7 +26,7 @@ pub(crate) struct Respelling {
 
 impl Respelling {
     /// The units respelt: first from the source's dialects into the family's own spelling, then into the target's.
-    pub fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
+    pub(crate) fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
         for (path, dialect) in &self.read {
             let sides = |one: Correspondence| Sides::new(one.theirs, one.ours, (one.rule.read)(&self.config));
             let places = Places { from: path, to: self.place(path, dialect), body: "" };

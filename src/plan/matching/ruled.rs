@@ -29,7 +29,7 @@ pub(crate) struct Ruling<'a, 'p> {
 
 impl Ruling<'_, '_> {
     /// The value, and words for what was done beside the rule's own operations.
-    pub fn value(&self) -> Result<(Typed, &'static str)> {
+    pub(crate) fn value(&self) -> Result<(Typed, &'static str)> {
         let rule = &self.pass.target.rules.map[self.rule];
         let stored: Vec<Option<Stored>> = self.tensors.iter().map(|tensor| self.layout(*tensor)).collect();
         let Some(first) = stored.iter().flatten().next() else { return Ok((self.base()?, "")) };

@@ -72,7 +72,7 @@ pub(crate) struct Shifted {
 }
 
 impl Shifted {
-    pub fn note(&self) -> String {
+    pub(crate) fn note(&self) -> String {
         let place = if self.path.is_empty() { "the model".to_string() } else { format!("`{}`", self.path) };
         let more = if self.more > 0 { format!(" and {} more like it", self.more) } else { String::new() };
         let shifts = &self.key.1;
@@ -81,7 +81,7 @@ impl Shifted {
 }
 
 impl Disorder {
-    pub fn error(&self) -> PlanError {
+    pub(crate) fn error(&self) -> PlanError {
         let Disorder { path, source_path, targets, sources, is_longer } = self.clone();
         PlanError::Order { path, source_path, targets, sources, is_longer }
     }
@@ -102,7 +102,6 @@ pub(crate) struct Search<'a> {
     pub catalog: &'a Catalog,
     pub requests: Vec<Request>,
     pub hits: Vec<Option<Hit>>,
-    /// By request, the contest that it is in.
     pub contested: Vec<Option<usize>>,
     pub contests: Vec<Contest>,
     /// By request, candidates that lost, in words.
@@ -120,7 +119,7 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// A search that has found nothing yet. `claimed` are stored tensors that rules took, by source and tensor.
-    pub fn new(
+    pub(crate) fn new(
         catalog: &'a Catalog,
         sources: &[SourceView],
         target: &'a Architecture,
@@ -149,7 +148,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         self.by_name();
         self.by_wrapper();
         self.by_dialect();
@@ -158,17 +157,17 @@ impl<'a> Search<'a> {
         self.by_order();
     }
 
-    pub fn candidate(&self, id: usize) -> &'a Candidate {
+    pub(crate) fn candidate(&self, id: usize) -> &'a Candidate {
         &self.catalog.candidates[id]
     }
 
     /// Whether a request is neither found nor contested.
-    pub fn is_open(&self, request: usize) -> bool {
+    pub(crate) fn is_open(&self, request: usize) -> bool {
         self.hits[request].is_none() && self.contested[request].is_none()
     }
 
     /// Whether nothing has taken the candidate or what it is made of.
-    pub fn is_free(&self, id: usize) -> bool {
+    pub(crate) fn is_free(&self, id: usize) -> bool {
         let candidate = self.candidate(id);
         let free = |tensor: &usize| match self.held[candidate.source][*tensor] {
             Held::Free => true,
@@ -179,18 +178,18 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a candidate may fill this target: an old norm's `gamma` is no `weight` where the target has a `gamma` too.
-    pub fn may_fill(&self, id: usize, target: &str) -> bool {
+    pub(crate) fn may_fill(&self, id: usize, target: &str) -> bool {
         !self.candidate(id).is_old_norm(target) || !self.has_target(&join(parent(target), "gamma"))
     }
 
     /// Whether the target has a parameter of this name.
-    pub fn has_target(&self, name: &str) -> bool {
+    pub(crate) fn has_target(&self, name: &str) -> bool {
         let all = || self.target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         self.names.get_or_init(all).contains(name)
     }
 
     /// Gives a candidate to a request.
-    pub fn take(&mut self, request: usize, id: usize, step: Step, reason: Cow<'static, str>) {
+    pub(crate) fn take(&mut self, request: usize, id: usize, step: Step, reason: Cow<'static, str>) {
         let candidate = self.candidate(id);
         let how = if candidate.stored.is_some() { Held::Whole } else { Held::Pieces };
         for tensor in &candidate.tensors {
@@ -201,7 +200,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes from a request what it was given.
-    pub fn release(&mut self, request: usize) {
+    pub(crate) fn release(&mut self, request: usize) {
         let Some(hit) = self.hits[request].take() else { return };
         let candidate = self.candidate(hit.candidate);
         for tensor in &candidate.tensors {
@@ -211,13 +210,13 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a rule took what a candidate is made of.
-    pub fn is_claimed(&self, id: usize) -> bool {
+    pub(crate) fn is_claimed(&self, id: usize) -> bool {
         let candidate = self.candidate(id);
         candidate.tensors.iter().any(|tensor| self.claimed.contains(&(candidate.source, *tensor)))
     }
 
     /// Records that requests cannot be decided.
-    pub fn contest(&mut self, contest: Contest) {
+    pub(crate) fn contest(&mut self, contest: Contest) {
         for request in &contest.requests {
             self.contested[*request] = Some(self.contests.len());
         }
@@ -328,7 +327,7 @@ impl<'a> Search<'a> {
 
 impl Request {
     /// A request for a target of this name and shape, in a family's block or in none.
-    pub fn new(name: Name, shape: Shape, block: Option<&FamilyBlock>) -> Request {
+    pub(crate) fn new(name: Name, shape: Shape, block: Option<&FamilyBlock>) -> Request {
         Request {
             plain: plain(&name),
             name,

@@ -19,7 +19,6 @@ use crate::tensor::Name;
 /// The members of a sequence by their indices.
 type Members = BTreeMap<u64, Member>;
 
-/// A path of a source.
 type SourcePath = (usize, String);
 
 /// A sequence of the target and the one of a source that it comes from.

@@ -13,7 +13,7 @@ pub(crate) struct Templates {
 
 impl Templates {
     /// Each template with the number of its rule and its place there.
-    pub fn parse<'a>(texts: impl IntoIterator<Item = (usize, usize, &'a str)>) -> Result<Templates> {
+    pub(crate) fn parse<'a>(texts: impl IntoIterator<Item = (usize, usize, &'a str)>) -> Result<Templates> {
         let mut templates = Templates { by_last: HashMap::default(), any: Vec::new() };
         for (rule, slot, text) in texts {
             let entry = (rule, slot, Pattern::parse(text)?);
@@ -27,18 +27,18 @@ impl Templates {
         Ok(templates)
     }
 
-    pub fn likely(&self, name: &str) -> impl Iterator<Item = &(usize, usize, Pattern)> {
+    pub(crate) fn likely(&self, name: &str) -> impl Iterator<Item = &(usize, usize, Pattern)> {
         self.by_last.get(last(name)).into_iter().flatten().chain(&self.any)
     }
 
     /// The first template that a name fits: its rule, its place there, what the wildcards stand for.
-    pub fn first(&self, name: &str) -> Option<(usize, usize, Bindings)> {
+    pub(crate) fn first(&self, name: &str) -> Option<(usize, usize, Bindings)> {
         let fits = |(rule, slot, pattern): &(usize, usize, Pattern)| Some((*rule, *slot, pattern.matches(name)?));
         self.likely(name).filter_map(fits).min_by_key(|(rule, slot, _)| (*rule, *slot))
     }
 
     /// The shortest path below which the name fits a template.
-    pub fn path<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub(crate) fn path<'n>(&self, name: &'n str) -> Option<&'n str> {
         self.likely(name).next()?;
         let whole = std::iter::once(("", name));
         whole.chain(cuts(name)).find(|(_, rest)| self.first(rest).is_some()).map(|(path, _)| path)

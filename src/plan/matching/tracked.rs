@@ -16,7 +16,7 @@ pub(crate) struct Atom {
 
 impl Atom {
     /// The stored axis that it is, or is part of.
-    pub fn axis(&self) -> usize {
+    pub(crate) fn axis(&self) -> usize {
         self.place.first().copied().unwrap_or(0)
     }
 }
@@ -35,7 +35,7 @@ pub(crate) struct Tracked {
 
 impl Tracked {
     /// The axes of a value, or `None` where an operation mixes them.
-    pub fn of(value: &Value) -> Option<Tracked> {
+    pub(crate) fn of(value: &Value) -> Option<Tracked> {
         match value {
             Value::Source { shape, .. } => Some(Tracked::stored(shape)),
             Value::Init { .. } | Value::Count { .. } | Value::Computed { .. } | Value::Tied { .. } => None,

@@ -17,12 +17,12 @@ pub(crate) struct Unbound<'a> {
 }
 
 impl<'a> Unbound<'a> {
-    pub fn new(sources: &'a [SourceView<'a>]) -> Unbound<'a> {
+    pub(crate) fn new(sources: &'a [SourceView<'a>]) -> Unbound<'a> {
         Unbound { sources, by_tail: Mutex::new(HashMap::default()) }
     }
 
     /// The tensors of the one name that a pattern matches, or two names where it matches more than one.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         pattern: &Pattern,
         is_wanted: impl Fn(usize) -> bool,

@@ -38,7 +38,7 @@ const KEYS: &[&str] = &["quantization_config", "compression_config", "quantizati
 
 impl Announcement {
     /// The first that a source makes.
-    pub fn of(listing: &Listing) -> Option<Announcement> {
+    pub(crate) fn of(listing: &Listing) -> Option<Announcement> {
         let in_config = || listing.config.as_deref().and_then(object).and_then(|config| of_config(&config));
         let in_files = || listing.quantization.iter().find_map(|(name, text)| of_file(name, &object(text)?));
         let has_mark = || {
@@ -50,7 +50,7 @@ impl Announcement {
     }
 
     /// Takes every statement of a quantisation out of a config; whether there was one.
-    pub fn remove(config: &mut Map<String, Json>) -> bool {
+    pub(crate) fn remove(config: &mut Map<String, Json>) -> bool {
         let mut removed = false;
         for key in KEYS {
             if config.get(*key).is_some_and(Json::is_object) {

@@ -19,7 +19,7 @@ fn matrix(shape: &[u64]) -> Option<[u64; 2]> {
 
 impl Blocks {
     /// From the shapes of all weights and scales of a source.
-    pub fn of<'a>(stated: &[[u64; 2]], pairs: impl Iterator<Item = (&'a [u64], &'a [u64])>) -> Blocks {
+    pub(crate) fn of<'a>(stated: &[[u64; 2]], pairs: impl Iterator<Item = (&'a [u64], &'a [u64])>) -> Blocks {
         let mut possible = [None, None];
         let (mut rows, mut columns) = (false, false);
         for (weight, scale) in pairs {
@@ -45,7 +45,7 @@ impl Blocks {
     }
 
     /// The size of a block along each axis, or `None` where the shapes do not fit, or fit blocks of several sizes.
-    pub fn block(&self, weight: &[u64], scale: &[u64]) -> Option<Vec<u64>> {
+    pub(crate) fn block(&self, weight: &[u64], scale: &[u64]) -> Option<Vec<u64>> {
         let whole = || weight.iter().map(|size| (*size).max(1)).collect::<Vec<_>>();
         if scale.iter().product::<u64>() == 1 {
             return Some(whole());

@@ -39,7 +39,7 @@ pub(crate) struct Quantized {
 
 impl Quantized {
     /// Reads a listing. Of a source without any such number nothing is looked at twice.
-    pub fn of(listing: &Listing) -> Quantized {
+    pub(crate) fn of(listing: &Listing) -> Quantized {
         let announced = Announcement::of(listing);
         if announced.is_none() && !listing.tensors.iter().any(|tensor| parts::may_be_codes(tensor.dtype)) {
             return Quantized::default();
@@ -52,12 +52,12 @@ impl Quantized {
     }
 
     /// Whether the source states the size of its blocks.
-    pub fn states_blocks(&self) -> bool {
+    pub(crate) fn states_blocks(&self) -> bool {
         self.announced.as_ref().is_some_and(|announced| !announced.blocks.is_empty())
     }
 
     /// What the user should know of weights that are used: scales that are not applied, and methods that are known from names alone.
-    pub fn notes(
+    pub(crate) fn notes(
         &self,
         listing: &Listing,
         is_used: impl Fn(usize) -> bool,
@@ -89,22 +89,22 @@ impl Quantized {
     }
 
     /// Whether anything of it is quantised.
-    pub fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         !self.weights.is_empty()
     }
 
     /// The weight whose codes a tensor holds.
-    pub fn of_codes(&self, tensor: usize) -> Option<&QuantizedWeight> {
+    pub(crate) fn of_codes(&self, tensor: usize) -> Option<&QuantizedWeight> {
         self.weights.get(*self.by_tensor.get(&tensor)?).filter(|weight| weight.codes == tensor)
     }
 
     /// The weight that a tensor is a part of, its codes or what stands next to them.
-    pub fn of_part(&self, tensor: usize) -> Option<&QuantizedWeight> {
+    pub(crate) fn of_part(&self, tensor: usize) -> Option<&QuantizedWeight> {
         self.weights.get(*self.by_tensor.get(&tensor)?)
     }
 
     /// How a source is called that is quantised in a form that is not read.
-    pub fn method(&self) -> Option<(String, Option<u64>)> {
+    pub(crate) fn method(&self) -> Option<(String, Option<u64>)> {
         let other = self.weights.iter().find_map(|weight| match &weight.reading {
             Reading::Other { method, bits } => Some((method.clone(), *bits)),
             Reading::Product { .. } | Reading::Unscaled(_) | Reading::Misfit { .. } => None,
@@ -114,7 +114,7 @@ impl Quantized {
     }
 
     /// The numbers that the codes stand for, with what was done in words; `None` where they are no product.
-    pub fn numbers(&self, source: usize, listing: &Listing, weight: &QuantizedWeight) -> Option<Numbers> {
+    pub(crate) fn numbers(&self, source: usize, listing: &Listing, weight: &QuantizedWeight) -> Option<Numbers> {
         let Reading::Product { scale, factor, zero, block } = &weight.reading else { return None };
         let stored = |id: usize| {
             let info = listing.tensors.get(id)?;
@@ -136,12 +136,12 @@ impl Quantized {
     }
 
     /// Whether a tensor belongs to a quantised weight or to the activations around it.
-    pub fn is_aside(&self, tensor: usize) -> bool {
+    pub(crate) fn is_aside(&self, tensor: usize) -> bool {
         self.of_part(tensor).is_some() || self.activations.contains(&tensor)
     }
 
     /// Why a tensor that nothing uses is not missed: it stands next to codes that are used, or scales what floats do not scale.
-    pub fn aside(&self, tensor: usize, is_used: impl Fn(usize) -> bool) -> Option<String> {
+    pub(crate) fn aside(&self, tensor: usize, is_used: impl Fn(usize) -> bool) -> Option<String> {
         if self.activations.contains(&tensor) {
             return Some("a scale of activations or of a cache".into());
         }

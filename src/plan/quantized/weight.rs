@@ -18,7 +18,7 @@ pub(crate) struct QuantizedWeight {
 
 impl QuantizedWeight {
     /// What stands next to the codes, as it is called next to a tensor of another name.
-    pub fn names_beside<'a>(&'a self, listing: &'a Listing, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    pub(crate) fn names_beside<'a>(&'a self, listing: &'a Listing, name: &'a str) -> impl Iterator<Item = String> + 'a {
         let codes = listing.name(self.codes);
         self.parts.iter().map(move |part| {
             let part = listing.name(*part);

@@ -18,7 +18,7 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    pub fn of(target: &Architecture, assignments: &[Assignment]) -> Chosen {
+    pub(crate) fn of(target: &Architecture, assignments: &[Assignment]) -> Chosen {
         let mut chosen = Chosen::default();
         for (parameter, assignment) in target.parameters.iter().zip(assignments) {
             let name = plain(&parameter.name);
@@ -40,7 +40,7 @@ impl Chosen {
     }
 
     /// Whether the target has a name in other layers than the one that this layer of the source went to.
-    pub fn elsewhere(&self, source: usize, name: &str) -> bool {
+    pub(crate) fn elsewhere(&self, source: usize, name: &str) -> bool {
         places(name).any(|place| {
             let blocks = self.blocks.get(&(source, layer_path(name, &place).to_string()));
             let has = |block: &String| self.tails.contains(&(block.clone(), place.tail.to_string()));

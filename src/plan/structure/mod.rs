@@ -39,7 +39,7 @@ pub(crate) struct Left {
 
 impl Left {
     /// What was learned and is lost, which a strict run wants declared.
-    pub fn learned(&self) -> impl Iterator<Item = &Unused> {
+    pub(crate) fn learned(&self) -> impl Iterator<Item = &Unused> {
         let dropped = self.dropped.iter().enumerate().filter(|(at, _)| self.learned.contains(at));
         self.unused.iter().chain(dropped.map(|(_, entry)| entry))
     }

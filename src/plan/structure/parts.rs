@@ -28,7 +28,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// Why a tensor of this part is dropped.
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Part::Mask => "a mask, which the model computes",
             Part::Scale => "a scale of quantised numbers",
@@ -43,7 +43,7 @@ impl Part {
     }
 
     /// Whether a strict run asks for it to be declared: what was learned is lost with it.
-    pub fn is_learned(self) -> bool {
+    pub(crate) fn is_learned(self) -> bool {
         !matches!(self, Part::Mask | Part::Scale | Part::Ignored)
     }
 }
@@ -186,7 +186,7 @@ pub(crate) struct Has {
 }
 
 impl Has {
-    pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Has {
+    pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Has {
         let mut has = Has::default();
         for component in names.flat_map(|name| name.split('.')) {
             has.cross_attention |= is_cross_attention(component);

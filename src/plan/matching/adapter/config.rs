@@ -78,13 +78,12 @@ pub(crate) struct Config {
 enum Tokens {
     None,
     List(Vec<u64>),
-    /// By the name of the module.
     ByModule(BTreeMap<String, Vec<u64>>),
 }
 
 impl Config {
     /// Reads the text of a config; what cannot be merged is an error that names the key.
-    pub fn parse(name: &str, text: &str) -> Result<Config> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Config> {
         let wrong = |what: String| AdapterError::Config { name: name.into(), what };
         let written: Map<String, Json> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
         refuse(name, &written)?;
@@ -119,7 +118,7 @@ impl Config {
     }
 
     /// The rank of a module: that of the first pattern that matches it, or `r`.
-    pub fn rank(&self, module: &str) -> Result<u64> {
+    pub(crate) fn rank(&self, module: &str) -> Result<u64> {
         let rank =
             self.ranks.iter().find(|pattern| pattern.matches(module)).map_or(self.rank, |pattern| pattern.number);
         match rank >= 1.0 && rank.fract() == 0.0 && rank < 1e9 {
@@ -132,7 +131,7 @@ impl Config {
     }
 
     /// `lora_alpha` over the rank, or over its root.
-    pub fn scale(&self, module: &str, rank: u64) -> Result<f64> {
+    pub(crate) fn scale(&self, module: &str, rank: u64) -> Result<f64> {
         let own = self.alphas.iter().find(|pattern| pattern.matches(module)).map(|pattern| pattern.number);
         let missing = || AdapterError::Config { name: self.name.clone(), what: "lora_alpha is missing".into() };
         let alpha = own.or(self.alpha).ok_or_else(missing)?;
@@ -141,7 +140,7 @@ impl Config {
     }
 
     /// An error where a pattern matches none of the adapted modules.
-    pub fn require_patterns_match(&self, modules: &[&str]) -> Result<()> {
+    pub(crate) fn require_patterns_match(&self, modules: &[&str]) -> Result<()> {
         for (key, patterns) in [("rank_pattern", &self.ranks), ("alpha_pattern", &self.alphas)] {
             for pattern in patterns {
                 // a whole name may be of another class than the adapter was saved from
@@ -155,7 +154,7 @@ impl Config {
     }
 
     /// The rows of a module whose values the adapter has.
-    pub fn tokens(&self, module: &str) -> Option<Vec<u64>> {
+    pub(crate) fn tokens(&self, module: &str) -> Option<Vec<u64>> {
         match &self.tokens {
             Tokens::None => None,
             Tokens::List(rows) => Some(rows.clone()),
@@ -166,12 +165,12 @@ impl Config {
     }
 
     /// Whether a tensor belongs to a module that was trained whole.
-    pub fn is_saved_whole(&self, tensor: &str) -> bool {
+    pub(crate) fn is_saved_whole(&self, tensor: &str) -> bool {
         self.modules_to_save.iter().any(|module| names_module(module, tensor))
     }
 
     /// The last components of the modules that were adapted, where the config lists them as such and every layer has them.
-    pub fn plain_targets(&self) -> Option<Vec<&str>> {
+    pub(crate) fn plain_targets(&self) -> Option<Vec<&str>> {
         let targets = self.targets.as_ref()?;
         let is_plain = |target: &&String| !target.contains('.');
         targets.iter().all(|target| is_plain(&target)).then(|| targets.iter().map(String::as_str).collect())

@@ -3,7 +3,7 @@ use crate::tensor::{Dtype, ShapeText, TensorInfo};
 
 /// A low-rank adapter cannot be put on a base.
 #[derive(Debug, thiserror::Error)]
-pub enum AdapterError {
+pub(crate) enum AdapterError {
     /// An adapter among the sources has no base, or several could be it.
     #[error(
         "source {name} is an adapter, and there are {bases} other sources and {adapters} adapters: it takes one base and one adapter"

@@ -21,7 +21,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub fn of(units: &[Unit]) -> Names {
+    pub(crate) fn of(units: &[Unit]) -> Names {
         let mut names = Names { by_name: HashMap::default(), all: Vec::new(), by_tail: HashMap::default() };
         for (id, unit) in units.iter().enumerate() {
             let core = core(&unit.name);
@@ -34,7 +34,7 @@ impl Names {
 
     /// The tensor that a name means: the same, or the only one of which one name ends the other, with or without wrappers. What takes the
     /// place of a tensor under another name must have its shape.
-    pub fn find(&self, name: &str, whole: Option<&Shape>) -> Option<usize> {
+    pub(crate) fn find(&self, name: &str, whole: Option<&Shape>) -> Option<usize> {
         if let Some(id) = self.by_name.get(name) {
             return Some(*id);
         }

@@ -37,7 +37,7 @@ pub(crate) enum Part {
 
 impl Key {
     /// Of the name of a tensor, or what is wrong with it.
-    pub fn parse(name: &str) -> Result<Key, &'static str> {
+    pub(crate) fn parse(name: &str) -> Result<Key, &'static str> {
         let parts: Vec<&str> = name.strip_prefix(PREFIX).unwrap_or(name).split('.').collect();
         let is_lora = |part: &&str| part.starts_with("lora_");
         let marker = parts.iter().position(|part| is_lora(part) || *part == "token_adapter");

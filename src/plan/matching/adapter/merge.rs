@@ -34,12 +34,12 @@ pub(crate) struct LowRank {
 
 impl Change {
     /// Whether a whole tensor takes the place of the base's, and nothing is added.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.whole.is_some() && self.low_rank.is_none() && self.tokens.is_none() && self.added.is_none()
     }
 
     /// A stored tensor that makes the change.
-    pub fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         let low_rank = self.low_rank.as_ref().map(|low_rank| &low_rank.down);
         let tokens = self.tokens.as_ref().map(|(_, tokens)| tokens);
         let added = self.added.as_ref().map(|(added, _)| added);
@@ -47,14 +47,14 @@ impl Change {
     }
 
     /// Puts the whole tensor in the place of the base's.
-    pub fn replace(&self, place: usize, unit: &mut Unit) {
+    pub(crate) fn replace(&self, place: usize, unit: &mut Unit) {
         let Some(whole) = &self.whole else { return };
         unit.value = Value::stored(place, whole);
         unit.info = TensorInfo { name: unit.info.name.clone(), ..whole.clone() };
     }
 
     /// Makes every other change to a tensor of the base; `place` is that of the adapter among the sources.
-    pub fn apply(&self, place: usize, unit: &mut Unit, base: &Base, flag: bool, adapter: &str) -> Result<()> {
+    pub(crate) fn apply(&self, place: usize, unit: &mut Unit, base: &Base, flag: bool, adapter: &str) -> Result<()> {
         let of = |info: &TensorInfo| (Value::stored(place, info), info.clone());
         // codes that no numbers can be made of stay what they are, and are refused under their own name
         if unit.opaque {

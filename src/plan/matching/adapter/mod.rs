@@ -49,7 +49,7 @@ pub(crate) struct Merged {
 
 impl Adapter {
     /// Every adapter among the sources: its base, itself, and what it says. An adapter without one base is an error.
-    pub fn all(sources: &[SourceView]) -> Result<Vec<(usize, usize, Adapter)>> {
+    pub(crate) fn all(sources: &[SourceView]) -> Result<Vec<(usize, usize, Adapter)>> {
         let is_adapter = |view: &SourceView| view.adapter.is_some();
         let bases: Vec<usize> = (0..sources.len()).filter(|id| !is_adapter(&sources[*id])).collect();
         let adapters: Vec<usize> = (0..sources.len()).filter(|id| is_adapter(&sources[*id])).collect();
@@ -82,7 +82,7 @@ impl Adapter {
     }
 
     /// The tensors of the base with all changes made. A change that finds no tensor of the base is an error.
-    pub fn merge(&self, place: usize, listing: &Listing, units: Vec<Unit>, base: &Base) -> Result<Merged> {
+    pub(crate) fn merge(&self, place: usize, listing: &Listing, units: Vec<Unit>, base: &Base) -> Result<Merged> {
         let mut merged = Merged { units, ..Merged::default() };
         self.require_no_holes(&merged.units)?;
         let names = Names::of(&merged.units);

@@ -33,7 +33,7 @@ pub(crate) struct Parts {
 
 impl Keys {
     /// Sorts the tensors of an adapter; one that is no part of it is an error.
-    pub fn of(view: &SourceView) -> Result<Keys> {
+    pub(crate) fn of(view: &SourceView) -> Result<Keys> {
         let mut keys = Keys::default();
         for info in &view.listing.tensors {
             let Key { module, part } = Key::parse(&info.name).map_err(|what| AdapterError::Unknown {
@@ -72,7 +72,7 @@ impl Keys {
 
 impl Parts {
     /// Adds what these tensors do to the module; half a pair, or another rank than the config states, is an error.
-    pub fn change(
+    pub(crate) fn change(
         &self,
         module: &str,
         config: &Config,

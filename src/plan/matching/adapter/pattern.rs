@@ -15,7 +15,7 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     /// All patterns of a key of the config, in order; what is wrong with one otherwise.
-    pub fn all(patterns: Option<&Json>) -> Result<Vec<Pattern>, String> {
+    pub(crate) fn all(patterns: Option<&Json>) -> Result<Vec<Pattern>, String> {
         let Some(Json::Object(patterns)) = patterns else { return Ok(Vec::new()) };
         patterns.iter().map(|(text, number)| Pattern::parse(text, number)).collect()
     }
@@ -30,7 +30,7 @@ impl Pattern {
     }
 
     /// Whether it matches the name of a module.
-    pub fn matches(&self, module: &str) -> bool {
+    pub(crate) fn matches(&self, module: &str) -> bool {
         self.regex.is_match(module)
     }
 }

@@ -58,14 +58,14 @@ struct Candidate {
 
 impl<'a> Renames<'a> {
     /// The tensors that are left of each source; declared ones, buffers, masks and scales aside.
-    pub fn of(gaps: &'a Gaps<'a>) -> Renames<'a> {
+    pub(crate) fn of(gaps: &'a Gaps<'a>) -> Renames<'a> {
         let has = Has::of(gaps.target.parameters.iter().map(|parameter| parameter.name.as_str()));
         let left = (0..gaps.sources.len()).map(|source| Left::of(gaps, source)).collect();
         Renames { gaps, left, has }
     }
 
     /// Every likely rename, `except` what is explained otherwise.
-    pub fn violations(&self, except: &HashSet<ParameterId>) -> Vec<PlanError> {
+    pub(crate) fn violations(&self, except: &HashSet<ParameterId>) -> Vec<PlanError> {
         let mut by_block: BTreeMap<&str, Vec<ParameterId>> = BTreeMap::new();
         let mut outside = Vec::new();
         for (id, parameter) in self.gaps.target.parameters.iter().enumerate() {

@@ -355,7 +355,6 @@ struct Fusion {
     is_split: bool,
 }
 
-/// The only module of a role.
 fn only(modules: &[Module], role: Role) -> Option<usize> {
     let mut found = modules.iter().enumerate().filter(|(_, module)| module.role == Some(role)).map(|(at, _)| at);
     found.next().filter(|_| found.next().is_none())

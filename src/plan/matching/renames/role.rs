@@ -24,12 +24,12 @@ pub(crate) enum Role {
 
 impl Role {
     /// Whether rotary positions order its rows.
-    pub fn is_rotated(self) -> bool {
+    pub(crate) fn is_rotated(self) -> bool {
         matches!(self, Role::Query | Role::Key | Role::Fused | Role::Interleaved)
     }
 
     /// Whether it is several projections in one.
-    pub fn is_fused(self) -> bool {
+    pub(crate) fn is_fused(self) -> bool {
         matches!(self, Role::Fused | Role::Interleaved)
     }
 }
