@@ -94,12 +94,12 @@ impl TensorInfo {
     }
 
     /// The number of bytes that the elements take, or an error where it overflows or cuts a unit in two.
-    pub(crate) fn bytes(&self) -> Result<u64> {
+    pub fn bytes(&self) -> Result<u64> {
         self.dtype.bytes_of(self.elements()?)
     }
 
     /// The number of rows: the size of axis 0, one for a scalar.
-    pub(crate) fn rows(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         self.shape.first().copied().unwrap_or(1)
     }
 
@@ -109,7 +109,7 @@ impl TensorInfo {
     }
 
     /// The number of bytes in one row, or an error where a row is not a whole number of bytes.
-    pub(crate) fn row_bytes(&self) -> Result<u64> {
+    pub fn row_bytes(&self) -> Result<u64> {
         self.dtype.bytes_of(self.row_elements()?)
     }
 
