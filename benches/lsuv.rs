@@ -65,17 +65,7 @@ fn ours(at: &Path, arch: &str, examples: usize) -> f64 {
         let start = Instant::now();
         let output = Command::new(env!("CARGO_BIN_EXE_xfer"))
             .args([
-                "init",
-                "--from",
-                "none",
-                "--arch",
-                arch,
-                "--init",
-                "lsuv",
-                "--data",
-                &data,
-                "--out",
-                "out",
+                "init", "--from", "none", "--arch", arch, "--init", "lsuv", "--data", &data, "--out", "out",
                 "--no-sync",
             ])
             .current_dir(at)

@@ -117,12 +117,7 @@ fn is_table(name: &str) -> bool {
 /// Last components that say what they are, whatever owns them.
 fn by_telling_name(leaf: &str, shape: &Shape) -> Option<Facts> {
     const STATE: [&str; 7] = [
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-        "position_ids",
-        "inv_freq",
-        "relative_position_index",
+        "running_mean", "running_var", "num_batches_tracked", "position_ids", "inv_freq", "relative_position_index",
         "attn_mask",
     ];
     let vector = shape.len() <= 1;

@@ -12,13 +12,8 @@ pub(super) const ALBERT: Encoder = Encoder {
     name: "albert",
     model_types: &["albert"],
     architectures: &[
-        "AlbertModel",
-        "AlbertForPreTraining",
-        "AlbertForMaskedLM",
-        "AlbertForSequenceClassification",
-        "AlbertForMultipleChoice",
-        "AlbertForTokenClassification",
-        "AlbertForQuestionAnswering",
+        "AlbertModel", "AlbertForPreTraining", "AlbertForMaskedLM", "AlbertForSequenceClassification",
+        "AlbertForMultipleChoice", "AlbertForTokenClassification", "AlbertForQuestionAnswering",
     ],
     base_prefix: "albert",
     markers: &[

@@ -17,10 +17,7 @@ pub(crate) const BART: Described = Described {
     name: "bart",
     model_types: &["bart"],
     architectures: &[
-        "BartModel",
-        "BartForConditionalGeneration",
-        "BartForSequenceClassification",
-        "BartForQuestionAnswering",
+        "BartModel", "BartForConditionalGeneration", "BartForSequenceClassification", "BartForQuestionAnswering",
         "BartForCausalLM",
     ],
     inputs: seq2seq::INPUTS,

@@ -17,11 +17,7 @@ pub(crate) const GPT2: Described = Described {
     name: "gpt2",
     model_types: &["gpt2"],
     architectures: &[
-        "GPT2Model",
-        "GPT2LMHeadModel",
-        DOUBLE_HEADS,
-        "GPT2ForSequenceClassification",
-        "GPT2ForTokenClassification",
+        "GPT2Model", "GPT2LMHeadModel", DOUBLE_HEADS, "GPT2ForSequenceClassification", "GPT2ForTokenClassification",
         "GPT2ForQuestionAnswering",
     ],
     inputs: decoder::INPUTS,
@@ -29,10 +25,7 @@ pub(crate) const GPT2: Described = Described {
     markers: &["wpe.weight", "h.0.attn.c_attn.weight", "h.0.mlp.c_fc.weight"],
     dialects: &[NANOGPT, super::openai::GPT2],
     in_out: &[
-        "h.{i}.attn.c_attn.weight",
-        "h.{i}.attn.c_proj.weight",
-        "h.{i}.mlp.c_fc.weight",
-        "h.{i}.mlp.c_proj.weight",
+        "h.{i}.attn.c_attn.weight", "h.{i}.attn.c_proj.weight", "h.{i}.mlp.c_fc.weight", "h.{i}.mlp.c_proj.weight",
     ],
     ..Described::new((), build)
 };

@@ -18,10 +18,7 @@ pub(crate) const GPT_NEOX: Described = Described {
     name: "gpt_neox",
     model_types: &["gpt_neox"],
     architectures: &[
-        "GPTNeoXModel",
-        "GPTNeoXForCausalLM",
-        "GPTNeoXForSequenceClassification",
-        "GPTNeoXForTokenClassification",
+        "GPTNeoXModel", "GPTNeoXForCausalLM", "GPTNeoXForSequenceClassification", "GPTNeoXForTokenClassification",
         "GPTNeoXForQuestionAnswering",
     ],
     inputs: decoder::INPUTS,

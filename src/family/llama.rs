@@ -53,10 +53,7 @@ pub(crate) const LLAMA: Described<Llama> = Described {
     name: "llama",
     model_types: &["llama"],
     architectures: &[
-        "LlamaModel",
-        "LlamaForCausalLM",
-        "LlamaForSequenceClassification",
-        "LlamaForTokenClassification",
+        "LlamaModel", "LlamaForCausalLM", "LlamaForSequenceClassification", "LlamaForTokenClassification",
         "LlamaForQuestionAnswering",
     ],
     inputs: decoder::INPUTS,

@@ -20,12 +20,8 @@ pub(super) const MODERNBERT: Encoder = Encoder {
     name: "modernbert",
     model_types: &["modernbert"],
     architectures: &[
-        "ModernBertModel",
-        "ModernBertForMaskedLM",
-        "ModernBertForSequenceClassification",
-        "ModernBertForMultipleChoice",
-        "ModernBertForTokenClassification",
-        "ModernBertForQuestionAnswering",
+        "ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification",
+        "ModernBertForMultipleChoice", "ModernBertForTokenClassification", "ModernBertForQuestionAnswering",
     ],
     base_prefix: "model",
     markers: &["embeddings.tok_embeddings.weight", "layers.0.attn.Wqkv.weight", "layers.0.mlp.Wi.weight"],
@@ -73,11 +69,7 @@ fn body(model: &Model, inputs: &Inputs, at: &mut Builder) -> Result<Body> {
 fn kinds(model: &Model) -> Result<Vec<(Rope, Option<u64>)>> {
     let (config, head) = (model.config, model.hidden / model.heads);
     if let Some(value) = config.get("rope_scaling") {
-        return Err(config.unsupported(
-            "rope_scaling",
-            value,
-            "rope_parameters, with an object for each kind of layer",
-        ));
+        return Err(config.unsupported("rope_scaling", value, "rope_parameters, with an object for each kind of layer"));
     }
     let of = |kind: &str, key: &str, theta: f64| -> Result<Rope> {
         match config.get("rope_parameters") {

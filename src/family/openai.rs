@@ -40,8 +40,7 @@ pub(super) const WHISPER: &[Dialect] = &[Dialect {
     name: "openai",
     markers: &["decoder.blocks.{i}.attn.query.weight", "encoder.blocks.{i}.attn.query.weight"],
     alone: &[
-        "encoder.blocks.0.attn.query.weight",
-        "decoder.blocks.0.cross_attn.query.weight",
+        "encoder.blocks.0.attn.query.weight", "decoder.blocks.0.cross_attn.query.weight",
         "encoder.positional_embedding",
     ],
     rules: &[WHISPER_RULES],

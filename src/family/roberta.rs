@@ -13,13 +13,8 @@ pub(super) const ROBERTA: Encoder = Encoder {
     name: "roberta",
     model_types: &["roberta"],
     architectures: &[
-        "RobertaModel",
-        "RobertaForMaskedLM",
-        "RobertaForCausalLM",
-        "RobertaForSequenceClassification",
-        "RobertaForMultipleChoice",
-        "RobertaForTokenClassification",
-        "RobertaForQuestionAnswering",
+        "RobertaModel", "RobertaForMaskedLM", "RobertaForCausalLM", "RobertaForSequenceClassification",
+        "RobertaForMultipleChoice", "RobertaForTokenClassification", "RobertaForQuestionAnswering",
     ],
     base_prefix: "roberta",
     markers: &["lm_head.layer_norm.weight", "roberta.encoder.layer.0.attention.self.query.weight"],
@@ -48,13 +43,8 @@ pub(super) const XLM_ROBERTA: Encoder = Encoder {
     name: "xlm-roberta",
     model_types: &["xlm-roberta"],
     architectures: &[
-        "XLMRobertaModel",
-        "XLMRobertaForMaskedLM",
-        "XLMRobertaForCausalLM",
-        "XLMRobertaForSequenceClassification",
-        "XLMRobertaForMultipleChoice",
-        "XLMRobertaForTokenClassification",
-        "XLMRobertaForQuestionAnswering",
+        "XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForCausalLM", "XLMRobertaForSequenceClassification",
+        "XLMRobertaForMultipleChoice", "XLMRobertaForTokenClassification", "XLMRobertaForQuestionAnswering",
     ],
     vocabulary: ("vocab_size", 30522),
     ..ROBERTA
@@ -65,13 +55,8 @@ pub(super) const CAMEMBERT: Encoder = Encoder {
     name: "camembert",
     model_types: &["camembert"],
     architectures: &[
-        "CamembertModel",
-        "CamembertForMaskedLM",
-        "CamembertForCausalLM",
-        "CamembertForSequenceClassification",
-        "CamembertForMultipleChoice",
-        "CamembertForTokenClassification",
-        "CamembertForQuestionAnswering",
+        "CamembertModel", "CamembertForMaskedLM", "CamembertForCausalLM", "CamembertForSequenceClassification",
+        "CamembertForMultipleChoice", "CamembertForTokenClassification", "CamembertForQuestionAnswering",
     ],
     ..XLM_ROBERTA
 };

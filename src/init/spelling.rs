@@ -55,26 +55,9 @@ const KERAS_TRUNCATED: &[(&str, &str)] = &[("std", "0.05"), ("low", "-2"), ("hig
 
 /// The canonical names, in the order of design and messages.
 pub(crate) const NAMES: &[&str] = &[
-    "auto",
-    "match",
-    "lsuv",
-    "he_normal",
-    "he_uniform",
-    "xavier_normal",
-    "xavier_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "variance_scaling",
-    "normal",
-    "uniform",
-    "trunc_normal",
-    "orthogonal",
-    "dirac",
-    "zeros",
-    "ones",
-    "constant",
-    "identity",
-    "sparse",
+    "auto", "match", "lsuv", "he_normal", "he_uniform", "xavier_normal", "xavier_uniform", "lecun_normal",
+    "lecun_uniform", "variance_scaling", "normal", "uniform", "trunc_normal", "orthogonal", "dirac", "zeros", "ones",
+    "constant", "identity", "sparse",
 ];
 
 /// Every spelling, in lower case.

@@ -8,18 +8,9 @@ const CONTAINERS: &[&str] = &["model", "state_dict", "model_state_dict"];
 
 /// State without learning that its owner can compute anew but a constant cannot stand for.
 const COMPUTED: &[&str] = &[
-    "position_ids",
-    "rotary_emb.inv_freq",
-    "rotary_emb.original_inv_freq",
-    "rotary_emb.cos_cached",
-    "rotary_emb.sin_cached",
-    "relative_position_index",
-    "relative_coords_table",
-    "attn_mask",
-    "rope.freqs",
-    "rope_freqs.weight",
-    "rotary_pos_emb.inv_freq",
-    "_extra_state",
+    "position_ids", "rotary_emb.inv_freq", "rotary_emb.original_inv_freq", "rotary_emb.cos_cached",
+    "rotary_emb.sin_cached", "relative_position_index", "relative_coords_table", "attn_mask", "rope.freqs",
+    "rope_freqs.weight", "rotary_pos_emb.inv_freq", "_extra_state",
 ];
 
 /// State without learning that starts as a constant.

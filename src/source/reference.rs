@@ -26,20 +26,8 @@ pub enum Reference {
 
 /// The endings by which a word that is no path on this disk is still meant as one.
 const FILE_ENDINGS: [&str; 14] = [
-    ".safetensors",
-    ".bin",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".gguf",
-    ".npy",
-    ".npz",
-    ".onnx",
-    ".h5",
-    ".keras",
-    ".msgpack",
-    ".json",
-    ".jsonc",
+    ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".npy", ".npz", ".onnx", ".h5", ".keras", ".msgpack",
+    ".json", ".jsonc",
 ];
 
 /// What the Hub's web pages put between a repository and a revision.

@@ -253,14 +253,7 @@ fn the_names_of_a_multimodal_class_and_of_a_text_model_mean_the_same_layers() {
             .collect();
         adapter(&folder, &all, json!({ "layers_to_transform": [0, 1] }));
         let run = folder.xfer(&[
-            "init",
-            "--from",
-            "base=base.safetensors",
-            "--from",
-            "adapter=adapter",
-            "--arch",
-            "net.json",
-            "--out",
+            "init", "--from", "base=base.safetensors", "--from", "adapter=adapter", "--arch", "net.json", "--out",
             "out",
         ]);
         assert_eq!(run.code, 0, "{stored} {named}: {}", run.stderr);
@@ -321,17 +314,8 @@ fn a_head_that_was_trained_apart_from_its_embedding_does_not_go_into_a_tied_mode
         config["tie_word_embeddings"] = json!(false);
         folder.write("untied/config.json", config.to_string());
         let out = format!("out_{key}");
-        let run = folder.xfer(&[
-            "init",
-            "--from",
-            "base=base",
-            "--from",
-            "adapter=adapter",
-            "--arch",
-            "untied",
-            "--out",
-            &out,
-        ]);
+        let run = folder
+            .xfer(&["init", "--from", "base=base", "--from", "adapter=adapter", "--arch", "untied", "--out", &out]);
         run.exits(0);
         let found = tensors(&folder.path(&out));
         let (own, other) =

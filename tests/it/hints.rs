@@ -38,14 +38,7 @@ const NAMINGS: &[(Modules, &[&str])] = &[
     (
         LLAMA,
         &[
-            "attn.q_proj",
-            "attn.k_proj",
-            "attn.v_proj",
-            "attn.output_proj",
-            "mlp.w1",
-            "mlp.w3",
-            "mlp.w2",
-            "sa_norm",
+            "attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.output_proj", "mlp.w1", "mlp.w3", "mlp.w2", "sa_norm",
             "mlp_norm",
         ],
     ),
@@ -55,14 +48,7 @@ const NAMINGS: &[(Modules, &[&str])] = &[
     (
         LLAMA,
         &[
-            "self_attn.p0",
-            "self_attn.p1",
-            "self_attn.p2",
-            "self_attn.p3",
-            "mlp.fc1",
-            "mlp.fc2",
-            "mlp.fc3",
-            "ln_2",
+            "self_attn.p0", "self_attn.p1", "self_attn.p2", "self_attn.p3", "mlp.fc1", "mlp.fc2", "mlp.fc3", "ln_2",
             "ln_1",
         ],
     ),
@@ -71,14 +57,8 @@ const NAMINGS: &[(Modules, &[&str])] = &[
     (
         BERT,
         &[
-            "mha.query_key_value",
-            "mha.query_key_value",
-            "mha.query_key_value",
-            "mha.dense",
-            "ln2",
-            "h.first",
-            "h.second",
-            "ln1",
+            "mha.query_key_value", "mha.query_key_value", "mha.query_key_value", "mha.dense", "ln2", "h.first",
+            "h.second", "ln1",
         ],
     ),
     (BERT, &["att.to_q", "att.to_k", "att.to_v", "att.to_out", "post.1", "ff.0", "ff.2", "post.2"]),

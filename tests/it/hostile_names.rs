@@ -10,27 +10,8 @@ use crate::support::command::{Folder, Run};
 
 /// Characters that move a cursor, end a line, change the direction, or cannot be seen.
 const HOSTILE: &[&str] = &[
-    "\n",
-    "\r",
-    "\u{1b}[31m",
-    "\u{1b}]0;t\u{7}",
-    "\0",
-    "\u{7}",
-    "\u{8}",
-    "\t",
-    "\u{b}",
-    "\u{7f}",
-    "\u{85}",
-    "\u{9b}2J",
-    "\u{202e}",
-    "\u{2066}",
-    "\u{200b}",
-    "\u{feff}",
-    "\u{2028}",
-    "\u{2029}",
-    "\u{e0041}",
-    "\u{ad}",
-    "\r\n",
+    "\n", "\r", "\u{1b}[31m", "\u{1b}]0;t\u{7}", "\0", "\u{7}", "\u{8}", "\t", "\u{b}", "\u{7f}", "\u{85}", "\u{9b}2J",
+    "\u{202e}", "\u{2066}", "\u{200b}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{e0041}", "\u{ad}", "\r\n",
 ];
 
 /// What a forged line would say.

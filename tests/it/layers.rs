@@ -12,16 +12,7 @@ use crate::support::modules::{Modules, Use, cycles};
 /// From the bottom up. Modules of one rank do not know each other.
 const RANKS: &[&[&str]] = &[
     &[
-        "digest",
-        "handles",
-        "hash",
-        "instructions",
-        "model_types",
-        "name",
-        "ranges",
-        "shape",
-        "text",
-        "threads",
+        "digest", "handles", "hash", "instructions", "model_types", "name", "ranges", "shape", "text", "threads",
         "unfinished",
     ],
     &["error"],

@@ -188,11 +188,8 @@ fn a_limit_on_the_length_of_files_is_an_error_that_leaves_nothing() {
     shards(&folder, 8);
     let before = folder.names();
     for line in [
-        "$X convert many out --no-sync",
-        "$X convert many out.pt",
-        "$X convert many out.npz",
-        "$X convert many out.safetensors",
-        "$X init --from many --arch many --out out",
+        "$X convert many out --no-sync", "$X convert many out.pt", "$X convert many out.npz",
+        "$X convert many out.safetensors", "$X init --from many --arch many --out out",
     ] {
         let run = shell(&folder, &format!("ulimit -f 100; {line}")).exits(1);
         run.complains("error: ").complains("ulimit -f");

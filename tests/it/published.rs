@@ -179,15 +179,8 @@ fn factors_of_frequencies_in_a_gguf_become_the_rotary_embedding_of_the_config() 
 fn tokenizers_of_any_name_and_remote_code_go_along() {
     let folder = release(&params(json!({ "vocab_size": -1, "multiple_of": 256 })));
     let along = [
-        "tekken.json",
-        "qwen.tiktoken",
-        "tiktoken.model",
-        "tokenizer.model.v3",
-        "vocab.bpe",
-        "modeling_own.py",
-        "configuration_own.py",
-        "blocks.py",
-        "additional_chat_templates/tool.jinja",
+        "tekken.json", "qwen.tiktoken", "tiktoken.model", "tokenizer.model.v3", "vocab.bpe", "modeling_own.py",
+        "configuration_own.py", "blocks.py", "additional_chat_templates/tool.jinja",
     ];
     for name in along {
         folder.write(&format!("meta/{name}"), format!("of {name}"));

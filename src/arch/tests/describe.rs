@@ -44,11 +44,7 @@ fn ties_rules_and_notes_are_told() {
     .unwrap();
     let described = describe(&architecture).to_string();
     for words in [
-        "listing, no graph, 2 tensors, 8 parameters",
-        "rules   1 init",
-        "dtype   bf16",
-        "zeros",
-        "tied to a.weight",
+        "listing, no graph, 2 tensors, 8 parameters", "rules   1 init", "dtype   bf16", "zeros", "tied to a.weight",
         "note: ",
     ] {
         assert!(described.contains(words), "{words}: {described}");

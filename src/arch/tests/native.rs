@@ -48,14 +48,8 @@ fn the_digits_example_expands_to_the_names_of_the_documentation() {
     assert_eq!(
         names(&architecture),
         [
-            "hidden.0.fc.weight",
-            "hidden.0.fc.bias",
-            "hidden.1.fc.weight",
-            "hidden.1.fc.bias",
-            "hidden.2.fc.weight",
-            "hidden.2.fc.bias",
-            "out.weight",
-            "out.bias"
+            "hidden.0.fc.weight", "hidden.0.fc.bias", "hidden.1.fc.weight", "hidden.1.fc.bias", "hidden.2.fc.weight",
+            "hidden.2.fc.bias", "out.weight", "out.bias"
         ]
     );
     assert_eq!(parameter(&architecture, "hidden.0.fc.weight").shape, [128, 64]);

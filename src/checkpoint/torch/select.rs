@@ -7,18 +7,8 @@ use crate::error::{Result, nearest, shell_word};
 
 /// Keys under which training loops keep the weights.
 const CONTAINERS: &[&str] = &[
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "module",
-    "net",
-    "network",
-    "net_state_dict",
-    "network_state_dict",
-    "model_weights",
-    "weights",
-    "params",
+    "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "net_state_dict",
+    "network_state_dict", "model_weights", "weights", "params",
 ];
 /// Parts of keys that mean weights averaged over the training.
 const AVERAGES: &[&str] = &["ema", "swa", "averaged", "shadow", "polyak"];

@@ -87,13 +87,8 @@ pub(super) enum Kind {
 
 /// Functions that give back their first argument.
 const TRANSPARENT: &[&str] = &[
-    "torch.jit._pickle.restore_type_tag",
-    "torch.jit._pickle.build_tensorlist",
-    "types.MappingProxyType",
-    "builtins.dict",
-    "__builtin__.dict",
-    "builtins.list",
-    "builtins.tuple",
+    "torch.jit._pickle.restore_type_tag", "torch.jit._pickle.build_tensorlist", "types.MappingProxyType",
+    "builtins.dict", "__builtin__.dict", "builtins.list", "builtins.tuple",
 ];
 
 impl<'v> Tree<'v> {

@@ -9,8 +9,7 @@ pub(super) const LLAMA: Dialect = Dialect {
     name: "megatron",
     markers: &["decoder.layers.{i}.self_attention.linear_qkv.weight"],
     alone: &[
-        "decoder.layers.0.self_attention.linear_qkv.weight",
-        "decoder.layers.0.mlp.linear_fc1.layer_norm_weight",
+        "decoder.layers.0.self_attention.linear_qkv.weight", "decoder.layers.0.mlp.linear_fc1.layer_norm_weight",
         "embedding.word_embeddings.weight",
     ],
     rules: &[COMMON, QKV, NORM_WITHIN, NORM_BEFORE, GATE_UP, DOWN],
@@ -24,13 +23,7 @@ pub(super) const SIBLING: Dialect = Dialect { alone: &[], ..LLAMA };
 /// Mixtral: experts one by one, or with their number at the end of the name (Transformer Engine's grouped products).
 pub(super) const MIXTRAL: Dialect = Dialect {
     rules: &[
-        COMMON,
-        QKV,
-        NORM_BEFORE,
-        MIXTRAL_ROUTER,
-        MIXTRAL_GATE_UP,
-        MIXTRAL_DOWN,
-        MIXTRAL_GROUPED_GATE_UP,
+        COMMON, QKV, NORM_BEFORE, MIXTRAL_ROUTER, MIXTRAL_GATE_UP, MIXTRAL_DOWN, MIXTRAL_GROUPED_GATE_UP,
         MIXTRAL_GROUPED_DOWN,
     ],
     ..SIBLING
@@ -39,17 +32,8 @@ pub(super) const MIXTRAL: Dialect = Dialect {
 /// Qwen 3 with experts, likewise; its dense layers are as Llama's.
 pub(super) const QWEN3_MOE: Dialect = Dialect {
     rules: &[
-        COMMON,
-        QKV,
-        NORM_BEFORE,
-        NORM_WITHIN,
-        QWEN_ROUTER,
-        QWEN_GATE_UP,
-        QWEN_DOWN,
-        QWEN_GROUPED_GATE_UP,
-        QWEN_GROUPED_DOWN,
-        GATE_UP,
-        DOWN,
+        COMMON, QKV, NORM_BEFORE, NORM_WITHIN, QWEN_ROUTER, QWEN_GATE_UP, QWEN_DOWN, QWEN_GROUPED_GATE_UP,
+        QWEN_GROUPED_DOWN, GATE_UP, DOWN,
     ],
     ..SIBLING
 };

@@ -8,10 +8,7 @@ pub(crate) const MISTRAL: Described<Llama> = Described {
     name: "mistral",
     model_types: &["mistral"],
     architectures: &[
-        "MistralModel",
-        "MistralForCausalLM",
-        "MistralForSequenceClassification",
-        "MistralForTokenClassification",
+        "MistralModel", "MistralForCausalLM", "MistralForSequenceClassification", "MistralForTokenClassification",
         "MistralForQuestionAnswering",
     ],
     table: Llama {

@@ -9,10 +9,7 @@ pub(crate) const MIXTRAL: Described<Llama> = Described {
     name: "mixtral",
     model_types: &["mixtral"],
     architectures: &[
-        "MixtralModel",
-        "MixtralForCausalLM",
-        "MixtralForSequenceClassification",
-        "MixtralForTokenClassification",
+        "MixtralModel", "MixtralForCausalLM", "MixtralForSequenceClassification", "MixtralForTokenClassification",
         "MixtralForQuestionAnswering",
     ],
     markers: &["layers.0.self_attn.q_proj.weight", "layers.0.block_sparse_moe.experts.0.w1.weight"],

@@ -9,30 +9,10 @@ use crate::family::described::Described;
 
 /// Keys that are translated, or without effect on what the model computes.
 const KNOWN: &[&str] = &[
-    "name",
-    "hf_config",
-    "block_size",
-    "n_layer",
-    "n_embd",
-    "vocab_size",
-    "padding_multiple",
-    "padded_vocab_size",
-    "norm_class_name",
-    "norm_eps",
-    "norm_qk",
-    "n_head",
-    "head_size",
-    "n_query_groups",
-    "attn_bias",
-    "sliding_window_size",
-    "rope_base",
-    "rope_adjustments",
-    "intermediate_size",
-    "moe_intermediate_size",
-    "bias",
-    "mlp_class_name",
-    "n_expert",
-    "n_expert_per_token",
+    "name", "hf_config", "block_size", "n_layer", "n_embd", "vocab_size", "padding_multiple", "padded_vocab_size",
+    "norm_class_name", "norm_eps", "norm_qk", "n_head", "head_size", "n_query_groups", "attn_bias",
+    "sliding_window_size", "rope_base", "rope_adjustments", "intermediate_size", "moe_intermediate_size", "bias",
+    "mlp_class_name", "n_expert", "n_expert_per_token",
 ];
 
 /// Keys without an effect at this value.

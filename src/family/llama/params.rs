@@ -14,24 +14,9 @@ const WITHOUT_EFFECT: &[&str] =
 
 /// Keys that are translated.
 const TRANSLATED: &[&str] = &[
-    "dim",
-    "n_layers",
-    "n_heads",
-    "n_kv_heads",
-    "head_dim",
-    "hidden_dim",
-    "vocab_size",
-    "norm_eps",
-    "rope_theta",
-    "use_scaled_rope",
-    "rope_scaling_factor",
-    "rope_high_freq_factor",
-    "max_seq_len",
-    "max_position_embeddings",
-    "sliding_window",
-    "moe",
-    "tied_embeddings",
-    "model_type",
+    "dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim", "vocab_size", "norm_eps", "rope_theta",
+    "use_scaled_rope", "rope_scaling_factor", "rope_high_freq_factor", "max_seq_len", "max_position_embeddings",
+    "sliding_window", "moe", "tied_embeddings", "model_type",
 ];
 
 /// The keys of a `params.json`, or `None` for another text.

@@ -9,10 +9,7 @@ pub(crate) const QWEN2: Described<Llama> = Described {
     name: "qwen2",
     model_types: &["qwen2"],
     architectures: &[
-        "Qwen2Model",
-        "Qwen2ForCausalLM",
-        "Qwen2ForSequenceClassification",
-        "Qwen2ForTokenClassification",
+        "Qwen2Model", "Qwen2ForCausalLM", "Qwen2ForSequenceClassification", "Qwen2ForTokenClassification",
         "Qwen2ForQuestionAnswering",
     ],
     markers: &["layers.0.self_attn.q_proj.bias", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],

@@ -10,10 +10,7 @@ pub(crate) const QWEN3: Described<Llama> = Described {
     name: "qwen3",
     model_types: &["qwen3"],
     architectures: &[
-        "Qwen3Model",
-        "Qwen3ForCausalLM",
-        "Qwen3ForSequenceClassification",
-        "Qwen3ForTokenClassification",
+        "Qwen3Model", "Qwen3ForCausalLM", "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification",
         "Qwen3ForQuestionAnswering",
     ],
     markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.gate_proj.weight", "layers.0.input_layernorm.weight"],

@@ -10,10 +10,7 @@ pub(crate) const QWEN3_MOE: Described<Llama> = Described {
     name: "qwen3_moe",
     model_types: &["qwen3_moe"],
     architectures: &[
-        "Qwen3MoeModel",
-        "Qwen3MoeForCausalLM",
-        "Qwen3MoeForSequenceClassification",
-        "Qwen3MoeForTokenClassification",
+        "Qwen3MoeModel", "Qwen3MoeForCausalLM", "Qwen3MoeForSequenceClassification", "Qwen3MoeForTokenClassification",
         "Qwen3MoeForQuestionAnswering",
     ],
     markers: &["layers.0.self_attn.q_norm.weight", "layers.0.mlp.experts.0.gate_proj.weight"],

@@ -8,10 +8,7 @@ pub(crate) const SMOLLM3: Described<Llama> = Described {
     name: "smollm3",
     model_types: &["smollm3"],
     architectures: &[
-        "SmolLM3Model",
-        "SmolLM3ForCausalLM",
-        "SmolLM3ForSequenceClassification",
-        "SmolLM3ForTokenClassification",
+        "SmolLM3Model", "SmolLM3ForCausalLM", "SmolLM3ForSequenceClassification", "SmolLM3ForTokenClassification",
         "SmolLM3ForQuestionAnswering",
     ],
     dialects: &[gguf_rules::LLAMA, fused::FUSED],

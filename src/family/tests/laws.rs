@@ -12,19 +12,8 @@ use crate::tensor::{Role, Shape};
 
 /// Families that the library builds in another order than they compute, so that only the names count.
 const OTHER_ORDER: &[&str] = &[
-    "albert",
-    "bart",
-    "camembert",
-    "deberta-v2",
-    "electra",
-    "gpt_neox",
-    "mixtral",
-    "mt5",
-    "qwen3_moe",
-    "roberta",
-    "t5",
-    "whisper",
-    "xlm-roberta",
+    "albert", "bart", "camembert", "deberta-v2", "electra", "gpt_neox", "mixtral", "mt5", "qwen3_moe", "roberta", "t5",
+    "whisper", "xlm-roberta",
 ];
 
 /// Families that use a parameter in several layers.

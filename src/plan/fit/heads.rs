@@ -37,30 +37,8 @@ fn ends_a_path(before: &str) -> bool {
 
 /// What separate query, key and value projections are called in listings.
 const PROJECTIONS: &[&str] = &[
-    "q",
-    "k",
-    "v",
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "query",
-    "key",
-    "value",
-    "wq",
-    "wk",
-    "wv",
-    "to_q",
-    "to_k",
-    "to_v",
-    "q_lin",
-    "k_lin",
-    "v_lin",
-    "query_proj",
-    "key_proj",
-    "value_proj",
-    "linear_q",
-    "linear_k",
-    "linear_v",
+    "q", "k", "v", "q_proj", "k_proj", "v_proj", "query", "key", "value", "wq", "wk", "wv", "to_q", "to_k", "to_v",
+    "q_lin", "k_lin", "v_lin", "query_proj", "key_proj", "value_proj", "linear_q", "linear_k", "linear_v",
 ];
 
 /// The width of one head that the configs state (`head_dim`, else `hidden_size` over `num_attention_heads`), the target's before

@@ -9,33 +9,12 @@ use crate::tensor::Name;
 
 /// Last components that belong to the layer whose path stands before them.
 const OF_LAYERS: &[&str] = &[
-    "weight",
-    "bias",
-    "running_mean",
-    "running_var",
-    "num_batches_tracked",
+    "weight", "bias", "running_mean", "running_var", "num_batches_tracked",
     // nn.MultiheadAttention
-    "in_proj_weight",
-    "in_proj_bias",
-    "q_proj_weight",
-    "k_proj_weight",
-    "v_proj_weight",
-    "bias_k",
-    "bias_v",
+    "in_proj_weight", "in_proj_bias", "q_proj_weight", "k_proj_weight", "v_proj_weight", "bias_k", "bias_v",
     // weight and spectral norm
-    "weight_g",
-    "weight_v",
-    "weight_orig",
-    "weight_u",
-    // Keras and Flax
-    "kernel",
-    "recurrent_kernel",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "gamma",
-    "beta",
-    "scale",
-    "moving_mean",
+    "weight_g", "weight_v", "weight_orig", "weight_u", // Keras and Flax
+    "kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel", "gamma", "beta", "scale", "moving_mean",
     "moving_variance",
 ];
 

@@ -20,17 +20,8 @@ pub(crate) struct Announcement {
 
 /// The methods whose 8-bit weights are a number each, which a scale multiplies.
 const PRODUCTS: &[&str] = &[
-    "fp8",
-    "fbgemm_fp8",
-    "compressed-tensors",
-    "modelopt",
-    "quark",
-    "bitsandbytes",
-    "quanto",
-    "torchao",
-    "comfy",
-    "ptpc_fp8",
-    "blockwise_int8",
+    "fp8", "fbgemm_fp8", "compressed-tensors", "modelopt", "quark", "bitsandbytes", "quanto", "torchao", "comfy",
+    "ptpc_fp8", "blockwise_int8",
 ];
 
 /// The keys of a config below which a quantisation is stated.

@@ -32,49 +32,15 @@ pub(crate) fn is_float8(dtype: Dtype) -> bool {
 
 /// Last components of what stands next to codes and is never a weight.
 const PARTS: &[&str] = &[
-    "scale_weight",
-    "scale_input",
-    "SCB",
-    "scales",
-    "qzeros",
-    "g_idx",
-    "absmax",
-    "quant_map",
-    "nested_absmax",
-    "nested_quant_map",
-    "weight_format",
-    "scaled_fp8",
-    "comfy_quant",
-    "zeros",
-    "zero",
-    "scale",
-    "biases",
-    "codebooks",
-    "perm",
-    "in_perm",
-    "out_perm",
-    "row_offsets",
-    "bitmask",
-    "tables",
-    "tables2",
-    "lookup_table",
+    "scale_weight", "scale_input", "SCB", "scales", "qzeros", "g_idx", "absmax", "quant_map", "nested_absmax",
+    "nested_quant_map", "weight_format", "scaled_fp8", "comfy_quant", "zeros", "zero", "scale", "biases", "codebooks",
+    "perm", "in_perm", "out_perm", "row_offsets", "bitmask", "tables", "tables2", "lookup_table",
 ];
 
 /// Endings of the last components of the same.
 const ENDINGS: &[&str] = &[
-    "_scale",
-    "_scale_inv",
-    "_scale_2",
-    "_scales",
-    "_zero_point",
-    "_zeros",
-    "_g_idx",
-    "_shape",
-    "_shift",
-    ":scale",
-    "_scale_ub",
-    "_quant_map",
-    "_absmax",
+    "_scale", "_scale_inv", "_scale_2", "_scales", "_zero_point", "_zeros", "_g_idx", "_shape", "_shift", ":scale",
+    "_scale_ub", "_quant_map", "_absmax",
 ];
 
 /// Whether a tensor of this name stands next to a quantised weight, or could.
@@ -85,26 +51,9 @@ pub(crate) fn is_part(name: &str) -> bool {
 
 /// Last components of scales of activations and caches, and of marks: a model in floats has no use for them.
 const ACTIVATIONS: &[&str] = &[
-    "input_scale",
-    "input_scale_ub",
-    "input_zero_point",
-    "input_global_scale",
-    "output_scale",
-    "output_zero_point",
-    "activation_scale",
-    "act_scale",
-    "scale_input",
-    "scale_output",
-    "k_scale",
-    "v_scale",
-    "q_scale",
-    "prob_scale",
-    "kv_scale",
-    "k_zero_point",
-    "v_zero_point",
-    "weight_format",
-    "comfy_quant",
-    "scaled_fp8",
+    "input_scale", "input_scale_ub", "input_zero_point", "input_global_scale", "output_scale", "output_zero_point",
+    "activation_scale", "act_scale", "scale_input", "scale_output", "k_scale", "v_scale", "q_scale", "prob_scale",
+    "kv_scale", "k_zero_point", "v_zero_point", "weight_format", "comfy_quant", "scaled_fp8",
 ];
 
 /// Whether a tensor of this name scales activations or a cache, or is a mark.

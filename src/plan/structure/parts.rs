@@ -50,23 +50,8 @@ impl Part {
 
 /// Components that are heads.
 const HEADS: &[&str] = &[
-    "cls",
-    "classifier",
-    "fc",
-    "fc_norm",
-    "head",
-    "heads",
-    "pre_logits",
-    "predictions",
-    "predictor",
-    "projector",
-    "prototypes",
-    "qa_outputs",
-    "rpn",
-    "score",
-    "vocab_layer_norm",
-    "vocab_projector",
-    "vocab_transform",
+    "cls", "classifier", "fc", "fc_norm", "head", "heads", "pre_logits", "predictions", "predictor", "projector",
+    "prototypes", "qa_outputs", "rpn", "score", "vocab_layer_norm", "vocab_projector", "vocab_transform",
 ];
 
 const HEAD_ENDS: &[&str] = &["_head", "_heads", "_classifier", "_predictions", "_predictor", "_logits"];
@@ -106,46 +91,16 @@ fn is_multi_token(component: &str) -> bool {
 
 /// What stands before `_scale` and its like.
 const SCALED: &[&str] = &[
-    "a",
-    "act",
-    "activation",
-    "cache",
-    "fc1",
-    "fc2",
-    "in",
-    "input",
-    "k",
-    "key",
-    "kv",
-    "kv_cache",
-    "output",
-    "prob",
-    "q",
-    "softmax",
-    "v",
-    "value",
-    "w",
-    "weight",
+    "a", "act", "activation", "cache", "fc1", "fc2", "in", "input", "k", "key", "kv", "kv_cache", "output", "prob",
+    "q", "softmax", "v", "value", "w", "weight",
 ];
 
 const SCALE_ENDS: &[&str] =
     &["_scale", "_scales", "_scale_inv", "_scale_2", "_global_scale", "_zero_point", "_zero_points", "_amax"];
 
 const SCALES: &[&str] = &[
-    "SCB",
-    "_amax",
-    "absmax",
-    "g_idx",
-    "nested_absmax",
-    "nested_quant_map",
-    "quant_map",
-    "qzeros",
-    "scale_input",
-    "scale_weight",
-    "scales",
-    "weight_format",
-    "weight_shape",
-    "zero_point",
+    "SCB", "_amax", "absmax", "g_idx", "nested_absmax", "nested_quant_map", "quant_map", "qzeros", "scale_input",
+    "scale_weight", "scales", "weight_format", "weight_shape", "zero_point",
 ];
 
 /// Whether a tensor of this name is a scale, a zero point or another number without which quantised values mean nothing.

@@ -24,13 +24,8 @@ fn carried(plan: &Plan) -> Vec<&str> {
 }
 
 const FILES: &[&str] = &[
-    "1_Pooling/config.json",
-    "config.json",
-    "generation_config.json",
-    "modules.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
+    "1_Pooling/config.json", "config.json", "generation_config.json", "modules.json", "tokenizer.json",
+    "tokenizer_config.json", "vocab.txt",
 ];
 
 fn from_bert(target: &Architecture) -> Plan {

@@ -153,22 +153,9 @@ fn patterns(all: &[&str], some: &[&str]) -> Vec<String> {
 #[test]
 fn patterns_collapse_layers_and_subtrees_and_never_reach_further() {
     let all = [
-        "top.w",
-        "enc.0.attn.w",
-        "enc.0.mlp.w",
-        "enc.0.mlp.b",
-        "enc.1.attn.w",
-        "enc.1.mlp.w",
-        "enc.1.mlp.b",
-        "enc.10.attn.w",
-        "enc.10.mlp.w",
-        "enc.10.mlp.b",
-        "moe.0.experts.0.w",
-        "moe.0.experts.1.w",
-        "moe.1.experts.0.w",
-        "moe.1.experts.1.w",
-        "moe.1.gate",
-        "cls",
+        "top.w", "enc.0.attn.w", "enc.0.mlp.w", "enc.0.mlp.b", "enc.1.attn.w", "enc.1.mlp.w", "enc.1.mlp.b",
+        "enc.10.attn.w", "enc.10.mlp.w", "enc.10.mlp.b", "moe.0.experts.0.w", "moe.0.experts.1.w", "moe.1.experts.0.w",
+        "moe.1.experts.1.w", "moe.1.gate", "cls",
     ];
     let starting = |start: &str| all.iter().copied().filter(|name| name.starts_with(start)).collect::<Vec<_>>();
     assert_eq!(patterns(&all, &[]), Vec::<String>::new());

@@ -242,12 +242,8 @@ fn builders_without_their_arguments_are_refused() {
         ]),
     ] {
         for builder in [
-            "_utils\n_rebuild_tensor",
-            "_utils\n_rebuild_tensor_v2",
-            "_utils\n_rebuild_tensor_v3",
-            "_utils\n_rebuild_parameter",
-            "_utils\n_rebuild_qtensor",
-            "_tensor\n_rebuild_from_type_v2",
+            "_utils\n_rebuild_tensor", "_utils\n_rebuild_tensor_v2", "_utils\n_rebuild_tensor_v3",
+            "_utils\n_rebuild_parameter", "_utils\n_rebuild_qtensor", "_tensor\n_rebuild_from_type_v2",
         ] {
             let made = [format!("ctorch.{builder}\n").into_bytes(), arguments.clone(), b"R".to_vec()].concat();
             assert!(refused(&with_entries(&[("w", made)])).contains("tensor w"));

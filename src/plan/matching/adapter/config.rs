@@ -11,42 +11,16 @@ use crate::plan::matching::adapter::pattern::Pattern;
 
 /// Keys that a merge reads.
 const READ: &[&str] = &[
-    "peft_type",
-    "r",
-    "lora_alpha",
-    "rank_pattern",
-    "alpha_pattern",
-    "fan_in_fan_out",
-    "bias",
-    "lora_bias",
-    "use_rslora",
-    "use_dora",
-    "modules_to_save",
-    "init_lora_weights",
-    "trainable_token_indices",
-    "target_modules",
+    "peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "bias", "lora_bias",
+    "use_rslora", "use_dora", "modules_to_save", "init_lora_weights", "trainable_token_indices", "target_modules",
     "ensure_weight_tying",
 ];
 
 /// Keys that change nothing of a merge: they state where adapters were put (the tensors show that), or how they were trained.
 const WITHOUT_EFFECT: &[&str] = &[
-    "auto_mapping",
-    "base_model_name_or_path",
-    "corda_config",
-    "eva_config",
-    "exclude_modules",
-    "inference_mode",
-    "layers_pattern",
-    "layers_to_transform",
-    "loftq_config",
-    "lora_dropout",
-    "lora_ga_config",
-    "megatron_core",
-    "peft_version",
-    "qalora_group_size",
-    "revision",
-    "runtime_config",
-    "task_type",
+    "auto_mapping", "base_model_name_or_path", "corda_config", "eva_config", "exclude_modules", "inference_mode",
+    "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core",
+    "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type",
 ];
 
 /// The values of `init_lora_weights` that leave the base as it is.

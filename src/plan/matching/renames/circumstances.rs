@@ -9,16 +9,8 @@ use crate::plan::matching::renames::pairing::Circumstances;
 
 /// Parts of names of learned positions, which take the place of rotary ones.
 const POSITIONS: &[&str] = &[
-    "embed_positions",
-    "pos_embed",
-    "position_embed",
-    "positional_embed",
-    "positions_embed",
-    "rel_embeddings",
-    "rel_pos",
-    "relative_attention_bias",
-    "relative_position",
-    "wpe",
+    "embed_positions", "pos_embed", "position_embed", "positional_embed", "positions_embed", "rel_embeddings",
+    "rel_pos", "relative_attention_bias", "relative_position", "wpe",
 ];
 
 /// What holds of a target and a source. Positions are rotary where something says so, and may be where nothing else is learned of

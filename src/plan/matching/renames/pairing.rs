@@ -58,23 +58,8 @@ const MOST_PAIRS: usize = 1 << 16;
 
 /// Components that say nothing about which of several modules one is.
 const GENERIC: &[&str] = &[
-    "bn",
-    "conv",
-    "dense",
-    "fc",
-    "in",
-    "kernel",
-    "layer",
-    "layer_norm",
-    "layernorm",
-    "lin",
-    "linear",
-    "ln",
-    "norm",
-    "out",
-    "output",
-    "proj",
-    "weight",
+    "bn", "conv", "dense", "fc", "in", "kernel", "layer", "layer_norm", "layernorm", "lin", "linear", "ln", "norm",
+    "out", "output", "proj", "weight",
 ];
 
 fn modules<'a>(singles: &[Single<'a>]) -> Vec<Module<'a>> {

@@ -56,8 +56,7 @@ fn adapters_in_every_layer_are_no_rename() {
 #[test]
 fn a_rename_pairs_only_equal_shapes() {
     let case = texts(
-        "enc.{0-1}.fc.weight 4x4\nenc.{0-1}.old.weight 3x3",
-        "enc.{0-1}.fc.weight 4x4\nenc.{0-1}.fresh.weight 2x2",
+        "enc.{0-1}.fc.weight 4x4\nenc.{0-1}.old.weight 3x3", "enc.{0-1}.fc.weight 4x4\nenc.{0-1}.fresh.weight 2x2",
     );
     case.matched().clean();
 }
@@ -71,10 +70,7 @@ fn a_sequence_with_gaps_is_no_stack_of_layers() {
 #[test]
 fn buffers_are_known_by_their_whole_last_components() {
     for name in [
-        "position_ids",
-        "embeddings.position_ids",
-        "layers.0.self_attn.rotary_emb.inv_freq",
-        "bn.num_batches_tracked",
+        "position_ids", "embeddings.position_ids", "layers.0.self_attn.rotary_emb.inv_freq", "bn.num_batches_tracked",
         "attn.relative_position_index",
     ] {
         assert!(is_known_buffer(name), "{name}");

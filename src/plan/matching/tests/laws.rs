@@ -85,10 +85,7 @@ fn one_to_one_without_rules() {
 #[test]
 fn an_output_matched_onto_its_own_architecture_is_all_copies() {
     for class in [
-        "BertModel",
-        "BertForMaskedLM",
-        "BertForPreTraining",
-        "BertForSequenceClassification",
+        "BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification",
         "BertForQuestionAnswering",
     ] {
         let target = bert_of(class, 2);

@@ -130,8 +130,7 @@ fn a_numbered_wrapper_is_a_prefix() {
 #[test]
 fn a_tensor_whose_shape_differs_follows_the_prefix_that_the_others_found() {
     let case = texts(
-        "net.fc.weight 4x4\nnet.mid.weight 4x4\nnet.head.weight 2x4",
-        "fc.weight 4x4\nmid.weight 4x4\nhead.weight 5x4",
+        "net.fc.weight 4x4\nnet.mid.weight 4x4\nnet.head.weight 2x4", "fc.weight 4x4\nmid.weight 4x4\nhead.weight 5x4",
     );
     let matched = case.matched().clean();
     assert_eq!(matched.from("head.weight"), "net.head.weight");

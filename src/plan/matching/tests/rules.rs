@@ -69,8 +69,7 @@ fn the_last_rule_whose_source_exists_wins() {
 fn a_wildcard_of_the_source_alone_stands_for_the_one_tensor_that_there_is() {
     let source = "blocks.0.{0-1}.attn.qkv.weight 6x2\nblocks.1.{2-3}.attn.qkv.weight 6x2";
     for rule in [
-        "layer.{i}.attn.qkv.weight=blocks.{c}.{i}.attn.qkv.weight",
-        "layer.{i}.**=blocks.*.{i}.**",
+        "layer.{i}.attn.qkv.weight=blocks.{c}.{i}.attn.qkv.weight", "layer.{i}.**=blocks.*.{i}.**",
         "layer.{i}.{p}=blocks.{c}.{i}.{p}",
     ] {
         let case = texts(source, "layer.{0-3}.attn.qkv.weight 6x2").map(&[rule]);
