@@ -154,7 +154,7 @@ fn io_hints(source: &std::io::Error, path: &Path) -> Vec<String> {
         }
         std::io::ErrorKind::FileTooLarge => {
             vec![format!(
-                "raise `ulimit -f`, or choose a file system that holds larger files than that of {}",
+                "raise `ulimit -f`, or choose a file system that supports larger files than that of {}",
                 path.display()
             )]
         }
@@ -166,7 +166,7 @@ fn io_hints(source: &std::io::Error, path: &Path) -> Vec<String> {
 }
 
 /// The name among `candidates` of which `name` is a typing error: one edit in a short word, at most three in a long one, and none of
-/// them in its numbers, for `layer.11` is no slip of `layer.12`.
+/// them in its numbers, for `layer.11` is not a slip of `layer.12`.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let slips = candidates.into_iter().filter_map(|candidate| Some((edits(name, candidate)?, candidate)));
     let alike = |candidate: &str| strsim::jaro_winkler(name, candidate);

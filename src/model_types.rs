@@ -1,4 +1,4 @@
-//! The `model_type`s of the field. One that is among them is no typing error, whether xfer builds it or not.
+//! The `model_type`s of the field. One that is among them is not a typing error, whether xfer builds it or not.
 
 /// Every known one, sorted.
 const KNOWN: &str = include_str!("model_types.txt");

@@ -1,5 +1,5 @@
 //! Work on several threads. Where the system starts no more of them, the work is done on those that there are: the result is
-//! the same, and a job that may only start few is no reason to fail.
+//! the same, and a job that may only start few is not a reason to fail.
 
 use std::thread::{Builder, scope};
 

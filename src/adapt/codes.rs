@@ -20,7 +20,7 @@ pub(crate) fn number(dtype: Dtype) -> Option<fn(u8) -> f32> {
 pub(super) fn e8m0(byte: u8) -> f32 {
     match byte {
         255 => f32::NAN,
-        // 2^-127 is no normal f32
+        // 2^-127 is not a normal f32
         0 => f32::from_bits(1 << 22),
         exponent => f32::from_bits(u32::from(exponent) << 23),
     }

@@ -214,7 +214,7 @@ pub(super) fn zip<R: Real>(float: Float, a: &[u8], b: &[u8], out: &mut [u8], f: 
     }
 }
 
-/// How many elements are NaN, and how many infinite; none in a type that is no float.
+/// How many elements are NaN, and how many infinite; none in a type that is not a float.
 pub(crate) fn non_finite(dtype: Dtype, bytes: &[u8]) -> NonFinite {
     match Float::of(dtype) {
         None => NonFinite::default(),

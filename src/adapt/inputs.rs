@@ -59,7 +59,7 @@ pub(super) fn alike(op: &'static str, first: &TensorInfo, other: &TensorInfo, fr
     }
 }
 
-/// The result, called as the first input; an error where it overflows or its rows are no whole number of bytes.
+/// The result, called as the first input; an error where it overflows or its rows are not a whole number of bytes.
 pub(super) fn result(first: &TensorInfo, dtype: Dtype, shape: Shape) -> Result<TensorInfo> {
     let out = TensorInfo::new(first.name.clone(), dtype, shape);
     out.bytes()?;
@@ -81,7 +81,7 @@ pub(super) struct Along {
 }
 
 impl Along {
-    /// The view along `axis`, or an error where there is none such or its indices are no whole number of bytes.
+    /// The view along `axis`, or an error where there is none such or its indices are not a whole number of bytes.
     pub(super) fn of(op: &'static str, input: &TensorInfo, axis: usize) -> Result<Along> {
         let size = axis_size(op, input, axis)?;
         let below = TensorInfo::new(input.name.clone(), input.dtype, input.shape.get(axis + 1..).unwrap_or(&[]));

@@ -83,7 +83,7 @@ impl Native<'_> {
             ([], None) if self.inputs.is_empty() => return Ok(Vec::new()),
             ([], None) => {
                 let problem =
-                    Problem::MissingKey { what: format!("the block, as no input is called {first},"), key: "in" };
+                    Problem::MissingKey { what: format!("the block, as there is no input {first},"), key: "in" };
                 return self.read(Err(Wrong { at: node.at, problem }));
             }
             (several, _) => {

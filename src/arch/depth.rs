@@ -204,8 +204,8 @@ fn unknown_item(word: &str) -> String {
     const WORDS: [&str; 9] =
         ["first", "last", "every:2", "spaced", "stack", "interleave", "interpolate", "expand", "new"];
     match crate::error::nearest(word, WORDS) {
-        Some(near) => format!("`{word}` is no item of it; did you mean `{near}`?"),
-        None => format!("`{word}` is no item of it"),
+        Some(near) => format!("`{word}` is not an item of it; did you mean `{near}`?"),
+        None => format!("`{word}` is not an item of it"),
     }
 }
 

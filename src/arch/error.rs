@@ -18,7 +18,7 @@ pub(crate) enum ArchError {
     MapTargets { rule: String, first: String, other: String },
     #[error("--labels `{typed}`: class names are written without brackets and quotes, separated by commas")]
     LabelsForm { typed: String, names: Vec<String> },
-    #[error("label `{label}` stands twice, at {first} and {second}")]
+    #[error("label `{label}` appears twice, at {first} and {second}")]
     LabelTwice { label: String, first: usize, second: usize },
     #[error("{flag} `{typed}`: expected {expected}")]
     FlagForm { flag: &'static str, typed: String, expected: &'static str },
@@ -41,7 +41,7 @@ pub(crate) enum ArchError {
 pub(crate) enum Problem {
     #[error("invalid JSON: {message}")]
     Syntax { message: String },
-    #[error("the key `{key}` stands twice")]
+    #[error("the key `{key}` appears twice")]
     KeyTwice { key: String },
     #[error("unknown key `{key}`{}", did_you_mean(nearest))]
     UnknownKey { key: String, nearest: Option<String>, known: Vec<String> },
@@ -59,12 +59,12 @@ pub(crate) enum Problem {
     Tie { name: String, owner: String, problem: String },
     #[error("{what}: {found}, at most {limit}")]
     Limit { what: &'static str, found: u64, limit: u64 },
-    #[error("`{key}` names `{id}`, which is no id of an input or of a layer before it{}", did_you_mean(nearest))]
+    #[error("`{key}` names `{id}`, which is not an id of an input or of a layer before it{}", did_you_mean(nearest))]
     UnknownId { key: &'static str, id: String, nearest: Option<String>, known: Vec<String> },
     /// A layer that takes its own result, or that of a later layer.
     #[error("`{id}` is a layer at or after this one: the layers form a loop")]
     Loop { id: String },
-    #[error("the id `{id}` stands twice")]
+    #[error("the id `{id}` appears twice")]
     IdTwice { id: String },
     #[error("no architecture: neither `model_type` nor `\"xfer\": 1` with `layers` or `tensors`")]
     NoForm,
@@ -72,7 +72,7 @@ pub(crate) enum Problem {
     Version { found: String },
     #[error("no family answers to model_type `{model_type}`{}", otherwise(nearest))]
     UnknownFamily { model_type: String, nearest: Option<String>, known: Vec<String> },
-    #[error("`{key}` is a rule of xfer, and rules of a Hugging Face config stand under its key `xfer`")]
+    #[error("`{key}` is a rule of xfer, and rules of a Hugging Face config belong under its key `xfer`")]
     RuleInConfig { key: &'static str },
     #[error("{what} is empty")]
     Empty { what: String },
@@ -161,7 +161,7 @@ impl Fault for ArchError {
 fn otherwise(nearest: &Option<String>) -> String {
     match nearest {
         Some(_) => did_you_mean(nearest),
-        None => ": a listing of its tensors can stand for its config".into(),
+        None => ": a listing of its tensors can replace its config".into(),
     }
 }
 

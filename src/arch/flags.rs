@@ -16,7 +16,7 @@ const LABELS: &str = "a,b,c: the class names, in the order of the rows";
 
 impl Rules {
     /// Parses the rule flags, or an error (exit 2) that shows what was typed and the form that is expected.
-    /// `--set` is no rule: it changes the config and is read by `open`.
+    /// `--set` is not a rule: it changes the config and is read by `open`.
     pub(crate) fn from_flags(flags: &Flags) -> Result<Rules> {
         let Flags { map, depth, init, new, unused, reinit, labels, set: _ } = flags;
         Ok(Rules {

@@ -230,7 +230,7 @@ pub(crate) const CONTAINER: &[Key] = &[
 
 /// Keys of a family block.
 pub(crate) const FAMILY: &[Key] = &[
-    need("config", Kind::OneOf(&[Kind::Text, Kind::Object(&CONFIG)]), "Its config, or the file that holds it."),
+    need("config", Kind::OneOf(&[Kind::Text, Kind::Object(&CONFIG)]), "Its config, or the file that contains it."),
     key(
         "output",
         Kind::OneOf(&[Kind::Text, Kind::Object(&LAYER_OUTPUTS)]),

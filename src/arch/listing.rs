@@ -34,7 +34,7 @@ pub(crate) fn from_bare(document: &Document) -> Result<Architecture> {
     finish(&document.name, parameters.map_err(|wrong| document.locate(wrong))?, text)
 }
 
-/// The key of a safetensors header that is no tensor.
+/// The key of a safetensors header that is not a tensor.
 pub(crate) const METADATA: &str = "__metadata__";
 
 /// The tensors of a checkpoint, from its headers.

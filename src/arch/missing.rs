@@ -59,7 +59,7 @@ pub(crate) fn by_source(
             Err(_) if one.changes_tensors => return Err(unstated(family, one, name)),
             Err(_) => {
                 let note =
-                    format!("{fact}: the default {default} applies, where the config of {name} says {}", one.source);
+                    format!("{fact}: the default {default} applies, where the config of {name} has {}", one.source);
                 architecture.notes.push(note);
                 architecture
             }

@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    /// The value of a key, or `None` where it is missing or this is no object. Linear in the keys.
+    /// The value of a key, or `None` where it is missing or this is not an object. Linear in the keys.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries()?.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }

@@ -11,15 +11,15 @@ pub(crate) enum BatchError {
     Count { text: String },
     #[error("--data {}: expected {expected}, found {found}", path.display())]
     Changed { path: PathBuf, expected: String, found: String },
-    #[error("batch: array {name} is no input of the model; its inputs are {inputs}")]
+    #[error("batch: array {name} is not an input of the model; its inputs are {inputs}")]
     Unknown { name: String, inputs: String, nearest: Option<String> },
     #[error("batch: array {array}: the input takes {expected}")]
     Type { array: TensorInfo, expected: &'static str },
-    #[error("batch: array {array} holds no example")]
+    #[error("batch: array {array} contains no example")]
     Empty { array: TensorInfo },
     #[error("batch: array {array}: {count} elements are NaN or infinite")]
     NonFinite { array: TensorInfo, count: u64 },
-    #[error("batch: `labels` and `targets` stand side by side: one of them says what the model is to give")]
+    #[error("batch: `labels` and `targets` are both given: use only one of them")]
     TwoAnswers,
     #[error("batch: array {array}: {found} answers for {rows} examples")]
     AnswerRows { array: TensorInfo, found: u64, rows: u64 },
@@ -29,11 +29,11 @@ pub(crate) enum BatchError {
     Label { index: u64, label: i64, classes: u64 },
     #[error("batch: array labels: every label is -100, which is ignored")]
     NoLabels,
-    #[error("batch: neither `labels` (i64 classes) nor `targets` (f32) stands beside the inputs")]
+    #[error("batch: neither `labels` (i64 classes) nor `targets` (f32) is given with the inputs")]
     NoAnswers,
     #[error("batch: {rows} examples are too few: {needed} are needed {reason}")]
     TooFew { rows: u64, needed: u64, reason: &'static str },
-    #[error("input {name} is not bounded: ids can only be drawn where the architecture says their `max`")]
+    #[error("input {name} is not bounded: ids can only be drawn where the architecture states their `max`")]
     Unbounded { name: String },
     #[error("input {name}: {rows} examples are too many")]
     TooLarge { name: String, rows: u64 },
@@ -71,7 +71,7 @@ impl Fault for BatchError {
             BatchError::NoAnswers => {
                 vec!["add an array `labels` (i64, one class for each example) or `targets` to the data file".into()]
             }
-            BatchError::Unbounded { .. } => vec!["--data FILE with ids of your own".into()],
+            BatchError::Unbounded { .. } => vec!["--data FILE with your own ids".into()],
             BatchError::Type { .. }
             | BatchError::Empty { .. }
             | BatchError::NonFinite { .. }

@@ -64,7 +64,7 @@ fn digest(path: &Path) -> Result<String> {
     Ok(crate::digest::text(hasher.finalize()))
 }
 
-/// The batch, proven to be the one that was pinned. An array that is no input, has a type that its input cannot take, holds no
+/// The batch, proven to be the one that was pinned. An array that is not an input, has a type that its input cannot take, holds no
 /// example or holds NaN is an error; shapes are checked when the model runs.
 pub(crate) fn open(
     batch: &PlannedBatch,
@@ -136,7 +136,7 @@ fn arrays(batch: &PlannedBatch, access: &Access, progress: &dyn Progress) -> Res
         return Err(BatchError::Changed { path, expected: expected.clone(), found }.into());
     }
     let source = Source::open(&Reference::Path(path), access, progress)?;
-    // a batch is no model: `train-00001-of-00004.safetensors` is all of it
+    // a batch is not a model: `train-00001-of-00004.safetensors` is all of it
     let options = checkpoint::OpenOptions { part: true, ..checkpoint::OpenOptions::default() };
     Ok(Arrays::Stored(checkpoint::open(&source, &options, progress)?.reader))
 }

@@ -85,7 +85,7 @@ pub struct Finding {
     /// A weight, `forward`, `backward` or `loss`.
     #[serde(rename = "where")]
     pub place: String,
-    /// What was measured; `None` where it is no finite number.
+    /// What was measured; `None` where it is not a finite number.
     pub value: Option<f64>,
     /// What it was compared with.
     pub threshold: f64,
@@ -182,7 +182,7 @@ fn saturated(layers: &[Layer]) -> Vec<Finding> {
     found
 }
 
-#[expect(clippy::disallowed_methods, reason = "a diagnosis is no value of a model")]
+#[expect(clippy::disallowed_methods, reason = "a diagnosis is not a value of a model")]
 fn initial_loss(pass: &Pass) -> Option<Finding> {
     let loss = pass.loss.filter(|loss| loss.is_finite())?;
     let threshold = (pass.classes? as f64).ln() + LOSS;

@@ -36,7 +36,7 @@ fn decades(points: &[(usize, f64)], layers: usize) -> Option<f64> {
     Some(across / along * (layers.saturating_sub(1)) as f64)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a diagnosis is no value of a model")]
+#[expect(clippy::disallowed_methods, reason = "a diagnosis is not a value of a model")]
 fn logarithm(value: f64) -> f64 {
     value.log10()
 }

@@ -125,7 +125,7 @@ pub(super) fn effective_rank(weight: &Tensor) -> Result<Option<f64>> {
     Ok(entropy_rank(squares.iter().map(|square| square.max(0.0).sqrt()).collect()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a diagnosis is no value of a model")]
+#[expect(clippy::disallowed_methods, reason = "a diagnosis is not a value of a model")]
 fn entropy_rank(singular: Vec<f64>) -> Option<f64> {
     let sum: f64 = singular.iter().sum();
     if sum <= 0.0 {

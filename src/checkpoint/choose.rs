@@ -215,7 +215,7 @@ fn no_weights(label: String, names: &[String]) -> crate::error::Error {
     CheckpointError::NoWeights { label, found: summary(names), deeper }.into()
 }
 
-/// Whether a name ends like weights and is no state of training.
+/// Whether a name ends like weights and is not a state of training.
 pub(super) fn is_weights(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     Format::of_name(last).is_some() && !TRAINING_STATE.iter().any(|state| last.starts_with(state))

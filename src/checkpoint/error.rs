@@ -4,11 +4,11 @@ use crate::tensor::{Dtype, Shape, ShapeText};
 /// A checkpoint or a vocabulary cannot be read. `file` is always the name below the source.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    #[error("{file} is no safetensors file: it has {bytes} bytes, and the length of the header alone takes 8")]
+    #[error("{file} is not a safetensors file: it has {bytes} bytes, and the length of the header alone takes 8")]
     TooSmall { file: String, bytes: u64 },
-    #[error("{file}: the header is said to have {header} bytes, but the file has {bytes}")]
+    #[error("{file}: the header states a size of {header} bytes, but the file has {bytes}")]
     HeaderBeyondEnd { file: String, header: u64, bytes: u64 },
-    #[error("{file}: the header is said to have {header} bytes, the format allows {limit}")]
+    #[error("{file}: the header states a size of {header} bytes, the format allows {limit}")]
     HeaderTooLarge { file: String, header: u64, limit: u64 },
     #[error("{file}: not UTF-8 at byte {offset}")]
     NotUtf8 { file: String, offset: u64 },
@@ -23,9 +23,9 @@ pub(crate) enum CheckpointError {
     #[error("{file}: tensor {tensor} has the unknown dtype `{dtype}`")]
     UnknownDtype { file: String, tensor: String, dtype: String },
     /// A number of a header is negative, a fraction, or exceeds 64 bits.
-    #[error("{file}: tensor {tensor}: `{field}` holds {number}, which is no whole number below 2^64")]
+    #[error("{file}: tensor {tensor}: `{field}` contains {number}, which is not an integer below 2^64")]
     Number { file: String, tensor: String, field: &'static str, number: String },
-    #[error("{file}: tensor {tensor}: `{field}` holds {found} numbers, expected {expected}")]
+    #[error("{file}: tensor {tensor}: `{field}` contains {found} numbers, expected {expected}")]
     Count { file: String, tensor: String, field: &'static str, found: usize, expected: &'static str },
     #[error("{file}: tensor {tensor} ends at {end}, before it begins at {begin}")]
     Reversed { file: String, tensor: String, begin: u64, end: u64 },
@@ -36,7 +36,7 @@ pub(crate) enum CheckpointError {
     #[error("{file}: tensor {tensor}: {dtype} {} takes {expected} bytes, its offsets hold {found}", ShapeText(shape))]
     Size { file: String, tensor: String, dtype: Dtype, shape: Shape, expected: u64, found: u64 },
     /// The number of elements or bytes exceeds 64 bits, or cuts a unit of sub-byte elements.
-    #[error("{file}: tensor {tensor}: {dtype} {} is no whole number of bytes below 2^64", ShapeText(shape))]
+    #[error("{file}: tensor {tensor}: {dtype} {} is not a whole number of bytes below 2^64", ShapeText(shape))]
     Uncountable { file: String, tensor: String, dtype: Dtype, shape: Shape },
     #[error("{file} is truncated: it has {found} bytes, its header promises {expected}")]
     Truncated { file: String, expected: u64, found: u64 },
@@ -47,7 +47,7 @@ pub(crate) enum CheckpointError {
     #[error("{index} names the shard `{shard}`, which is outside its directory")]
     ShardOutside { index: String, shard: String },
     /// An index says that a shard holds a tensor, and it does not.
-    #[error("{index} says that {shard} holds tensor {tensor}, but it does not")]
+    #[error("{index} says that {shard} contains tensor {tensor}, but it does not")]
     BrokenPromise { index: String, tensor: String, shard: String },
     #[error("{shard} is missing, {by} asks for it{}", tensors.map(|n| format!(" ({n} tensors)")).unwrap_or_default())]
     MissingShard { by: String, shard: String, tensors: Option<usize> },
@@ -55,16 +55,16 @@ pub(crate) enum CheckpointError {
     Unreadable { file: String, called: &'static str, remedy: String },
     #[error("{file} is of no known format: its {bytes} bytes begin with {start}")]
     UnknownFormat { file: String, bytes: u64, start: String },
-    #[error("{label} holds several models: {}", files.join(", "))]
+    #[error("{label} contains several models: {}", files.join(", "))]
     SeveralModels { label: String, files: Vec<String> },
     #[error(
         "{file}: its tensors claim {claimed} bytes, the file has {held}; {tensor} {} alone claims {bytes}",
         ShapeText(shape)
     )]
     Claims { file: String, claimed: u64, held: u64, tensor: String, shape: Shape, bytes: u64 },
-    #[error("{label} holds no weights; it holds {}", if found.is_empty() { "nothing" } else { found.as_str() })]
+    #[error("{label} contains no weights; it contains {}", if found.is_empty() { "nothing" } else { found.as_str() })]
     NoWeights { label: String, found: String, deeper: Option<String> },
-    #[error("{file} is an adapter that was not merged into its model{}", tensor.as_ref().map(|t| format!(": it holds {t}")).unwrap_or_default())]
+    #[error("{file} is an adapter that was not merged into its model{}", tensor.as_ref().map(|t| format!(": it contains {t}")).unwrap_or_default())]
     Adapter { file: String, tensor: Option<String> },
     #[error("{label} is a distributed checkpoint (DCP), as {file} shows")]
     Distributed { label: String, file: String },
@@ -74,8 +74,8 @@ pub(crate) enum CheckpointError {
     TokenId { file: String, token: String, id: u64, limit: u64 },
     #[error("tensor {tensor}: rows {start} to {end} are asked for, it has {rows}")]
     Rows { tensor: String, start: u64, end: u64, rows: u64 },
-    /// A row of sub-byte elements is no whole number of bytes, so that it cannot be read alone.
-    #[error("tensor {tensor}: a row of {dtype} {} is no whole number of bytes", ShapeText(shape))]
+    /// A row of sub-byte elements is not a whole number of bytes, so that it cannot be read alone.
+    #[error("tensor {tensor}: a row of {dtype} {} is not a whole number of bytes", ShapeText(shape))]
     PartialRow { tensor: String, dtype: Dtype, shape: Shape },
     #[error("tensor {tensor}: the rows take {expected} bytes, the buffer has {found}")]
     Buffer { tensor: String, expected: u64, found: u64 },

@@ -110,18 +110,18 @@ impl Format {
             Format::Markup => "a web page or an XML answer",
             Format::Json => "JSON text",
             Format::Torch => "a PyTorch archive",
-            Format::Pickle => "a pickle, as old PyTorch files are",
+            Format::Pickle => "a pickle, as written by torch.save before version 1.6",
             Format::Npz => "a NumPy archive",
             Format::Npy => "a NumPy array",
             Format::Zip => "a zip archive",
             Format::Gguf => "a GGUF file",
-            Format::Hdf5 => "an HDF5 file, as Keras writes",
+            Format::Hdf5 => "an HDF5 file (Keras)",
             Format::Onnx => "an ONNX model",
-            Format::Msgpack => "a msgpack file, as Flax writes",
-            Format::TfLite => "a model of TensorFlow Lite",
-            Format::ExecuTorch => "a program of PyTorch for phones",
+            Format::Msgpack => "a MessagePack file (Flax)",
+            Format::TfLite => "a TensorFlow Lite model",
+            Format::ExecuTorch => "an ExecuTorch program (.pte)",
             Format::Tar => "a tar archive",
-            Format::Gzip => "compressed by gzip",
+            Format::Gzip => "a gzip file",
         }
     }
 
@@ -140,10 +140,10 @@ impl Format {
             | Format::Onnx => "fetch or copy the file again".into(),
             Format::GitLfs => "git lfs pull".into(),
             Format::TfLite | Format::ExecuTorch => {
-                "its tensors are named and laid out for one device: fetch the model that it was made from".into()
+                "its tensors are laid out for one device: use the model that it was exported from".into()
             }
-            Format::Tar => "tar -xf it, and give the checkpoint that it holds".into(),
-            Format::Gzip => "gunzip it, and give what comes out".into(),
+            Format::Tar => "extract it with tar -xf, then pass the checkpoint that it contains".into(),
+            Format::Gzip => "decompress it with gunzip, then pass the result".into(),
             Format::Markup | Format::Json => {
                 "the download went wrong (a login page, an error answer): fetch it again".into()
             }

@@ -9,7 +9,7 @@ pub(crate) enum FormatError {
     Invalid { file: String, format: &'static str, offset: u64, what: &'static str },
     #[error("{file}: {what} at byte {offset} is {found}, at most {limit} are read")]
     Limit { file: String, offset: u64, what: &'static str, found: u64, limit: u64 },
-    #[error("{file}: tensor {tensor} holds {found}, which cannot be carried")]
+    #[error("{file}: tensor {tensor} contains {found}, which cannot be converted")]
     Elements { file: String, tensor: String, found: String },
     #[error("{file}: tensor {tensor} has {bytes} bytes at byte {offset}, but the file ends at {end}")]
     Beyond { file: String, tensor: String, offset: u64, bytes: u64, end: u64 },
@@ -18,7 +18,7 @@ pub(crate) enum FormatError {
     /// An HDF5 file is not what it should be, as the library that reads it says.
     #[error("{file}: invalid HDF5: {detail}")]
     Hdf5 { file: String, detail: String },
-    #[error("{file} holds no tensors")]
+    #[error("{file} contains no tensors")]
     Empty { file: String },
 }
 

@@ -30,7 +30,7 @@ const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";
 /// The longest description that is read, in bytes.
 const CONFIG_LIMIT: u64 = 64_000_000;
-/// Where Keras keeps what is no weight of the model.
+/// Where Keras keeps what is not a weight of the model.
 const OPTIMIZER: &[&str] = &["optimizer_weights", "optimizer"];
 /// Opens a file; reads groups and headers, no array.
 pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
@@ -200,7 +200,7 @@ impl Walk<'_> {
         }
         for (name, inner) in group.iter_groups().map_err(|error| broken(self.file.name(), &error))? {
             if depth == 0 && OPTIMIZER.contains(&name.as_str()) {
-                self.notes.push(format!("stepped over `{name}`: an optimizer's state"));
+                self.notes.push(format!("skipped `{name}`: an optimizer's state"));
                 continue;
             }
             let name = self.member(path, &name)?;
@@ -232,7 +232,7 @@ impl Walk<'_> {
         let failed = |error: hdf5_pure::Error| broken(&file, &format!("{name}: {error}"));
         let datatype = dataset.datatype().map_err(failed)?;
         let Some((dtype, order)) = element(&datatype) else {
-            self.notes.push(format!("stepped over `{name}`: it holds no numbers"));
+            self.notes.push(format!("skipped `{name}`: it contains no numbers"));
             return Ok(());
         };
         let shape = dataset.shape().map_err(failed)?;
@@ -254,7 +254,7 @@ impl Walk<'_> {
     }
 }
 
-/// The type of numbers, and how their bytes are ordered; `None` for what is no number.
+/// The type of numbers, and how their bytes are ordered; `None` for what is not a number.
 fn element(datatype: &Datatype) -> Option<(Dtype, Order)> {
     let (dtype, order) = match datatype {
         Datatype::FloatingPoint { size, byte_order, .. } => {

@@ -48,7 +48,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
         return Err(FormatError::Empty { file: file.name().into() }.into());
     }
     let digest = cursor.digest();
-    let notes = passed.iter().map(|name| format!("stepped over `{name}`: it is no array")).collect();
+    let notes = passed.iter().map(|name| format!("skipped `{name}`: it is not an array")).collect();
     Found { format: CheckpointFormat::Msgpack, arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
 }
 
@@ -118,7 +118,7 @@ struct Walk<'a> {
     /// How long the names of all arrays are.
     names: u64,
     arrays: Vec<(TensorInfo, Array)>,
-    /// The first names of what is no array.
+    /// The first names of what is not an array.
     passed: Vec<String>,
 }
 
@@ -205,7 +205,7 @@ impl Walk<'_> {
     fn array(&mut self, length: u64) -> Result<(Dtype, Shape, u64, u64)> {
         let end = self.cursor.at().saturating_add(length);
         let Head::List(3) = head(&mut self.cursor)? else {
-            return Err(self.cursor.invalid("an array is no list of shape, type and bytes"));
+            return Err(self.cursor.invalid("an array is not a list of shape, type and bytes"));
         };
         let shape = self.shape()?;
         let dtype = self.dtype()?;
@@ -224,7 +224,7 @@ impl Walk<'_> {
         let axes = match head(&mut self.cursor)? {
             Head::List(axes) if axes <= AXES => axes,
             Head::List(axes) => return Err(self.cursor.limit("the number of an array's axes", axes, AXES)),
-            _ => return Err(self.cursor.invalid("a shape is no list")),
+            _ => return Err(self.cursor.invalid("a shape is not a list")),
         };
         (0..axes).map(|_| self.size()).collect()
     }
@@ -232,13 +232,13 @@ impl Walk<'_> {
     fn size(&mut self) -> Result<u64> {
         match head(&mut self.cursor)? {
             Head::Unsigned(size) => Ok(size),
-            _ => Err(self.cursor.invalid("a size is no whole number")),
+            _ => Err(self.cursor.invalid("a size is not an integer")),
         }
     }
 
     fn dtype(&mut self) -> Result<Dtype> {
         let (Head::Text(length) | Head::Bytes(length)) = head(&mut self.cursor)? else {
-            return Err(self.cursor.invalid("an array's type is no text"));
+            return Err(self.cursor.invalid("an array's type is not text"));
         };
         let found = self.text(length)?;
         dtype_called(&found).ok_or_else(|| {
@@ -287,7 +287,7 @@ impl Walk<'_> {
         for piece in 0..count {
             self.number(piece)?;
             let Head::Extension(ARRAY, length) = head(&mut self.cursor)? else {
-                return Err(self.cursor.invalid("a piece of an array is no array"));
+                return Err(self.cursor.invalid("a piece of an array is not an array"));
             };
             let (found, shape, offset, bytes) = self.array(length)?;
             let is_whole = TensorInfo::new("", found, shape).bytes().ok() == Some(bytes);

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenOptions<'a> {
     /// Which dictionary of a file that nests them (`--key`): keys from the outside in, joined by dots; `.` for all of them.
-    /// Unsaid, the usual containers. Formats without dictionaries take no notice.
+    /// By default the usual containers. Formats without dictionaries take no notice.
     pub key: Option<&'a str>,
     /// Whether a low-rank adapter is opened as such (there is a base to put it on), or refused.
     pub adapter: bool,

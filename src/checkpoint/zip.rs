@@ -240,12 +240,12 @@ fn find_directory(file: &dyn Bytes) -> Result<Directory> {
         None => (small, end),
     };
     if directory.offset.checked_add(directory.bytes).is_none_or(|last| last > end) {
-        return Err(wrong(file, end, "the directory reaches over its own end"));
+        return Err(wrong(file, end, "the directory extends past its end"));
     }
     Ok(directory)
 }
 
-/// The directory of a 64-bit archive and where its end record begins; `None` where it is no such archive.
+/// The directory of a 64-bit archive and where its end record begins; `None` where it is not such a archive.
 fn find_end64(file: &dyn Bytes, end: u64) -> Result<Option<(Directory, u64)>> {
     let Some(at) = end.checked_sub(LOCATOR) else { return Ok(None) };
     let mut locator = [0; LOCATOR as usize];
@@ -260,7 +260,7 @@ fn find_end64(file: &dyn Bytes, end: u64) -> Result<Option<(Directory, u64)>> {
     let mut record = [0; END64 as usize];
     file.read_at(place, &mut record)?;
     if !record.starts_with(b"PK\x06\x06") {
-        return Err(wrong(file, place, "no 64-bit end record stands there"));
+        return Err(wrong(file, place, "there is no 64-bit end record"));
     }
     let directory = Directory { entries: u64_at(&record, 32), bytes: u64_at(&record, 40), offset: u64_at(&record, 48) };
     Ok(Some((directory, place)))
@@ -296,7 +296,7 @@ fn read_entries(file: &dyn Bytes, place: &Directory, directory: &[u8]) -> Result
         at += ENTRY + name + extra + comment;
     }
     if at != directory.len() || entries.len() as u64 != place.entries {
-        return Err(wrong(file, place.offset, "the directory does not hold as many entries as it says"));
+        return Err(wrong(file, place.offset, "the directory does not contain as many entries as it states"));
     }
     Ok(entries)
 }

@@ -7,7 +7,7 @@ pub(crate) enum ArchiveError {
     NoEnd { file: String, bytes: u64 },
     #[error("{file}: invalid zip archive at byte {offset}: {what}")]
     Directory { file: String, offset: u64, what: &'static str },
-    #[error("{file}: the archive holds `{entry}` twice")]
+    #[error("{file}: the archive contains `{entry}` twice")]
     Duplicate { file: String, entry: String },
     #[error("{file}: the entries `{entry}` and `{other}` overlap")]
     Overlap { file: String, entry: String, other: String },
@@ -17,7 +17,7 @@ pub(crate) enum ArchiveError {
     Beyond { file: String, entry: String, offset: u64, bytes: u64, end: u64 },
     #[error("{file}: entry `{entry}` is compressed by method {method}, only deflate (8) is read")]
     Method { file: String, entry: String, method: u16 },
-    #[error("{file}: entry `{entry}` is said to unpack to {stated} bytes, it gives {found}")]
+    #[error("{file}: entry `{entry}` has a stated size of {stated} bytes, but unpacks to {found}")]
     Unpacked { file: String, entry: String, stated: u64, found: u64 },
     #[error("{file}: entry `{entry}` unpacks from {packed} to {stated} bytes, at most {limit} are read")]
     TooLarge { file: String, entry: String, packed: u64, stated: u64, limit: u64 },

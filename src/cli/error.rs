@@ -5,7 +5,7 @@ use xfer::error::{Exit, Fault};
 /// An option names no place that can be written to.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    #[error("--out is missing, and {arch} is no file whose name could serve")]
+    #[error("--out is missing, and {arch} is not a file whose name could serve")]
     NoOut { arch: String },
     #[error("{flag} {}: {}", path.display(), if path.is_dir() { "it is a directory" } else { "its folder does not exist" })]
     NoFolder { flag: &'static str, path: PathBuf },

@@ -156,7 +156,7 @@ fn output_directory(out: Option<PathBuf>, arch: &str) -> Result<PathBuf> {
 
 fn choice(dtype: Option<DtypeArg>) -> DtypeChoice {
     match dtype.map(DtypeArg::dtype) {
-        None => DtypeChoice::Unsaid,
+        None => DtypeChoice::Default,
         Some(None) => DtypeChoice::Keep,
         Some(Some(dtype)) => DtypeChoice::To(dtype),
     }

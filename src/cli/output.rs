@@ -1,4 +1,4 @@
-//! What goes where: data to stdout, talk to stderr. A closed pipe is no error.
+//! What goes where: data to stdout, talk to stderr. A closed pipe is not an error.
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;

@@ -82,7 +82,7 @@ fn run(
 }
 
 /// Half of ln C: a loss that only a model which learns comes below. `None` without labels.
-#[expect(clippy::disallowed_methods, reason = "a report is no value of a model")]
+#[expect(clippy::disallowed_methods, reason = "a report is not a value of a model")]
 pub(crate) fn usual_goal(answers: &Answers, classes: u64) -> Option<f64> {
     match answers {
         Answers::Labels(_) => Some((classes as f64).ln() / 2.0),

@@ -22,7 +22,7 @@ impl Config {
 /// Keys of every config that change names or shapes in a way that is built for no family.
 const NEVER: &[(&str, &str)] = &[
     ("pruned_heads", "none: layers that have all their heads"),
-    ("tie_encoder_decoder", "false: an encoder and a decoder with weights of their own"),
+    ("tie_encoder_decoder", "false: an encoder and a decoder with separate weights"),
 ];
 
 /// More layers than any model has.

@@ -36,7 +36,7 @@ impl Fault for FamilyError {
             }
             FamilyError::Unsupported { known, .. } => vec![
                 format!("supported: {known}"),
-                "a listing of the model's tensors can stand for the config: xfer arch --snippet torch".into(),
+                "a listing of the model's tensors can replace the config: xfer arch --snippet torch".into(),
             ],
             FamilyError::Unstated { key, values, .. } => {
                 vec![format!("state it in the config, or with --set {key}=VALUE; what fits: {values}")]

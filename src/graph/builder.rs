@@ -312,7 +312,7 @@ impl Builder {
         let inferred = shape::infer(&site)?;
         match options.input_size {
             Some(stated) if stated != inferred.width => {
-                Err(site.misfit(0, format!("{stated} inputs as its `in` says")))
+                Err(site.misfit(0, format!("{stated} inputs as its `in` states")))
             }
             _ => Ok(inferred),
         }

@@ -6,7 +6,7 @@ pub(crate) enum GraphError {
     #[error("{layer} has weights and no name")]
     Unnamed { layer: String },
     /// Two entries of the `state_dict`, or two inputs, have one name.
-    #[error("two parameters or inputs are called `{name}`")]
+    #[error("two parameters or inputs have the name `{name}`")]
     Duplicate { name: String },
     #[error("{layer} takes {takes}, found {found}")]
     Arity { layer: String, takes: &'static str, found: usize },
@@ -20,7 +20,7 @@ pub(crate) enum GraphError {
     Overflow { layer: String, what: String },
     #[error("more than {limit} layers or parameters")]
     TooMany { limit: usize },
-    #[error("the tie of `{name}` to `{owner}` needs `{missing}`, which is no parameter")]
+    #[error("the tie of `{name}` to `{owner}` needs `{missing}`, which is not a parameter")]
     TieUnknown { name: String, owner: String, missing: String, near: Option<String> },
     #[error("`{name}` {shape} is tied to `{owner}` {owner_shape}")]
     TieShapes { name: String, shape: String, owner: String, owner_shape: String },
@@ -28,7 +28,7 @@ pub(crate) enum GraphError {
     TieLoop { name: String, owner: String },
     #[error("`{name}` is tied to `{first}` and to `{second}`")]
     TiedTwice { name: String, first: String, second: String },
-    #[error("two outputs are called `{name}`")]
+    #[error("two outputs have the name `{name}`")]
     DuplicateOutput { name: String },
     #[error("the batch has no `{name}`; it has {found}")]
     NoInput { name: String, found: String },

@@ -58,7 +58,7 @@ impl Arguments {
         let parameter = self.base.parameter(name).ok_or_else(|| self.unknown(name))?;
         match self.given.insert(parameter, value.to_string()) {
             None => Ok(()),
-            Some(_) => Err(self.conflict(parameter, parameter, "it is said twice")),
+            Some(_) => Err(self.conflict(parameter, parameter, "it is given twice")),
         }
     }
 
@@ -201,7 +201,7 @@ fn split_commas(text: &str) -> std::result::Result<Vec<&str>, &'static str> {
     let (mut depth, mut start) = (0usize, 0);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
-            b'(' if depth == DEEPEST => return Err("its parentheses stand too deep"),
+            b'(' if depth == DEEPEST => return Err("its parentheses are nested too deeply"),
             b'(' => depth += 1,
             b')' => depth = depth.checked_sub(1).ok_or("a parenthesis closes that was not opened")?,
             b',' if depth == 0 => {

@@ -13,14 +13,14 @@ pub(crate) enum InitError {
     #[error("scheme {scheme}: {parameter}={value} is not {expected}")]
     BadValue { scheme: String, parameter: String, value: String, expected: &'static str, nearest: Option<&'static str> },
     /// Two parameters say different things about one quantity, or one has no effect beside the other.
-    #[error("scheme {scheme}: `{first}` and `{second}` cannot stand together: {reason}")]
+    #[error("scheme {scheme}: `{first}` and `{second}` exclude each other: {reason}")]
     Conflict { scheme: String, first: &'static str, second: &'static str, reason: &'static str },
     /// A scheme is not written as `name(parameter=value, …)`.
     #[error("cannot read scheme `{text}`: {reason}")]
     Malformed { text: String, reason: &'static str },
     /// A scheme needs fans, and the tensor has none.
     #[error(
-        "scheme {scheme} needs a fan, and a tensor of shape {} that is no weight of a linear or convolutional layer has none",
+        "scheme {scheme} needs a fan, and a tensor of shape {} that is not a weight of a linear or convolutional layer has none",
         ShapeText(shape)
     )]
     NoFans { scheme: String, shape: Shape },

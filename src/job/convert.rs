@@ -67,7 +67,7 @@ impl Destination {
     }
 }
 
-/// Whether an ending means a format: `x.npz` is no directory, `llama-3.1-8b` is one.
+/// Whether an ending means a format: `x.npz` is not a directory, `llama-3.1-8b` is one.
 fn is_format(ending: &str) -> bool {
     let is_short = ending.len() <= 12 && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_short && ending.starts_with(|first: char| first.is_ascii_alphabetic())

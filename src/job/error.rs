@@ -9,12 +9,12 @@ pub(crate) enum JobError {
     #[error("--from is missing")]
     NoSource,
     /// Two sources, and not both have a name of their own.
-    #[error("--from {text}: with several sources each needs a name of its own")]
+    #[error("--from {text}: with several sources each needs its own name")]
     SourceName { text: String },
     /// `--key`, and no source that nests dictionaries.
     #[error("--key {key}: no source has dictionaries to choose from")]
     UnusedKey { key: String },
-    #[error("--from none stands alone: a model from scratch has no other source")]
+    #[error("--from none cannot be combined with other sources")]
     NoneAmongSources,
     #[error("the transfer needs {needed} bytes of memory, --max-memory allows {allowed}")]
     Memory { needed: u64, allowed: u64 },

@@ -186,7 +186,7 @@ fn failed(node: &Node, source: candle_core::Error) -> GraphError {
 
 /// The inputs that tell attention which positions are padding.
 struct Masks {
-    /// By the input's name: its axes, and of each position whether it is no padding, once it was fed.
+    /// By the input's name: its axes, and of each position whether it is not a padding, once it was fed.
     inputs: BTreeMap<String, (Vec<Dim>, Vec<bool>)>,
 }
 

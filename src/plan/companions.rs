@@ -187,7 +187,7 @@ fn special_ids(target: &Architecture, config: &mut Map<String, Json>) -> Vec<Str
         else {
             continue;
         };
-        notes.push(format!("config.json: {key} is {id}, the tokenizer's `{token}`, where the config says {stated}"));
+        notes.push(format!("config.json: {key} is {id}, the tokenizer's `{token}`, where the config has {stated}"));
         *stated = id.into();
     }
     notes
@@ -274,7 +274,7 @@ impl Companions {
         }
         left.retain(|name| !self.files.iter().any(|file| file.name == *name));
         if !left.is_empty() {
-            self.warnings.push(format!("left behind beside the source's weights: {}", left.join(", ")));
+            self.warnings.push(format!("left behind next to the source's weights: {}", left.join(", ")));
         }
         if carried_tokenizer && let Some((found, written, name)) = rows.changed {
             self.warnings.push(format!(

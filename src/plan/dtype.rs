@@ -23,7 +23,7 @@ const FLAG: &str = "--dtype";
 
 const RULE: &str = "the architecture's dtype rule";
 
-const TENSOR: &str = "the architecture's own type for it";
+const TENSOR: &str = "the type that the architecture specifies for it";
 
 const CONFIG: &str = "the config's dtype";
 
@@ -46,7 +46,7 @@ impl Dtypes {
     pub(crate) fn new(choice: DtypeChoice, target: &Architecture, sources: &[SourceView]) -> Dtypes {
         let asked = match choice {
             DtypeChoice::To(dtype) => Some((dtype, FLAG)),
-            DtypeChoice::Unsaid => target.rules.dtype.map(|dtype| (dtype, RULE)),
+            DtypeChoice::Default => target.rules.dtype.map(|dtype| (dtype, RULE)),
             DtypeChoice::Keep => None,
         };
         let tensors = sources.iter().flat_map(|source| &source.listing.tensors);
@@ -137,7 +137,7 @@ impl Narrowings {
             .iter()
             .map(|((from, to), count)| {
                 format!(
-                    "{count} tensor{} narrowed from {from} to {to}, as the architecture says; `--dtype keep` leaves them",
+                    "{count} tensor{} narrowed from {from} to {to}, as the architecture specifies; `--dtype keep` preserves their types",
                     if *count == 1 { " is" } else { "s are" }
                 )
             })

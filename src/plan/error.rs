@@ -27,7 +27,7 @@ pub enum PlanError {
     NoConfig { to: String, family: &'static str },
     #[error("--to {to}: {family} has no such dialect")]
     NoDialect { to: String, family: &'static str, known: Vec<&'static str> },
-    #[error("{place} `{rule}`: no source tensor is called `{name}`")]
+    #[error("{place} `{rule}`: there is no source tensor `{name}`")]
     MapNamesNothing { place: String, rule: String, name: String, nearest: Option<String> },
     #[error("map rule `{rule}` for {target}: `{from}` matches both `{first}` and `{second}`")]
     MapNotUnique { rule: String, from: String, target: String, first: String, second: String },
@@ -39,7 +39,7 @@ pub enum PlanError {
         stored_as(stored)
     )]
     MapShape { rule: String, target: String, from: String, expected: Shape, found: Shape, stored: Option<Shape> },
-    #[error("{place} `{rule}`: no source is called `{name}`")]
+    #[error("{place} `{rule}`: there is no source `{name}`")]
     UnknownSource { place: String, rule: String, name: String, known: Vec<String> },
     #[error("map rule `{rule}` calculates with an index of `{block}`, for which there is a depth rule too")]
     ArithmeticAndDepth { rule: String, block: String },
@@ -51,11 +51,11 @@ pub enum PlanError {
     MapSplit { rule: String, target: String, axis: usize, size: u64, pieces: String },
     #[error("{place} `{block}={list}`: no source has a block that corresponds to {block}")]
     DepthWithoutSource { place: String, list: String, block: String },
-    #[error("depth expand of {block}: a listing does not say where its residual branches end")]
+    #[error("depth expand of {block}: a listing does not state where its residual branches end")]
     ExpandWithoutGraph { block: String },
     /// A dialect orders the rows of each head in another way, and nothing says how many heads there are.
     #[error(
-        "{source_name} is laid out by heads in the {dialect} dialect, and no config of the source says how many it has"
+        "{source_name} is laid out by heads in the {dialect} dialect, and no config of the source states how many there are"
     )]
     HeadsUnknown { dialect: &'static str, source_name: String },
     /// A dialect orders the rows of each head in another way, and the tensor has another number of rows than the heads of the config.
@@ -63,7 +63,7 @@ pub enum PlanError {
         "{source_name}: expected {expected} rows of the heads that the source's config states, found {found} ({dialect} dialect)"
     )]
     HeadRows { dialect: &'static str, source_name: String, expected: u64, found: u64 },
-    #[error("`{key}` beside the weights says something that no config of {family} carries")]
+    #[error("`{key}` next to the weights has no counterpart in a config of {family}")]
     DescriptionKey { key: String, family: &'static str },
     #[error("tensor {tensor}: expected {expected} by the config that is written, found {found}")]
     ConfigDoesNotFit { tensor: String, expected: String, found: String },
@@ -71,7 +71,7 @@ pub enum PlanError {
     LayoutRefused { by: &'static str, source_name: String, why: &'static str, remedy: &'static str },
     /// A layout that changes values, and a target that does not say its own.
     #[error(
-        "{target}: the source stores `{source_name}` as {stored}, and the listing does not say how the target stores it"
+        "{target}: the source stores `{source_name}` as {stored}, and the listing does not state how the target stores it"
     )]
     LayoutUnknown { target: String, source_name: String, stored: &'static str },
     /// A kernel that may be laid out in two ways, and a file that does not state in which.
@@ -144,10 +144,10 @@ pub enum PlanError {
     TieDiffers { owner: String, alias: String, stored_owner: String, stored_alias: String },
     #[error("depth expand of {block} is impossible: {why}")]
     ExpandImpossible { block: String, why: String },
-    #[error("buffer {target} is in no source, and neither its name nor what is beside it says how it is computed")]
+    #[error("buffer {target} is in no source, and neither its name nor its module determines how it is computed")]
     BufferWithoutSource { target: String },
     /// The source of a buffer has another size, and its formula is not known.
-    #[error("buffer {target}: expected {expected}, found {found}, and nothing says how it is computed")]
+    #[error("buffer {target}: expected {expected}, found {found}, and its formula is not known")]
     BufferOfAnotherSize { target: String, expected: String, found: String },
 }
 
@@ -160,10 +160,10 @@ fn order_hints(path: &str, source_path: &str, is_longer: bool) -> Vec<String> {
     let below = |path: &str| if path.is_empty() { "INDEX.*".to_string() } else { format!("{path}.INDEX.*") };
     let (to, from) = (below(path), below(source_path));
     let one = match is_longer {
-        true => format!("say which layer has no source: `--new '{to}'` with its index"),
-        false => format!("say which layer of the source is left out: `--unused '{from}'` with its index"),
+        true => format!("state which layer has no source: `--new '{to}'` with its index"),
+        false => format!("state which layer of the source is left out: `--unused '{from}'` with its index"),
     };
-    vec![one, format!("or say for each layer which one it comes from: `--map '{to}={from}'` with both indices")]
+    vec![one, format!("or state the source of each layer: `--map '{to}={from}'` with both indices")]
 }
 
 fn and_more(count: usize) -> String {
@@ -239,7 +239,7 @@ impl Fault for PlanError {
                 near.chain(["with `?` in front a pattern may match nothing".to_string()]).collect()
             }
             PlanError::NoFamily { .. } | PlanError::NoConfig { .. } => {
-                vec!["put the model's config.json beside the weights".into()]
+                vec!["put the model's config.json next to the weights".into()]
             }
             PlanError::NoDialect { known, .. } => vec![format!("the dialects are {}", known.join(", "))],
             PlanError::UnknownSource { known, .. } => vec![format!("the sources are {}", known.join(", "))],
@@ -247,20 +247,20 @@ impl Fault for PlanError {
                 vec!["write {i} without arithmetic, it goes through the depth rule; or leave the depth rule out".into()]
             }
             PlanError::DepthWithoutSource { block, .. } => {
-                vec![format!("a map rule for {block}.{{i}}.** says which block of the source it is")]
+                vec![format!("a map rule for {block}.{{i}}.** states which block of the source it is")]
             }
             PlanError::ExpandWithoutGraph { block } => vec![flag("--depth", &format!("{block}=interleave"))],
             PlanError::HeadsUnknown { .. } => {
-                vec!["put its config.json or params.json beside the weights, with head numbers and width".into()]
+                vec!["put its config.json or params.json next to the weights, with head numbers and width".into()]
             }
             PlanError::HeadRows { .. } => {
                 vec![
-                    "correct num_attention_heads, num_key_value_heads and head_dim in the config beside the weights"
+                    "correct num_attention_heads, num_key_value_heads and head_dim in the config next to the weights"
                         .into(),
                 ]
             }
             PlanError::DescriptionKey { .. } | PlanError::ConfigDoesNotFit { .. } => {
-                vec!["put a config.json of transformers beside the weights, which then is written as it is".into()]
+                vec!["put a config.json of transformers next to the weights, which then is written as it is".into()]
             }
             PlanError::LayoutRefused { remedy, .. } => vec![(*remedy).into()],
             PlanError::LayoutUnknown { target, .. } => {
@@ -278,7 +278,7 @@ impl Fault for PlanError {
                     }
                 };
                 let open = open.iter().map(|(lost, missing)| {
-                    format!("`{lost}` has the shape of `{missing}`, which has no source: say first which is which, by map rules")
+                    format!("`{lost}` has the shape of `{missing}`, which has no source: first state with map rules which is which")
                 });
                 first.into_iter().chain(lines.iter().cloned()).chain(open).collect()
             }
@@ -308,7 +308,7 @@ impl Fault for PlanError {
             }
             PlanError::MapDoesNotFit { problem, .. } => problem.hints(),
             PlanError::MapNotUnique { first, second, .. } => {
-                vec![format!("name one of the two in a rule of its own: `{first}` or `{second}`")]
+                vec![format!("name one of the two in a separate rule: `{first}` or `{second}`")]
             }
             PlanError::MapShape { target, .. } => {
                 vec![format!("a later rule makes it new: {}", flag("--map", &format!("{target}=null")))]

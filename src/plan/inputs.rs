@@ -47,15 +47,21 @@ pub struct Options {
 impl Default for Options {
     /// Those of the command line.
     fn default() -> Options {
-        Options { seed: 0, dtype: DtypeChoice::Unsaid, max_shard_size: 5_000_000_000, min_coverage: 0.5, strict: false }
+        Options {
+            seed: 0,
+            dtype: DtypeChoice::Default,
+            max_shard_size: 5_000_000_000,
+            min_coverage: 0.5,
+            strict: false,
+        }
     }
 }
 
 /// `--dtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DtypeChoice {
-    /// Not said: the architecture decides, else each tensor keeps its own.
-    Unsaid,
+    /// As the architecture specifies, else each tensor keeps its own.
+    Default,
     /// Each tensor keeps its own.
     Keep,
     /// Floats become this.

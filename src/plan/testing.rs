@@ -109,7 +109,7 @@ pub(crate) fn renamed(stored: impl Into<Stored>, rename: impl Fn(&str) -> String
     Stored { listing, vocabulary, companions }
 }
 
-/// A vocabulary of these tokens, in order; an empty one is no token.
+/// A vocabulary of these tokens, in order; an empty one is not a token.
 pub(crate) fn vocabulary(tokens: &[&str]) -> Vocabulary {
     let token = |token: &&str| (!token.is_empty()).then(|| token.to_string());
     Vocabulary { tokens: tokens.iter().map(token).collect(), special: Vec::new() }
@@ -205,7 +205,7 @@ pub(crate) fn vocab_rule(architecture: &mut Architecture, tokens: Vocabulary, pa
 }
 
 pub(crate) fn options() -> Options {
-    Options { seed: 7, dtype: DtypeChoice::Unsaid, max_shard_size: 5_000_000_000, min_coverage: 0.0, strict: false }
+    Options { seed: 7, dtype: DtypeChoice::Default, max_shard_size: 5_000_000_000, min_coverage: 0.0, strict: false }
 }
 
 /// A plan from one checkpoint, its questions answered: copies are equal, moments are N(0.5, 0.25²).

@@ -23,7 +23,7 @@ pub(crate) fn unknown_buffers(target: &Architecture, assignments: &[Assignment])
     let some: BTreeSet<&str> = buffers.map(|(parameter, _)| parameter.name.as_str()).collect();
     let all: Vec<&str> = target.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let line =
-        |pattern| format!("buffer {pattern}: no source, and its name does not say what it holds; it is all zeros");
+        |pattern| format!("buffer {pattern}: no source, and its name does not determine its values; it is all zeros");
     collapse(&all, &some).into_iter().map(line).collect()
 }
 

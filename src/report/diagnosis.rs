@@ -77,7 +77,7 @@ pub(super) fn line(group: &[&Finding]) -> String {
     let place = &first.place;
     let measure = match (first.kind, first.value) {
         (Kind::Vanishing | Kind::Exploding, Some(value)) => {
-            format!("{value:+.2} decades, at most {} are well", first.threshold)
+            format!("{value:+.2} decades, healthy: {} or fewer", first.threshold)
         }
         (Kind::Symmetric, Some(value)) => format!("{} of its units are copies with one gradient", percent(value)),
         (Kind::Dead, Some(value)) => format!("{} of its units are zero on every example", percent(value)),

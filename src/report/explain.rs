@@ -11,7 +11,7 @@ use crate::text::Text;
 
 /// A report or plan has no tensor of this name.
 #[derive(Debug, thiserror::Error)]
-#[error("no tensor is called {name}")]
+#[error("there is no tensor {name}")]
 struct NoSuchTensor {
     name: String,
     nearest: Option<String>,

@@ -105,7 +105,9 @@ impl Finding {
             Finding::File { found: Some(_), .. } => "other bytes than the report's digest".into(),
             Finding::File { found: None, .. } => "missing".into(),
             Finding::Weights { problem } => problem.clone(),
-            Finding::Report { expected, found, .. } => format!("the report says {found}, its tensors say {expected}"),
+            Finding::Report { expected, found, .. } => {
+                format!("the report states {found}, its tensors give {expected}")
+            }
         }
     }
 }
@@ -125,7 +127,7 @@ impl Verification {
             self.tensors, self.files, self.drawn
         );
         if self.same {
-            let _ = writeln!(out, "everything is what the report says");
+            let _ = writeln!(out, "everything matches the report");
             return out;
         }
         let lines = collapse(self.findings.iter().map(|finding| (finding.subject(), finding.words())));

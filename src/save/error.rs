@@ -10,10 +10,10 @@ pub(crate) enum SaveError {
     DuplicateTensor { tensor: String },
     #[error("{format} has no {dtype}: tensor {tensor}")]
     NoSuchType { format: &'static str, tensor: String, dtype: Dtype },
-    #[error("no tensor may be called {tensor}")]
+    #[error("a tensor cannot have the name {tensor}")]
     ReservedName { tensor: String },
     /// A target has no whole number of bytes, or more than 64 bits can count.
-    #[error("tensor {tensor}: {dtype} {} is no whole number of bytes below 2^64", ShapeText(shape))]
+    #[error("tensor {tensor}: {dtype} {} is not a whole number of bytes below 2^64", ShapeText(shape))]
     Uncountable { tensor: String, dtype: Dtype, shape: Shape },
     #[error("the output would be larger than 2^63 bytes")]
     TooLarge,
@@ -24,14 +24,14 @@ pub(crate) enum SaveError {
     Header { file: String, source: safetensors::SafeTensorError },
     #[error("{} is being written by another process, in {}", out.display(), folder.display())]
     Busy { out: PathBuf, folder: PathBuf },
-    #[error("{} exists and is no output of xfer: it holds {example}", out.display())]
+    #[error("{} exists and is not an output of xfer: it contains {example}", out.display())]
     Foreign { out: PathBuf, example: String },
     /// DIR holds an output of xfer, which may not be replaced.
     #[error("{} exists", out.display())]
     Exists { out: PathBuf },
     #[error("{} exists, and {name} in it is not the file that would be written", out.display())]
     Altered { out: PathBuf, name: String },
-    #[error("{} is no directory", path.display())]
+    #[error("{} is not a directory", path.display())]
     NotADirectory { path: PathBuf },
     #[error("{} is a link that leads nowhere", path.display())]
     DanglingLink { path: PathBuf },

@@ -22,7 +22,7 @@ pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
     Ok(try_lock(&file)?.then_some(file))
 }
 
-/// Whether another process holds the lock at `path`; no file is no lock.
+/// Whether another process holds the lock at `path`; no file is not a lock.
 pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => Ok(!try_lock(&file)?),

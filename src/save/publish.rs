@@ -160,7 +160,7 @@ fn rank(name: &OsStr) -> Rank {
     }
 }
 
-/// Removes a file or a whole directory; what is gone already is no error.
+/// Removes a file or a whole directory; what is gone already is not an error.
 pub(super) fn remove(path: &Path) -> Result<()> {
     let is_directory = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
     let removed = if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) };

@@ -78,7 +78,7 @@ impl fmt::Debug for Access {
 
 impl Access {
     /// Reads `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`, their older
-    /// names, the time-outs and `SSL_CERT_FILE`; the arguments are the flags. An endpoint that is no `http://` or `https://` address is an error.
+    /// names, the time-outs and `SSL_CERT_FILE`; the arguments are the flags. An endpoint that is not a `http://` or `https://` address is an error.
     pub fn from_environment(cache_dir: Option<PathBuf>, offline: bool, revision: Option<String>) -> Result<Access> {
         Access::from_variables(&|name| std::env::var_os(name), cache_dir, offline, revision)
     }
@@ -150,7 +150,7 @@ impl Environment<'_> {
         if is_web { Ok(address.to_string()) } else { Err(SourceError::BadEndpoint { endpoint }.into()) }
     }
 
-    /// A token that no header can carry is an error; a file that cannot be read is no token.
+    /// A token that no header can carry is an error; a file that cannot be read is not a token.
     fn token(&self, home: Option<&PathBuf>) -> Result<Option<String>> {
         if self.is_true(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) {
             return Ok(None);

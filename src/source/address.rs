@@ -12,7 +12,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// `None` where the text is no absolute address of the web.
+    /// `None` where the text is not an absolute address of the web.
     pub(super) fn parse(text: &str) -> Option<Address> {
         let uri: Uri = text.parse().ok()?;
         let is_web =

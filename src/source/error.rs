@@ -12,13 +12,13 @@ pub enum SourceError {
     UnknownName { name: String, near: Vec<&'static str> },
     #[error("source `{text}`: expected {expected}")]
     Malformed { text: String, expected: &'static str },
-    #[error("source `none` holds no weights to read")]
+    #[error("source `none` contains no weights to read")]
     NoSource,
     #[error("two revisions of {repository}: `{written}` in the source and `{flag}` in --revision")]
     TwoRevisions { repository: String, written: String, flag: String },
-    #[error("HF_ENDPOINT `{endpoint}` is no http:// or https:// address")]
+    #[error("HF_ENDPOINT `{endpoint}` is not a http:// or https:// address")]
     BadEndpoint { endpoint: String },
-    #[error("the Hugging Face token holds characters that cannot be sent")]
+    #[error("the Hugging Face token contains characters that cannot be sent")]
     BadToken,
     #[error("{}: no certificate in it", path.display())]
     NoCertificate { path: PathBuf },
@@ -37,7 +37,7 @@ pub enum SourceError {
     NameNotText { path: PathBuf },
     #[error("{}: more than {limit} files", path.display())]
     TooManyFiles { path: PathBuf, limit: usize },
-    #[error("{label}: the file name `{name}` leads out of it")]
+    #[error("{label}: the file name `{name}` points outside of it")]
     Outside { label: String, name: String },
     #[error("{label}: no file `{name}`")]
     NoSuchFile { label: String, name: String, near: Option<String> },

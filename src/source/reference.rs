@@ -24,7 +24,7 @@ pub enum Reference {
     Path(PathBuf),
 }
 
-/// The endings by which a word that is no path on this disk is still meant as one.
+/// The endings by which a word that is not a path on this disk is still meant as one.
 const FILE_ENDINGS: [&str; 14] = [
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".npy", ".npz", ".onnx", ".h5", ".keras", ".msgpack",
     ".json", ".jsonc",

@@ -125,7 +125,7 @@ fn the_cache_is_where_huggingface_hub_has_it() {
     assert_eq!(cache(&[("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")]), "/new");
     assert_eq!(cache(&[("HF_HOME", ""), ("HOME", "/h")]), "/h/.cache/huggingface/hub");
     let flag = Access::from_variables(&|_| Some("/env".into()), Some("/flag".into()), false, None);
-    assert!(flag.is_err(), "`/env` is no endpoint");
+    assert!(flag.is_err(), "`/env` is not an endpoint");
     let flag = Access::from_variables(
         &|name| (name == "HF_HUB_CACHE").then(|| "/x".into()),
         Some("/flag".into()),

@@ -89,7 +89,7 @@ impl Dtype {
         bytes * 8 / elements
     }
 
-    /// The type that a safetensors header calls `name`, or `None` where there is no such type.
+    /// The type that a safetensors header calls `name`, or `None` where there is not such a type.
     pub(crate) fn from_stored_name(name: &str) -> Option<Dtype> {
         Dtype::ALL.iter().copied().find(|dtype| dtype.stored_name() == name)
     }

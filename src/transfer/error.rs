@@ -8,7 +8,7 @@ pub(crate) enum TransferError {
     Source { source_index: usize, sources: usize },
     #[error("tensor {tensor} is not in source {source_index} any more")]
     Missing { source_index: usize, tensor: String },
-    #[error("planned with {planned}, the source now holds {found}")]
+    #[error("planned with {planned}, the source now contains {found}")]
     Changed { planned: TensorInfo, found: TensorInfo },
     #[error("tensor {target}: its value is {value}")]
     Value { target: TensorInfo, value: TensorInfo },

@@ -70,7 +70,7 @@ pub(super) fn run(stored: &[&Stored]) -> Result<u64> {
     const RUN: u64 = PIECE / 8;
     let mut run = RUN;
     for stored in stored.iter().filter(|stored| !stored.is_verbatim()) {
-        // rows that are no whole number of bytes are read all at once
+        // rows that are not a whole number of bytes are read all at once
         let row = match stored.info.row_bytes() {
             Ok(_) => stored.info.row_elements()?.max(1),
             Err(_) => stored.info.elements()?.max(1),

@@ -58,7 +58,7 @@ impl<'a> Stored<'a> {
         if let Some(extent) = &self.extent {
             return extent.file.read_at(extent.offset.saturating_add(span.start), out);
         }
-        // rows that are no whole number of bytes are read all at once
+        // rows that are not a whole number of bytes are read all at once
         let row = self.info.row_bytes().unwrap_or(self.info.bytes()?).max(1);
         let rows = span.start / row..span.end.div_ceil(row).min(self.info.rows());
         if rows.start * row == span.start && rows.end * row == span.end {

@@ -152,7 +152,7 @@ fn a_pattern_that_matches_nothing_or_cannot_be_read_is_an_error() {
             run.exits(3).complains(&format!("{key}: `{pattern}` matches none of the adapted modules"));
         }
         let run = changed(&folder, "rslora", |config| config[key] = json!({ "q_proj(": 2 }));
-        run.exits(3).complains(key).complains("no regular expression");
+        run.exits(3).complains(key).complains("not a regular expression");
     }
 }
 

@@ -124,7 +124,7 @@ fn a_buffer_that_nothing_says_how_to_compute_is_an_error_that_names_it() {
     folder.write("arch.json", listing(shift, &Value::Null));
     init(&folder, &[]).exits(4).complains("buffer shift is in no source");
     init(&folder, &["--new", "shift"]).exits(0).complains("it is all zeros");
-    // of another size it is no better
+    // of another size it is not a better
     let longer = json!({ "fc.weight": { "shape": [4, 4] }, "shift": { "shape": [6] } });
     folder.write("source.safetensors", zeros(longer.as_object().unwrap().iter()));
     folder.path("out").is_dir().then(|| fs::remove_dir_all(folder.path("out")).unwrap());

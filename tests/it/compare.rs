@@ -124,7 +124,7 @@ fn data_that_cannot_be_learnt_from_is_refused_by_name() {
     folder.write("data.safetensors", safetensors_file(&[("x", &[2, 3], vec![0.0; 6])]));
     run().exits(3).complains("neither `labels` (i64 classes) nor `targets` (f32)");
     folder.write("data.safetensors", safetensors_file(&[("x", &[2, 3], vec![0.0; 6]), ("label", &[2], vec![0.0; 2])]));
-    run().exits(3).complains("array label is no input of the model");
+    run().exits(3).complains("array label is not an input of the model");
     let nan = safetensors_file(&[("x", &[2, 3], vec![0.0; 6]), ("targets", &[2, 1], vec![f32::NAN, 1.0])]);
     folder.write("data.safetensors", nan);
     run().exits(3).complains("array targets f32 [2, 1]: 1 elements are NaN or infinite");

@@ -124,7 +124,8 @@ fn two_dialects_of_one_model_do_not_differ_and_the_config_may_lie_beside_either(
         model(&folder, "ours", "llama/llama_untied.safetensors", ours);
         model(&folder, "theirs", "llama/meta.safetensors", theirs);
         let run = folder.xfer(&["diff", "ours", "theirs", "--values"]).exits(0);
-        run.prints("dialects of llama: hf and meta; both are compared as hf").prints("and values");
+        run.prints("dialects of llama: hf and meta; both are compared in the naming and layout of hf")
+            .prints("and values");
     }
 }
 

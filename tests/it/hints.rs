@@ -259,7 +259,7 @@ fn a_fused_projection_next_to_its_three_parts_is_split_in_three() {
     let run = shell(&folder, "init --from source.safetensors --arch arch.json --out out").exits(4);
     assert!(run.stderr.contains("=blocks.{i}.attn.qkv.weight|split(0, 3)'"), "{}", run.stderr);
     assert!(!run.stderr.contains("norm1.weight'\n"), "two norms of one shape are not told apart: {}", run.stderr);
-    assert!(run.stderr.contains("do not say which is which"), "{}", run.stderr);
+    assert!(run.stderr.contains("do not determine which is which"), "{}", run.stderr);
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn queries_and_keys_of_a_rotary_model_are_never_guessed_from_names() {
     }
 }
 
-/// A name of the repository that is a copy of what is used is no rename of something new.
+/// A name of the repository that is a copy of what is used is not a rename of something new.
 #[test]
 fn a_momentum_encoder_is_no_rename_of_new_layers() {
     let used = Model::new("encoder_q.layers", BERT, &[]);

@@ -96,7 +96,7 @@ fn a_foreign_directory_is_left_alone_even_with_force() {
     let folder = Folder::new();
     folder.write("out/precious.txt", "mine");
     let command = ["init", "--from", &tiny(), "--arch", &tiny(), "--out", "out", "--force"];
-    folder.xfer(&command).exits(3).complains("out exists and is no output of xfer: it holds precious.txt");
+    folder.xfer(&command).exits(3).complains("out exists and is not an output of xfer: it contains precious.txt");
     assert_eq!(folder.names(), ["out"]);
     assert_eq!(names(&folder.path("out")), ["precious.txt"]);
 }
@@ -172,7 +172,7 @@ fn a_new_word_is_the_mean_of_the_pieces_that_spell_it() {
     let rules = fs::read_to_string(folder.path("my.json")).unwrap();
     folder.write("my.json", rules.replace("\"tokenizer/\"", "\"tokenizer/\",\"new_tokens\":\"subwords\""));
     let run = folder.xfer(&["init", "--from", &tiny(), "--arch", "my.json"]).exits(0);
-    run.prints("3 new rows with the mean of the pieces that spell them").prints("(3 of 3 can be spelt)");
+    run.prints("3 new rows with the mean of the pieces that spell them").prints("(3 of 3 can be tokenised)");
     let (before, after) = (tensors(tiny().as_ref()), tensors(&folder.path("my")));
     for name in ["bert.embeddings.word_embeddings.weight", "cls.predictions.bias"] {
         let row = |tensor: &(safetensors::Dtype, Vec<usize>, Vec<u8>), r: usize| -> Vec<f32> {

@@ -226,7 +226,7 @@ fn a_batch_that_does_not_fit_is_refused_before_anything_is_written() {
     mlp(&folder, 2, 8);
     type Arrays<'a> = Vec<(&'a str, &'a [usize], Vec<f32>)>;
     let cases: &[(Arrays, &[&str])] = &[
-        (vec![("y", &[4, 20], noise(80))], &["array y", "no input"]),
+        (vec![("y", &[4, 20], noise(80))], &["array y", "not an input"]),
         (vec![("x", &[4, 19], noise(76))], &["x", "[4, 19]", "[4, 20]"]),
         (vec![("x", &[0, 20], vec![])], &["x", "no example"]),
         (vec![("x", &[1, 20], [vec![f32::NAN], noise(19)].concat())], &["x", "1 elements are NaN"]),

@@ -58,7 +58,7 @@ fn the_page_of_a_check_draws_every_layer_and_says_what_is_wrong() {
     folder.xfer(&command).exits(4);
     let page = read(&folder, "page.html");
     stands_alone(&page);
-    for text in ["<svg", "vanishing forward", "hidden.0.fc.weight", "hidden.28.fc.weight", "It will not learn"] {
+    for text in ["<svg", "vanishing forward", "hidden.0.fc.weight", "hidden.28.fc.weight", "The model will not train"] {
         assert!(page.contains(text), "{text}");
     }
 }

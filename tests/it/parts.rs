@@ -209,7 +209,7 @@ fn a_shard_under_another_name_is_refused_by_the_index_the_config_or_its_layers()
         copy(&folder, &shard, "indexed/weights.safetensors");
         copy(&folder, INDEX, "indexed/model.safetensors.index.json");
         let run = folder.xfer(&["convert", "indexed/weights.safetensors", "out.safetensors"]);
-        run.exits(3).complains("weights.safetensors holds").complains("model.safetensors.index.json");
+        run.exits(3).complains("weights.safetensors contains").complains("model.safetensors.index.json");
         copy(&folder, &shard, "single/model.safetensors");
         copy(&folder, INDEX, "single/model.safetensors.index.json");
         folder.xfer(&["convert", "single", "out.safetensors"]).exits(3).complains("model.safetensors.index.json");

@@ -130,7 +130,7 @@ fn params_stay_params_where_the_names_stay() {
 fn a_key_that_no_config_carries_is_refused_by_name() {
     let folder = release(&params(json!({ "hidden_dim": 20, "vision_encoder": { "hidden_size": 8 } })));
     folder.xfer(&["convert", "meta", "hf", "--to", "hf"]).exits(3).complains("vision_encoder");
-    // what says nothing is no reason
+    // what says nothing is not a reason
     let folder = release(&params(json!({ "hidden_dim": 20, "vision_encoder": null, "quantization": false })));
     folder.xfer(&["convert", "meta", "hf", "--to", "hf"]).exits(0);
 }

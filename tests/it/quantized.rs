@@ -113,7 +113,7 @@ fn products() -> Vec<Product> {
     all
 }
 
-/// A module of a method that is no product: how it is stored, and what is stated where anything is.
+/// A module of a method that is not a product: how it is stored, and what is stated where anything is.
 fn others() -> Vec<(&'static str, Vec<Stored>, Json)> {
     let zeros = |ending, dtype: Dtype, shape: &[usize]| {
         let bytes = shape.iter().product::<usize>() * dtype.bitsize() / 8;

@@ -14,7 +14,7 @@ fn the_guide_to_families_links_to_families_that_are_small_tables() {
     assert!(read("README.md").contains(&format!("]({guide})")), "README.md has no link to {guide}");
     for file in ["src/family/distilbert.rs", "src/family/llama/smollm3.rs"] {
         assert!(read(guide).contains(&format!("](../{file})")), "{guide} has no link to {file}");
-        assert!(read(file).lines().count() < 70, "{file} is no small family any more");
+        assert!(read(file).lines().count() < 70, "{file} is not a small family any more");
     }
 }
 

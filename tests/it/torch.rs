@@ -13,8 +13,8 @@ fn a_nested_checkpoint_is_read_with_a_note_and_key_chooses_another_dictionary() 
     let run = folder.xfer(&["inspect", &file]).exits(0).prints("10.weight  [4, 3]");
     run.complains("the weights are those of `model`").complains("`model.state_dict`");
     folder.xfer(&["inspect", &file, "--key", "."]).exits(0).prints("ema.layer ");
-    folder.xfer(&["inspect", &file, "--key", "emma"]).exits(3).complains("hint: say --key ema");
-    folder.xfer(&["inspect", &fixture("torch/only_ema.pt")]).exits(3).complains("hint: say which: --key model_ema");
+    folder.xfer(&["inspect", &file, "--key", "emma"]).exits(3).complains("hint: pass --key ema");
+    folder.xfer(&["inspect", &fixture("torch/only_ema.pt")]).exits(3).complains("hint: choose one: --key model_ema");
 }
 
 #[test]

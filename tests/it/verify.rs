@@ -49,7 +49,7 @@ fn an_untouched_output_is_what_its_report_says() {
     assert!(found["drawn"].as_u64().unwrap() > 0, "nothing new was proved");
     let files = fs::read_dir(folder.path("out")).unwrap().count() as u64;
     assert_eq!(found["files"].as_u64().unwrap(), files - 2, "all but the weights and the report");
-    folder.xfer(&["verify", "out"]).exits(0).prints("everything is what the report says");
+    folder.xfer(&["verify", "out"]).exits(0).prints("everything matches the report");
 }
 
 #[test]

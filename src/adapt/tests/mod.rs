@@ -1,4 +1,4 @@
-#![allow(clippy::single_range_in_vec_init, reason = "a block often holds one range of rows")]
+#![allow(clippy::single_range_in_vec_init, reason = "a block often contains one range of rows")]
 
 mod laws;
 mod named;

@@ -115,14 +115,14 @@ fn parse_letter(inside: &str) -> Parsed<Piece> {
     let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
     let (letter, arithmetic) = inside.split_at(end);
     if !letter.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Err(format!("`{{{inside}}}` is no wildcard; write a letter, as {{i}} or {{p}}"));
+        return Err(format!("`{{{inside}}}` is not a wildcard; write a letter, as {{i}} or {{p}}"));
     }
     match (letter, arithmetic) {
         ("i", "") => Ok(Piece::Integer("i".into(), Arithmetic::NONE)),
         (_, "") => Ok(Piece::Text(letter.into())),
-        _ => parse_arithmetic(arithmetic).map(|how| Piece::Integer(letter.into(), how)).ok_or_else(|| {
-            format!("`{{{inside}}}` is no arithmetic that is known: {{i+1}}, {{i-1}}, {{i*2}}, {{i*2+1}}")
-        }),
+        _ => parse_arithmetic(arithmetic)
+            .map(|how| Piece::Integer(letter.into(), how))
+            .ok_or_else(|| format!("`{{{inside}}}` is not supported arithmetic: {{i+1}}, {{i-1}}, {{i*2}}, {{i*2+1}}")),
     }
 }
 

@@ -111,5 +111,5 @@ fn labels_that_are_empty_or_stand_twice_are_errors() {
     let labels = |text: &str| rules(|flags| flags.labels = Some(text.into()));
     assert!(labels("a,,b").is_err());
     let error = labels("a,b,a").unwrap_err().to_string();
-    assert!(error.contains("label `a` stands twice, at 0 and 2"), "{error}");
+    assert!(error.contains("label `a` appears twice, at 0 and 2"), "{error}");
 }

@@ -120,7 +120,7 @@ fn a_wrong_config_says_where() {
     );
     assert_wrong(r#"{"model_type": "bert", "xfer": {^"dept": {}}}"#, "unknown key `dept`; did you mean `depth`?");
     assert_wrong(r#"{"model_type": "bert", "xfer": {^"config": {}}}"#, "unknown key `config`");
-    assert_wrong(r#"{"model_type": "bert", ^"model_type": "bert"}"#, "the key `model_type` stands twice");
+    assert_wrong(r#"{"model_type": "bert", ^"model_type": "bert"}"#, "the key `model_type` appears twice");
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_wrong_listing_says_where() {
     assert_wrong(&one(r#"{"shape": [2], "tied_to": ^"b"}"#), "`a` is tied to `b`, which is not listed");
     assert_wrong(&one(r#"{"shape": [2], "tied_to": ^"a"}"#), "the ties form a loop");
     assert_wrong(&one(r#"{"shape": [2], "tied_to": ^"b"}, "b": {"shape": [3]}"#), "but [2] is not [3]");
-    assert_wrong(&one(r#"{"shape": [2]}, ^"a": {"shape": [3]}"#), "the key `a` stands twice");
+    assert_wrong(&one(r#"{"shape": [2]}, ^"a": {"shape": [3]}"#), "the key `a` appears twice");
     assert_wrong(&one(r#"{"shape": [2]}, ^"": {"shape": [3]}"#), "the name of a tensor is empty");
     assert_wrong(r#"{"xfer": ^2, "tensors": {}}"#, "`xfer` is 2, this xfer reads version 1");
     assert_wrong(r#"{"xfer": 1, "tensors": {}, ^"unsued": []}"#, "unknown key `unsued`; did you mean `unused`?");

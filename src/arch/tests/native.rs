@@ -277,15 +277,18 @@ fn a_wrong_layers_file_says_where() {
         (r#"^{"type": "conv2d", "name": "c", "out": 3, "kernel": 3}"#, "conv2d c takes"),
         (
             r#"^{"type": "linear", "name": "a", "out": 3, "in": 32}"#,
-            "linear a takes 32 inputs as its `in` says, but input x gives [batch, 64]",
+            "linear a takes 32 inputs as its `in` states, but input x gives [batch, 64]",
         ),
-        (&format!("{fc}}}, ^{fc}}}"), "two parameters or inputs are called `fc.weight`"),
-        (&format!("{fc}, \"from\": ^\"y\"}}"), "`from` names `y`, which is no id of an input or of a layer before it"),
+        (&format!("{fc}}}, ^{fc}}}"), "two parameters or inputs have the name `fc.weight`"),
+        (
+            &format!("{fc}, \"from\": ^\"y\"}}"),
+            "`from` names `y`, which is not an id of an input or of a layer before it",
+        ),
         (&format!("{fc}, \"id\": \"a\", \"from\": ^\"a\"}}"), "the layers form a loop"),
         (r#"{"type": "relu", "from": ["x", ^"b"]}, {"type": "relu", "id": "b"}"#, "the layers form a loop"),
         (r#"{"id": "g", "layers": [{"type": "relu", "from": ^"g"}]}"#, "the layers form a loop"),
-        (r#"{"type": "relu", "id": "a"}, {"type": "relu", "id": ^"a"}"#, "the id `a` stands twice"),
-        (r#"{"type": "relu", "id": ^"x"}"#, "the id `x` stands twice"),
+        (r#"{"type": "relu", "id": "a"}, {"type": "relu", "id": ^"a"}"#, "the id `a` appears twice"),
+        (r#"{"type": "relu", "id": ^"x"}"#, "the id `x` appears twice"),
         (r#"^{"type": "linear", "name": "a", "out": 18446744073709551615}"#, "larger than 64 bits can count"),
         (r#"{"repeat": ^1000001, "layers": [{"type": "relu"}]}"#, "layers: 2000002, at most 1000000"),
         (r#"{"repeat": ^1000, "layers": [{"repeat": 100000, "layers": [{"type": "relu"}]}]}"#, "at most 1000000"),
@@ -327,10 +330,10 @@ fn a_wrong_head_of_a_layers_file_says_where() {
     for (text, words) in [
         (r#"^"output": {}"#, "unknown key `output`; did you mean `outputs`?"),
         (r#""outputs": {"a": ^"b"}"#, "`outputs` names `b`"),
-        (r#""map": [^{"to": "a.{i/2}", "from": "b.{i}"}]"#, "no arithmetic"),
+        (r#""map": [^{"to": "a.{i/2}", "from": "b.{i}"}]"#, "not supported arithmetic"),
         (r#""map": [{"to": "a", "from": "b", "ops": [^"transpos"]}]"#, "transpos"),
         (r#""map": [^{"to": "a"}]"#, "a map rule lacks the key `from`"),
-        (r#""depth": {"a": ^"evry:2"}"#, "`evry:2` is no item"),
+        (r#""depth": {"a": ^"evry:2"}"#, "`evry:2` is not an item"),
         (r#""depth": {"a": [0, ^"first"]}"#, "an index, a range or \"new\""),
         (r#""depth": {^"a..b": "first"}"#, "an empty component"),
         (r#""adapt": [{"match": "a", "positions": ^"intrpolate"}]"#, "did you mean `interpolate`?"),
@@ -341,7 +344,7 @@ fn a_wrong_head_of_a_layers_file_says_where() {
         (r#""init": [{"match": "a", "scheme": ^"he_nrmal"}]"#, "he_nrmal"),
         (r#""new": [^3]"#, "must be a string, found 3"),
         (r#""dtype": ^"float17""#, "unknown dtype `float17`"),
-        (r#""labels": {"a": ^["x", "x"]}"#, "label `x` stands twice"),
+        (r#""labels": {"a": ^["x", "x"]}"#, "label `x` appears twice"),
     ] {
         assert_wrong(&file(text), words);
     }

@@ -101,7 +101,7 @@ fn alignment(cursor: &Cursor, metadata: &[(String, String)]) -> Result<u64> {
     let Some((_, text)) = stated else { return Ok(ALIGNMENT) };
     match text.parse::<u64>() {
         Ok(alignment) if alignment.is_power_of_two() && alignment <= ALIGNMENT_LIMIT => Ok(alignment),
-        _ => Err(cursor.invalid("general.alignment is no power of two up to 1048576")),
+        _ => Err(cursor.invalid("general.alignment is not a power of two up to 1048576")),
     }
 }
 
@@ -135,7 +135,7 @@ fn elements(number: u32) -> Option<(Dtype, Order)> {
     Some((Dtype::F32, Order::Blocks(block)))
 }
 
-/// The bytes that a tensor takes in the file, or `None` where there is no such number.
+/// The bytes that a tensor takes in the file, or `None` where there is not such a number.
 fn bytes(entry: &Entry) -> Option<u64> {
     match &entry.order {
         Order::Blocks(block) => {

@@ -47,7 +47,7 @@ pub(super) enum Elements {
         dtype: Dtype,
         is_big_endian: bool,
     },
-    /// What is no weight: texts, dates, objects; what they are called.
+    /// What is not a weight: texts, dates, objects; what they are called.
     NoNumbers(String),
     /// Numbers of a type that cannot be carried.
     Unknown(String),
@@ -135,7 +135,7 @@ struct Literal<'a> {
 impl Literal<'_> {
     fn dictionary(&mut self) -> Parsed<Fields> {
         let mut fields = Fields::default();
-        self.expect(b'{', "the header is no dictionary")?;
+        self.expect(b'{', "the header is not a dictionary")?;
         while !self.take(b'}') {
             let key = self.string()?;
             self.expect(b':', "a key without a value")?;
@@ -159,7 +159,7 @@ impl Literal<'_> {
         }
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not a white space.
     fn peek(&mut self) -> Option<u8> {
         while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
             self.at += 1;
@@ -220,7 +220,7 @@ impl Literal<'_> {
 
     fn shape(&mut self) -> Parsed<Vec<u64>> {
         let mut shape = Vec::new();
-        self.expect(b'(', "shape is no tuple")?;
+        self.expect(b'(', "shape is not a tuple")?;
         while !self.take(b')') {
             if shape.len() == AXES {
                 return Err("shape has more than 64 axes");
@@ -236,7 +236,7 @@ impl Literal<'_> {
 
     /// A whole number; Python 2 may put an `L` behind it.
     fn size(&mut self) -> Parsed<u64> {
-        const WHAT: &str = "shape holds what is no whole number below 2^64";
+        const WHAT: &str = "shape contains what is not an integer below 2^64";
         self.peek();
         let start = self.at;
         while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {

@@ -42,14 +42,14 @@ pub(super) fn open_archive(file: Arc<dyn Bytes>) -> Result<Part> {
     let (mut arrays, mut notes) = (Vec::new(), Vec::new());
     for entry in archive.entries() {
         let Some(name) = entry.name.strip_suffix(ENDING) else {
-            notes.push(format!("stepped over `{}`: it is no array", entry.name));
+            notes.push(format!("skipped `{}`: it is not an array", entry.name));
             continue;
         };
         let (found, digest) = member(&file, &archive, entry, name)?;
         hash.update(digest.as_bytes());
         match found {
             Ok(array) => arrays.push(array),
-            Err((name, found)) => notes.push(format!("stepped over `{name}`: it holds {found}")),
+            Err((name, found)) => notes.push(format!("skipped `{name}`: it contains {found}")),
         }
     }
     if arrays.is_empty() {

@@ -66,17 +66,17 @@ fn a_single_array_has_the_name_of_its_file() {
 fn texts_and_objects_in_an_archive_are_stepped_over_with_a_note() {
     let part = super::open_archive(memory("m.npz", fixture("numpy/packed.npz"))).unwrap();
     let expected =
-        ["stepped over `vocab`: it holds texts (`<U2`)", "stepped over `config`: it holds pickled objects (`|O`)"];
+        ["skipped `vocab`: it contains texts (`<U2`)", "skipped `config`: it contains pickled objects (`|O`)"];
     assert_eq!(part.notes, expected);
 }
 
 #[test]
 fn what_cannot_be_carried_is_refused_by_name() {
     let cases = [
-        ("text.npy", "tensor text holds texts (`<U2`), which cannot be carried"),
-        ("object.npy", "tensor object holds pickled objects (`|O`), which cannot be carried"),
-        ("record.npy", "tensor record holds `[('a', '<f4'), ('b', '<i4')]`, which cannot be carried"),
-        ("wide.npy", "tensor wide holds `<c16`, which cannot be carried"),
+        ("text.npy", "tensor text contains texts (`<U2`), which cannot be converted"),
+        ("object.npy", "tensor object contains pickled objects (`|O`), which cannot be converted"),
+        ("record.npy", "tensor record contains `[('a', '<f4'), ('b', '<i4')]`, which cannot be converted"),
+        ("wide.npy", "tensor wide contains `<c16`, which cannot be converted"),
     ];
     for (file, expected) in cases {
         let error = refusal(file, &fixture(&format!("numpy/{file}")));
@@ -93,27 +93,27 @@ fn every_way_to_lie_is_refused() {
         (header("<f4", "False", "(4,)"), "takes 16 bytes, its offsets hold 8"),
         (header("<f4", "False", "(1,)"), "takes 4 bytes, its offsets hold 8"),
         (header("<f4", "True", "(4, 4)"), "takes 64 bytes, its offsets hold 8"),
-        (header("<f4", "False", "(4611686018427387904, 4)"), "no whole number of bytes below 2^64"),
-        (header("<f4", "False", "(18446744073709551615,)"), "no whole number of bytes below 2^64"),
-        (header("<f4", "False", "(18446744073709551616,)"), "no whole number below 2^64"),
-        (header("<f4", "False", "(-1,)"), "no whole number below 2^64"),
+        (header("<f4", "False", "(4611686018427387904, 4)"), "not a whole number of bytes below 2^64"),
+        (header("<f4", "False", "(18446744073709551615,)"), "not a whole number of bytes below 2^64"),
+        (header("<f4", "False", "(18446744073709551616,)"), "not an integer below 2^64"),
+        (header("<f4", "False", "(-1,)"), "not an integer below 2^64"),
         (header("<f4", "False", "(1.5,)"), "a comma or ) is expected"),
-        (header("<f4", "False", "[2]"), "shape is no tuple"),
+        (header("<f4", "False", "[2]"), "shape is not a tuple"),
         (header("<f4", "False", &format!("({})", "1, ".repeat(65))), "more than 64 axes"),
         (header("<f4", "0", "(2,)"), "fortran_order is neither True nor False"),
-        (header("<V2", "False", "(4,)"), "holds `<V2`"),
-        (header("<f16", "False", "(4,)"), "holds `<f16`"),
-        (header("", "False", "(4,)"), "holds ``"),
-        (header("é4", "False", "(4,)"), "holds `é4`"),
+        (header("<V2", "False", "(4,)"), "contains `<V2`"),
+        (header("<f16", "False", "(4,)"), "contains `<f16`"),
+        (header("", "False", "(4,)"), "contains ``"),
+        (header("é4", "False", "(4,)"), "contains `é4`"),
         ("{'descr': '<f4', 'fortran_order': False}".into(), "lacks one of"),
         ("{'descr': '<f4', 'descr': '<f4'}".into(), "a key twice"),
         ("{'descr': [('a', '<f4'".into(), "a type does not end"),
         ("{'descr': '<f4".into(), "a text does not end"),
         ("{'shape' (2,)}".into(), "a key without a value"),
         ("{'odd': 1}".into(), "another key"),
-        ("__import__('os').system('true')".into(), "the header is no dictionary"),
+        ("__import__('os').system('true')".into(), "the header is not a dictionary"),
         (header("<f4", "False", "(2,)") + "x", "something follows"),
-        (String::new(), "the header is no dictionary"),
+        (String::new(), "the header is not a dictionary"),
     ];
     for (header, expected) in cases {
         let error = refusal("m.npy", &file_of(&header, &[0; 8]));
@@ -147,7 +147,7 @@ fn scalars_old_and_odd_spellings_are_read() {
 fn an_archive_without_arrays_is_refused() {
     let text = "{'descr': '<U1', 'fortran_order': False, 'shape': (), }";
     let file = crate::checkpoint::tests::laws::zip_of(&[("vocab.npy", &file_of(text, &[0; 4]))]);
-    assert_eq!(refusal("m.npz", &file).to_string(), "m.npz holds no tensors");
+    assert_eq!(refusal("m.npz", &file).to_string(), "m.npz contains no tensors");
 }
 
 #[test]

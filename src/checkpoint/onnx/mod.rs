@@ -78,7 +78,7 @@ pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
     for (tensor, name) in model.tensors.into_iter().zip(names) {
         match opening.array(tensor, name, &layers)? {
             Listed::Array(array) => arrays.push(*array),
-            Listed::Texts(name) => notes.push(format!("stepped over `{name}`: it holds texts")),
+            Listed::Texts(name) => notes.push(format!("skipped `{name}`: it contains texts")),
             Listed::Arithmetic => constants += 1,
         }
     }

@@ -19,7 +19,7 @@ pub(crate) enum PartError {
     Place { file: String, number: u64, count: u64, place: u64, parts: u64 },
     #[error("{file}: split.tensors.count states {stated} tensors, all parts together hold {held}")]
     Tensors { file: String, stated: u64, held: u64 },
-    #[error("{file} holds {held} of the {all} tensors of {index}: it is a part of that model, not all of it")]
+    #[error("{file} contains {held} of the {all} tensors of {index}: it is a part of that model, not all of it")]
     Indexed { file: String, index: String, held: usize, all: usize },
     /// The shards of an index are numbered, and not all numbers are there.
     #[error("{index} names {named} shards, but they are numbered as {count}: {missing} is not among them")]
@@ -37,10 +37,10 @@ pub(crate) enum PartError {
     )]
     Differ { tensor: String, first: String, second: String },
     #[error(
-        "{source_name} holds layers {held} of {block}, but its config has {layers}: {missing} is missing, so it is a part of a model"
+        "{source_name} contains layers {held} of {block}, but its config has {layers}: {missing} is missing, so it is a part of a model"
     )]
     Layers { source_name: String, block: String, held: String, layers: u64, missing: String },
-    #[error("{source_name} holds layers {held} of {block} and none before them: it is a part of a model")]
+    #[error("{source_name} contains layers {held} of {block} and none before them: it is a part of a model")]
     Later { source_name: String, block: String, held: String },
 }
 

@@ -136,7 +136,7 @@ fn a_tensor_that_the_index_promises_and_the_shard_lacks_is_refused() {
     let error = refusal(with_index(&index));
     assert_eq!(
         error.to_string(),
-        "model.safetensors.index.json says that s.safetensors holds tensor c, but it does not"
+        "model.safetensors.index.json says that s.safetensors contains tensor c, but it does not"
     );
 }
 
@@ -202,7 +202,7 @@ fn several_models_in_one_directory_are_refused_with_the_way_to_name_one() {
     let error = Error::from(refusal(open_path(
         directory(&[("a.safetensors", &bytes_of(&["w"])), ("b.safetensors", &bytes_of(&["w"]))]).path(),
     )));
-    assert!(error.to_string().ends_with("holds several models: a.safetensors, b.safetensors"), "{error}");
+    assert!(error.to_string().ends_with("contains several models: a.safetensors, b.safetensors"), "{error}");
     assert!(error.hints()[0].ends_with("/a.safetensors"), "{:?}", error.hints());
 }
 
@@ -217,7 +217,7 @@ fn every_other_kind_of_file_is_called_what_it_is() {
         (b"\n <html>", "web page"),
         (b"{\"error\":\"Repository not found\"}", "JSON"),
         (b"\x1c\0\0\0TFL3\x14\0 \0", "TensorFlow Lite"),
-        (b"\x30\0\0\0ET12\0\0\0\0", "phones"),
+        (b"\x30\0\0\0ET12\0\0\0\0", "ExecuTorch program"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip"),
         (&tar, "tar archive"),
     ];
@@ -250,10 +250,10 @@ fn a_pickle_that_torch_did_not_write_is_refused_as_such() {
 #[test]
 fn a_directory_without_weights_is_refused_with_what_is_there() {
     let error = refusal(open_path(directory(&[("config.json", b"{}"), ("README.md", b"")]).path()));
-    assert!(error.to_string().ends_with("holds no weights; it holds README.md, config.json"), "{error}");
+    assert!(error.to_string().ends_with("contains no weights; it contains README.md, config.json"), "{error}");
     let deeper = Error::from(refusal(open_path(directory(&[("unet/model.safetensors", &bytes_of(&["w"]))]).path())));
     assert!(deeper.hints()[0].ends_with("/unet/model.safetensors"), "{:?}", deeper.hints());
-    assert!(refusal(open_path(directory(&[]).path())).to_string().ends_with("it holds nothing"));
+    assert!(refusal(open_path(directory(&[]).path())).to_string().ends_with("it contains nothing"));
 }
 
 #[test]

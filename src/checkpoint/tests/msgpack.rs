@@ -21,7 +21,7 @@ fn what_is_no_array_is_stepped_over_with_a_note() {
     let part = open(memory("m.msgpack", tiny())).unwrap();
     let mut notes = part.notes;
     notes.sort();
-    let expected = ["lr", "note", "step"].map(|name| format!("stepped over `{name}`: it is no array"));
+    let expected = ["lr", "note", "step"].map(|name| format!("skipped `{name}`: it is not an array"));
     assert_eq!(notes, expected);
 }
 
@@ -70,13 +70,13 @@ fn every_way_to_lie_is_refused() {
     let other_piece = [&[0x82][..], &text("0"), &good, &text("1"), &array(&[0x91, 2], "int32", &[0; 8])].concat();
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (map_of("a", &array(&[0x91, 3], "float32", &[0; 8])), "tensor a: f32 [3] takes 12 bytes, its offsets hold 8"),
-        (map_of("a", &array(&huge, "float32", &[0; 8])), "no whole number of bytes below 2^64"),
-        (map_of("a", &array(&overflow, "float32", &[0; 8])), "no whole number of bytes below 2^64"),
-        (map_of("a", &array(&[0x91, 0xff], "float32", &[0; 8])), "a size is no whole number"),
-        (map_of("a", &array(&[0xa0], "float32", &[])), "a shape is no list"),
+        (map_of("a", &array(&huge, "float32", &[0; 8])), "not a whole number of bytes below 2^64"),
+        (map_of("a", &array(&overflow, "float32", &[0; 8])), "not a whole number of bytes below 2^64"),
+        (map_of("a", &array(&[0x91, 0xff], "float32", &[0; 8])), "a size is not an integer"),
+        (map_of("a", &array(&[0xa0], "float32", &[])), "a shape is not a list"),
         (map_of("a", &array(&[0xdd, 0xff, 0xff, 0xff, 0xff], "float32", &[])), "axes at byte"),
-        (map_of("a", &array(&[0x91, 2], "complex128", &[0; 8])), "tensor a holds `complex128`"),
-        (map_of("a", &extension(1, &[0x92, 0x90, 0x90])), "no list of shape, type and bytes"),
+        (map_of("a", &array(&[0x91, 2], "complex128", &[0; 8])), "tensor a contains `complex128`"),
+        (map_of("a", &extension(1, &[0x92, 0x90, 0x90])), "not a list of shape, type and bytes"),
         (map_of("a", &short), "bytes are expected"),
         (map_of("a", &spilling), "the length of an array is not that of its content"),
         (map_of("a", &[0xdb, 0xff, 0xff, 0xff, 0xff]), "4294967295 bytes are expected"),
@@ -90,8 +90,8 @@ fn every_way_to_lie_is_refused() {
         (long, "the length of a name"),
         (trailing, "something follows the outermost map"),
         (twice, "occurs twice"),
-        (map_of("a", &[7]), "holds no tensors"),
-        (pieces(&axis(2), &axis(2)), "a piece of an array is no array"),
+        (map_of("a", &[7]), "contains no tensors"),
+        (pieces(&axis(2), &axis(2)), "a piece of an array is not an array"),
         (pieces(&axis(2), &other_piece), "do not fit together"),
         (pieces(&axis(3), &[&[0x81][..], &text("0"), &good].concat()), "takes 12 bytes, its offsets hold 8"),
         (pieces(&axis(3), &[&[0x81][..], &text("1"), &good].concat()), "not in order"),

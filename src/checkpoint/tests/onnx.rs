@@ -36,7 +36,7 @@ fn notes_say_what_was_recovered_and_what_was_stepped_over() {
     let part = open(memory("tiny.onnx", tiny()), &nowhere).unwrap();
     let expected = [
         "4 anonymous tensors have the names of their layers, as onnx::Conv_12 is layer1.0.conv1.weight",
-        "stepped over `vocabulary`: it holds texts",
+        "skipped `vocabulary`: it contains texts",
         "stepped over 2 integer constants of the graph",
     ];
     assert_eq!(part.notes, expected);
@@ -114,7 +114,7 @@ fn data_beside_a_model_stay_in_its_directory() {
     let reader = open_beside(external("below/w.data", "8")).unwrap();
     assert_eq!(read(reader.as_ref(), 0), [7; 8]);
     for (offset, expected) in
-        [("9", "but the file ends at 16"), ("18446744073709551615", "but the file ends at 16"), ("-1", "holds -1")]
+        [("9", "but the file ends at 16"), ("18446744073709551615", "but the file ends at 16"), ("-1", "contains -1")]
     {
         let error = open_beside(external("w", offset)).err().unwrap();
         assert!(error.to_string().contains(expected), "{offset}: {error}");
@@ -129,12 +129,12 @@ fn every_way_to_lie_is_refused() {
     });
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (model_of(&tensor(&[3], 1, &raw)), "takes 12 bytes, its offsets hold 8"),
-        (model_of(&tensor(&[u64::MAX], 1, &raw)), "`dims` holds -1"),
-        (model_of(&tensor(&[1 << 62, 4], 1, &raw)), "no whole number of bytes below 2^64"),
+        (model_of(&tensor(&[u64::MAX], 1, &raw)), "`dims` contains -1"),
+        (model_of(&tensor(&[1 << 62, 4], 1, &raw)), "not a whole number of bytes below 2^64"),
         (model_of(&tensor(&[1; 65], 1, &raw)), "more than 64 axes"),
-        (model_of(&tensor(&[2], 99, &raw)), "tensor a holds the unknown type 99"),
-        (model_of(&tensor(&[2], 22, &raw)), "tensor a holds int4"),
-        (model_of(&tensor(&[2], 15, &raw)), "tensor a holds complex128"),
+        (model_of(&tensor(&[2], 99, &raw)), "tensor a contains the unknown type 99"),
+        (model_of(&tensor(&[2], 22, &raw)), "tensor a contains int4"),
+        (model_of(&tensor(&[2], 15, &raw)), "tensor a contains complex128"),
         (model_of(&tensor(&[2], 1, &[raw.clone(), field(4, &[0; 8])].concat())), "has its data twice"),
         (model_of(&tensor(&[2], 1, &[])), "takes 8 bytes, its offsets hold 0"),
         (model_of(&tensor(&[2], 6, &field(5, &[0x80; 11]))), "more than ten bytes"),
@@ -144,8 +144,8 @@ fn every_way_to_lie_is_refused() {
         (model(&[0x2f]), "unknown kind"),
         (model(&deep), "nested too deep"),
         (model(&[field(5, &tensor(&[2], 1, &raw)), field(5, &tensor(&[2], 1, &raw))].concat()), "occurs twice"),
-        (model(&[]), "holds no tensors"),
-        (model_of(&tensor(&[2], 8, &raw)), "holds no tensors"),
+        (model(&[]), "contains no tensors"),
+        (model_of(&tensor(&[2], 8, &raw)), "contains no tensors"),
     ];
     for (bytes, expected) in cases {
         let error = refusal("m.onnx", &bytes);

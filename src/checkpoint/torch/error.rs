@@ -14,28 +14,28 @@ pub(crate) enum TorchError {
     Code { file: String, offset: u64, global: String },
     #[error("{file} is a pickle, but none of PyTorch's: {what}")]
     NotTorch { file: String, what: &'static str },
-    #[error("{file} is a zip archive without `data.pkl`: it holds {found}")]
+    #[error("{file} is a zip archive without `data.pkl`: it contains {found}")]
     NoPickle { file: String, found: String },
-    #[error("{file} holds several checkpoints: {first} and {second}")]
+    #[error("{file} contains several checkpoints: {first} and {second}")]
     TwoPickles { file: String, first: String, second: String },
     #[error("{file}: the byte order is `{found}`, expected `little` or `big`")]
     ByteOrder { file: String, found: String },
     #[error("{file}: tensor {tensor}: {problem}")]
     Tensor { file: String, tensor: String, problem: StoredProblem },
-    #[error("{file}: storage {key} is said to have {bytes} bytes at byte {offset}, the file has {found}")]
+    #[error("{file}: storage {key} has a stated size of {bytes} bytes at byte {offset}, the file has {found}")]
     StorageBeyond { file: String, key: String, offset: u64, bytes: u64, found: u64 },
     /// The list of storages names one that no tensor uses, so that its element size is unknown.
     #[error("{file}: storage {key} is listed, but nothing refers to it")]
     UnknownStorage { file: String, key: String },
-    #[error("{file} holds no named tensors: it is {found}")]
+    #[error("{file} contains no named tensors: it is {found}")]
     NoTensors { file: String, found: String },
-    #[error("{file} holds the state of an optimizer (`{key}`) and no weights")]
+    #[error("{file} contains the state of an optimizer (`{key}`) and no weights")]
     Optimizer { file: String, key: String },
     /// Several dictionaries of tensors, none of which is the usual one.
-    #[error("{file} holds several dictionaries of tensors: {}", keys.join(", "))]
+    #[error("{file} contains several dictionaries of tensors: {}", keys.join(", "))]
     SeveralDictionaries { file: String, keys: Vec<String> },
     /// Only averaged weights are there, which are not taken unasked.
-    #[error("{file} holds only averaged weights: {}", keys.join(", "))]
+    #[error("{file} contains only averaged weights: {}", keys.join(", "))]
     OnlyAverages { file: String, keys: Vec<String> },
     #[error("{file} has no dictionary of tensors `{key}`; it has {}", if keys.is_empty() { "none".into() } else { keys.join(", ") })]
     NoKey { file: String, key: String, keys: Vec<String>, near: Option<String> },
@@ -66,7 +66,7 @@ pub(crate) enum PickleProblem {
     Kind { expected: &'static str, found: &'static str },
     #[error("{0} keys and values do not pair up")]
     Unpaired(usize),
-    #[error("`{0}` is no number")]
+    #[error("`{0}` is not a number")]
     Number(String),
     #[error("a name is not UTF-8")]
     NotUtf8,
@@ -92,7 +92,7 @@ pub(crate) enum StoredProblem {
     NoStorage(String),
     #[error("it needs {needed} bytes of storage {key}, which has {found}")]
     Beyond { key: String, needed: u64, found: u64 },
-    #[error("its storage {key} is said to have {stated} bytes, the file holds {found}")]
+    #[error("its storage {key} has a stated size of {stated} bytes, the file contains {found}")]
     ShortStorage { key: String, stated: u64, found: u64 },
 }
 
@@ -109,7 +109,7 @@ impl Fault for TorchError {
     }
 
     fn hints(&self) -> Vec<String> {
-        let with_key = |key: &String| format!("say which: --key {}", shell_word(key));
+        let with_key = |key: &String| format!("choose one: --key {}", shell_word(key));
         match self {
             TorchError::StorageBeyond { .. } => vec!["fetch or copy the file again".into()],
             TorchError::Pickle { problem: PickleProblem::Ends { .. }, .. } => {
@@ -120,7 +120,9 @@ impl Fault for TorchError {
                 keys.iter().map(with_key).chain(all).collect()
             }
             TorchError::OnlyAverages { keys, .. } => keys.iter().map(with_key).collect(),
-            TorchError::NoKey { near, .. } => near.iter().map(|key| format!("say --key {}", shell_word(key))).collect(),
+            TorchError::NoKey { near, .. } => {
+                near.iter().map(|key| format!("pass --key {}", shell_word(key))).collect()
+            }
             TorchError::Tensor { problem: StoredProblem::NotPlain { kind, .. }, tensor, .. }
                 if *kind == "quantised" =>
             {

@@ -118,7 +118,7 @@ fn plain(
     let wrong = |what| StoredProblem::Arguments { global: name.into(), what };
     let [reference, offset, shape, stride, ..] = arguments else { return Err(wrong("too few arguments")) };
     let storage = storage(values, *reference).ok_or_else(|| wrong("no storage"))?;
-    let offset = whole(values, *offset).ok_or_else(|| wrong("an offset that is no whole number"))?;
+    let offset = whole(values, *offset).ok_or_else(|| wrong("an offset that is not an integer"))?;
     let shape = wholes(values, *shape).ok_or_else(|| wrong("sizes that are no whole numbers"))?;
     let stride = wholes(values, *stride).ok_or_else(|| wrong("strides that are no whole numbers"))?;
     if shape.len() != stride.len() {

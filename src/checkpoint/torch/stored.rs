@@ -21,7 +21,7 @@ pub(in crate::checkpoint) struct Stored {
     pub(in crate::checkpoint) is_contiguous: bool,
 }
 
-/// The bytes of the storage up to the end of the tensor, or why there is no such number; zero without elements.
+/// The bytes of the storage up to the end of the tensor, or why there is not such a number; zero without elements.
 pub(super) fn reach(tensor: &Described) -> std::result::Result<u64, StoredProblem> {
     let overflow = || StoredProblem::Overflow {
         shape: tensor.shape.as_slice().into(),

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Dim;
 use crate::tensor::{Shape, ShapeText};
 
-/// The size of an axis that is not the batch, or an error where there is no such axis.
+/// The size of an axis that is not the batch, or an error where there is not such a axis.
 pub(super) fn inner(site: &Site, axis: usize) -> Result<Dim> {
     match site.first().shape.get(axis) {
         Some(dim) if axis > 0 => Ok(*dim),

@@ -180,7 +180,7 @@ fn positions(site: &Site, num: u64, ids: PositionIds) -> Result<Inferred> {
     site.positive("num", num)?;
     let takes = "[batch, positions, width]";
     let most = num.checked_sub(ids.reserved()).filter(|most| *most > 0).ok_or_else(|| {
-        site.value("num", num, format!("more than the {} rows that stand before the first position", ids.reserved()))
+        site.value("num", num, format!("more than the {} rows before the first position", ids.reserved()))
     })?;
     let fits = match site.first().shape.as_slice() {
         [_, Dim::Known(length) | Dim::UpTo(length) | Dim::Target(length), Dim::Known(_)] => *length <= most,

@@ -42,10 +42,10 @@ fn a_layer_with_weights_needs_a_name_and_names_are_taken_once() {
     assert_eq!(error.hints().len(), 1);
     builder.under("block", |at| at.layer("fc", linear(3), &[x])).unwrap();
     let error = builder.layer("block.fc", linear(3), &[x]).unwrap_err();
-    assert_eq!(error.to_string(), "two parameters or inputs are called `block.fc.weight`");
+    assert_eq!(error.to_string(), "two parameters or inputs have the name `block.fc.weight`");
     assert_eq!(
         builder.input("x", vec![Dim::Batch], Dtype::F32, None).unwrap_err().to_string(),
-        "two parameters or inputs are called `x`"
+        "two parameters or inputs have the name `x`"
     );
     assert_eq!(builder.path(), "");
 }
@@ -212,7 +212,7 @@ fn a_tie_that_cannot_be_is_refused() {
     assert_eq!(message(&[("d.weight", "a.weight")]), "`d.weight` [7, 8] is tied to `a.weight` [8, 8]");
     assert_eq!(
         message(&[("a.wieght", "b.weight")]),
-        "the tie of `a.wieght` to `b.weight` needs `a.wieght`, which is no parameter"
+        "the tie of `a.wieght` to `b.weight` needs `a.wieght`, which is not a parameter"
     );
     assert_eq!(tied(&[("a.wieght", "b.weight")]).unwrap_err().hints(), ["did you mean `a.weight`?"]);
 }
@@ -235,7 +235,7 @@ fn a_family_rule_takes_what_is_declared_since_and_has_none_yet() {
 fn two_outputs_of_one_name_are_refused() {
     let (builder, x) = builder_with("x", &[8]);
     let error = builder.finish(vec![("y".into(), x), ("y".into(), x)]).unwrap_err();
-    assert_eq!(error.to_string(), "two outputs are called `y`");
+    assert_eq!(error.to_string(), "two outputs have the name `y`");
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn a_stated_input_size_is_checked_against_the_axis_that_weights_act_on() {
     builder.layer_with("a", linear(3), &[x], options(6)).unwrap();
     builder.layer_with("b", Layer::Conv(conv2d(4, 3, 1, 1, 1)), &[x], options(8)).unwrap();
     let error = builder.layer_with("c", Layer::Conv(conv2d(4, 3, 1, 1, 1)), &[x], options(6)).unwrap_err();
-    assert_eq!(error.to_string(), "conv2d c takes 6 inputs as its `in` says, but input x gives [batch, 8, 5, 6]");
+    assert_eq!(error.to_string(), "conv2d c takes 6 inputs as its `in` states, but input x gives [batch, 8, 5, 6]");
 }
 
 #[test]

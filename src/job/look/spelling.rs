@@ -32,7 +32,7 @@ pub(super) fn alike(a: &Arc<dyn Reader>, b: &Arc<dyn Reader>) -> Result<Alike> {
     let dialects = format!("dialects of {family}: {} and {}", words(&of_a), words(&of_b));
     match (respelt(a, b.listing()), respelt(b, a.listing())) {
         (Ok(left), Ok(right)) => {
-            let note = format!("{dialects}; both are compared as {HUGGING_FACE} spells and stores them");
+            let note = format!("{dialects}; both are compared in the naming and layout of {HUGGING_FACE}");
             Ok(Alike { readers: [left, right], notes: vec![note] })
         }
         (Err(why), _) | (_, Err(why)) => Ok(unchanged(vec![format!("{dialects}; compared as they are stored: {why}")])),

@@ -69,7 +69,7 @@ pub(crate) fn settle(
                 // only a config of transformers has said otherwise
                 if family::described(listing).is_none() {
                     settled.warnings.push(format!(
-                        "{alias} and {owner} differ: both are written, and config.json says tie_word_embeddings false"
+                        "{alias} and {owner} differ: both are written, and config.json has tie_word_embeddings false"
                     ));
                 }
             }

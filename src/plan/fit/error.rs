@@ -11,7 +11,7 @@ pub enum FitError {
     Version { found: u32, expected: u32 },
     #[error("plan: generator {found}, expected {expected}")]
     Generator { found: String, expected: &'static str },
-    #[error("plan: {what} {name} stands twice")]
+    #[error("plan: {what} {name} appears twice")]
     Twice { what: &'static str, name: String },
     #[error("plan: {what}: expected {expected}, found {found}")]
     Count { what: String, expected: u64, found: u64 },
@@ -27,11 +27,11 @@ pub enum FitError {
     Parts { expected: u64, found: u64 },
     /// A count of whole numbers in a type that does not hold them, or along an axis that is not there.
     #[error(
-        "a count in {dtype} {} along axis {axis:?}: no integer type that holds it, or no such axis",
+        "a count in {dtype} {} along axis {axis:?}: no integer type that contains it, or no such axis",
         ShapeText(shape)
     )]
     Uncountable { dtype: Dtype, shape: Shape, axis: Option<usize> },
-    /// A scheme has a parameter that is no number, or out of its range.
+    /// A scheme has a parameter that is not a number, or out of its range.
     #[error("tensor {name}: {problem}")]
     Scheme { name: String, problem: String },
     #[error("tensor {name}: source {index}, found {sources} sources")]
@@ -40,7 +40,7 @@ pub enum FitError {
     SourceDisagrees { tensor: String, a_dtype: Dtype, a: Shape, b_dtype: Dtype, b: Shape },
     #[error("a tie to {to} inside an expression; a tie is a whole value")]
     TieInside { to: String },
-    #[error("tensor {name}: tied to {to}, which is no tensor of the plan")]
+    #[error("tensor {name}: tied to {to}, which is not a tensor of the plan")]
     TieMissing { name: String, to: String },
     /// A tie names another tied one, which is not written.
     #[error("tensor {name}: tied to {to}, which is itself tied")]
@@ -170,7 +170,7 @@ impl Fault for FitError {
                 vec![format!("`--set vocab_size={tokens}`, or more to leave padding rows")]
             }
             FitError::NoSourceVocabulary { .. } => {
-                vec!["put the source's tokenizer.json or vocab.txt beside its weights".into()]
+                vec!["put the source's tokenizer.json or vocab.txt next to its weights".into()]
             }
             FitError::WhichVocabulary { names } => {
                 names.iter().map(|name| format!("`\"vocab\": {{ …, \"match\": \"{name}\" }}`")).collect()
@@ -193,10 +193,10 @@ impl Fault for FitError {
                 vec![format!("leave the rule out, or write `?{pattern}`, which may match nothing that has a source")]
             }
             FitError::PositionsOfGrid { .. } => {
-                vec!["where the positions do lie on one line, say so by adding `\"prefix\": [0, 0]` to the rule".into()]
+                vec!["if the positions lie on one line, add `\"prefix\": [0, 0]` to the rule".into()]
             }
             FitError::LowCoverage { found, total, .. } => vec![
-                "compare the names of both sides: `xfer inspect SRC`, `xfer arch ARCH`; say the difference with --map"
+                "compare the names of both sides: `xfer inspect SRC`, `xfer arch ARCH`; state the difference with --map"
                     .into(),
                 format!("`--min-coverage {:.2}` accepts it", floor_hundredth(*found, *total)),
             ],

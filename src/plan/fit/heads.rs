@@ -73,7 +73,9 @@ pub(crate) fn regroup(
         found,
         why: match width {
             Some(width) => format!(" with heads of {width}"),
-            None => ": it is no separate query, key or value projection, or no config says how wide a head is".into(),
+            None => {
+                ": it is not a separate query, key or value projection, or no config says how wide a head is".into()
+            }
         },
     };
     let width = width.filter(|width| *width > 0).ok_or_else(cannot)?;

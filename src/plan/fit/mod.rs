@@ -169,7 +169,7 @@ impl<'a> Fitter<'a> {
         match (self.vocabulary.by_token, map.is_identity()) {
             (_, true) => String::new(),
             (true, false) if map.by_meaning() > 0 => format!(
-                "{} of {rows} rows by token, {} of them as the other kind of tokenizer spells them",
+                "{} of {rows} rows by token, {} of them in the notation of the other kind of tokenizer",
                 map.kept(),
                 map.by_meaning()
             ),
@@ -254,7 +254,7 @@ impl<'a> Fitter<'a> {
             (_, _) => format!("{how}; {new_rows} new rows {}", fill_word(new)),
         };
         let how = match new {
-            NewRows::Subwords if new_rows > 0 => format!("{how} ({} of {new_rows} can be spelt)", map.spelt()),
+            NewRows::Subwords if new_rows > 0 => format!("{how} ({} of {new_rows} can be tokenised)", map.spelt()),
             _ => how,
         };
         let (value, dtype) = map.apply(subject.value.clone(), subject.info, dtype, fill);

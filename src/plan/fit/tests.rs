@@ -438,12 +438,12 @@ fn dtypes(
 #[test]
 fn the_strongest_word_on_the_type_wins() {
     use Dtype::{Bf16, F16, F32, F64};
-    use DtypeChoice::{Keep, To, Unsaid};
-    assert_eq!(dtypes(Unsaid, None, None, None, Bf16), (Bf16, Bf16), "keep, and new ones as the source");
-    assert_eq!(dtypes(Unsaid, None, None, Some("float16"), F32), (F16, F16));
-    assert_eq!(dtypes(Unsaid, None, None, Some("auto"), F64), (F64, F64));
-    assert_eq!(dtypes(Unsaid, None, Some(F32), Some("float16"), Bf16), (F32, F32));
-    assert_eq!(dtypes(Unsaid, Some(Bf16), Some(F32), Some("float16"), F32), (Bf16, Bf16));
+    use DtypeChoice::{Default, Keep, To};
+    assert_eq!(dtypes(Default, None, None, None, Bf16), (Bf16, Bf16), "keep, and new ones as the source");
+    assert_eq!(dtypes(Default, None, None, Some("float16"), F32), (F16, F16));
+    assert_eq!(dtypes(Default, None, None, Some("auto"), F64), (F64, F64));
+    assert_eq!(dtypes(Default, None, Some(F32), Some("float16"), Bf16), (F32, F32));
+    assert_eq!(dtypes(Default, Some(Bf16), Some(F32), Some("float16"), F32), (Bf16, Bf16));
     assert_eq!(dtypes(To(F16), Some(Bf16), Some(F32), Some("float32"), F32), (F16, F16));
     assert_eq!(dtypes(Keep, Some(Bf16), Some(F32), Some("float16"), F64), (F64, F64));
 }
@@ -480,14 +480,14 @@ fn narrowing_that_nobody_asked_for_is_a_warning_with_its_count() {
         let options = Options { dtype: choice, ..options() };
         planned_with(&checkpoint_of(&target, from), &target, &options).unwrap().plan.warnings
     };
-    let [warning] = &narrowed(json!({"dtype": "float16"}), DtypeChoice::Unsaid, Dtype::F32)[..] else { panic!() };
+    let [warning] = &narrowed(json!({"dtype": "float16"}), DtypeChoice::Default, Dtype::F32)[..] else { panic!() };
     assert!(warning.contains("tensors are narrowed from f32 to f16"), "{warning}");
     assert_eq!(
-        narrowed(json!({"dtype": "float16"}), DtypeChoice::Unsaid, Dtype::Bf16).len(),
+        narrowed(json!({"dtype": "float16"}), DtypeChoice::Default, Dtype::Bf16).len(),
         1,
-        "neither holds the other"
+        "neither contains the other"
     );
-    assert!(narrowed(json!({"dtype": "float32"}), DtypeChoice::Unsaid, Dtype::F16).is_empty());
+    assert!(narrowed(json!({"dtype": "float32"}), DtypeChoice::Default, Dtype::F16).is_empty());
     assert!(narrowed(json!({}), DtypeChoice::To(Dtype::F16), Dtype::F32).is_empty());
     assert!(narrowed(json!({"dtype": "float16"}), DtypeChoice::Keep, Dtype::F32).is_empty());
 }
@@ -500,7 +500,7 @@ fn a_cast_says_who_asked_for_it() {
         let plan = planned_with(&checkpoint_of(&target, Dtype::F32), &target, &options).unwrap().plan;
         plan.assignments[0].reason.clone()
     };
-    let by_config = reason(json!({"dtype": "float16"}), DtypeChoice::Unsaid);
+    let by_config = reason(json!({"dtype": "float16"}), DtypeChoice::Default);
     assert_eq!(by_config, "the same name; f32 to f16 by the config's dtype");
     assert_eq!(reason(json!({}), DtypeChoice::To(Dtype::Bf16)), "the same name; f32 to bf16 by --dtype");
 }
@@ -539,7 +539,11 @@ fn tokens_of_another_kind_of_tokenizer_are_matched_by_what_they_mean() {
     let words = of(&plan, "bert.embeddings.word_embeddings.weight");
     // what is spelt alike comes first: `ing` is a whole word there, and is no worse than nothing
     assert_eq!(rows(words), [Some(2), Some(3), Some(0), Some(3), Some(2)]);
-    assert!(words.reason.contains("5 of 5 rows by token, 3 of them as the other kind"), "{}", words.reason);
+    assert!(
+        words.reason.contains("5 of 5 rows by token, 3 of them in the notation of the other kind"),
+        "{}",
+        words.reason
+    );
 }
 
 #[test]
@@ -562,6 +566,6 @@ fn new_tokens_become_the_mean_of_the_pieces_that_spell_them() {
         let taken: Vec<u64> = runs.iter().flat_map(|run| run.start..run.start + run.len).collect();
         assert_eq!(taken, [0, 1, 3, 4, 0, 2], "{name}");
         assert_eq!(words.new_rows, 5);
-        assert!(words.reason.contains("(3 of 5 can be spelt)"), "{}", words.reason);
+        assert!(words.reason.contains("(3 of 5 can be tokenised)"), "{}", words.reason);
     }
 }

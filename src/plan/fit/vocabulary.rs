@@ -85,7 +85,7 @@ impl VocabularyRows {
                 self.maps.insert(id, map.clone());
             } else if self.by_token && !map.is_identity() && is_output(subject.parameter.role) {
                 self.warnings.push(format!(
-                    "{}: has as many rows as the vocabulary, but is no known head over it; its rows are not matched by token",
+                    "{}: has as many rows as the vocabulary, but is not a known head over it; its rows are not matched by token",
                     subject.parameter.name
                 ));
             }

@@ -122,7 +122,7 @@ fn share_a_name(layers: &Layers) -> bool {
     })
 }
 
-/// The members of an `nn.Sequential` may be single layers of several kinds (`features.2.conv.3` of a MobileNetV2 is no third layer of
+/// The members of an `nn.Sequential` may be single layers of several kinds (`features.2.conv.3` of a MobileNetV2 is not a third layer of
 /// anything): then they are alike only where all have the same tensors of the same shapes.
 fn are_alike<'s>(layers: &Layers, shape: &impl Fn(usize) -> Option<&'s [u64]>) -> bool {
     if !layers.values().any(|names| is_single_layer(names)) {

@@ -73,8 +73,8 @@ pub(crate) fn refuse(
         }
         resolution.origin = Origin::New;
         resolution.step = Step::None;
-        resolution.reason = "its source holds codes".into();
-        // the violation speaks for it: it is no hole, and --strict asks for no word about it
+        resolution.reason = "its source contains codes".into();
+        // the violation speaks for it: it is not a hole, and --strict asks for no word about it
         (resolution.contested, resolution.declared, resolution.opaque) = (true, true, false);
     }
     problems

@@ -104,7 +104,7 @@ impl Making<'_> {
     }
 }
 
-/// `None` where the size is no multiple.
+/// `None` where the size is not a multiple.
 fn equal_pieces(size: u64, parts: u64) -> Option<Vec<u64>> {
     let count = usize::try_from(parts).ok().filter(|count| (1..=65_536).contains(count))?;
     size.is_multiple_of(parts).then(|| vec![size / parts; count])

@@ -328,12 +328,12 @@ fn declare(target: &Architecture, resolutions: &mut [Match], unused: &mut [HashM
         };
         if let Some(pattern) = hit(&rules.reinit).filter(|_| parameter.tied_to.is_none()) {
             for (source, tensor) in std::mem::take(&mut resolution.tensors) {
-                let reason = format!("{} is initialised afresh", parameter.name);
+                let reason = format!("{} is reinitialised", parameter.name);
                 unused.get_mut(source).map(|reasons| reasons.insert(tensor, reason));
             }
             resolution.origin = Origin::New;
             resolution.step = Step::None;
-            resolution.reason = format!("initialised afresh by reinit `{pattern}`").into();
+            resolution.reason = format!("reinitialised by reinit `{pattern}`").into();
             (resolution.declared, resolution.contested) = (true, false);
         }
         let is_new = matches!(resolution.origin, Origin::New);

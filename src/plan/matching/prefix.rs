@@ -55,7 +55,7 @@ impl Search<'_> {
         }
     }
 
-    /// One module that agrees is chance (a `dense` of one's own is no `pooler.dense`), unless it is the whole target. Where a
+    /// One module that agrees is chance (a `dense` of one's own is not a `pooler.dense`), unless it is the whole target. Where a
     /// path is exchanged for another, by no family's word, it takes three, and half of what lies below.
     fn is_credible(&self, group: &Group, below: &HashMap<&str, usize>) -> bool {
         let agreeing = group.pairs.iter().filter(|(_, _, agrees)| *agrees);

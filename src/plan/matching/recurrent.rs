@@ -140,7 +140,7 @@ impl Gates<'_> {
         elements(&made.1.shape) < whole
     }
 
-    /// For a target that is no recurrent layer of PyTorch.
+    /// For a target that is not a recurrent layer of PyTorch.
     fn elsewhere(&self, is_stated: bool, made: Typed) -> Result<(Typed, &'static str)> {
         let is_arranged = order(self.recurrent).is_sorted() && self.recurrent.form == Form::Keras;
         match (is_arranged || is_stated, self.recurrent.part) {
@@ -150,7 +150,7 @@ impl Gates<'_> {
             }
             (true, _) => Ok((made, "its operations state the layout")),
             (false, _) => Err(self.refuse(
-                "the order of its gates is not PyTorch's, and the target is no `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` or `bias_hh_l0`, whose order is known",
+                "the order of its gates is not PyTorch's, and the target is not a `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` or `bias_hh_l0`, whose order is known",
             )),
         }
     }

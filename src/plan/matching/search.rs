@@ -177,7 +177,7 @@ impl<'a> Search<'a> {
         !self.taken[id] && candidate.tensors.iter().all(free)
     }
 
-    /// Whether a candidate may fill this target: an old norm's `gamma` is no `weight` where the target has a `gamma` too.
+    /// Whether a candidate may fill this target: an old norm's `gamma` is not a `weight` where the target has a `gamma` too.
     pub(crate) fn may_fill(&self, id: usize, target: &str) -> bool {
         !self.candidate(id).is_old_norm(target) || !self.has_target(&join(parent(target), "gamma"))
     }
@@ -246,7 +246,7 @@ impl<'a> Search<'a> {
         let catalog = self.catalog;
         let reason = |candidate: &Candidate| match candidate.spelt {
             Some((_, Spelling::Dialect(name))) => format!("the {name} dialect's name for it").into(),
-            Some((_, Spelling::Weight)) => "the weight that its codes stand for".into(),
+            Some((_, Spelling::Weight)) => "the weight that its codes encode".into(),
             Some((_, Spelling::Norm)) | None => "a norm's gamma and beta are its weight and bias".into(),
         };
         let spelt = |ids: Option<&SmallVec<[usize; 1]>>| ids.cloned().unwrap_or_default();

@@ -122,7 +122,7 @@ impl Search<'_> {
     }
 
     /// For open requests a free candidate of the same shape and the longest common ending of two components or more: not taken,
-    /// for a likeness of single tensors is no proof, but worth a word.
+    /// for a likeness of single tensors is not a proof, but worth a word.
     pub(crate) fn suggestions(&self) -> HashMap<usize, usize> {
         if !(0..self.requests.len()).any(|request| self.is_open(request)) {
             return HashMap::default();

@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(stated(&[96, 96], &[2, 6]), Some(vec![64, 16]));
         assert_eq!(stated(&[3, 96, 96], &[3, 2, 6]), Some(vec![1, 64, 16]));
         assert_eq!(stated(&[96, 96], &[6, 2]), None, "transposed");
-        assert_eq!(stated(&[96, 96], &[96, 1]), Some(vec![1, 96]), "a scale for each row is no block");
+        assert_eq!(stated(&[96, 96], &[96, 1]), Some(vec![1, 96]), "a scale for each row is not a block");
     }
 
     #[test]

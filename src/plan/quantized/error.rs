@@ -9,7 +9,7 @@ pub enum QuantizedError {
         are(target, *count), of(method, *bits)
     )]
     Method { target: String, count: usize, source_name: String, tensor: TensorInfo, method: String, bits: Option<u64> },
-    #[error("{source_name} is quantised by {}: take the full-precision repository ({tensor} holds codes)", of(method, *bits))]
+    #[error("{source_name} is quantised by {}: take the full-precision repository ({tensor} contains codes)", of(method, *bits))]
     Source { source_name: String, tensor: TensorInfo, method: String, bits: Option<u64> },
     /// Floats of 8 bits or fewer without a scale, and nothing says how they were made.
     #[error(
@@ -35,11 +35,11 @@ pub enum QuantizedError {
     Whole { target: String, count: usize, source_name: String, tensor: TensorInfo, rules: Vec<String> },
     #[error("{} copied as {tensor}, the codes of {source_name}, without {part}, by which they are read", are(target, *count))]
     Unlisted { target: String, count: usize, source_name: String, tensor: TensorInfo, part: String },
-    #[error("{tensor} holds codes{}: {problem}", of_method(method))]
+    #[error("{tensor} contains codes{}: {problem}", of_method(method))]
     Conversion { tensor: TensorInfo, method: Option<(String, Option<u64>)>, problem: String, remedies: Vec<String> },
     /// A plan casts codes to floats, and no rule says so.
     #[error(
-        "tensor {target}: {tensor} is cast to {to} without a dequantize, and no map rule says that its codes are the numbers"
+        "tensor {target}: {tensor} is cast to {to} without a dequantize, and no map rule states that its codes are the values"
     )]
     Cast { target: String, tensor: TensorInfo, to: crate::tensor::Dtype },
 }

@@ -67,7 +67,7 @@ impl Listed<'_> {
         }
     }
 
-    /// Everything else of a module that is no bias, or that goes by the name of the codes.
+    /// Everything else of a module that is not a bias, or that goes by the name of the codes.
     fn siblings(&self, id: usize, tensor: &TensorInfo) -> Vec<usize> {
         let path = parent(&tensor.name);
         let stem = tensor.name.strip_suffix("blocks");

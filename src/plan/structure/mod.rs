@@ -102,7 +102,7 @@ pub(crate) fn judge(
     (left, error)
 }
 
-/// What has no source and is no head, by shape.
+/// What has no source and is not a head, by shape.
 fn missing<'a>(target: &'a Architecture, assignments: &[Assignment], declared: &[bool]) -> HashMap<&'a [u64], &'a str> {
     let all = target.parameters.iter().zip(assignments).zip(declared);
     let missing = all.filter(|((parameter, assignment), declared)| {

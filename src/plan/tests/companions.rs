@@ -10,7 +10,7 @@ use crate::plan::*;
 fn text(plan: &Plan, name: &str) -> Option<String> {
     plan.companions.iter().find(|file| file.name == name).map(|file| match &file.content {
         Content::Text(text) => text.to_string(),
-        Content::Source { .. } | Content::File { .. } => panic!("{name} is no text"),
+        Content::Source { .. } | Content::File { .. } => panic!("{name} is not text"),
     })
 }
 

@@ -41,7 +41,7 @@ proptest! {
                 parameters.push(parameter(&name, &[4, 3], *role));
                 tensors.push((name, if is_odd(place) { [5, 2] } else { [4, 3] }));
             }
-            // a bare parameter beside the layer is no part of it
+            // a bare parameter beside the layer is not a part of it
             parameters.push(parameter(&format!("part{at}.token"), &[1, 3], Role::Token));
             tensors.push((format!("part{at}.token"), [1, 3]));
         }

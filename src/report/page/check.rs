@@ -11,8 +11,8 @@ use crate::report::diagnosis::{advice, grouped, line};
 pub fn check(diagnosis: &Diagnosis, subject: &str, data: &str) -> String {
     let (class, sentence) = match diagnosis.verdict {
         Verdict::Ok => ("ok", "The signal passes, forward and backward."),
-        Verdict::Warn => ("warn", "It can learn; something is worth a look."),
-        Verdict::Fail => ("fail", "It will not learn as it is."),
+        Verdict::Warn => ("warn", "The model can train; see the warnings."),
+        Verdict::Fail => ("fail", "The model will not train as it is."),
     };
     let mut html =
         format!("<h1>{}: <span class=\"{class}\">{class}</span></h1>\n<p>{sentence}</p>\n", escaped(subject));
@@ -27,7 +27,7 @@ pub fn check(diagnosis: &Diagnosis, subject: &str, data: &str) -> String {
     html.push_str("<h2>Signal and gradient over the depth</h2>\n");
     let decades = |decades: Option<f64>| decades.map_or("not measured".to_string(), |d| format!("{d:+.2} decades"));
     let caption = format!(
-        "Standard deviations by weight, in execution order. The signal changes by {} from the first weight to the last, its gradient by {} on the way back.",
+        "Standard deviations by weight, in execution order. The signal changes by {} from the first weight to the last, its gradient by {} from the last to the first.",
         decades(diagnosis.forward.decades),
         decades(diagnosis.backward.decades),
     );

@@ -14,15 +14,15 @@ fn averages_are_never_taken_unasked_and_are_named() {
     let notes = open_fixture("with_ema.pt", None).unwrap().notes;
     assert!(notes[0].contains("`model`; tensors are also in ema (--key)"), "{notes:?}");
     let error = open_fixture("only_ema.pt", None).map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "only_ema.pt holds only averaged weights: model_ema");
-    assert_eq!(error.hints(), ["say which: --key model_ema"]);
+    assert_eq!(error.to_string(), "only_ema.pt contains only averaged weights: model_ema");
+    assert_eq!(error.hints(), ["choose one: --key model_ema"]);
 }
 
 #[test]
 fn several_dictionaries_without_a_usual_name_are_a_question() {
     let error = open_fixture("two.pt", None).map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "two.pt holds several dictionaries of tensors: encoder, decoder");
-    assert!(error.hints().contains(&"say which: --key encoder".to_string()), "{:?}", error.hints());
+    assert_eq!(error.to_string(), "two.pt contains several dictionaries of tensors: encoder, decoder");
+    assert!(error.hints().contains(&"choose one: --key encoder".to_string()), "{:?}", error.hints());
 }
 
 #[test]
@@ -32,10 +32,10 @@ fn a_key_is_hinted_with_its_whole_path() {
     let bytes = with_entries(&[("epoch", whole(3)), ("state", dictionary(&[("nets", inside)]))]);
     let error = open_bytes(&bytes).map(|_| ()).unwrap_err();
     let hints = error.hints();
-    assert!(hints.contains(&"say which: --key state.nets.encoder".to_string()), "{hints:?}");
-    assert!(hints.contains(&"say which: --key 'state.nets.the decoder'".to_string()), "{hints:?}");
+    assert!(hints.contains(&"choose one: --key state.nets.encoder".to_string()), "{hints:?}");
+    assert!(hints.contains(&"choose one: --key 'state.nets.the decoder'".to_string()), "{hints:?}");
     let averaged = with_entries(&[("state", dictionary(&[("ema", weights())]))]);
-    assert_eq!(open_bytes(&averaged).map(|_| ()).unwrap_err().hints(), ["say which: --key state.ema"]);
+    assert_eq!(open_bytes(&averaged).map(|_| ()).unwrap_err().hints(), ["choose one: --key state.ema"]);
 }
 
 #[test]
@@ -50,9 +50,9 @@ fn a_key_that_is_not_there_is_refused_with_those_that_are() {
 #[test]
 fn what_holds_no_weights_is_called_what_it_is() {
     for (file, expected) in [
-        ("optimizer.pt", "optimizer.pt holds the state of an optimizer (`param_groups`) and no weights"),
-        ("tensor.pt", "tensor.pt holds no named tensors: it is a single tensor, which has no name"),
-        ("arguments.pt", "arguments.pt holds no named tensors: it is an object of argparse.Namespace"),
+        ("optimizer.pt", "optimizer.pt contains the state of an optimizer (`param_groups`) and no weights"),
+        ("tensor.pt", "tensor.pt contains no named tensors: it is a single tensor, which has no name"),
+        ("arguments.pt", "arguments.pt contains no named tensors: it is an object of argparse.Namespace"),
     ] {
         assert_eq!(refusal(open_fixture(file, None)), expected);
     }

@@ -98,7 +98,7 @@ impl Config {
         match rank >= 1.0 && rank.fract() == 0.0 && rank < 1e9 {
             true => Ok(rank as u64),
             false => {
-                let what = format!("the rank of {module} is {rank}, which is no positive whole number");
+                let what = format!("the rank of {module} is {rank}, which is not a positive whole number");
                 Err(AdapterError::Config { name: self.name.clone(), what }.into())
             }
         }

@@ -18,7 +18,7 @@ pub(crate) enum AdapterError {
     #[error("source {name}: {tensor} is not merged: {what}")]
     Unknown { name: String, tensor: String, what: &'static str },
     /// Two tensors mean the same part, as of two adapters in one file.
-    #[error("source {name}: {first} and {second} change the same module: the file holds more than one adapter")]
+    #[error("source {name}: {first} and {second} change the same module: the file contains more than one adapter")]
     Two { name: String, first: String, second: String },
     #[error("source {name}: {tensor} has {found} rows, {what} in its config {}: {stated}", if *what == "the rank" { "is" } else { "number" })]
     Count { name: String, tensor: String, what: &'static str, stated: u64, found: u64 },
@@ -31,7 +31,7 @@ pub(crate) enum AdapterError {
     Packed { name: String, tensor: String, dtype: Dtype },
     /// The config names a module that was trained whole, and the file has no tensor of it.
     #[error(
-        "adapter_config.json of source {name}: modules_to_save names {module}, of which the adapter holds no tensor"
+        "adapter_config.json of source {name}: modules_to_save names {module}, of which the adapter contains no tensor"
     )]
     NotSaved { name: String, module: String },
     #[error("source {name} has no pair of lora_A and lora_B for {module}, though it has for other {other}")]
@@ -58,7 +58,7 @@ impl Fault for AdapterError {
             AdapterError::Half { .. } | AdapterError::Hole { .. } | AdapterError::NotSaved { .. } => {
                 vec!["fetch or copy the adapter again: a part of it is missing".into()]
             }
-            AdapterError::Two { .. } => vec!["save each adapter in a directory of its own".into()],
+            AdapterError::Two { .. } => vec!["save each adapter in its own directory".into()],
             AdapterError::Config { .. }
             | AdapterError::Unknown { .. }
             | AdapterError::Count { .. }

@@ -32,7 +32,7 @@ pub(crate) struct Parts {
 }
 
 impl Keys {
-    /// Sorts the tensors of an adapter; one that is no part of it is an error.
+    /// Sorts the tensors of an adapter; one that is not a part of it is an error.
     pub(crate) fn of(view: &SourceView) -> Result<Keys> {
         let mut keys = Keys::default();
         for info in &view.listing.tensors {

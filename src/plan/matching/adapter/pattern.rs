@@ -21,11 +21,11 @@ impl Pattern {
     }
 
     fn parse(text: &str, number: &Json) -> Result<Pattern, String> {
-        let number = number.as_f64().ok_or_else(|| format!("`{text}`: {number} is no number"))?;
+        let number = number.as_f64().ok_or_else(|| format!("`{text}`: {number} is not a number"))?;
         // `re.match(rf"(.*\.)?({key})$", name)`
         let whole = format!(r"^(?:.*\.)?(?:{})$", translated(text));
         let regex = RegexBuilder::new(&whole).size_limit(LARGEST).build();
-        let regex = regex.map_err(|error| format!("`{text}` is no regular expression that xfer reads: {error}"))?;
+        let regex = regex.map_err(|error| format!("`{text}` is not a regular expression that xfer reads: {error}"))?;
         Ok(Pattern { text: text.into(), number, regex })
     }
 

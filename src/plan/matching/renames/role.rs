@@ -83,7 +83,7 @@ const POSITIONS: &[&str] = &[
     "value",
 ];
 
-/// Whether the last components of two names say that they stand in different places: `input_layernorm` is no `post_ffn_norm`.
+/// Whether the last components of two names say that they stand in different places: `input_layernorm` is not a `post_ffn_norm`.
 pub(crate) fn stand_apart(a: &str, b: &str) -> bool {
     let words = |path: &str| -> Vec<String> {
         let last = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
@@ -93,7 +93,7 @@ pub(crate) fn stand_apart(a: &str, b: &str) -> bool {
     !a.is_empty() && !b.is_empty() && a != b
 }
 
-/// The role of a module by its path below the layer, or `None` where the name is no word of the field.
+/// The role of a module by its path below the layer, or `None` where the name is not a word of the field.
 pub(crate) fn role(path: &str) -> Option<Role> {
     let lower = path.to_ascii_lowercase();
     let mut components = lower.rsplit('.');

@@ -166,7 +166,7 @@ pub(crate) fn open_lines(pairings: &[Pairing]) -> Vec<String> {
     for pairing in pairings {
         for (wanted, offered) in &pairing.open {
             add(format!(
-                "{} may come from {}: names and shapes do not say which is which",
+                "{} may come from {}: names and shapes do not determine which is which",
                 listed(wanted),
                 listed(offered)
             ));

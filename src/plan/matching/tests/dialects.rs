@@ -331,7 +331,7 @@ fn a_llama_of_meta_without_a_number_of_heads_is_refused() {
         let case = self::case(listing_of(&theirs, config), of_config(&run_config("llama", "llama_untied")));
         let error = case.error().to_string();
         let expected = "layers.0.attention.wq.weight is laid out by heads in the meta dialect, \
-                        and no config of the source says how many it has";
+                        and no config of the source states how many there are";
         assert_eq!(error, expected);
     }
 }
