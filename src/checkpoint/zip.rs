@@ -331,7 +331,7 @@ fn sizes(entry: &[u8], mut extra: &[u8]) -> Option<[u64; 3]> {
 fn refuse_overlaps(file: &dyn Bytes, entries: &[Entry], end: u64) -> Result<()> {
     let last = |entry: &Entry| entry.header.saturating_add(HEADER).saturating_add(entry.packed);
     let mut sorted: Vec<&Entry> = entries.iter().filter(|entry| last(entry) <= end).collect();
-    sorted.sort_by(|a, b| a.header.cmp(&b.header));
+    sorted.sort_by_key(|entry| entry.header);
     for pair in sorted.windows(2) {
         if let [first, second] = pair
             && last(first) > second.header

@@ -7,6 +7,9 @@ use crate::checkpoint::Listing;
 use crate::error::Result;
 use crate::graph::Builder;
 
+/// A config with tables of numbers that a file states, by their names.
+type WithTables = fn(Config, &[(String, Vec<f64>)]) -> Config;
+
 /// A family whose answers are constants. `T` is what its builder reads, so that relatives share a builder.
 pub(crate) struct Described<T: 'static = ()> {
     pub(super) name: &'static str,
@@ -31,7 +34,7 @@ pub(crate) struct Imports<T: 'static> {
     pub(super) config_of: fn(&Described<T>, &Listing) -> Option<Config>,
     pub(super) unknown_keys: fn(&Described<T>, &Listing) -> Vec<String>,
     pub(super) tables: &'static [&'static str],
-    pub(super) with_tables: fn(Config, &[(String, Vec<f64>)]) -> Config,
+    pub(super) with_tables: WithTables,
     pub(super) retied: fn(Config, &Listing, Option<bool>) -> Config,
 }
 

@@ -96,6 +96,7 @@ pub struct Convolution {
     clippy::large_enum_variant,
     reason = "a graph has a few thousand nodes at most, and a box would cost each use a word"
 )]
+#[allow(clippy::enum_variant_names, reason = "LayerNorm is the name that the field uses")]
 pub enum Layer {
     /// What the caller feeds.
     Input {

@@ -91,6 +91,7 @@ pub enum Distribution {
 
 /// Which fan divides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "fan_in, fan_out and fan_avg are the words of PyTorch and Keras")]
 pub enum Mode {
     /// Keeps the variance of activations.
     FanIn,

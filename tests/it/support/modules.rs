@@ -45,7 +45,7 @@ impl Modules {
                 let candidates = [folder.join(format!("{child}.rs")), folder.join(child).join("mod.rs")];
                 let found = candidates.into_iter().find(|candidate| source.join(candidate).exists());
                 open.push((
-                    [&path[..], &[child.clone()]].concat(),
+                    [&path[..], std::slice::from_ref(child)].concat(),
                     found.unwrap_or_else(|| panic!("no file of {child}")),
                 ));
             }
