@@ -4,6 +4,7 @@
 mod attention;
 mod builder;
 pub(crate) mod error;
+mod input;
 mod layer;
 mod node;
 mod parameter;
