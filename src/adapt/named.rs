@@ -40,10 +40,10 @@ pub enum NamedOp {
 struct Known {
     name: &'static str,
     usage: &'static str,
-    read: fn(&Arguments) -> Found,
+    read: fn(&Arguments) -> Parsed,
 }
 
-type Found = std::result::Result<NamedOp, ArgumentProblem>;
+type Parsed = std::result::Result<NamedOp, ArgumentProblem>;
 
 /// Every operation that can be written, in the order of their display.
 const KNOWN: &[Known] = &[
@@ -140,42 +140,42 @@ fn read<T: FromStr>(word: &str, expected: &'static str) -> std::result::Result<T
 const AXIS: &str = "an axis";
 const NUMBER: &str = "a whole number";
 
-fn permute(a: &Arguments) -> Found {
+fn permute(a: &Arguments) -> Parsed {
     Ok(NamedOp::One(Op::Permute { order: a.rest(0, AXIS)? }))
 }
 
-fn reshape(a: &Arguments) -> Found {
+fn reshape(a: &Arguments) -> Parsed {
     Ok(NamedOp::One(Op::Reshape { shape: a.rest(0, NUMBER)?.into() }))
 }
 
-fn narrow(a: &Arguments) -> Found {
+fn narrow(a: &Arguments) -> Parsed {
     a.count(3)?;
     Ok(NamedOp::One(Op::Narrow { axis: a.read(0, AXIS)?, start: a.read(1, NUMBER)?, len: a.read(2, NUMBER)? }))
 }
 
-fn split(a: &Arguments) -> Found {
+fn split(a: &Arguments) -> Parsed {
     a.count(2)?;
     let parts: std::num::NonZeroU64 = a.read(1, "a number of parts")?;
     Ok(NamedOp::Split { axis: a.read(0, AXIS)?, parts: parts.get() })
 }
 
-fn split_sizes(a: &Arguments) -> Found {
+fn split_sizes(a: &Arguments) -> Parsed {
     a.at_least(2)?;
     Ok(NamedOp::SplitSizes { axis: a.read(0, AXIS)?, sizes: a.rest(1, NUMBER)? })
 }
 
-fn concat(a: &Arguments) -> Found {
+fn concat(a: &Arguments) -> Parsed {
     a.count(1)?;
     Ok(NamedOp::Concat { axis: a.read(0, AXIS)? })
 }
 
-fn gather(a: &Arguments) -> Found {
+fn gather(a: &Arguments) -> Parsed {
     a.at_least(1)?;
     let runs: Vec<Run> = a.rest(1, "input:start:step:len")?;
     Ok(NamedOp::One(Op::Gather { axis: a.read(0, AXIS)?, runs: runs.into() }))
 }
 
-fn rope_permute(a: &Arguments) -> Found {
+fn rope_permute(a: &Arguments) -> Parsed {
     a.count(3)?;
     let to = match a.word(2) {
         "halves" => RopeLayout::ToHalves,
@@ -187,7 +187,7 @@ fn rope_permute(a: &Arguments) -> Found {
     Ok(NamedOp::One(Op::RopePermute { heads: a.read(0, NUMBER)?, rotary: a.read(1, NUMBER)?, to }))
 }
 
-fn cast(a: &Arguments) -> Found {
+fn cast(a: &Arguments) -> Parsed {
     a.count(1)?;
     let expected = "one of f16, bf16, f32, f64";
     let dtype: Dtype = a.read(0, expected)?;
@@ -197,27 +197,27 @@ fn cast(a: &Arguments) -> Found {
     }
 }
 
-fn affine(a: &Arguments) -> Found {
+fn affine(a: &Arguments) -> Parsed {
     a.count(2)?;
     Ok(NamedOp::One(Op::Affine { scale: a.finite(0)?, offset: a.finite(1)? }))
 }
 
-fn lerp(a: &Arguments) -> Found {
+fn lerp(a: &Arguments) -> Parsed {
     a.count(1)?;
     Ok(NamedOp::One(Op::Lerp { t: a.finite(0)? }))
 }
 
-fn mean_heads(a: &Arguments) -> Found {
+fn mean_heads(a: &Arguments) -> Parsed {
     a.count(2)?;
     Ok(NamedOp::One(Op::MeanHeads { heads: a.read(0, NUMBER)?, groups: a.read(1, NUMBER)? }))
 }
 
-fn weight_norm(a: &Arguments) -> Found {
+fn weight_norm(a: &Arguments) -> Parsed {
     a.count(1)?;
     Ok(NamedOp::One(Op::WeightNorm { axis: a.read(0, AXIS)? }))
 }
 
-fn low_rank(a: &Arguments) -> Found {
+fn low_rank(a: &Arguments) -> Parsed {
     let turned = match a.0[..] {
         [_] => false,
         [_, "turned"] => true,
@@ -226,17 +226,17 @@ fn low_rank(a: &Arguments) -> Found {
     Ok(NamedOp::One(Op::LowRank { scale: a.finite(0)?, turned }))
 }
 
-fn dequantize(a: &Arguments) -> Found {
+fn dequantize(a: &Arguments) -> Parsed {
     a.at_least(1)?;
     Ok(NamedOp::One(Op::Dequantize { block: a.rest(0, NUMBER)? }))
 }
 
-fn mean_covariance(a: &Arguments) -> Found {
+fn mean_covariance(a: &Arguments) -> Parsed {
     a.count(1)?;
     Ok(NamedOp::One(Op::MeanCovariance { scale: a.finite(0)? }))
 }
 
-fn resize_rows(a: &Arguments) -> Found {
+fn resize_rows(a: &Arguments) -> Parsed {
     a.count(2)?;
     Ok(NamedOp::One(Op::ResizeRows { rows: a.read(0, NUMBER)?, prefix: a.read(1, NUMBER)? }))
 }

@@ -9,17 +9,17 @@ const OP: &str = "narrow";
 
 /// A piece of an axis.
 #[derive(Clone, Copy)]
-pub(super) struct Piece {
+pub(super) struct Slice {
     pub axis: usize,
     pub start: u64,
     pub len: u64,
 }
 
-pub(super) fn out(piece: Piece, infos: &[&TensorInfo]) -> Result<TensorInfo> {
+pub(super) fn out(piece: Slice, infos: &[&TensorInfo]) -> Result<TensorInfo> {
     let input = inputs::one(OP, infos)?;
     let size = inputs::axis_size(OP, input, piece.axis)?;
     if piece.start.checked_add(piece.len).is_none_or(|end| end > size) {
-        let Piece { axis, start, len } = piece;
+        let Slice { axis, start, len } = piece;
         return Err(AdaptError::Beyond { input: input.clone(), axis, size, start, len }.into());
     }
     inputs::Along::of(OP, input, piece.axis)?;
@@ -28,7 +28,7 @@ pub(super) fn out(piece: Piece, infos: &[&TensorInfo]) -> Result<TensorInfo> {
     inputs::result(input, input.dtype, shape)
 }
 
-pub(super) fn demand(piece: Piece, rows: &Rows) -> Vec<Demand> {
+pub(super) fn demand(piece: Slice, rows: &Rows) -> Vec<Demand> {
     let rows = match piece.axis {
         0 => rows.start.saturating_add(piece.start)..rows.end.saturating_add(piece.start),
         _ => rows.clone(),
@@ -36,7 +36,7 @@ pub(super) fn demand(piece: Piece, rows: &Rows) -> Vec<Demand> {
     vec![Demand::rows(rows)]
 }
 
-pub(super) fn apply(piece: Piece, blocks: &[Block], out: &mut [u8]) -> Result<()> {
+pub(super) fn apply(piece: Slice, blocks: &[Block], out: &mut [u8]) -> Result<()> {
     let [block] = blocks else { return Ok(()) };
     if piece.axis == 0 {
         out.copy_from_slice(block.bytes);

@@ -54,7 +54,7 @@ impl Op {
             Op::Permute { order } => permute::out(self.name(), order, infos),
             Op::Reshape { shape } => reshape::out(shape, infos),
             Op::Narrow { axis, start, len } => {
-                narrow::out(narrow::Piece { axis: *axis, start: *start, len: *len }, infos)
+                narrow::out(narrow::Slice { axis: *axis, start: *start, len: *len }, infos)
             }
             Op::Concat { axis } => concat::out(*axis, infos),
             Op::Stack => concat::stack_out(infos),
@@ -88,7 +88,7 @@ impl Op {
             Op::Permute { order } => permute::demand(order, rows),
             Op::Reshape { shape } => reshape::demand(shape, infos, rows)?,
             Op::Narrow { axis, start, len } => {
-                narrow::demand(narrow::Piece { axis: *axis, start: *start, len: *len }, rows)
+                narrow::demand(narrow::Slice { axis: *axis, start: *start, len: *len }, rows)
             }
             Op::Concat { axis } => concat::demand(*axis, infos, rows),
             Op::Stack => concat::stack_demand(infos, rows),
@@ -130,7 +130,7 @@ impl Op {
             Op::Permute { order } => permute::apply(self.name(), order, inputs, &rows, out),
             Op::Reshape { shape } => reshape::apply(shape, inputs, &rows, out),
             Op::Narrow { axis, start, len } => {
-                narrow::apply(narrow::Piece { axis: *axis, start: *start, len: *len }, inputs, out)
+                narrow::apply(narrow::Slice { axis: *axis, start: *start, len: *len }, inputs, out)
             }
             Op::Concat { axis } => concat::apply(*axis, inputs, out),
             Op::Stack => {

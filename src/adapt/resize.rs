@@ -17,7 +17,7 @@ pub(super) struct Resize {
 
 /// Where a row of the result lies: on row `low`, or the share `weight` of the way from it to the next.
 #[derive(Clone, Copy)]
-struct Place {
+struct Neighbours {
     low: u64,
     weight: f64,
 }
@@ -25,9 +25,9 @@ struct Place {
 impl Resize {
     /// Output row `d` of `m` lies at `(d + ½) · n / m − ½` of the `n` input rows, not before the first and not after the last.
     /// In whole numbers, so that rows that fall on a row fall on it exactly.
-    fn place(self, input_rows: u64, row: u64) -> Place {
+    fn place(self, input_rows: u64, row: u64) -> Neighbours {
         if row < self.prefix {
-            return Place { low: row, weight: 0.0 };
+            return Neighbours { low: row, weight: 0.0 };
         }
         let n = i128::from(input_rows.saturating_sub(self.prefix));
         let m = i128::from(self.rows.saturating_sub(self.prefix)).max(1);
@@ -35,11 +35,11 @@ impl Resize {
         let (low, rest) = (numerator / (2 * m), numerator % (2 * m));
         let last = low + 1 >= n;
         let weight = if last { 0.0 } else { rest as f64 / (2 * m) as f64 };
-        Place { low: self.prefix.saturating_add(low as u64), weight }
+        Neighbours { low: self.prefix.saturating_add(low as u64), weight }
     }
 }
 
-impl Place {
+impl Neighbours {
     fn rows(self) -> Rows {
         self.low..self.low + 1 + u64::from(self.weight > 0.0)
     }
@@ -85,7 +85,7 @@ fn interpolate<R: Real>(float: Float, resize: Resize, block: &Block, rows: &Rows
     if row == 0 {
         return Ok(());
     }
-    let mut held = Held { ranges: &block.rows, before: 0 };
+    let mut held = StoredRows { ranges: &block.rows, before: 0 };
     for (index, out) in rows.clone().zip(out.chunks_exact_mut(row)) {
         let place = resize.place(block.info.rows(), index);
         let at = inputs::size(OP, held.position(place.low))? * row;
@@ -99,12 +99,12 @@ fn interpolate<R: Real>(float: Float, resize: Resize, block: &Block, rows: &Rows
 }
 
 /// Where rows lie in a block, asked for in ascending order.
-struct Held<'a> {
+struct StoredRows<'a> {
     ranges: &'a [Rows],
     before: u64,
 }
 
-impl Held<'_> {
+impl StoredRows<'_> {
     fn position(&mut self, row: u64) -> u64 {
         while let Some((range, rest)) = self.ranges.split_first() {
             if row < range.end {

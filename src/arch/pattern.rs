@@ -32,11 +32,11 @@ enum Component {
     /// `{p}`: one or more components.
     Path(String),
     /// Text and letters within one component.
-    Mixed(Vec<Piece>),
+    Mixed(Vec<Token>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum Token {
     Literal(String),
     Text(String),
     Integer(String, Arithmetic),
@@ -113,7 +113,7 @@ impl Pattern {
             match component {
                 Component::Literal(_) => {}
                 Component::One(key) | Component::Any(key) | Component::Path(key) => add(key.as_str()),
-                Component::Mixed(pieces) => pieces.iter().filter_map(Piece::key).for_each(&mut add),
+                Component::Mixed(pieces) => pieces.iter().filter_map(Token::key).for_each(&mut add),
             }
         }
         keys
@@ -123,18 +123,18 @@ impl Pattern {
     pub(crate) fn has_arithmetic(&self) -> bool {
         self.components.iter().any(|component| match component {
             Component::Mixed(pieces) => {
-                pieces.iter().any(|piece| matches!(piece, Piece::Integer(_, how) if *how != Arithmetic::NONE))
+                pieces.iter().any(|piece| matches!(piece, Token::Integer(_, how) if *how != Arithmetic::NONE))
             }
             Component::Literal(_) | Component::One(_) | Component::Any(_) | Component::Path(_) => false,
         })
     }
 }
 
-impl Piece {
+impl Token {
     fn key(&self) -> Option<&str> {
         match self {
-            Piece::Literal(_) => None,
-            Piece::Text(key) | Piece::Integer(key, _) => Some(key),
+            Token::Literal(_) => None,
+            Token::Text(key) | Token::Integer(key, _) => Some(key),
         }
     }
 }
@@ -150,14 +150,14 @@ pub(super) fn digits(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-fn spell(pieces: &[Piece], bindings: &Bindings) -> Option<String> {
+fn spell(pieces: &[Token], bindings: &Bindings) -> Option<String> {
     let mut text = String::new();
     for piece in pieces {
         match piece {
-            Piece::Literal(plain) => text.push_str(plain),
-            Piece::Text(letter) => text.push_str(bindings.0.get(letter)?),
-            Piece::Integer(letter, Arithmetic::NONE) => text.push_str(bindings.0.get(letter)?),
-            Piece::Integer(letter, how) => {
+            Token::Literal(plain) => text.push_str(plain),
+            Token::Text(letter) => text.push_str(bindings.0.get(letter)?),
+            Token::Integer(letter, Arithmetic::NONE) => text.push_str(bindings.0.get(letter)?),
+            Token::Integer(letter, how) => {
                 text.push_str(&how.apply(digits(bindings.0.get(letter)?)?)?.to_string());
             }
         }
@@ -238,7 +238,7 @@ fn match_several<'p>(key: &'p str, least: usize, rest: &'p [Component], parts: &
 
 /// Text and letters within one component, a letter taking the least it can; `then` matches what follows the component.
 fn match_pieces<'p>(
-    pieces: &'p [Piece],
+    pieces: &'p [Token],
     part: &str,
     bound: &mut Bound<'p>,
     then: &mut dyn FnMut(&mut Bound<'p>) -> bool,
@@ -246,10 +246,10 @@ fn match_pieces<'p>(
     let Some((piece, rest)) = pieces.split_first() else { return part.is_empty() && then(bound) };
     let start = bound.len();
     match piece {
-        Piece::Literal(text) => {
+        Token::Literal(text) => {
             part.strip_prefix(text.as_str()).is_some_and(|after| match_pieces(rest, after, bound, then))
         }
-        Piece::Text(letter) => {
+        Token::Text(letter) => {
             let ends = part.char_indices().skip(1).map(|(at, _)| at).chain([part.len()]);
             ends.filter(|end| *end > 0).any(|end| {
                 let (mine, after) = part.split_at(end);
@@ -260,7 +260,7 @@ fn match_pieces<'p>(
                 matched
             })
         }
-        Piece::Integer(letter, how) => {
+        Token::Integer(letter, how) => {
             let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
             let (number, after) = part.split_at(end);
             let value = match (*how, digits(number)) {

@@ -8,7 +8,7 @@ use super::kernel::Variable;
 use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};
 use super::torch::{Gather, InMemory, Stored, WINDOW, swap};
-use super::zip::{Packing, Place, unpack};
+use super::zip::{EntryBytes, Packing, unpack};
 use super::{Extent, Listing, Reader};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file_format::CheckpointFormat;
@@ -38,7 +38,7 @@ pub(super) enum Order {
 pub(super) struct Array {
     pub(super) file: Arc<dyn Bytes>,
     /// What its data, or the packed entry that holds them, take of it.
-    pub(super) place: Place,
+    pub(super) place: EntryBytes,
     /// How many bytes of the place, unpacked, stand before the data.
     pub(super) skip: u64,
     /// How its elements follow each other.
@@ -48,7 +48,7 @@ pub(super) struct Array {
 impl Array {
     /// An array that lies in a file as it is, row by row in little-endian order.
     pub(super) fn verbatim(file: Arc<dyn Bytes>, offset: u64, bytes: u64) -> Array {
-        Array { file, place: Place { offset, bytes, packing: Packing::Stored }, skip: 0, order: Order::Rows }
+        Array { file, place: EntryBytes { offset, bytes, packing: Packing::Stored }, skip: 0, order: Order::Rows }
     }
 
     /// An array in memory, row by row in little-endian order; `name` is that of the file it was made from.
@@ -59,7 +59,7 @@ impl Array {
 }
 
 /// What a format found in a file.
-pub(super) struct Found {
+pub(super) struct FileContents {
     pub(super) format: CheckpointFormat,
     /// Every tensor and where it lies.
     pub(super) arrays: Vec<(TensorInfo, Array)>,
@@ -71,7 +71,7 @@ pub(super) struct Found {
     pub(super) notes: Vec<String>,
 }
 
-impl Found {
+impl FileContents {
     /// Checks that names are distinct and that every array lies in its file, and makes a reader of them.
     pub(super) fn into_part(self, file: &dyn Bytes) -> Result<Part> {
         self.into_part_stating(file, BTreeMap::new())

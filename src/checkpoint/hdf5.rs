@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File, FormatError as Fault, Group, Layout};
 
-use super::arrays::{Array, Found, Order};
+use super::arrays::{Array, FileContents, Order};
 use super::keras;
 use super::kernel::{Kernel, Variable};
 use super::part::Part;
 use super::torch::InMemory;
-use super::zip::{Archive, Packing, Place, unpack};
+use super::zip::{Archive, EntryBytes, Packing, unpack};
 use crate::checkpoint::format_error::FormatError;
 use crate::error::{Error, Result};
 use crate::source::Bytes;
@@ -49,7 +49,7 @@ fn open_stating(file: Arc<dyn Bytes>, layers: BTreeMap<String, (String, Variable
     let digest = digest(&arrays);
     let mut variables = named(&mut arrays, layers);
     variables.extend(of_whole_model(&hdf5.root(), &arrays));
-    Found { format: CheckpointFormat::Hdf5, arrays, metadata: Vec::new(), digest, notes }
+    FileContents { format: CheckpointFormat::Hdf5, arrays, metadata: Vec::new(), digest, notes }
         .into_part_stating(file.as_ref(), variables)
 }
 
@@ -75,7 +75,7 @@ pub(super) fn open_keras(file: &Arc<dyn Bytes>) -> Result<Option<Part>> {
 }
 
 /// The bytes of a small entry of an archive.
-fn read_entry(file: &Arc<dyn Bytes>, name: &'static str, place: Place) -> Result<Vec<u8>> {
+fn read_entry(file: &Arc<dyn Bytes>, name: &'static str, place: EntryBytes) -> Result<Vec<u8>> {
     if place.bytes > CONFIG_LIMIT {
         let (file, what) = (file.name().to_string(), "the length of config.json");
         return Err(FormatError::Limit { file, offset: 0, what, found: place.bytes, limit: CONFIG_LIMIT }.into());
@@ -158,7 +158,7 @@ impl hdf5_pure::Source for Origin {
 /// An entry that an archive stores as it is.
 struct Inside {
     file: Arc<dyn Bytes>,
-    place: Place,
+    place: EntryBytes,
 }
 
 impl Bytes for Inside {

@@ -4,7 +4,7 @@
 use crate::checkpoint::file_format::CheckpointFormat;
 use std::sync::Arc;
 
-use super::arrays::{Array, Found};
+use super::arrays::{Array, FileContents};
 use super::cursor::Cursor;
 use super::part::Part;
 use super::torch::dtype_called;
@@ -49,7 +49,8 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     }
     let digest = cursor.digest();
     let notes = passed.iter().map(|name| format!("skipped `{name}`: it is not an array")).collect();
-    Found { format: CheckpointFormat::Msgpack, arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
+    FileContents { format: CheckpointFormat::Msgpack, arrays, metadata: Vec::new(), digest, notes }
+        .into_part(file.as_ref())
 }
 
 /// A value up to where its content begins.

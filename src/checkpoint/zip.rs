@@ -47,7 +47,7 @@ pub(super) struct Entry {
 
 /// Where the bytes of an entry lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct EntryBytes {
     /// The first of them in the file.
     pub(super) offset: u64,
     /// How many there are, unpacked.
@@ -104,7 +104,7 @@ impl Archive {
     }
 
     /// Reads the header before an entry's data, to say where these lie. They must lie before the directory.
-    pub(super) fn place(&self, file: &dyn Bytes, entry: &Entry) -> Result<Place> {
+    pub(super) fn place(&self, file: &dyn Bytes, entry: &Entry) -> Result<EntryBytes> {
         let fault = |what| ArchiveError::Entry {
             file: file.name().into(),
             entry: entry.name.clone(),
@@ -135,7 +135,7 @@ impl Archive {
         if offset.checked_add(entry.packed).is_none_or(|end| end > self.end) {
             return Err(self.beyond(file, entry, offset));
         }
-        Ok(Place { offset, bytes: entry.bytes, packing })
+        Ok(EntryBytes { offset, bytes: entry.bytes, packing })
     }
 
     fn beyond(&self, file: &dyn Bytes, entry: &Entry, offset: u64) -> crate::error::Error {
@@ -151,7 +151,7 @@ impl Archive {
 
 /// All bytes at a place, unpacked where needed. More than `limit`, and any other number than the directory says, are an
 /// error; memory grows with what really comes out.
-pub(super) fn unpack(file: &dyn Bytes, entry: &str, place: Place, limit: u64) -> Result<Vec<u8>> {
+pub(super) fn unpack(file: &dyn Bytes, entry: &str, place: EntryBytes, limit: u64) -> Result<Vec<u8>> {
     let names = || (file.name().to_string(), entry.to_string());
     let packed = match place.packing {
         Packing::Stored => place.bytes,
@@ -177,10 +177,10 @@ pub(super) fn unpack(file: &dyn Bytes, entry: &str, place: Place, limit: u64) ->
 }
 
 /// The first `count` bytes at a place, or all where there are fewer, unpacked where needed.
-pub(super) fn unpack_start(file: &dyn Bytes, entry: &str, place: Place, count: u64) -> Result<Vec<u8>> {
+pub(super) fn unpack_start(file: &dyn Bytes, entry: &str, place: EntryBytes, count: u64) -> Result<Vec<u8>> {
     let count = count.min(place.bytes);
     let packed = match place.packing {
-        Packing::Stored => return unpack(file, entry, Place { bytes: count, ..place }, count),
+        Packing::Stored => return unpack(file, entry, EntryBytes { bytes: count, ..place }, count),
         Packing::Deflated(packed) => packed,
     };
     let mut bytes = Vec::new();

@@ -29,7 +29,7 @@ pub(super) trait Groups<T> {
 const BATCH: usize = 8;
 
 /// Values that follow each other.
-enum Piece<'a, T> {
+enum Values<'a, T> {
     /// Of one group, from this one of its values.
     Part(&'a mut [T], usize),
     Whole(&'a mut [[T; GROUP]]),
@@ -44,14 +44,14 @@ pub(super) fn by_groups<T: Copy + Default>(first: u64, out: &mut [T], groups: &i
     let (whole, tail) = rest.as_chunks_mut::<GROUP>();
     let mut one = [[T::default(); GROUP]];
     // a loop, because what makes the groups is large and becomes part of this function wherever it is named
-    for mut piece in [Piece::Part(head, offset), Piece::Whole(whole), Piece::Part(tail, 0)] {
+    for mut piece in [Values::Part(head, offset), Values::Whole(whole), Values::Part(tail, 0)] {
         let values = match &mut piece {
-            Piece::Part(part, _) => &mut one[usize::from(part.is_empty())..],
-            Piece::Whole(values) => &mut **values,
+            Values::Part(part, _) => &mut one[usize::from(part.is_empty())..],
+            Values::Whole(values) => &mut **values,
         };
         groups.make_all(group, values);
         group += values.len() as u64;
-        if let Piece::Part(part, from) = piece {
+        if let Values::Part(part, from) = piece {
             part.copy_from_slice(&one.as_flattened()[from..from + part.len()]);
         }
     }

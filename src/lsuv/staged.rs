@@ -18,11 +18,11 @@ use crate::transfer::error::TransferError;
 /// Every written tensor of an output that is not published yet, by its name.
 pub(crate) struct Staged<'a> {
     files: Vec<Arc<StagedFile>>,
-    places: BTreeMap<&'a str, Place<'a>>,
+    places: BTreeMap<&'a str, TensorSpan<'a>>,
 }
 
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct TensorSpan<'a> {
     file: usize,
     span: Span,
     assignment: &'a Assignment,
@@ -40,7 +40,7 @@ impl<'a> Staged<'a> {
         let mut places = BTreeMap::new();
         for (file, span) in spans {
             if let Some(assignment) = plan.assignments.get(span.assignment) {
-                places.insert(assignment.target.name.as_str(), Place { file, span, assignment });
+                places.insert(assignment.target.name.as_str(), TensorSpan { file, span, assignment });
             }
         }
         for tied in plan.assignments.iter().filter(|assignment| assignment.action == Action::Tied) {
@@ -53,7 +53,7 @@ impl<'a> Staged<'a> {
         Ok(Staged { files, places })
     }
 
-    fn read(&self, name: &str) -> Result<(Place<'a>, &StagedFile, Vec<u8>)> {
+    fn read(&self, name: &str) -> Result<(TensorSpan<'a>, &StagedFile, Vec<u8>)> {
         let missing = || TransferError::Missing { source_index: 0, tensor: name.into() };
         let place = *self.places.get(name).ok_or_else(missing)?;
         let file = self.files.get(place.file).ok_or_else(missing)?;

@@ -74,10 +74,10 @@ fn split(name: &str, text: &mut String, numbers: &mut Vec<u64>) {
 }
 
 /// The ranges further in as they are spelt, the innermost last.
-type Spelt = Vec<String>;
+type RangeTexts = Vec<String>;
 
 /// The numbers further out, and what is spelt already.
-type Outer<'n> = (&'n [u64], Spelt);
+type Outer<'n> = (&'n [u64], RangeTexts);
 
 /// A name whose integer components stand for others.
 struct Template<'a> {
@@ -108,11 +108,11 @@ impl<K: Clone> Group<'_, K> {
     /// Collapses the innermost number first: prefixes whose inner ranges are spelt alike then collapse in turn.
     fn lines(self) -> Vec<Line<K>> {
         let width = self.template.width();
-        let line = |spelt: Spelt, count| Line { name: self.template.spell(&spelt), key: self.key.clone(), count };
+        let line = |spelt: RangeTexts, count| Line { name: self.template.spell(&spelt), key: self.key.clone(), count };
         if width == 0 {
             return (0..self.count).map(|_| line(Vec::new(), 1)).collect();
         }
-        let mut rows: Vec<(&[u64], Spelt, usize)> =
+        let mut rows: Vec<(&[u64], RangeTexts, usize)> =
             self.numbers.chunks(width).map(|numbers| (numbers, Vec::new(), 1)).collect();
         for _ in 0..width {
             let mut order: Vec<Outer> = Vec::new();

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::WeightFile;
-use super::place::{Place, entries};
+use super::place::{OutputDirectory, entries};
 use crate::error::{Error, Result};
 use crate::save::error::SaveError;
 
@@ -76,7 +76,7 @@ fn unknown(places: &[u64], part: Range<u64>) -> impl Iterator<Item = Range<usize
 }
 
 /// Refuses to replace a directory in which a file is not, byte for byte, that of the staging folder.
-pub(super) fn check(place: &Place, folder: &Path) -> Result<()> {
+pub(super) fn check(place: &OutputDirectory, folder: &Path) -> Result<()> {
     let names = if place.is_mounted() { content(place)? } else { files_in(&place.out)? };
     let refuse = |name: &str| {
         let (out, name) = (place.typed.clone(), name.to_string());
@@ -92,7 +92,7 @@ pub(super) fn check(place: &Place, folder: &Path) -> Result<()> {
 }
 
 /// The same of a directory that holds its staging folder.
-fn content(place: &Place) -> Result<Option<Vec<String>>> {
+fn content(place: &OutputDirectory) -> Result<Option<Vec<String>>> {
     let mut names = Vec::new();
     for name in place.content()? {
         let Ok(name) = name.into_string() else { return Ok(None) };

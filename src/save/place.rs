@@ -24,7 +24,7 @@ const LONGEST_REPORT: u64 = 1 << 30;
 
 /// DIR and its surroundings.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct OutputDirectory {
     pub(super) typed: PathBuf,
     /// With links followed.
     pub(super) out: PathBuf,
@@ -45,9 +45,9 @@ pub(super) enum Occupant {
     Foreign,
 }
 
-impl Place {
+impl OutputDirectory {
     /// Follows links; a file in the place of DIR, or a link to nothing, is an error.
-    pub(super) fn resolve(typed: &Path) -> Result<Place> {
+    pub(super) fn resolve(typed: &Path) -> Result<OutputDirectory> {
         let exists = match fs::symlink_metadata(typed) {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
@@ -70,16 +70,16 @@ impl Place {
         };
         let inside = exists && (is_mount_point(&out, &parent) || !is_writable(&parent));
         let home = if inside { out.clone() } else { parent };
-        Ok(Place { typed: typed.to_path_buf(), out, home, stem, is_file: false })
+        Ok(OutputDirectory { typed: typed.to_path_buf(), out, home, stem, is_file: false })
     }
 
     /// The place of one file. Links are followed; a path without a name is an error.
-    pub(super) fn of_file(typed: &Path) -> Result<Place> {
+    pub(super) fn of_file(typed: &Path) -> Result<OutputDirectory> {
         let out = fs::canonicalize(typed).unwrap_or_else(|_| typed.to_path_buf());
         let no_name = || SaveError::NoName { path: typed.to_path_buf() };
         let stem = out.file_name().ok_or_else(no_name)?.to_os_string();
         let home = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
-        Ok(Place { typed: typed.to_path_buf(), out, home, stem, is_file: true })
+        Ok(OutputDirectory { typed: typed.to_path_buf(), out, home, stem, is_file: true })
     }
 
     /// Whether the staging folder stands inside DIR.

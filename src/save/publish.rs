@@ -11,7 +11,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::Sync;
-use super::place::{Occupant, Place, RESERVED, entries};
+use super::place::{Occupant, OutputDirectory, RESERVED, entries};
 use crate::error::{Error, Result};
 
 /// The ways to publish, best first.
@@ -33,7 +33,7 @@ const CLEARING: &str = ".xfer-clear";
 const MOVING: &str = ".xfer-move";
 
 /// Publishes the folder by a route; one that the system refuses leads to the next.
-pub(super) fn publish(place: &Place, folder: &Path, route: Route, sync: Sync) -> Result<()> {
+pub(super) fn publish(place: &OutputDirectory, folder: &Path, route: Route, sync: Sync) -> Result<()> {
     let failed = |error: Errno| Error::io("publish", &place.typed, error.into());
     match route {
         Route::Rename => match rustix::fs::rename(folder, &place.out) {
@@ -68,7 +68,7 @@ pub(super) fn publish(place: &Place, folder: &Path, route: Route, sync: Sync) ->
 }
 
 /// Publishes one file by a rename.
-pub(super) fn publish_file(place: &Place, staged: &Path, sync: Sync) -> Result<()> {
+pub(super) fn publish_file(place: &OutputDirectory, staged: &Path, sync: Sync) -> Result<()> {
     fs::rename(staged, &place.out).map_err(|error| Error::io("publish", &place.typed, error))?;
     sync_directory(&place.home, sync)
 }
@@ -79,7 +79,7 @@ pub(super) fn is_unfinished(folder: &Path) -> bool {
 }
 
 /// Finishes or undoes what a killed run began; called when no writer lives.
-pub(super) fn recover(place: &Place) -> Result<()> {
+pub(super) fn recover(place: &OutputDirectory) -> Result<()> {
     for folder in place.stagings()? {
         if is_unfinished(&folder) {
             move_in(place, &folder, Sync::Wait)?;
@@ -98,7 +98,7 @@ pub(super) fn recover(place: &Place) -> Result<()> {
 }
 
 /// Clears DIR and moves the new files in; begins where a killed run stopped.
-fn move_in(place: &Place, folder: &Path, sync: Sync) -> Result<()> {
+fn move_in(place: &OutputDirectory, folder: &Path, sync: Sync) -> Result<()> {
     let failed = |error| Error::io("publish", &place.typed, error);
     let (clearing, moving) = (folder.join(CLEARING), folder.join(MOVING));
     if !moving.exists() {
@@ -134,7 +134,7 @@ fn probe(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Removes the content of DIR, what announces it first.
-fn clear(place: &Place) -> Result<()> {
+fn clear(place: &OutputDirectory) -> Result<()> {
     let mut names = place.content()?;
     names.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.cmp(b)));
     names.iter().try_for_each(|name| remove(&place.out.join(name)))

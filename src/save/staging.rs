@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::file::StagedFile;
 use super::lock::{self, Gate};
-use super::place::{Occupant, Place, RESERVED};
+use super::place::{Occupant, OutputDirectory, RESERVED};
 use super::publish::{self, Route};
 use super::{Replace, Sync, part};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ const LOCK: &str = ".xfer-lock";
 /// Dropped without `publish`, it removes itself. Opening reclaims debris of dead runs for the same DIR whose lock is free.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    place: Place,
+    place: OutputDirectory,
     folder: PathBuf,
     replace: Replace,
     unfinished: Unfinished,
@@ -36,15 +36,15 @@ impl Staging {
     /// missing parents of DIR are created, and where DIR is a link, the output goes where it leads.
     /// Another live writer of the same DIR is an error with exit 75; a foreign DIR is exit 3 and nothing is touched.
     pub(crate) fn open(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
-        Staging::open_in(Place::resolve(out)?, plan_hash, replace)
+        Staging::open_in(OutputDirectory::resolve(out)?, plan_hash, replace)
     }
 
     /// The same for a single file in the place of DIR, which `publish_file` makes of a staged one.
     pub(crate) fn open_file(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
-        Staging::open_in(Place::of_file(out)?, plan_hash, replace)
+        Staging::open_in(OutputDirectory::of_file(out)?, plan_hash, replace)
     }
 
-    fn open_in(place: Place, plan_hash: &str, replace: Replace) -> Result<Staging> {
+    fn open_in(place: OutputDirectory, plan_hash: &str, replace: Replace) -> Result<Staging> {
         fs::create_dir_all(&place.home).map_err(|error| match error.kind() {
             ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                 SaveError::NotADirectory { path: place.home.clone() }.into()
@@ -54,7 +54,7 @@ impl Staging {
         Staging::open_at(place, plan_hash, replace)
     }
 
-    pub(super) fn open_at(place: Place, plan_hash: &str, replace: Replace) -> Result<Staging> {
+    pub(super) fn open_at(place: OutputDirectory, plan_hash: &str, replace: Replace) -> Result<Staging> {
         let gate = gate(&place)?;
         refuse_busy(&place)?;
         publish::recover(&place)?;
@@ -174,7 +174,7 @@ impl Drop for Staging {
 /// Finishes or undoes what a dead run left of DIR and removes its debris, for a run that may find DIR up to date and then opens no
 /// staging. Where nothing was left it writes nothing, so that a finished output may lie in a read-only place.
 pub(crate) fn settle(out: &Path) -> Result<()> {
-    let place = Place::resolve(out)?;
+    let place = OutputDirectory::resolve(out)?;
     if !place.home.is_dir() || place.stagings()?.is_empty() && !place.aside().exists() {
         return Ok(());
     }
@@ -186,24 +186,24 @@ pub(crate) fn settle(out: &Path) -> Result<()> {
 
 /// Refuses a DIR that `replace` does not allow to be replaced, as `Staging::open` will. Changes nothing.
 pub(crate) fn admit(out: &Path, replace: Replace) -> Result<()> {
-    Place::resolve(out)?.admit(replace).map(drop)
+    OutputDirectory::resolve(out)?.admit(replace).map(drop)
 }
 
-fn reclaim(place: &Place) -> Result<()> {
+fn reclaim(place: &OutputDirectory) -> Result<()> {
     place.stagings()?.iter().try_for_each(|debris| publish::remove(debris))
 }
 
-fn gate(place: &Place) -> Result<Gate> {
+fn gate(place: &OutputDirectory) -> Result<Gate> {
     let path = place.gate();
     let gate = Gate::pass(path.clone()).map_err(|error| Error::io("write to", &place.home, error))?;
     gate.ok_or_else(|| busy(place, path))
 }
 
-fn busy(place: &Place, folder: PathBuf) -> Error {
+fn busy(place: &OutputDirectory, folder: PathBuf) -> Error {
     SaveError::Busy { out: place.typed.clone(), folder }.into()
 }
 
-fn refuse_busy(place: &Place) -> Result<()> {
+fn refuse_busy(place: &OutputDirectory) -> Result<()> {
     for folder in place.stagings()? {
         let lock = folder.join(LOCK);
         if lock::is_held(&lock).map_err(|error| Error::io("open", &lock, error))? {

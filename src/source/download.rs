@@ -16,7 +16,7 @@ use super::headers::{content_range, is_blob_name, is_rest, text};
 use super::identity::{Identity, Other, hexadecimal};
 use super::name::percent_encoded;
 use super::pace::{Broken, Pace, Slow, read_whole};
-use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
+use super::transport::{ByteRange, Failure, Follow, Subject, Transport, network};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::source::error::SourceError;
@@ -94,7 +94,7 @@ impl Download<'_> {
     pub(super) fn between(&self, first: u64, end: u64, total: u64) -> Result<Option<Vec<u8>>> {
         let address = self.address()?;
         self.transport.retry(self.progress, |attempt| {
-            let (wanted, subject) = (Wanted::Between(first, end), self.subject());
+            let (wanted, subject) = (ByteRange::Between(first, end), self.subject());
             let mut response =
                 self.transport.request(&Method::GET, &address, wanted, Follow::Everywhere, subject, attempt)?;
             let is_cut = response.status() == StatusCode::PARTIAL_CONTENT;
@@ -124,8 +124,14 @@ impl Download<'_> {
     }
 
     fn ask(&self, address: &Address, attempt: u32) -> std::result::Result<Announced, Failure> {
-        let head =
-            self.transport.request(&Method::HEAD, address, Wanted::All, Follow::Endpoint, self.subject(), attempt)?;
+        let head = self.transport.request(
+            &Method::HEAD,
+            address,
+            ByteRange::All,
+            Follow::Endpoint,
+            self.subject(),
+            attempt,
+        )?;
         let headers = head.headers();
         if text(headers, "x-repo-commit").is_some_and(|commit| commit != self.commit) {
             return Err(address.wrong("the commit that was asked for").into());
@@ -196,7 +202,7 @@ impl Download<'_> {
             self.restart(announced, part)?;
         }
         let (subject, offset) = (self.subject(), part.len);
-        let wanted = Wanted::From(offset);
+        let wanted = ByteRange::From(offset);
         let answer = self.transport.request(&Method::GET, address, wanted, Follow::Everywhere, subject, attempt);
         let mut response = match answer {
             // the last attempt's bytes are not of this file

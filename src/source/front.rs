@@ -35,7 +35,7 @@ pub(super) struct Front {
 /// Opens files of which perhaps only the fronts are read; several are asked for at once, as a model of many shards would take minutes
 /// otherwise. A file is fetched where it is small, where its length is not known, and where the server gives no parts.
 pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
-    let asked: Vec<Mutex<Option<Result<Found>>>> = names.iter().map(|_| Mutex::default()).collect();
+    let asked: Vec<Mutex<Option<Result<Local>>>> = names.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
     on_all(transfers(AT_ONCE.min(names.len())), || {
         loop {
@@ -48,12 +48,12 @@ pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Pr
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         }
     });
-    let found = |asked: Mutex<Option<Result<Found>>>| asked.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let found: Vec<Found> =
+    let found = |asked: Mutex<Option<Result<Local>>>| asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let found: Vec<Local> =
         asked.into_iter().map(|asked| Ok(found(asked).transpose()?.flatten())).collect::<Result<_>>()?;
     let missing = names.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(name, _)| name.clone());
     together::fetch(snapshot, &missing.collect::<Vec<_>>(), progress)?;
-    let open = |(name, found): (&String, Found)| match found {
+    let open = |(name, found): (&String, Local)| match found {
         Some(file) => Ok(file),
         None => Ok(Arc::new(snapshot.file(name, progress)?) as Arc<dyn Bytes>),
     };
@@ -61,9 +61,9 @@ pub(super) fn open(snapshot: &Arc<Snapshot>, names: &[String], progress: &dyn Pr
 }
 
 /// A file that need not be fetched.
-type Found = Option<Arc<dyn Bytes>>;
+type Local = Option<Arc<dyn Bytes>>;
 
-fn find(snapshot: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Found> {
+fn find(snapshot: &Arc<Snapshot>, name: &str, progress: &dyn Progress) -> Result<Local> {
     if let Some(file) = snapshot.cached(name)? {
         return Ok(Some(Arc::new(file)));
     }

@@ -15,7 +15,7 @@ use super::identity::{Identity, Other};
 use super::local::{LocalFile, files_below};
 use super::name::{percent_encoded, stays_inside};
 use super::pace::{Broken, Slow, read_whole};
-use super::transport::{Failure, Follow, Subject, Transport, Wanted, network};
+use super::transport::{ByteRange, Failure, Follow, Subject, Transport, network};
 use crate::error::Result;
 use crate::progress::{Progress, Silent};
 use crate::source::error::SourceError;
@@ -321,7 +321,8 @@ fn request(
     let path = format!("/api/models/{repository}/revision/{}?blobs=true", percent_encoded(revision, false));
     let address = transport.address(&path)?;
     let subject = Subject { repository, revision, file: None };
-    let mut response = transport.request(&Method::GET, &address, Wanted::All, Follow::Everywhere, subject, attempt)?;
+    let mut response =
+        transport.request(&Method::GET, &address, ByteRange::All, Follow::Everywhere, subject, attempt)?;
     let mut body = response.body_mut().as_reader();
     let text =
         read_whole(&mut body, LONGEST_LISTING, &transport.patience(), progress)?.map_err(|broken| match broken {

@@ -37,10 +37,10 @@ use local::Directory;
 /// An opened reference: a set of named files, listed without being read or fetched. A reference to one file lists
 /// that file alone; the files beside it are still reachable by `file`, under names below its own folder.
 pub struct Source {
-    place: Place,
+    place: Location,
 }
 
-enum Place {
+enum Location {
     Directory(Directory),
     Snapshot(Arc<Snapshot>),
 }
@@ -51,10 +51,10 @@ impl Source {
     pub fn open(reference: &Reference, access: &Access, progress: &dyn Progress) -> Result<Source> {
         let place = match reference {
             Reference::None => return Err(SourceError::NoSource.into()),
-            Reference::Path(path) => Place::Directory(Directory::open(path)?),
+            Reference::Path(path) => Location::Directory(Directory::open(path)?),
             Reference::Hub { repository, revision, file } => {
                 let (revision, file) = (revision.as_deref(), file.as_deref());
-                Place::Snapshot(Arc::new(Snapshot::open(repository, revision, file, access, progress)?))
+                Location::Snapshot(Arc::new(Snapshot::open(repository, revision, file, access, progress)?))
             }
         };
         Ok(Source { place })
@@ -63,40 +63,40 @@ impl Source {
     /// For reports: `org/name`, or the last component of the path.
     pub fn label(&self) -> &str {
         match &self.place {
-            Place::Directory(directory) => &directory.label,
-            Place::Snapshot(snapshot) => &snapshot.repository,
+            Location::Directory(directory) => &directory.label,
+            Location::Snapshot(snapshot) => &snapshot.repository,
         }
     }
 
     /// As it can be typed: a path, or `hf://org/name`.
     pub(crate) fn address(&self) -> String {
         match &self.place {
-            Place::Directory(directory) => directory.path().display().to_string(),
-            Place::Snapshot(snapshot) => format!("hf://{}", snapshot.repository),
+            Location::Directory(directory) => directory.path().display().to_string(),
+            Location::Snapshot(snapshot) => format!("hf://{}", snapshot.repository),
         }
     }
 
     /// The commit of a Hub repository.
     pub fn commit(&self) -> Option<&str> {
         match &self.place {
-            Place::Directory(_) => None,
-            Place::Snapshot(snapshot) => Some(&snapshot.commit),
+            Location::Directory(_) => None,
+            Location::Snapshot(snapshot) => Some(&snapshot.commit),
         }
     }
 
     /// Names below it, with `/`, sorted; for a single-file reference only that file.
     pub fn names(&self) -> &[String] {
         match &self.place {
-            Place::Directory(directory) => &directory.names,
-            Place::Snapshot(snapshot) => &snapshot.names,
+            Location::Directory(directory) => &directory.names,
+            Location::Snapshot(snapshot) => &snapshot.names,
         }
     }
 
     /// The names of the files in the folder of a reference to one file, sorted; else those at the top.
     pub(crate) fn beside(&self) -> Result<Vec<String>> {
         match &self.place {
-            Place::Directory(directory) => directory.beside(),
-            Place::Snapshot(snapshot) => Ok(snapshot.beside()),
+            Location::Directory(directory) => directory.beside(),
+            Location::Snapshot(snapshot) => Ok(snapshot.beside()),
         }
     }
 
@@ -104,16 +104,16 @@ impl Source {
     /// name: `mp_rank_00`, and `mp_rank_01`.
     pub(crate) fn folders(&self) -> Result<(String, Vec<String>)> {
         match &self.place {
-            Place::Directory(directory) => directory.folders(),
-            Place::Snapshot(snapshot) => Ok(snapshot.folders()),
+            Location::Directory(directory) => directory.folders(),
+            Location::Snapshot(snapshot) => Ok(snapshot.folders()),
         }
     }
 
     /// Whether the reference was to one file.
     pub fn is_single_file(&self) -> bool {
         match &self.place {
-            Place::Directory(directory) => directory.single,
-            Place::Snapshot(snapshot) => snapshot.single,
+            Location::Directory(directory) => directory.single,
+            Location::Snapshot(snapshot) => snapshot.single,
         }
     }
 
@@ -121,8 +121,8 @@ impl Source {
     /// A name that leaves the source (`../x`, `/x`) is an error, and so is one where no file stands.
     pub fn file(&self, name: &str, progress: &dyn Progress) -> Result<Arc<dyn Bytes>> {
         match &self.place {
-            Place::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
-            Place::Snapshot(snapshot) => Ok(Arc::new(snapshot.file(name, progress)?)),
+            Location::Directory(directory) => Ok(Arc::new(directory.file(name)?)),
+            Location::Snapshot(snapshot) => Ok(Arc::new(snapshot.file(name, progress)?)),
         }
     }
 
@@ -130,16 +130,16 @@ impl Source {
     /// unchecked, and the file is opened in its place once `file` has fetched it.
     pub fn fronts(&self, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
         match &self.place {
-            Place::Directory(_) => names.iter().map(|name| self.file(name, progress)).collect(),
-            Place::Snapshot(snapshot) => front::open(snapshot, names, progress),
+            Location::Directory(_) => names.iter().map(|name| self.file(name, progress)).collect(),
+            Location::Snapshot(snapshot) => front::open(snapshot, names, progress),
         }
     }
 
     /// Fetches Hub files that are not in the cache, several at once; of this machine's there is nothing to fetch.
     pub fn fetch(&self, names: &[String], progress: &dyn Progress) -> Result<()> {
         match &self.place {
-            Place::Directory(_) => Ok(()),
-            Place::Snapshot(snapshot) => together::fetch(snapshot, names, progress),
+            Location::Directory(_) => Ok(()),
+            Location::Snapshot(snapshot) => together::fetch(snapshot, names, progress),
         }
     }
 
@@ -159,8 +159,8 @@ impl Source {
     /// `etag:…` of a Hub file that was opened; `None` for a local one, whose pin is the digest of its header.
     pub fn etag(&self, name: &str) -> Option<String> {
         match &self.place {
-            Place::Directory(_) => None,
-            Place::Snapshot(snapshot) => snapshot.etag(name),
+            Location::Directory(_) => None,
+            Location::Snapshot(snapshot) => snapshot.etag(name),
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) enum Follow {
 
 /// Which bytes of a file a request asks for.
 #[derive(Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum ByteRange {
     All,
     /// Those from here on.
     From(u64),
@@ -76,13 +76,13 @@ pub(super) enum Wanted {
     Between(u64, u64),
 }
 
-impl Wanted {
+impl ByteRange {
     /// The value of `Range`.
     fn range(self) -> Option<String> {
         match self {
-            Wanted::All | Wanted::From(0) => None,
-            Wanted::From(first) => Some(format!("bytes={first}-")),
-            Wanted::Between(first, end) => Some(format!("bytes={first}-{}", end.saturating_sub(1))),
+            ByteRange::All | ByteRange::From(0) => None,
+            ByteRange::From(first) => Some(format!("bytes={first}-")),
+            ByteRange::Between(first, end) => Some(format!("bytes={first}-{}", end.saturating_sub(1))),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Transport {
         &self,
         method: &Method,
         address: &Address,
-        wanted: Wanted,
+        wanted: ByteRange,
         follow: Follow,
         subject: Subject,
         attempt: u32,
@@ -195,7 +195,7 @@ impl Transport {
         &self,
         method: &Method,
         address: &Address,
-        wanted: Wanted,
+        wanted: ByteRange,
         attempt: u32,
     ) -> std::result::Result<Response<Body>, Failure> {
         // compressed, a body has neither the announced length nor ranges

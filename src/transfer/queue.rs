@@ -12,7 +12,7 @@ use crate::error::Result;
 pub(super) const MOST: usize = 2;
 
 /// A piece of a file.
-pub(super) struct Piece {
+pub(super) struct Chunk {
     /// Where it goes.
     pub offset: u64,
     pub bytes: Buffer,
@@ -28,7 +28,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Lane {
-    waiting: Mutex<VecDeque<Piece>>,
+    waiting: Mutex<VecDeque<Chunk>>,
     /// Held by who writes.
     turn: Mutex<()>,
 }
@@ -48,7 +48,7 @@ impl Queue {
     pub(crate) fn put(
         &self,
         file: usize,
-        piece: Piece,
+        piece: Chunk,
         write: &dyn Fn(u64, &[u8]) -> Result<()>,
         scratch: &mut Scratch,
     ) -> Result<()> {
@@ -71,7 +71,7 @@ impl Queue {
             };
             loop {
                 let next = lock(&lane.waiting).pop_front();
-                let Some(Piece { offset, bytes, window }) = next else { break };
+                let Some(Chunk { offset, bytes, window }) = next else { break };
                 write(offset, bytes.get(window).unwrap_or_default())?;
                 let mut spare = lock(&self.spare);
                 if spare.len() < MOST {

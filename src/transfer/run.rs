@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::node::Node;
 use super::outcome::{InputDigest, Options, Outcome};
-use super::queue::{Piece, Queue};
+use super::queue::{Chunk, Queue};
 use super::scratch::{Buffer, Scratch, size};
 use super::work::{Input, Item, Output, Source, Work};
 use crate::adapt::float::non_finite;
@@ -143,7 +143,7 @@ impl<'a, 'p> Run<'a, 'p> {
 
     fn item(&self, item: Item, scratch: &mut Scratch) -> Result<()> {
         match item {
-            Item::Piece { output, piece } => self.piece(&self.work.outputs[output], piece, scratch),
+            Item::Chunk { output, piece } => self.piece(&self.work.outputs[output], piece, scratch),
             Item::All { output } => {
                 let output = &self.work.outputs[output];
                 (0..output.digest.pieces()).try_for_each(|piece| self.piece(output, piece, scratch))
@@ -166,7 +166,7 @@ impl<'a, 'p> Run<'a, 'p> {
         match part.is_empty() {
             true => scratch.give(bytes),
             false => {
-                let piece = Piece { offset: output.offset + span.start, bytes, window };
+                let piece = Chunk { offset: output.offset + span.start, bytes, window };
                 let write = |offset: u64, bytes: &[u8]| (self.write)(output.file, offset, bytes);
                 self.queue.put(output.file, piece, &write, scratch)?;
             }

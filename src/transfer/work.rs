@@ -50,7 +50,7 @@ pub(super) struct Input<'a> {
 /// What one thread does at a time.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item {
-    Piece {
+    Chunk {
         output: usize,
         piece: u64,
     },
@@ -101,7 +101,7 @@ impl<'a> Work<'a> {
                 match shares {
                     true => alone.push(Item::All { output: index }),
                     false => {
-                        pieces.extend((0..output.digest.pieces()).map(|piece| Item::Piece { output: index, piece }))
+                        pieces.extend((0..output.digest.pieces()).map(|piece| Item::Chunk { output: index, piece }))
                     }
                 }
                 work.outputs.push(output);

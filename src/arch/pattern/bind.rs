@@ -1,6 +1,6 @@
 //! Patterns of which some wildcards are known: what is left to match, and how the names that it matches end.
 
-use super::{Bindings, Component, Pattern, Piece, spell};
+use super::{Bindings, Component, Pattern, Token, spell};
 
 impl Pattern {
     /// The pattern with each wildcard that these bindings have replaced by what it stands for, or `None` where arithmetic leaves
@@ -37,13 +37,13 @@ fn literals(value: &str) -> impl Iterator<Item = Component> {
 }
 
 /// Pieces of one component: its text where all of them are known, else the component with the known ones as text.
-fn bound_pieces(pieces: &[Piece], bindings: &Bindings) -> Option<Vec<Component>> {
-    let is_known = |piece: &Piece| piece.key().is_none_or(|key| bindings.0.contains_key(key));
+fn bound_pieces(pieces: &[Token], bindings: &Bindings) -> Option<Vec<Component>> {
+    let is_known = |piece: &Token| piece.key().is_none_or(|key| bindings.0.contains_key(key));
     if pieces.iter().all(is_known) {
         return Some(literals(&spell(pieces, bindings)?).collect());
     }
     let bound = pieces.iter().map(|piece| match is_known(piece) {
-        true => Some(Piece::Literal(spell(std::slice::from_ref(piece), bindings)?)),
+        true => Some(Token::Literal(spell(std::slice::from_ref(piece), bindings)?)),
         false => Some(piece.clone()),
     });
     Some(vec![Component::Mixed(bound.collect::<Option<Vec<_>>>()?)])

@@ -1,6 +1,6 @@
 //! How a pattern is read.
 
-use super::{Arithmetic, Component, Pattern, Piece, digits};
+use super::{Arithmetic, Component, Pattern, Token, digits};
 use crate::arch::error::ArchError;
 use crate::error::Result;
 
@@ -68,10 +68,10 @@ fn parse_component(text: &str, stars: &mut usize, double_stars: &mut usize) -> P
     }
 }
 
-fn mixed(mut pieces: Vec<Piece>) -> Parsed<Component> {
+fn mixed(mut pieces: Vec<Token>) -> Parsed<Component> {
     Ok(match (pieces.len(), pieces.pop()) {
-        (1, Some(Piece::Literal(text))) => Component::Literal(text),
-        (1, Some(Piece::Text(letter))) => Component::Path(letter),
+        (1, Some(Token::Literal(text))) => Component::Literal(text),
+        (1, Some(Token::Text(letter))) => Component::Path(letter),
         (_, last) => {
             pieces.extend(last);
             Component::Mixed(pieces)
@@ -79,7 +79,7 @@ fn mixed(mut pieces: Vec<Piece>) -> Parsed<Component> {
     })
 }
 
-fn parse_pieces(text: &str) -> Parsed<Vec<Piece>> {
+fn parse_pieces(text: &str) -> Parsed<Vec<Token>> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -104,24 +104,24 @@ fn parse_pieces(text: &str) -> Parsed<Vec<Piece>> {
     Ok(pieces)
 }
 
-fn literal(text: &str) -> Parsed<Piece> {
+fn literal(text: &str) -> Parsed<Token> {
     if text.contains('*') {
         return Err(format!("`*` stands for one whole component, not for a part of `{text}`"));
     }
-    Ok(Piece::Literal(text.to_string()))
+    Ok(Token::Literal(text.to_string()))
 }
 
-fn parse_letter(inside: &str) -> Parsed<Piece> {
+fn parse_letter(inside: &str) -> Parsed<Token> {
     let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
     let (letter, arithmetic) = inside.split_at(end);
     if !letter.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Err(format!("`{{{inside}}}` is not a wildcard; write a letter, as {{i}} or {{p}}"));
     }
     match (letter, arithmetic) {
-        ("i", "") => Ok(Piece::Integer("i".into(), Arithmetic::NONE)),
-        (_, "") => Ok(Piece::Text(letter.into())),
+        ("i", "") => Ok(Token::Integer("i".into(), Arithmetic::NONE)),
+        (_, "") => Ok(Token::Text(letter.into())),
         _ => parse_arithmetic(arithmetic)
-            .map(|how| Piece::Integer(letter.into(), how))
+            .map(|how| Token::Integer(letter.into(), how))
             .ok_or_else(|| format!("`{{{inside}}}` is not supported arithmetic: {{i+1}}, {{i-1}}, {{i*2}}, {{i*2+1}}")),
     }
 }

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::block::{BLOCKS, UNREAD};
-use super::arrays::{Array, Found, Order};
+use super::arrays::{Array, FileContents, Order};
 use super::cursor::Cursor;
 use super::part::Part;
-use super::zip::{Packing, Place};
+use super::zip::{EntryBytes, Packing};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format_error::FormatError;
 use crate::error::Result;
@@ -72,7 +72,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     }
     metadata.sort_unstable();
     let digest = cursor.digest();
-    Found { format: CheckpointFormat::Gguf, arrays, metadata, digest, notes }.into_part(file.as_ref())
+    FileContents { format: CheckpointFormat::Gguf, arrays, metadata, digest, notes }.into_part(file.as_ref())
 }
 
 fn read_counts(cursor: &mut Cursor) -> Result<(u64, u64)> {
@@ -177,7 +177,7 @@ fn place(file: &Arc<dyn Bytes>, data: u64, alignment: u64, entry: Entry) -> Resu
     }
     // without data the file may end before their place; a place that overflows is behind the end of every file
     let offset = if bytes == 0 { 0 } else { data.saturating_add(entry.offset) };
-    let place = Place { offset, bytes, packing: Packing::Stored };
+    let place = EntryBytes { offset, bytes, packing: Packing::Stored };
     Ok((entry.info, Array { file: file.clone(), place, skip: 0, order: entry.order }))
 }
 

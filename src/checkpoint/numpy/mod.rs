@@ -9,9 +9,9 @@ use crate::checkpoint::file_format::CheckpointFormat;
 use std::sync::Arc;
 
 use self::header::{Elements, Header, LIMIT, PREFIX};
-use super::arrays::{Array, Found, Order};
+use super::arrays::{Array, FileContents, Order};
 use super::part::Part;
-use super::zip::{Archive, Entry, Packing, Place, unpack_start};
+use super::zip::{Archive, Entry, EntryBytes, Packing, unpack_start};
 use crate::checkpoint::format_error::FormatError;
 use crate::error::Result;
 use crate::source::Bytes;
@@ -22,7 +22,7 @@ const ENDING: &str = ".npy";
 
 /// Opens a `.npy` file.
 pub(super) fn open_array(file: Arc<dyn Bytes>) -> Result<Part> {
-    let place = Place { offset: 0, bytes: file.len(), packing: Packing::Stored };
+    let place = EntryBytes { offset: 0, bytes: file.len(), packing: Packing::Stored };
     let (header, digest) = read_header(file.as_ref(), file.name(), place)?;
     let stem = file.name().rsplit('/').next().unwrap_or_default();
     let name = stem.strip_suffix(ENDING).unwrap_or(stem).to_string();
@@ -30,7 +30,7 @@ pub(super) fn open_array(file: Arc<dyn Bytes>) -> Result<Part> {
         Ok(array) => vec![array],
         Err((tensor, found)) => return Err(FormatError::Elements { file: file.name().into(), tensor, found }.into()),
     };
-    let found = Found { format: CheckpointFormat::Npy, arrays, metadata: Vec::new(), digest, notes: Vec::new() };
+    let found = FileContents { format: CheckpointFormat::Npy, arrays, metadata: Vec::new(), digest, notes: Vec::new() };
     found.into_part(file.as_ref())
 }
 
@@ -56,7 +56,7 @@ pub(super) fn open_archive(file: Arc<dyn Bytes>) -> Result<Part> {
         return Err(FormatError::Empty { file: file.name().into() }.into());
     }
     let digest = crate::digest::text(hash.finalize());
-    Found { format: CheckpointFormat::Npz, arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
+    FileContents { format: CheckpointFormat::Npz, arrays, metadata: Vec::new(), digest, notes }.into_part(file.as_ref())
 }
 
 /// An array, or the name and the content of what holds no numbers.
@@ -70,7 +70,7 @@ fn member(file: &Arc<dyn Bytes>, archive: &Archive, entry: &Entry, name: &str) -
 }
 
 /// The header and its digest; `called` is for errors.
-fn read_header(file: &dyn Bytes, called: &str, place: Place) -> Result<(Header, String)> {
+fn read_header(file: &dyn Bytes, called: &str, place: EntryBytes) -> Result<(Header, String)> {
     let start = unpack_start(file, called, place, PREFIX as u64)?;
     let length = header::length(called, &start)?;
     if length > place.bytes {
@@ -82,7 +82,7 @@ fn read_header(file: &dyn Bytes, called: &str, place: Place) -> Result<(Header, 
     Ok((header::parse(called, &header)?, digest))
 }
 
-fn array(file: &Arc<dyn Bytes>, name: String, place: Place, header: Header) -> Result<Member> {
+fn array(file: &Arc<dyn Bytes>, name: String, place: EntryBytes, header: Header) -> Result<Member> {
     let Header { elements, is_fortran, shape, bytes } = header;
     let (dtype, is_big_endian) = match elements {
         Elements::Numbers { dtype, is_big_endian } => (dtype, is_big_endian),

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use self::graph::Tensor;
 use self::layers::Layer;
-use super::arrays::{Array, Found, Order};
+use super::arrays::{Array, FileContents, Order};
 use super::cursor::Cursor;
 use super::kernel::Variable;
 use super::part::{Beside, Part};
 use super::safetensors::stays_inside;
-use super::zip::{Packing, Place};
+use super::zip::{EntryBytes, Packing};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format_error::FormatError;
 use crate::error::Result;
@@ -89,7 +89,7 @@ pub(super) fn open(file: Arc<dyn Bytes>, beside: Beside) -> Result<Part> {
         return Err(FormatError::Empty { file: file.name().into() }.into());
     }
     let (digest, files) = (cursor.digest(), opening.files);
-    let found = Found { format: CheckpointFormat::Onnx, arrays, metadata: model.metadata, digest, notes };
+    let found = FileContents { format: CheckpointFormat::Onnx, arrays, metadata: model.metadata, digest, notes };
     let variables = kernels.into_iter().map(|(name, kernel)| (name, Variable { stored: None, kernel: Some(kernel) }));
     let mut part = found.into_part_stating(file.as_ref(), variables.collect())?;
     part.beside = files.into_iter().collect();
@@ -203,7 +203,7 @@ impl Opening<'_> {
         match self.files.get(location) {
             Some(file) => {
                 let bytes = length.unwrap_or_else(|| file.len().saturating_sub(offset));
-                let place = Place { offset, bytes, packing: Packing::Stored };
+                let place = EntryBytes { offset, bytes, packing: Packing::Stored };
                 Ok(Array { file: file.clone(), place, skip: 0, order: Order::Rows })
             }
             None => Err(CheckpointError::MissingShard { by: index, shard: location.into(), tensors: None }.into()),

@@ -70,13 +70,13 @@ enum Split {
 }
 
 /// The width of a model and of all its query heads, as far as `params.json` or the tensors state them.
-struct Sizes {
+struct AttentionSizes {
     width: Option<u64>,
     queries: Option<u64>,
 }
 
-impl Sizes {
-    fn of(listing: &Listing, config: Option<&str>) -> Sizes {
+impl AttentionSizes {
+    fn of(listing: &Listing, config: Option<&str>) -> AttentionSizes {
         let params: Map<String, Json> = config.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let number = |keys: [&str; 2]| keys.iter().find_map(|key| params.get(*key)?.as_u64());
         let norm = shape(listing, "norm.weight").and_then(|shape| shape.first().copied());
@@ -86,7 +86,7 @@ impl Sizes {
             Some(head) => heads.and_then(|heads| heads.checked_mul(head)),
             None => heads.and(width),
         };
-        Sizes { width, queries }
+        AttentionSizes { width, queries }
     }
 }
 
@@ -101,7 +101,7 @@ pub(in crate::checkpoint) fn refuse_incomplete(
     config: Option<&str>,
     parts: u64,
 ) -> Result<()> {
-    let sizes = Sizes::of(listing, config);
+    let sizes = AttentionSizes::of(listing, config);
     let whole = |expected: Option<u64>, found: Option<u64>| {
         let (expected, found) = (expected?, found?.checked_mul(parts)?);
         (found > 0 && expected > found && expected.is_multiple_of(found)).then(|| expected / found)
@@ -128,7 +128,7 @@ pub(in crate::checkpoint) fn join(parts: Vec<Part>, config: Option<&str>) -> Res
     if parts.len() < 2 || distinct.len() == names.len() {
         return Ok(parts);
     }
-    let sizes = Sizes::of(parts[0].reader.listing(), config);
+    let sizes = AttentionSizes::of(parts[0].reader.listing(), config);
     let (mut infos, mut pieces) = (Vec::new(), Vec::new());
     for name in distinct {
         let (info, piece) = piece(&parts, name, &sizes)?;
@@ -137,8 +137,9 @@ pub(in crate::checkpoint) fn join(parts: Vec<Part>, config: Option<&str>) -> Res
     }
     let listing = Listing::new(parts[0].reader.listing().format, infos, Vec::new(), None);
     // the listing has its own order
-    let mut by_name: BTreeMap<String, Piece> = pieces.into_iter().collect();
-    let pieces: Vec<Piece> = listing.tensors.iter().filter_map(|info| by_name.remove(info.name.as_str())).collect();
+    let mut by_name: BTreeMap<String, SplitTensor> = pieces.into_iter().collect();
+    let pieces: Vec<SplitTensor> =
+        listing.tensors.iter().filter_map(|info| by_name.remove(info.name.as_str())).collect();
     refuse_incomplete(&parts[0].name, parts[0].reader.listing(), config, parts.len() as u64)?;
     let readers = parts.iter().map(|part| part.reader.clone()).collect();
     let files: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
@@ -158,7 +159,7 @@ pub(in crate::checkpoint) fn join(parts: Vec<Part>, config: Option<&str>) -> Res
 }
 
 /// One tensor of all parts: what it is together, and where its pieces are.
-fn piece(parts: &[Part], name: &str, sizes: &Sizes) -> Result<(TensorInfo, Piece)> {
+fn piece(parts: &[Part], name: &str, sizes: &AttentionSizes) -> Result<(TensorInfo, SplitTensor)> {
     let (mut places, mut own): (Vec<usize>, Option<TensorInfo>) = (Vec::new(), None);
     for part in parts {
         let listing = part.reader.listing();
@@ -182,11 +183,11 @@ fn piece(parts: &[Part], name: &str, sizes: &Sizes) -> Result<(TensorInfo, Piece
     }
     let whole = TensorInfo::new(info.name.clone(), info.dtype, shape);
     whole.bytes()?;
-    Ok((whole, Piece { split, places, info }))
+    Ok((whole, SplitTensor { split, places, info }))
 }
 
 /// How a tensor was split, by its name, checked by the axis that stayed whole; `None` where that is not known.
-fn split(info: &TensorInfo, parts: u64, sizes: &Sizes) -> Option<Split> {
+fn split(info: &TensorInfo, parts: u64, sizes: &AttentionSizes) -> Option<Split> {
     let module = info.name.strip_suffix(".weight").unwrap_or(&info.name);
     let last = module.rsplit('.').next().unwrap_or(module);
     let (rows, columns) = match info.shape.as_slice() {
@@ -205,7 +206,7 @@ fn split(info: &TensorInfo, parts: u64, sizes: &Sizes) -> Option<Split> {
 }
 
 /// Where the pieces of a tensor are.
-struct Piece {
+struct SplitTensor {
     split: Split,
     /// The place in the listing of each part.
     places: Vec<usize>,
@@ -216,19 +217,19 @@ struct Piece {
 struct Parts {
     listing: Listing,
     /// One for each tensor of the listing.
-    pieces: Vec<Piece>,
+    pieces: Vec<SplitTensor>,
     readers: Vec<Arc<dyn Reader>>,
     files: Vec<String>,
 }
 
 impl Parts {
-    fn of(&self, piece: &Piece) -> impl Iterator<Item = (usize, &Arc<dyn Reader>, usize)> {
+    fn of(&self, piece: &SplitTensor) -> impl Iterator<Item = (usize, &Arc<dyn Reader>, usize)> {
         let places = piece.places.clone();
         self.readers.iter().zip(places).enumerate().map(|(part, (reader, place))| (part, reader, place))
     }
 
     /// The same rows of every part, which must be equal.
-    fn replicated(&self, piece: &Piece, rows: &Rows, out: &mut [u8]) -> Result<()> {
+    fn replicated(&self, piece: &SplitTensor, rows: &Rows, out: &mut [u8]) -> Result<()> {
         let mut other = vec![0; out.len()];
         for (part, reader, place) in self.of(piece) {
             if part == 0 {
@@ -246,7 +247,7 @@ impl Parts {
     }
 
     /// Rows of one part after another.
-    fn by_rows(&self, piece: &Piece, rows: &Rows, mut out: &mut [u8]) -> Result<()> {
+    fn by_rows(&self, piece: &SplitTensor, rows: &Rows, mut out: &mut [u8]) -> Result<()> {
         let (each, row) = (piece.info.rows(), piece.info.row_bytes()?);
         for (part, reader, place) in self.of(piece) {
             let begin = each.saturating_mul(part as u64);
@@ -263,7 +264,7 @@ impl Parts {
     }
 
     /// Each row from a piece of every part.
-    fn by_columns(&self, piece: &Piece, rows: &Rows, out: &mut [u8]) -> Result<()> {
+    fn by_columns(&self, piece: &SplitTensor, rows: &Rows, out: &mut [u8]) -> Result<()> {
         let row = usize::try_from(piece.info.row_bytes()?).unwrap_or(usize::MAX);
         let whole = row.saturating_mul(self.readers.len());
         if row == 0 {

@@ -17,7 +17,7 @@ use crate::source::Bytes;
 use crate::tensor::{Rows, TensorInfo};
 
 /// Where a tensor lies in the file.
-struct Place {
+struct DataRange {
     offset: u64,
     len: u64,
 }
@@ -27,14 +27,14 @@ struct Safetensors {
     file: Arc<dyn Bytes>,
     listing: Listing,
     /// One for each tensor of the listing.
-    places: Vec<Place>,
+    places: Vec<DataRange>,
 }
 
 /// Reads and checks the header of a file.
 pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     let header = header::read(file.as_ref())?;
     let (name, bytes) = (file.name().to_string(), file.len());
-    let split = |entry: header::Entry| (Place { offset: entry.offset, len: entry.len }, entry.info);
+    let split = |entry: header::Entry| (DataRange { offset: entry.offset, len: entry.len }, entry.info);
     let (places, tensors) = header.entries.into_iter().map(split).unzip();
     let listing = Listing::new(CheckpointFormat::Safetensors, tensors, header.metadata, None);
     let reader = Arc::new(Safetensors { file, listing, places });
@@ -42,7 +42,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
 }
 
 impl Safetensors {
-    fn tensor(&self, tensor: usize) -> Option<(&TensorInfo, &Place)> {
+    fn tensor(&self, tensor: usize) -> Option<(&TensorInfo, &DataRange)> {
         Some((self.listing.tensors.get(tensor)?, self.places.get(tensor)?))
     }
 }

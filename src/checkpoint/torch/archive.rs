@@ -4,7 +4,7 @@
 use super::pickle::{Input, Values, load};
 use super::stored::hash_range;
 use crate::checkpoint::torch::error::TorchError;
-use crate::checkpoint::zip::{Archive, Packing, Place, unpack};
+use crate::checkpoint::zip::{Archive, EntryBytes, Packing, unpack};
 use crate::error::Result;
 use crate::source::Bytes;
 
@@ -31,7 +31,7 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
     let name = format!("{prefix}{PICKLE}");
     let mut hash = blake3::Hasher::new();
     let values = match archive.find(&name).map(|entry| archive.place(file, entry)).transpose()? {
-        Some(Place { offset, bytes, packing: Packing::Stored }) => {
+        Some(EntryBytes { offset, bytes, packing: Packing::Stored }) => {
             let end = offset + bytes;
             hash_range(file, offset, end, &mut hash)?;
             load(&mut Input::new(file, offset, end))?
@@ -52,7 +52,7 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
 
 impl Torch {
     /// Where a storage lies, or `None` where there is none of this key.
-    pub(super) fn storage(&self, file: &dyn Bytes, key: &str) -> Result<Option<Place>> {
+    pub(super) fn storage(&self, file: &dyn Bytes, key: &str) -> Result<Option<EntryBytes>> {
         let entry = self.archive.find(&format!("{}data/{key}", self.prefix));
         entry.map(|entry| self.archive.place(file, entry)).transpose()
     }

@@ -5,7 +5,7 @@ use super::pickle::{Input, Node, Values, load};
 use super::rebuild;
 use super::stored::hash_range;
 use crate::checkpoint::torch::error::TorchError;
-use crate::checkpoint::zip::{Packing, Place};
+use crate::checkpoint::zip::{EntryBytes, Packing};
 use crate::error::Result;
 use crate::hash::HashMap;
 use crate::source::Bytes;
@@ -20,7 +20,7 @@ const COUNT: u64 = 8;
 /// A file and what its pickles say.
 pub(super) struct Torch {
     pub(super) values: Values,
-    storages: HashMap<String, Place>,
+    storages: HashMap<String, EntryBytes>,
     /// `blake3:…` of the pickles.
     pub(super) digest: String,
 }
@@ -49,12 +49,12 @@ pub(super) fn open(file: &dyn Bytes) -> Result<Torch> {
 
 impl Torch {
     /// Where a storage lies, or `None` where there is none of this key.
-    pub(super) fn storage(&self, key: &str) -> Option<Place> {
+    pub(super) fn storage(&self, key: &str) -> Option<EntryBytes> {
         self.storages.get(key).copied()
     }
 }
 
-fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<HashMap<String, Place>> {
+fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<HashMap<String, EntryBytes>> {
     let mut elements = HashMap::default();
     for (id, node) in values.all() {
         if matches!(node, Node::Persistent(_))
@@ -91,7 +91,7 @@ fn walk(file: &dyn Bytes, values: &Values, keys: &Values, start: u64) -> Result<
         file.read_at(at, &mut count)?;
         let bytes = u64::from_le_bytes(count).saturating_mul(*element);
         at = offset.checked_add(bytes).filter(|end| *end <= file.len()).ok_or_else(|| beyond(&key, offset, bytes))?;
-        storages.insert(key, Place { offset, bytes, packing: Packing::Stored });
+        storages.insert(key, EntryBytes { offset, bytes, packing: Packing::Stored });
     }
     Ok(storages)
 }

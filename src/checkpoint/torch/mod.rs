@@ -27,7 +27,7 @@ use self::stored::{reach, stored};
 use self::tree::Tree;
 use super::natural::natural_cmp;
 use super::part::{Part, row_bytes};
-use super::zip::{Packing, Place, unpack};
+use super::zip::{EntryBytes, Packing, unpack};
 use super::{Extent, Listing, OpenOptions, Reader};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::torch::error::{StoredProblem, TorchError};
@@ -57,7 +57,7 @@ pub(super) fn open_legacy(file: Arc<dyn Bytes>, options: &OpenOptions) -> Result
 struct Opening<'a> {
     file: &'a Arc<dyn Bytes>,
     /// Where the storage of a key lies.
-    find: &'a dyn Fn(&str) -> Result<Option<Place>>,
+    find: &'a dyn Fn(&str) -> Result<Option<EntryBytes>>,
     is_big_endian: bool,
 }
 
@@ -102,7 +102,7 @@ impl Opening<'_> {
     fn reader(
         &self,
         tensors: Vec<(TensorInfo, Stored)>,
-        storages: Vec<Place>,
+        storages: Vec<EntryBytes>,
         metadata: Vec<(String, String)>,
     ) -> Torch {
         let ties = ties(&tensors);
@@ -144,7 +144,7 @@ fn ties(tensors: &[(TensorInfo, Stored)]) -> BTreeMap<String, String> {
 /// The storages that tensors use, each found once.
 struct Storages<'a> {
     opening: &'a Opening<'a>,
-    places: Vec<Place>,
+    places: Vec<EntryBytes>,
     by_key: HashMap<String, usize>,
 }
 
@@ -176,7 +176,7 @@ impl Storages<'_> {
         Ok(stored(tensor, index))
     }
 
-    fn find(&mut self, key: &str) -> Result<Option<(usize, Place)>> {
+    fn find(&mut self, key: &str) -> Result<Option<(usize, EntryBytes)>> {
         if let Some(index) = self.by_key.get(key) {
             return Ok(self.places.get(*index).map(|place| (*index, *place)));
         }
@@ -196,7 +196,7 @@ struct Torch {
     file: Arc<dyn Bytes>,
     listing: Listing,
     tensors: Vec<Stored>,
-    storages: Vec<Place>,
+    storages: Vec<EntryBytes>,
     is_big_endian: bool,
     unpacked: Mutex<Unpacked>,
 }
@@ -206,13 +206,13 @@ impl Torch {
         Some((self.listing.tensors.get(tensor)?, self.tensors.get(tensor)?))
     }
 
-    fn storage(&self, stored: &Stored) -> Place {
-        let empty = Place { offset: 0, bytes: 0, packing: Packing::Stored };
+    fn storage(&self, stored: &Stored) -> EntryBytes {
+        let empty = EntryBytes { offset: 0, bytes: 0, packing: Packing::Stored };
         self.storages.get(stored.storage).copied().unwrap_or(empty)
     }
 
     /// A compressed storage in memory. One is kept, as pieces of one tensor follow each other.
-    fn unpack(&self, storage: usize, place: Place) -> Result<Arc<archive::Unpacked>> {
+    fn unpack(&self, storage: usize, place: EntryBytes) -> Result<Arc<archive::Unpacked>> {
         let mut slot = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((held, bytes)) = slot.as_ref()
             && *held == storage

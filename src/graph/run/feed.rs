@@ -11,7 +11,7 @@ use crate::tensor::{Dtype, ShapeText};
 
 /// What the arrays of a batch agree on: the number of examples, and the length for each bound of a sequence.
 #[derive(Default)]
-struct Sizes {
+struct InputSizes {
     batch: Option<usize>,
     lengths: BTreeMap<Length, usize>,
 }
@@ -30,7 +30,7 @@ fn of(dim: Dim) -> Length {
 /// The value of every input that is needed, at its node; missing optional ones are filled.
 pub(super) fn inputs(graph: &Graph, uses: &[usize], batch: &BTreeMap<String, Tensor>) -> Result<Vec<Option<Tensor>>> {
     let mut values = vec![None; graph.nodes.len()];
-    let mut sizes = Sizes::default();
+    let mut sizes = InputSizes::default();
     let mut absent = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate().filter(|(id, _)| uses[*id] > 0) {
         let Layer::Input { dtype, max, default } = &node.layer else { continue };
@@ -61,7 +61,7 @@ fn filled(name: &str, shape: &[usize], dtype: Dtype, value: i64) -> Result<Tenso
     Ok(filled.map_err(failed)?)
 }
 
-impl Sizes {
+impl InputSizes {
     fn check(&mut self, name: &str, dims: &[Dim], dtype: Dtype, max: Option<u64>, array: &Tensor) -> Result<Tensor> {
         let stored = if dtype == Dtype::I64 { DType::I64 } else { DType::F32 };
         let fits = array.dtype() == stored

@@ -8,7 +8,7 @@ use crate::name::{MOST_COMPONENTS, index_of};
 
 /// One place of a name in a repeated block: `encoder.layer` `3` `output.dense.weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub(crate) struct BlockName<'a> {
     /// The block's path; may be empty.
     pub path: &'a str,
     pub index: u64,
@@ -17,14 +17,14 @@ pub(crate) struct Place<'a> {
 }
 
 /// The places of a name in repeated blocks, the outermost first.
-pub(crate) fn places(name: &str) -> impl Iterator<Item = Place<'_>> {
+pub(crate) fn places(name: &str) -> impl Iterator<Item = BlockName<'_>> {
     let mut start = 0;
     name.split('.').take(MOST_COMPONENTS).filter_map(move |component| {
         let (from, to) = (start, start + component.len());
         start = to + 1;
         let index = index_of(component)?;
         let path = name.get(..from)?.trim_end_matches('.');
-        Some(Place { path, index, tail: name.get(to..)?.trim_start_matches('.') })
+        Some(BlockName { path, index, tail: name.get(to..)?.trim_start_matches('.') })
     })
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn is_single_layer(names: &[(&str, usize)]) -> bool {
     names.iter().all(|(tail, _)| !tail.contains('.') || tail.starts_with("parametrizations."))
 }
 
-pub(crate) fn layer_path<'a>(name: &'a str, place: &Place) -> &'a str {
+pub(crate) fn layer_path<'a>(name: &'a str, place: &BlockName) -> &'a str {
     let tail = if place.tail.is_empty() { 0 } else { place.tail.len() + 1 };
     name.get(..name.len() - tail).unwrap_or(name)
 }

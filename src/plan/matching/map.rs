@@ -37,12 +37,12 @@ pub(crate) enum Ruled {
         /// What it reads, by source and tensor.
         tensors: Vec<(usize, usize)>,
         /// The rows and the outputs of each target of the rule, where the target model has it.
-        sizes: Vec<Option<Sizes>>,
+        sizes: Vec<Option<SplitSizes>>,
     },
 }
 
 /// A target that a rule is asked about.
-struct Asked<'a> {
+struct RuleTarget<'a> {
     target: &'a str,
     /// The same by way of its depth.
     lookup: &'a str,
@@ -54,12 +54,12 @@ struct Asked<'a> {
 /// What a rule comes to for a target.
 enum Applied {
     Sources(Vec<(usize, usize)>),
-    Said(Ruled),
+    Ruled(Ruled),
 }
 
 /// The sizes by which one tensor is split into several targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Sizes {
+pub(crate) struct SplitSizes {
     /// The first axis.
     pub rows: u64,
     /// The axis of the outputs: the last of `(in, out)`.
@@ -150,7 +150,7 @@ impl<'a> Rules<'a> {
             if decided.is_some() && self.sourced[rule] {
                 continue;
             }
-            let asked = Asked { target, lookup, bindings: &bindings, ruled: ruled.filter(|_| decided.is_none()) };
+            let asked = RuleTarget { target, lookup, bindings: &bindings, ruled: ruled.filter(|_| decided.is_none()) };
             let said = match self.apply(rule, slot, &asked) {
                 // which of several it is does not matter where another rule wins
                 Err(error) if decided.is_some() && is_not_unique(&error) => {
@@ -158,7 +158,7 @@ impl<'a> Rules<'a> {
                     continue;
                 }
                 Err(error) => return Err(error),
-                Ok(Applied::Said(said)) => said,
+                Ok(Applied::Ruled(said)) => said,
                 Ok(Applied::Sources(tensors)) => {
                     let sizes = self.sizes(&self.rules[rule], &asked);
                     Ruled::Found { rule, slot, tensors, sizes }
@@ -179,9 +179,9 @@ impl<'a> Rules<'a> {
     }
 
     /// The stored tensors that a rule names for a target, or what it says instead.
-    fn apply(&self, id: usize, slot: usize, asked: &Asked) -> Result<Applied> {
+    fn apply(&self, id: usize, slot: usize, asked: &RuleTarget) -> Result<Applied> {
         let rule = &self.rules[id];
-        let Some(from) = &rule.from else { return Ok(Applied::Said(Ruled::New { rule: id })) };
+        let Some(from) = &rule.from else { return Ok(Applied::Ruled(Ruled::New { rule: id })) };
         let calculates = from.iter().map(|(_, pattern)| pattern).chain(&rule.to).any(Pattern::has_arithmetic);
         if let Some(block) = asked.ruled.filter(|_| calculates) {
             return Err(PlanError::ArithmeticAndDepth { rule: rule.text.clone(), block: block.into() }.into());
@@ -193,14 +193,14 @@ impl<'a> Rules<'a> {
         for (source, pattern) in from {
             let source = source.as_deref().map(|source| self.source(rule, source)).transpose()?;
             let Some(named) = self.named(rule, asked.target, (source, pattern), bindings)? else {
-                return Ok(Applied::Said(Ruled::Missing { rule: id, name: pattern.text.clone() }));
+                return Ok(Applied::Ruled(Ruled::Missing { rule: id, name: pattern.text.clone() }));
             };
             match named.tensors.as_slice() {
-                [] => return Ok(Applied::Said(Ruled::Missing { rule: id, name: named.name })),
+                [] => return Ok(Applied::Ruled(Ruled::Missing { rule: id, name: named.name })),
                 [one] => found.push(*one),
                 several => {
                     let sources = several.iter().map(|(source, _)| *source).collect();
-                    return Ok(Applied::Said(Ruled::Ambiguous { rule: id, name: named.name, sources }));
+                    return Ok(Applied::Ruled(Ruled::Ambiguous { rule: id, name: named.name, sources }));
                 }
             }
         }
@@ -240,7 +240,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The sizes of each target of a rule.
-    fn sizes(&self, rule: &MapRule, asked: &Asked) -> Vec<Option<Sizes>> {
+    fn sizes(&self, rule: &MapRule, asked: &RuleTarget) -> Vec<Option<SplitSizes>> {
         let sizes = |to: &Pattern| {
             let parameter = self.parameters.get(to.substitute(asked.bindings)?.as_str())?;
             let rows = *parameter.shape.first()?;
@@ -248,7 +248,7 @@ impl<'a> Rules<'a> {
                 (Layout::InOut, [_, outputs]) => *outputs,
                 _ => rows,
             };
-            Some(Sizes { rows, outputs })
+            Some(SplitSizes { rows, outputs })
         };
         rule.to.iter().map(sizes).collect()
     }

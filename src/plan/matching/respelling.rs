@@ -29,12 +29,12 @@ impl Respelling {
     pub(crate) fn apply(&self, mut units: Vec<Unit>) -> Result<Vec<Unit>> {
         for (path, dialect) in &self.read {
             let sides = |one: Correspondence| Sides::new(one.theirs, one.ours, (one.rule.read)(&self.config));
-            let places = Places { from: path, to: self.place(path, dialect), body: "" };
+            let places = Prefixes { from: path, to: self.place(path, dialect), body: "" };
             units = respell(units, &places, dialect, sides)?;
         }
         for (path, dialect) in &self.write {
             let sides = |one: Correspondence| Sides::new(one.ours, one.theirs, (one.rule.write)(&self.config));
-            let places = Places { from: path, to: path, body: self.family.base_prefix() };
+            let places = Prefixes { from: path, to: path, body: self.family.base_prefix() };
             units = respell(units, &places, dialect, sides)?;
         }
         Ok(units)
@@ -50,7 +50,7 @@ impl Respelling {
 }
 
 /// Where names are looked for, and where they stand afterwards.
-pub(crate) struct Places<'a> {
+pub(crate) struct Prefixes<'a> {
     pub from: &'a str,
     pub to: &'a str,
     /// The prefix that a name may lack, of what was saved from the body alone.
@@ -67,7 +67,7 @@ pub(crate) struct Group {
 /// has is tried below the body's prefix.
 fn respell(
     mut units: Vec<Unit>,
-    places: &Places,
+    places: &Prefixes,
     dialect: &'static Dialect,
     sides: impl Fn(Correspondence) -> Sides,
 ) -> Result<Vec<Unit>> {

@@ -6,7 +6,7 @@ use crate::graph::{Layout, Parameter};
 use crate::plan::error::PlanError;
 use crate::plan::matching::kernels::Turning;
 use crate::plan::matching::known::Layouts;
-use crate::plan::matching::map::Sizes;
+use crate::plan::matching::map::SplitSizes;
 use crate::plan::matching::matches::Origin;
 use crate::plan::matching::pass::Pass;
 use crate::plan::matching::recurrent::laid_out;
@@ -24,7 +24,7 @@ pub(crate) struct Ruling<'a, 'p> {
     pub slot: usize,
     /// What it reads, by source and tensor.
     pub tensors: &'a [(usize, usize)],
-    pub sizes: &'a [Option<Sizes>],
+    pub sizes: &'a [Option<SplitSizes>],
 }
 
 impl Ruling<'_, '_> {
@@ -82,7 +82,7 @@ impl Ruling<'_, '_> {
         let sizes = self
             .sizes
             .iter()
-            .map(|sizes| sizes.map(|Sizes { rows, outputs }| if turned.is_some() { outputs } else { rows }));
+            .map(|sizes| sizes.map(|SplitSizes { rows, outputs }| if turned.is_some() { outputs } else { rows }));
         let sizes: Vec<Option<u64>> = sizes.collect();
         self.pass.rules.value(&self.parameter.name, (self.rule, self.slot), self.tensors, &sizes, &leaf)
     }

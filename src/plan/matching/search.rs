@@ -89,7 +89,7 @@ impl Disorder {
 
 /// What holds a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
+enum Use {
     Free,
     /// A rule, or a candidate that goes by its stored name.
     Whole,
@@ -113,7 +113,7 @@ pub(crate) struct Search<'a> {
     claimed: HashSet<(usize, usize)>,
     /// Every name of the target, where that is asked for.
     names: OnceLock<HashSet<&'a str>>,
-    held: Vec<Vec<Held>>,
+    held: Vec<Vec<Use>>,
     taken: Vec<bool>,
 }
 
@@ -126,10 +126,10 @@ impl<'a> Search<'a> {
         requests: Vec<Request>,
         claimed: &[(usize, usize)],
     ) -> Search<'a> {
-        let mut held: Vec<Vec<Held>> =
-            sources.iter().map(|source| vec![Held::Free; source.listing.tensors.len()]).collect();
+        let mut held: Vec<Vec<Use>> =
+            sources.iter().map(|source| vec![Use::Free; source.listing.tensors.len()]).collect();
         for (source, tensor) in claimed {
-            held[*source][*tensor] = Held::Whole;
+            held[*source][*tensor] = Use::Whole;
         }
         let count = requests.len();
         Search {
@@ -170,9 +170,9 @@ impl<'a> Search<'a> {
     pub(crate) fn is_free(&self, id: usize) -> bool {
         let candidate = self.candidate(id);
         let free = |tensor: &usize| match self.held[candidate.source][*tensor] {
-            Held::Free => true,
-            Held::Whole => false,
-            Held::Pieces => candidate.stored.is_none(),
+            Use::Free => true,
+            Use::Whole => false,
+            Use::Pieces => candidate.stored.is_none(),
         };
         !self.taken[id] && candidate.tensors.iter().all(free)
     }
@@ -191,7 +191,7 @@ impl<'a> Search<'a> {
     /// Gives a candidate to a request.
     pub(crate) fn take(&mut self, request: usize, id: usize, step: Step, reason: Cow<'static, str>) {
         let candidate = self.candidate(id);
-        let how = if candidate.stored.is_some() { Held::Whole } else { Held::Pieces };
+        let how = if candidate.stored.is_some() { Use::Whole } else { Use::Pieces };
         for tensor in &candidate.tensors {
             self.held[candidate.source][*tensor] = how;
         }
@@ -204,7 +204,7 @@ impl<'a> Search<'a> {
         let Some(hit) = self.hits[request].take() else { return };
         let candidate = self.candidate(hit.candidate);
         for tensor in &candidate.tensors {
-            self.held[candidate.source][*tensor] = Held::Free;
+            self.held[candidate.source][*tensor] = Use::Free;
         }
         self.taken[hit.candidate] = false;
     }

@@ -15,7 +15,7 @@ use crate::plan::assignment::Assignment;
 use crate::plan::document::Unused;
 use crate::plan::error::PlanError;
 use crate::plan::inputs::SourceView;
-use crate::plan::matching::blocks::{Place, layer_path, places};
+use crate::plan::matching::blocks::{BlockName, layer_path, places};
 use crate::plan::names::plain;
 use crate::plan::patterns::{collapse, flags};
 use crate::plan::selectors::selects;
@@ -332,7 +332,7 @@ impl<'a> Model<'a> {
     /// Whether the layer or, outside of layers, the tower that holds a tensor is used.
     fn is_in_use(&self, at: usize) -> bool {
         let name = self.names[at].as_str();
-        let numbered: Vec<Place> =
+        let numbered: Vec<BlockName> =
             places(name).filter(|place| self.layers.contains_key(layer_path(name, place))).collect();
         for place in numbered.iter().rev() {
             if self.is_used_layer(layer_path(name, place)) {

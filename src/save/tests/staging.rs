@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Exit};
 use crate::save::error::SaveError;
-use crate::save::place::Place;
+use crate::save::place::OutputDirectory;
 use crate::save::publish::Route;
 use crate::save::{Replace, Staging, Sync, default_out};
 
@@ -98,7 +98,7 @@ fn missing_parents_are_created_and_a_relative_path_of_one_component_will_do() {
     let deep = out.join("a/b/out");
     publish(&deep, "new", Replace::Refuse);
     assert_published(&deep, "new");
-    let place = Place::resolve(Path::new("no-such-directory-here")).unwrap();
+    let place = OutputDirectory::resolve(Path::new("no-such-directory-here")).unwrap();
     assert_eq!((place.home, place.stem.to_str()), (PathBuf::from("."), Some("no-such-directory-here")));
 }
 
@@ -296,8 +296,8 @@ fn a_run_killed_while_the_old_output_was_aside_is_undone_or_finished_by_the_next
 }
 
 /// DIR as it would be seen as a mount point. A real one needs privileges that a test does not have.
-fn mounted(out: &Path) -> Place {
-    let mut place = Place::resolve(out).unwrap();
+fn mounted(out: &Path) -> OutputDirectory {
+    let mut place = OutputDirectory::resolve(out).unwrap();
     place.home = place.out.clone();
     place
 }
