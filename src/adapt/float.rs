@@ -50,7 +50,7 @@ pub(crate) trait Real: Copy + Default {
     fn encode(to: Float, values: &[Self], out: &mut [u8]);
     /// A parameter in this precision.
     fn of(value: f64) -> Self;
-    /// The same value; any NaN as the one quiet NaN, for processors differ in which one they compute.
+    /// The value; any NaN as the one quiet NaN, for processors differ in which one they compute.
     fn canonical(self) -> Self;
     /// The sum.
     fn plus(self, other: Self) -> Self;

@@ -33,7 +33,7 @@ pub(super) fn one_float<'a>(op: &'static str, inputs: &[&'a TensorInfo]) -> Resu
     float(op, one(op, inputs)?)
 }
 
-/// The same tensor, or an error where its elements are no floats.
+/// The tensor, or an error where its elements are no floats.
 pub(super) fn float<'a>(op: &'static str, input: &'a TensorInfo) -> Result<&'a TensorInfo> {
     match input.dtype.is_float() {
         true => Ok(input),

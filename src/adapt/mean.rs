@@ -56,7 +56,7 @@ pub(super) fn out(grouping: Grouping, infos: &[&TensorInfo]) -> Result<TensorInf
     inputs::result(input, input.dtype, shape)
 }
 
-/// The same rows of every head of the group.
+/// Equal rows of every head of the group.
 pub(super) fn demand(grouping: Grouping, infos: &[&TensorInfo], rows: &Rows) -> Result<Vec<Demand>> {
     let group = grouping.group(inputs::one(HEADS, infos)?)?;
     let mut ranges = Vec::new();

@@ -67,7 +67,7 @@ pub enum Op {
         /// The axes of the input, in the order of the result.
         order: Vec<usize>,
     },
-    /// The same elements in row-major order under another shape. Moves.
+    /// All elements in row-major order under another shape. Moves.
     Reshape {
         /// The shape of the result.
         shape: Shape,

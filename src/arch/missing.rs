@@ -80,7 +80,7 @@ fn own_block(architecture: &Architecture) -> Option<&FamilyBlock> {
     block.filter(|_| architecture.form == Form::HuggingFace)
 }
 
-/// The same architecture of another config.
+/// This architecture with another config.
 fn rebuilt(architecture: Architecture, config: Config, choices: Vec<String>) -> Result<Architecture> {
     let Some(block) = own_block(&architecture) else { return Ok(architecture) };
     let built = hugging_face::built(block.family, config)?;

@@ -25,7 +25,7 @@ impl Wrong {
 }
 
 impl Wrong {
-    /// The same, where what was found is told in other words.
+    /// As above, where what was found is told in other words.
     pub(crate) fn with_found(mut self, words: String) -> Wrong {
         if let Problem::WrongType { found, .. } = &mut self.problem {
             *found = words;

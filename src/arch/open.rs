@@ -19,7 +19,7 @@ pub fn open(reference: &str, flags: &Flags, access: &Access, progress: &dyn Prog
     open_reference(Reference::parse(reference)?, flags, access, progress)
 }
 
-/// The same for a directory or file of this machine, without flags.
+/// As above, for a directory or file of this machine, without flags.
 pub(crate) fn open_path(path: &Path, access: &Access, progress: &dyn Progress) -> Result<Architecture> {
     open_reference(Reference::Path(path.to_path_buf()), &Flags::default(), access, progress)
 }

@@ -77,7 +77,7 @@ impl FileContents {
         self.into_part_stating(file, BTreeMap::new())
     }
 
-    /// The same, with what the file states about its tensors.
+    /// As above, with what the file states about its tensors.
     pub(super) fn into_part_stating(mut self, file: &dyn Bytes, variables: BTreeMap<String, Variable>) -> Result<Part> {
         self.arrays.sort_by(|(a, _), (b, _)| natural_cmp(&a.name, &b.name));
         check(&self.arrays, file.name())?;

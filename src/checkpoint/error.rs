@@ -84,7 +84,7 @@ pub(crate) enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// The same, with the source as it can be typed in the place of its label: hints are pasted.
+    /// As above, with the source as it can be typed in the place of its label: hints are pasted.
     pub(crate) fn at(mut self, address: &str) -> CheckpointError {
         if let CheckpointError::SeveralModels { label, .. }
         | CheckpointError::NoWeights { label, .. }

@@ -37,7 +37,7 @@ pub(super) fn open(file: Arc<dyn Bytes>) -> Result<Part> {
     open_stating(file, BTreeMap::new())
 }
 
-/// The same; arrays whose layers are known have the names of these.
+/// As above; arrays whose layers are known have the names of these.
 fn open_stating(file: Arc<dyn Bytes>, layers: BTreeMap<String, (String, Variable)>) -> Result<Part> {
     let hdf5 = File::from_source(Origin(file.clone())).map_err(|error| broken(file.name(), &error))?;
     let mut walk = Walk { file: &file, arrays: Vec::new(), notes: Vec::new(), members: 0, names: 0 };

@@ -94,12 +94,12 @@ impl Listing {
         Listing { format, tensors, metadata, config, quantization, ties, variables, index }
     }
 
-    /// The same with the names that share their bytes.
+    /// As above, with the names that share their bytes.
     fn with_ties(self, ties: BTreeMap<String, String>) -> Listing {
         Listing { ties, ..self }
     }
 
-    /// The same with what the file states about its tensors.
+    /// As above, with what the file states about its tensors.
     pub(crate) fn with_variables(self, variables: BTreeMap<String, Variable>) -> Listing {
         Listing { variables, ..self }
     }

@@ -92,7 +92,7 @@ impl Joined {
         Ok(Joined { listing, places, readers })
     }
 
-    /// The same with the files beside it that state a quantisation.
+    /// As above, with the files beside it that state a quantisation.
     pub(super) fn with_quantization(mut self, files: Vec<(String, String)>) -> Joined {
         self.listing.quantization = files;
         self

@@ -13,7 +13,7 @@ pub(crate) struct Restated {
 }
 
 impl Restated {
-    /// The same checkpoint with the text of another `config.json`.
+    /// This checkpoint with the text of another `config.json`.
     pub(crate) fn new(inner: Arc<dyn Reader>, config: String) -> Restated {
         let listing = Listing { config: Some(config), ..inner.listing().clone() };
         Restated { inner, listing }

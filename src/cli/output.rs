@@ -46,12 +46,12 @@ pub fn data(text: &Text) -> Result<()> {
     data_by(|out| out.write_all(text.as_str().as_bytes()))
 }
 
-/// The same of JSON that is made while it is written.
+/// As above, for JSON that is made while it is written.
 pub fn json_by(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     data_by(|out| content(&mut JsonWriter(out)))
 }
 
-/// The same of JSON.
+/// As above, for JSON.
 pub fn json(text: &str) -> Result<()> {
     json_by(|out| out.write_all(text.as_bytes()))
 }

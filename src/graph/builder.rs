@@ -125,7 +125,7 @@ impl Builder {
         self.input_or(name, shape, dtype, max, None)
     }
 
-    /// The same for an input that may be left out: it then is `default` everywhere.
+    /// As above, for an input that may be left out: it then is `default` everywhere.
     pub(crate) fn input_or(
         &mut self,
         name: &str,
@@ -392,10 +392,8 @@ impl Builder {
                 next[*input] = if next[*input] == Next::Unused || next[*input] == seen { seen } else { Next::Other };
             }
         }
-        let only = |next| match next {
-            Next::One(nonlinearity) => Some(nonlinearity),
-            Next::Unused | Next::Other => None,
-        };
-        next.into_iter().map(only).collect()
+        next.into_iter()
+            .map(|next| if let Next::One(nonlinearity) = next { Some(nonlinearity) } else { None })
+            .collect()
     }
 }

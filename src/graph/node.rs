@@ -15,7 +15,7 @@ pub enum Dim {
     /// Any number from 1 to this one: the length of a sequence where nothing depends on it. In one batch, axes of one bound
     /// have one size.
     UpTo(u64),
-    /// The same for the second sequence of a model that has two: what it writes.
+    /// As above, for the second sequence of a model that has two: what it writes.
     Target(u64),
 }
 

@@ -79,7 +79,7 @@ pub fn prepare(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepare
     Ok(prepared)
 }
 
-/// The same without the batch that `lsuv` may need.
+/// As above, without the batch that `lsuv` may need.
 fn decide(request: &PlanRequest, progress: &dyn Progress) -> Result<Prepared> {
     let arguments = SourceArgument::parse_all(&request.from)?;
     let (architecture, sources) = opened(request, &arguments, progress)?;

@@ -14,7 +14,7 @@ pub enum Step {
     /// A `map` rule.
     Map,
     Name,
-    /// The same name after wrappers were stripped.
+    /// Equal names after wrappers were stripped.
     Wrapper,
     Dialect,
     /// A leading path added or removed.

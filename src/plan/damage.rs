@@ -201,7 +201,7 @@ impl Damage<'_> {
         layers.into_iter().collect()
     }
 
-    /// The same expression over another layer of the source, where all layers that no target of this name reads would fit: a depth rule
+    /// This expression over another layer of the source, where all layers that no target of this name reads would fit: a depth rule
     /// has chosen the damaged ones. Also which layers these are.
     fn intact_elsewhere(&self, value: &Value, expected: &[u64], stored: &Stored) -> Option<(Value, Vec<u64>)> {
         let leaf = value.sources().next()?;

@@ -41,7 +41,7 @@ pub(crate) fn plain(name: &Name) -> Name {
     }
 }
 
-/// The same of a text that is not a tensor's.
+/// As above, for a text that is not a tensor's.
 pub(crate) fn plain_text(name: &str) -> String {
     without(name, is_wrapper).unwrap_or_else(|| name.to_string())
 }

@@ -128,7 +128,7 @@ pub(crate) fn parameter(name: &str, shape: &[u64], role: Role) -> Parameter {
     parameter
 }
 
-/// The same, in a head.
+/// As above, in a head.
 pub(crate) fn head(name: &str, shape: &[u64], role: Role) -> Parameter {
     Parameter { head: true, ..parameter(name, shape, role) }
 }
@@ -224,7 +224,7 @@ pub(crate) fn asked(sources: &[SourceView], target: &Architecture) -> Result<Vec
     Draft::new(sources, target, &options()).map(|draft| draft.questions())
 }
 
-/// The same with the usual options, and nothing that breaks the contract.
+/// As above, with the usual options, and nothing that breaks the contract.
 pub(crate) fn planned(stored: &Stored, target: &Architecture) -> Plan {
     planned_with(stored, target, &options()).unwrap().plan
 }

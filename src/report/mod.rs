@@ -52,7 +52,7 @@ pub struct Report {
     pub coverage: Coverage,
     /// Every target tensor.
     pub tensors: Vec<ReportedTensor>,
-    /// The same for people, collapsed where shape and reason agree.
+    /// As above, for people, collapsed where shape and reason agree.
     pub groups: Groups,
     /// Modules that are new although they had a source, because it does not fit.
     #[serde(default)]
@@ -199,7 +199,7 @@ impl Report {
         }
     }
 
-    /// The same with what was measured where weights were scaled, by the index of the assignment.
+    /// As above, with what was measured where weights were scaled, by the index of the assignment.
     pub(crate) fn with_visits(mut self, visits: &BTreeMap<usize, Visit>) -> Report {
         for (index, visit) in visits {
             let Some(tensor) = self.tensors.get_mut(*index) else { continue };

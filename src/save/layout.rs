@@ -55,7 +55,7 @@ impl Layout {
         Ok(Layout { files, index })
     }
 
-    /// The same for one archive, in the order of the plan; a type that its format lacks is an error.
+    /// As above, for one archive, in the order of the plan; a type that its format lacks is an error.
     pub(crate) fn of_archive(plan: &Plan, archive: Archive) -> Result<Layout> {
         let items = items(&plan.assignments)?;
         let total = items.iter().try_fold(0u64, |sum, item| sum.checked_add(item.bytes));

@@ -91,7 +91,7 @@ pub(super) fn check(place: &OutputDirectory, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The same of a directory that holds its staging folder.
+/// As above, for a directory that holds its staging folder.
 fn content(place: &OutputDirectory) -> Result<Option<Vec<String>>> {
     let mut names = Vec::new();
     for name in place.content()? {

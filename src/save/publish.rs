@@ -21,7 +21,7 @@ pub(super) enum Route {
     Rename,
     /// DIR is an old output: both change places at once, then the old one goes.
     Exchange,
-    /// The same where the system cannot exchange: the old one steps aside first.
+    /// As above, where the system cannot exchange: the old one steps aside first.
     Aside,
     /// DIR cannot be renamed (a mount point): its content is cleared, then the new files are moved in, weights first.
     InPlace,

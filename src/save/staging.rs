@@ -39,7 +39,7 @@ impl Staging {
         Staging::open_in(OutputDirectory::resolve(out)?, plan_hash, replace)
     }
 
-    /// The same for a single file in the place of DIR, which `publish_file` makes of a staged one.
+    /// As above, for a single file in the place of DIR, which `publish_file` makes of a staged one.
     pub(crate) fn open_file(out: &Path, plan_hash: &str, replace: Replace) -> Result<Staging> {
         Staging::open_in(OutputDirectory::of_file(out)?, plan_hash, replace)
     }

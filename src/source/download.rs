@@ -206,7 +206,7 @@ impl Download<'_> {
         let answer = self.transport.request(&Method::GET, address, wanted, Follow::Everywhere, subject, attempt);
         let mut response = match answer {
             // the last attempt's bytes are not of this file
-            Err(failure) if offset > 0 && is_bad_range(&failure) => return self.again(announced, part, failure),
+            Err(failure) if offset > 0 && failure.is_bad_range() => return self.again(announced, part, failure),
             other => other?,
         };
         match response.status() {
@@ -397,9 +397,4 @@ impl Part {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-fn is_bad_range(failure: &Failure) -> bool {
-    let (Failure::Final(error) | Failure::Temporary { error, .. }) = failure;
-    matches!(error.downcast_ref(), Some(SourceError::Status { status: 416, .. }))
 }

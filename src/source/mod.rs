@@ -126,7 +126,7 @@ impl Source {
         }
     }
 
-    /// The same for files of which perhaps only the fronts are read: of a large Hub file that is not in the cache, so much is fetched,
+    /// As above, for files of which perhaps only the fronts are read: of a large Hub file that is not in the cache, so much is fetched,
     /// unchecked, and the file is opened in its place once `file` has fetched it.
     pub fn fronts(&self, names: &[String], progress: &dyn Progress) -> Result<Vec<Arc<dyn Bytes>>> {
         match &self.place {

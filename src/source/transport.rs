@@ -37,6 +37,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether the server has no bytes where the request begins.
+    pub(super) fn is_bad_range(&self) -> bool {
+        let (Failure::Final(error) | Failure::Temporary { error, .. }) = self;
+        matches!(error.downcast_ref(), Some(SourceError::Status { status: 416, .. }))
+    }
+}
+
+impl Failure {
     pub(super) fn temporary(error: impl Into<Error>) -> Failure {
         Failure::Temporary { error: error.into(), after: None, moved: false }
     }

@@ -55,7 +55,7 @@ enum Common {
         a: (usize, bool),
         b: (usize, bool),
     },
-    /// The same type without meaning of its own, of so many bytes a piece.
+    /// This type without meaning of its own, of so many bytes a piece.
     Bytes(usize),
 }
 

@@ -90,7 +90,7 @@ impl<'a> Node<'a> {
         Ok(Node::new(info, Kind::Apply { op, inputs }))
     }
 
-    /// The same bytes in rows that are short beside a piece, as far as the expression allows: a stack of matrices becomes
+    /// These bytes in rows that are short beside a piece, as far as the expression allows: a stack of matrices becomes
     /// their rows one after the other.
     pub(crate) fn refined(self, piece: u64) -> Result<Node<'a>> {
         let mut node = self.without_reshape();
@@ -133,7 +133,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The same bytes with axes 0 and 1 as one; only where `folds`.
+    /// These bytes with axes 0 and 1 as one; only where `folds`.
     fn folded(self) -> Result<Node<'a>> {
         let shape = folded_shape(&self.info.shape);
         let Node { info, kind, .. } = self;

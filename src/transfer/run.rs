@@ -48,7 +48,7 @@ pub(super) fn transfer(
     compute("write", plan, layout, readers, options, progress, piece, write)
 }
 
-/// The same under another name of the phase.
+/// As above, under another name of the phase.
 #[expect(clippy::too_many_arguments, reason = "those of a transfer and the name of its phase")]
 pub(super) fn compute(
     phase: &str,

@@ -228,7 +228,7 @@ impl Parts {
         self.readers.iter().zip(places).enumerate().map(|(part, (reader, place))| (part, reader, place))
     }
 
-    /// The same rows of every part, which must be equal.
+    /// Equal rows of every part, which must be equal.
     fn replicated(&self, piece: &SplitTensor, rows: &Rows, out: &mut [u8]) -> Result<()> {
         let mut other = vec![0; out.len()];
         for (part, reader, place) in self.of(piece) {

@@ -30,7 +30,7 @@ pub(super) fn linear(input: &Tensor, weights: &[Tensor], tap: &mut dyn FnMut(&Te
     }
 }
 
-/// The same with a weight in this layout.
+/// As above, with a weight in this layout.
 pub(super) fn projected(
     layout: Layout,
     input: &Tensor,

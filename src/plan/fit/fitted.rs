@@ -24,7 +24,7 @@ pub(crate) enum Fitted {
 }
 
 impl Fitted {
-    /// The same with a further reason, where it is none.
+    /// As above, with a further reason, where it is none.
     pub(crate) fn because(self, why: &str) -> Fitted {
         match self {
             Fitted::Value { .. } => self,

@@ -18,7 +18,7 @@ const OF_LAYERS: &[&str] = &[
     "moving_variance",
 ];
 
-/// The same of cells, with the number of the layer after them: `weight_ih_l0_reverse`.
+/// As above, for cells, with the number of the layer after them: `weight_ih_l0_reverse`.
 const OF_CELLS: &[&str] = &["weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh"];
 
 /// Endings after which two parameters of a container belong together: `gate_up_proj` and `gate_up_proj_bias`.

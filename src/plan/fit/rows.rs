@@ -50,7 +50,7 @@ impl RowMap {
         }
     }
 
-    /// The same with pieces for rows without a source; pieces that the source has no rows for are none.
+    /// As above, with pieces for rows without a source; pieces that the source has no rows for are none.
     pub(crate) fn with_pieces(mut self, pieces: BTreeMap<u64, Vec<u64>>) -> RowMap {
         let is_new = |row: &u64| usize::try_from(*row).is_ok_and(|row| self.rows.get(row) == Some(&None));
         let has_rows = |pieces: &[u64]| !pieces.is_empty() && pieces.iter().all(|piece| *piece < self.source_rows);
@@ -58,7 +58,7 @@ impl RowMap {
         self
     }
 
-    /// The same that says how many of its rows were found by what their tokens mean.
+    /// As above; states how many of its rows were found by what their tokens mean.
     pub(crate) fn with_meanings(self, by_meaning: u64) -> RowMap {
         RowMap { by_meaning, ..self }
     }

@@ -54,7 +54,7 @@ impl<'a> Initializer<'a> {
         self.drawn(id, false)
     }
 
-    /// The same for new rows of a tensor whose others are transferred: those are never scaled, so `lsuv` does not apply.
+    /// As above, for new rows of a tensor whose others are transferred: those are never scaled, so `lsuv` does not apply.
     pub(crate) fn initial_rows(&self, id: ParameterId) -> Result<Initial> {
         self.drawn(id, true)
     }

@@ -41,7 +41,7 @@ pub(crate) struct Candidate {
     pub spelt: Option<(Name, Spelling)>,
     pub value: Value,
     pub info: TensorInfo,
-    /// The same names without wrappers, in the same order.
+    /// These names without wrappers, in the same order.
     pub plain: SmallVec<[Name; 1]>,
     /// Whether it holds codes that nothing can be made of.
     pub opaque: bool,

@@ -55,7 +55,7 @@ fn by_template(to: &str, from: &str) -> String {
     rule_flag(to, from, "")
 }
 
-/// The same with operations after it.
+/// As above, with operations after it.
 pub(crate) fn rule_flag(to: &str, from: &str, ops: &str) -> String {
     const LETTERS: [&str; 4] = ["{i}", "{j}", "{k}", "{l}"];
     let mut letters = LETTERS.iter();

@@ -19,7 +19,7 @@ pub(crate) fn parameters(family: &'static dyn Family, config: &Config, path: &st
     built(family, &tied, path)
 }
 
-/// The same with the ties of the config.
+/// As above, with the ties of the config.
 pub(crate) fn built(family: &'static dyn Family, config: &Config, path: &str) -> Vec<Parameter> {
     let mut at = Builder::new();
     let built = at.under(path, |at| family.build(config, &Inputs::default(), &Class::OfConfig, at));

@@ -44,7 +44,7 @@ pub(crate) enum Ruled {
 /// A target that a rule is asked about.
 struct RuleTarget<'a> {
     target: &'a str,
-    /// The same by way of its depth.
+    /// The name after its depth rule.
     lookup: &'a str,
     bindings: &'a Bindings,
     /// Its block, where that has a depth rule.

@@ -43,7 +43,7 @@ impl<'a> Pass<'a> {
         Pass { target, sources, quantized, depths, search, rules, routes, claimed, suggestions }
     }
 
-    /// The same, with depths that change no name.
+    /// As above, with depths that change no name.
     pub(crate) fn with_depths(self, depths: &'a Depths) -> Pass<'a> {
         Pass { depths, ..self }
     }

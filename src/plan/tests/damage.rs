@@ -59,7 +59,7 @@ proptest! {
         prop_assert!(target.ends_with(&tail));
     }
 
-    /// The same in every layer is another architecture.
+    /// A difference in every layer is another architecture.
     #[test]
     fn a_tensor_of_another_shape_in_every_layer_is_initialised(tail in prop::sample::select(tails(3)), layers in 1..4u64) {
         let to = bert(json!({"num_hidden_layers": layers}));

@@ -29,7 +29,7 @@ pub(crate) enum Part {
     Tokens,
     /// A tensor of the base, in place of the base's own.
     Whole,
-    /// The same, below `modules_to_save`.
+    /// As above, below `modules_to_save`.
     Saved,
     /// What merging has no use for.
     Ignored,

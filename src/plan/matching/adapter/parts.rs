@@ -16,7 +16,7 @@ pub(crate) struct Keys {
     pub modules: BTreeMap<String, Parts>,
     /// Whole tensors, by the name of what they replace.
     pub whole: BTreeMap<String, TensorInfo>,
-    /// The same, below `modules_to_save`.
+    /// As above, below `modules_to_save`.
     saved: BTreeMap<String, TensorInfo>,
 }
 

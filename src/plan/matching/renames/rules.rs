@@ -98,7 +98,7 @@ fn raw_position(name: &str, position: usize) -> Option<usize> {
     own.nth(position).map(|(at, _)| at)
 }
 
-/// The same numbers in the same order in every name, as experts have them.
+/// Equal numbers in the same order in every name, as experts have them.
 fn letter_inner(to: &mut [Vec<String>], from: &mut [Vec<String>]) {
     let layer = |parts: &Vec<String>| parts.iter().position(|part| part == LETTERS[0]).unwrap_or(0);
     let inner = |parts: &Vec<String>| -> Vec<String> {

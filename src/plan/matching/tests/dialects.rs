@@ -79,7 +79,7 @@ fn gpt2() -> Architecture {
     }))
 }
 
-/// The same weights as nanoGPT saves them from a compiled model.
+/// These weights as nanoGPT saves them from a compiled model.
 fn nanogpt() -> Listing {
     let mut listing = renamed(checkpoint_of(&gpt2(), Dtype::F32), |name| format!("_orig_mod.{name}")).listing;
     for tensor in listing.tensors.iter_mut().filter(|tensor| is_matrix(&tensor.name)) {
