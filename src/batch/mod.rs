@@ -79,7 +79,7 @@ pub(crate) fn open(
     }
 }
 
-/// The batch, and the answers that stand beside the inputs, where there are any: as many as there are examples.
+/// The batch, and its `labels` or `targets` where the file has them: as many as there are examples.
 pub(crate) fn with_answers(
     batch: &PlannedBatch,
     graph: &Graph,

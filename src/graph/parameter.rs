@@ -70,7 +70,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// A parameter of this name, shape and role, everything else unsaid.
+    /// A parameter of this name, shape and role, with defaults for everything else.
     pub(crate) fn new(name: impl Into<Name>, shape: impl Into<Shape>, role: Role) -> Parameter {
         Parameter {
             name: name.into(),
